@@ -1,0 +1,1 @@
+//! What the operators share: API types, clusters, member access, operator runtime.

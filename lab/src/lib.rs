@@ -1,0 +1,1 @@
+//! Clusters to try the federation on.

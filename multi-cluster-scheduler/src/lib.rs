@@ -1,0 +1,1 @@
+//! Places MultiClusterDeployments, MultiClusterJobs and MultiClusterServices on member clusters.

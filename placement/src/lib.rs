@@ -1,0 +1,1 @@
+//! Decides how many replicas run on which cluster: pure, deterministic, explained.
