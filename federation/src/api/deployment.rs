@@ -1,0 +1,67 @@
+//! `MultiClusterDeployment`: a Deployment that runs on several clusters.
+
+use k8s_openapi::api::apps::v1::DeploymentStrategy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::placement::PlacementFields;
+use super::status::WorkloadStatus;
+
+/// A Deployment that runs on several clusters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "fogguru.eu",
+    version = "v1",
+    kind = "MultiClusterDeployment",
+    shortname = "mcd",
+    shortname = "mcds",
+    category = "all",
+    namespaced,
+    derive = "PartialEq",
+    status = "WorkloadStatus",
+    doc = "A Deployment that runs on several clusters.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Policy", type_ = "string", json_path = ".status.policy"),
+    printcolumn(name = "Clusters", type_ = "string", json_path = ".status.clusters"),
+    printcolumn(name = "Placed", type_ = "integer", json_path = ".status.replicas"),
+    printcolumn(name = "Unplaced", type_ = "integer", json_path = ".status.unplacedReplicas"),
+    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MultiClusterDeploymentSpec {
+    /// Replicas of each location (`replicaScheduling: PerLocation`) or of all (`Total`).
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub replicas: u32,
+    /// Selects the pods, as in a Deployment. It cannot be changed.
+    pub selector: LabelSelector,
+    /// The pod template, as in a Deployment. Passed to the members as it is.
+    #[schemars(schema_with = "super::schema::pod_template")]
+    pub template: serde_json::Value,
+    /// As in a Deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<DeploymentStrategy>,
+    /// As in a Deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_ready_seconds: Option<i32>,
+    /// As in a Deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision_history_limit: Option<i32>,
+    /// As in a Deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_deadline_seconds: Option<i32>,
+    /// Where replicas go.
+    #[serde(flatten)]
+    pub placement: PlacementFields,
+}
+
+fn one() -> u32 {
+    1
+}

@@ -1,0 +1,42 @@
+//! The API group `fogguru.eu/v1`: the objects that people and operators meet on.
+//!
+//! Names, shapes and meanings of the fields that the original mck8s had are kept, so manifests
+//! written for it apply unchanged. Everything added is optional. The CRDs that the API server
+//! enforces are made from these types by [`crds`].
+
+mod app_rescheduler;
+mod autoscaler;
+mod cloud_provisioner;
+mod deployment;
+mod job;
+mod member_cluster;
+mod names;
+mod placement;
+mod schema;
+mod service;
+mod status;
+
+pub use app_rescheduler::{AppRescheduler, AppReschedulerSpec};
+pub use autoscaler::{
+    MultiClusterHorizontalPodAutoscaler, MultiClusterHorizontalPodAutoscalerSpec,
+    MultiClusterHorizontalPodAutoscalerStatus, ScaleTargetRef,
+};
+pub use cloud_provisioner::{CloudProvisioner, CloudProvisionerSpec};
+pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec};
+pub use job::{MultiClusterJob, MultiClusterJobSpec};
+pub use member_cluster::{
+    ClusterAccess, KubeFedClusterReference, MemberCluster, MemberClusterSpec, MemberClusterStatus,
+    Neighbour, NodeClass, Role, SecretReference,
+};
+pub use names::{
+    CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING,
+    CONDITION_READY, FIELD_MANAGER, FINALIZER, GROUP, KOPF_FINALIZER, LABEL_HUB, LABEL_OWNER,
+    LABEL_OWNER_PREFIX, LABEL_SOURCE, ANNOTATION_OWNER, VERSION,
+};
+pub use placement::{
+    Burst, ClusterOverride, ClusterReplicas, Dependencies, Overflow, PatchOperation,
+    PlacementFields, ReplicaOverrides, ReplicaScheduling,
+};
+pub use schema::crds;
+pub use service::{MultiClusterService, MultiClusterServiceSpec};
+pub use status::{ClusterVerdict, Decision, PlacementStatus, WorkloadStatus};

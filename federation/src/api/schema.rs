@@ -1,0 +1,262 @@
+//! From the Rust types to the CRDs that the API server enforces: what schemars cannot say (CEL
+//! rules, map lists, bounds that keep the rules' cost finite) is added here, as data.
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use super::{
+    AppRescheduler, CloudProvisioner, MemberCluster, MultiClusterDeployment,
+    MultiClusterHorizontalPodAutoscaler, MultiClusterJob, MultiClusterService,
+};
+
+/// The CRDs of the group, complete, in the order in which they are installed.
+///
+/// # Errors
+/// When a CRD no longer has the shape that the additions here expect; a test sees to it that
+/// this cannot reach a user.
+pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
+    [
+        (MultiClusterDeployment::crd(), deployment as fn(&mut Value)),
+        (MultiClusterJob::crd(), job),
+        (MultiClusterService::crd(), service),
+        (MemberCluster::crd(), member_cluster),
+        (MultiClusterHorizontalPodAutoscaler::crd(), plain),
+        (CloudProvisioner::crd(), plain),
+        (AppRescheduler::crd(), plain),
+    ]
+    .into_iter()
+    .map(|(crd, complete)| {
+        let mut crd = serde_json::to_value(crd)?;
+        let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        complete(schema);
+        strip_kubernetes_descriptions(schema);
+        serde_json::from_value(crd)
+    })
+    .collect()
+}
+
+/// The schema of the pod template: Kubernetes' own.
+pub(super) fn pod_template(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<PodTemplateSpec>()
+}
+
+fn deployment(schema: &mut Value) {
+    status(schema);
+    let spec = &mut schema["properties"]["spec"];
+    placement(spec);
+    label_selector(&mut spec["properties"]["selector"]);
+    template(&mut spec["properties"]["template"]);
+    rules(
+        &mut spec["properties"]["selector"],
+        &[(
+            "(has(self.matchLabels) && size(self.matchLabels) > 0) || \
+             (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
+            "the selector is empty: give matchLabels, e.g. {app: NAME}, that the template's labels match",
+        )],
+    );
+    rules(
+        spec,
+        &[
+            (
+                "!has(self.selector.matchLabels) || self.selector.matchLabels.all(k, \
+                 has(self.template.metadata) && has(self.template.metadata.labels) && \
+                 k in self.template.metadata.labels && \
+                 self.template.metadata.labels[k] == self.selector.matchLabels[k])",
+                "the selector does not match the template: give template.metadata.labels every label of selector.matchLabels",
+            ),
+            (
+                "!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, \
+                 has(self.template.metadata) && has(self.template.metadata.labels) && \
+                 e.key in self.template.metadata.labels ? \
+                 (e.operator == 'Exists' || \
+                 (e.operator == 'In' && has(e.values) && self.template.metadata.labels[e.key] in e.values) || \
+                 (e.operator == 'NotIn' && !(has(e.values) && self.template.metadata.labels[e.key] in e.values))) : \
+                 e.operator in ['NotIn', 'DoesNotExist'])",
+                "the selector does not match the template: give template.metadata.labels what selector.matchExpressions ask for",
+            ),
+            (
+                "self.selector == oldSelf.selector",
+                "the selector cannot be changed: delete the object and create it with the new one",
+            ),
+        ],
+    );
+}
+
+fn job(schema: &mut Value) {
+    status(schema);
+    let spec = &mut schema["properties"]["spec"];
+    placement(spec);
+    template(&mut spec["properties"]["template"]);
+    rules(
+        spec,
+        &[(
+            "self.replicaScheduling != 'Total' || !(has(self.parallelism) || has(self.completions))",
+            "replicaScheduling Total divides replicas over the clusters: leave parallelism and completions out, or use PerLocation",
+        )],
+    );
+}
+
+fn service(schema: &mut Value) {
+    status(schema);
+    let spec = &mut schema["properties"]["spec"];
+    named_clusters(spec);
+}
+
+fn member_cluster(schema: &mut Value) {
+    rules(
+        schema,
+        &[(
+            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
+            "the name is not a DNS label: use at most 63 lower-case letters, digits and '-'; where the context or the serf node is called otherwise, say so in access.context or serfName",
+        )],
+    );
+    rules(
+        &mut schema["properties"]["spec"]["properties"]["access"],
+        &[(
+            "(has(self.context) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.kubeFedCluster) ? 1 : 0) == 1",
+            "give exactly one of access.context, access.secretRef and access.kubeFedCluster",
+        )],
+    );
+}
+
+fn plain(_: &mut Value) {}
+
+/// Every field of `PlacementFields`.
+fn placement(spec: &mut Value) {
+    named_clusters(spec);
+    let properties = &mut spec["properties"];
+    let policies: Vec<String> = placement::policy::names()
+        .flat_map(|name| if name.contains('_') { vec![name.to_owned(), name.replace('_', "-")] } else { vec![name.to_owned()] })
+        .collect();
+    properties["placementPolicy"]["enum"] = json!(policies);
+    properties["replicaOverrides"] = json!({
+        "description": properties["replicaOverrides"]["description"],
+        "x-kubernetes-preserve-unknown-fields": true,
+    });
+    map_list(&mut properties["clusterReplicas"], "cluster", 1000);
+    map_list(&mut properties["overrides"], "cluster", 1000);
+    let operation = &mut properties["overrides"]["items"]["properties"]["patch"]["items"]["properties"];
+    operation["op"]["enum"] = json!(["add", "remove", "replace", "move", "copy", "test"]);
+    operation["value"] = json!({ "x-kubernetes-preserve-unknown-fields": true });
+    label_selector(&mut properties["clusterSelector"]);
+    rules(
+        spec,
+        &[
+            (
+                "!has(self.clusters) || !has(self.numberOfLocations) || self.numberOfLocations == size(self.clusters)",
+                "numberOfLocations contradicts clusters: leave it out, or name as many clusters",
+            ),
+            (
+                "!has(self.clusters) || !has(self.clusterReplicas) || self.clusterReplicas.all(r, r.cluster in self.clusters)",
+                "clusterReplicas names a cluster that clusters does not: add it there, or take it out here",
+            ),
+            (
+                "self.replicaScheduling != 'Total' || !has(self.clusterReplicas)",
+                "replicaScheduling Total divides replicas evenly and contradicts clusterReplicas: use PerLocation with them",
+            ),
+            (
+                "!has(self.placementPolicy) || !(self.placementPolicy in ['cluster_affinity', 'cluster-affinity']) || \
+                 has(self.locations) || has(self.clusters) || has(self.clusterReplicas) || has(self.clusterSelector)",
+                "placementPolicy cluster_affinity needs the clusters: give locations, clusters or clusterSelector",
+            ),
+        ],
+    );
+}
+
+/// `locations` and `clusters`.
+fn named_clusters(spec: &mut Value) {
+    let properties = &mut spec["properties"];
+    properties["locations"]["maxLength"] = json!(8192);
+    let clusters = &mut properties["clusters"];
+    clusters["minItems"] = json!(1);
+    clusters["maxItems"] = json!(1000);
+    clusters["items"]["maxLength"] = json!(63);
+    clusters["x-kubernetes-list-type"] = json!("set");
+    rules(
+        spec,
+        &[(
+            "!has(self.locations) || self.locations.matches('^ *[a-z0-9]([-a-z0-9]*[a-z0-9])?( *, *[a-z0-9]([-a-z0-9]*[a-z0-9])?)* *$')",
+            "locations names no cluster, or not as expected: write names separated by commas, e.g. \"cluster2, cluster3\", or leave it out",
+        )],
+    );
+}
+
+fn template(template: &mut Value) {
+    let labels = &mut template["properties"]["metadata"]["properties"]["labels"];
+    bounded_map(labels);
+    template["properties"]["spec"]["properties"]["containers"]["minItems"] = json!(1);
+}
+
+/// Bounds that keep the estimated cost of rules over labels small.
+fn label_selector(selector: &mut Value) {
+    bounded_map(&mut selector["properties"]["matchLabels"]);
+    let expressions = &mut selector["properties"]["matchExpressions"];
+    expressions["maxItems"] = json!(32);
+    let expression = &mut expressions["items"]["properties"];
+    expression["key"]["maxLength"] = json!(317);
+    expression["operator"]["enum"] = json!(["In", "NotIn", "Exists", "DoesNotExist"]);
+    expression["values"]["maxItems"] = json!(64);
+    expression["values"]["items"]["maxLength"] = json!(63);
+}
+
+fn bounded_map(map: &mut Value) {
+    map["maxProperties"] = json!(64);
+    map["additionalProperties"]["maxLength"] = json!(63);
+}
+
+fn map_list(list: &mut Value, key: &str, most: u32) {
+    list["maxItems"] = json!(most);
+    list["x-kubernetes-list-type"] = json!("map");
+    list["x-kubernetes-list-map-keys"] = json!([key]);
+}
+
+/// A status with defaults, so that the first assignment can be written under the condition that
+/// nobody has written one (a JSON patch cannot test for a field that is missing).
+fn status(schema: &mut Value) {
+    let status = &mut schema["properties"]["status"];
+    status["default"] = json!({});
+    let properties = &mut status["properties"];
+    properties["decision"]["default"] = json!({ "sequence": 0, "key": "" });
+    map_list(&mut properties["placements"], "cluster", 2000);
+    map_list(&mut properties["conditions"], "type", 16);
+}
+
+fn rules(schema: &mut Value, rules: &[(&str, &str)]) {
+    let mut all = schema["x-kubernetes-validations"].as_array().cloned().unwrap_or_default();
+    all.extend(rules.iter().map(|(rule, message)| json!({ "rule": rule, "message": message })));
+    schema["x-kubernetes-validations"] = Value::Array(all);
+}
+
+/// Kubernetes' own types bring a book of descriptions, more than an annotation may hold (which
+/// client-side `kubectl apply` needs). Ours, at most three properties deep, stay.
+fn strip_kubernetes_descriptions(schema: &mut Value) {
+    const OURS: [&str; 6] = ["spec", "status", "access", "placements", "decision", "clusterReplicas"];
+    let Some(properties) = schema["properties"].as_object_mut() else { return };
+    for (name, property) in properties {
+        if OURS.contains(&name.as_str()) {
+            strip_kubernetes_descriptions(property);
+        } else {
+            for below in ["properties", "items", "additionalProperties"] {
+                remove_descriptions(&mut property[below]);
+            }
+            if let Some(object) = property.as_object_mut() {
+                object.retain(|_, value| !value.is_null());
+            }
+        }
+    }
+}
+
+fn remove_descriptions(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            // A property may itself be called "description"; the keyword's value is a string.
+            object.retain(|key, value| !(key == "description" && value.is_string()));
+            object.values_mut().for_each(remove_descriptions);
+        }
+        Value::Array(array) => array.iter_mut().for_each(remove_descriptions),
+        _ => {}
+    }
+}

@@ -1,0 +1,105 @@
+//! The status that placed objects report.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What was decided for an object, and how it goes on the members.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadStatus {
+    /// The generation of the spec that this status answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The policy that ranked the clusters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The clusters of the assignment, comma-separated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<String>,
+    /// The assignment: which cluster runs how many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placements: Vec<PlacementStatus>,
+    /// Replicas that have a cluster.
+    #[serde(default)]
+    pub replicas: u32,
+    /// Replicas that are ready.
+    #[serde(default)]
+    pub ready_replicas: u32,
+    /// Wanted replicas that fit nowhere.
+    #[serde(default)]
+    pub unplaced_replicas: u32,
+    /// Selector of the pods, as text, for the scale subresource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Pods that finished well (jobs).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub succeeded: Option<u32>,
+    /// Pods that failed (jobs).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u32>,
+    /// Placed, Available, Progressing, Conflict; jobs also Complete and Failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The last decision and its reasons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+}
+
+/// One cluster of an assignment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacementStatus {
+    /// Name of the `MemberCluster`.
+    pub cluster: String,
+    /// Replicas that the cluster shall run.
+    pub replicas: u32,
+    /// Of `replicas`, how many only stay until their replacements elsewhere are ready.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub leaving: u32,
+    /// Chosen as a location (true), or holding what another could not (false).
+    #[serde(default)]
+    pub location: bool,
+    /// Ready replicas seen there.
+    #[serde(default)]
+    pub ready: u32,
+    /// Available replicas seen there.
+    #[serde(default)]
+    pub available: u32,
+    /// Why this cluster.
+    #[serde(default)]
+    pub why: String,
+    /// What keeps the cluster from doing it, if something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// The record of a decision: what it answers, and what was said of each cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Counts the assignments written; a writer that has not seen the last one is refused.
+    pub sequence: i64,
+    /// Digest of the fields that choose clusters; when it changes, clusters are chosen again.
+    pub key: String,
+    /// Position of `round_robin` after this decision.
+    #[serde(default)]
+    pub cursor: u64,
+    /// What was said of each cluster, the chosen first; at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<ClusterVerdict>,
+}
+
+/// What a decision said of one cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterVerdict {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Its rank and score with their parts, or the filter that dropped it.
+    pub verdict: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
