@@ -1,0 +1,87 @@
+//! The capacity feed of a member: what happens to its nodes and pods.
+
+use std::collections::BTreeSet;
+
+use futures::future::BoxFuture;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use placement::{Node, Pod, PodKey};
+use tokio_util::sync::CancellationToken;
+
+use super::watched::{WatchedNode, WatchedPod};
+use crate::members::follow;
+
+/// One change of a member's capacity.
+#[derive(Clone, Debug)]
+pub enum CapacityEvent {
+    /// A node joined or changed.
+    Node(Node),
+    /// A node left.
+    NodeGone(String),
+    /// A pod was bound or changed.
+    Pod(PodKey, Pod),
+    /// A pod ended or left.
+    PodGone(PodKey),
+    /// The nodes were listed anew: there are no others.
+    NodesListed(BTreeSet<String>),
+    /// The pods were listed anew: there are no others.
+    PodsListed(BTreeSet<PodKey>),
+}
+
+/// Where a member's capacity comes from: watches now, reported summaries later.
+pub trait CapacityFeed: Send + Sync {
+    /// Hands every change to `sink`, until cancelled.
+    fn run(&self, sink: Box<dyn Fn(CapacityEvent) + Send + Sync>, cancel: CancellationToken) -> BoxFuture<'static, ()>;
+}
+
+/// Watches on the member's nodes and pods.
+pub struct WatchFeed {
+    client: Client,
+}
+
+impl WatchFeed {
+    /// A feed from watches through `client`.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+impl CapacityFeed for WatchFeed {
+    fn run(&self, sink: Box<dyn Fn(CapacityEvent) + Send + Sync>, cancel: CancellationToken) -> BoxFuture<'static, ()> {
+        let nodes: Api<WatchedNode> = Api::all(self.client.clone());
+        let pods: Api<WatchedPod> = Api::all(self.client.clone());
+        Box::pin(async move {
+            let mut listed_nodes = BTreeSet::new();
+            let on_node = |event: Event<WatchedNode>| match event {
+                Event::Init => listed_nodes.clear(),
+                Event::InitApply(node) => {
+                    listed_nodes.insert(node.name().to_owned());
+                    sink(CapacityEvent::Node(node.node()));
+                }
+                Event::InitDone => sink(CapacityEvent::NodesListed(std::mem::take(&mut listed_nodes))),
+                Event::Apply(node) => sink(CapacityEvent::Node(node.node())),
+                Event::Delete(node) => sink(CapacityEvent::NodeGone(node.name().to_owned())),
+            };
+            let mut listed_pods = BTreeSet::new();
+            let on_pod = |event: Event<WatchedPod>| match event {
+                Event::Init => listed_pods.clear(),
+                Event::InitApply(pod) => {
+                    if let Some(load) = pod.load() {
+                        listed_pods.insert(pod.key());
+                        sink(CapacityEvent::Pod(pod.key(), load));
+                    }
+                }
+                Event::InitDone => sink(CapacityEvent::PodsListed(std::mem::take(&mut listed_pods))),
+                Event::Apply(pod) => sink(match pod.load() {
+                    Some(load) => CapacityEvent::Pod(pod.key(), load),
+                    None => CapacityEvent::PodGone(pod.key()),
+                }),
+                Event::Delete(pod) => sink(CapacityEvent::PodGone(pod.key())),
+            };
+            futures::join!(
+                follow(watcher::watcher(nodes, watcher::Config::default()), on_node, &cancel),
+                follow(watcher::watcher(pods, watcher::Config::default()), on_pod, &cancel),
+            );
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! Nodes and pods as the watches keep them: the few fields that capacity needs. The rest of each
+//! object is dropped while it is being parsed.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Taint as NodeTaint;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
+use placement::{Node, OwnerKey, Pod, PodKey, Taint};
+use serde::{Deserialize, Deserializer};
+
+use super::pods::{PodSpec, taint_effect, typed_quantities};
+use crate::api::LABEL_OWNER;
+use crate::members::uid_bits;
+
+/// A pod: identity, node, requests, owner, and whether it still counts.
+#[derive(Clone, Debug, Deserialize)]
+pub struct WatchedPod {
+    #[serde(deserialize_with = "essential_metadata")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct PodStatus {
+    #[serde(default)]
+    phase: String,
+}
+
+/// A node: labels, taints, allocatable, and whether it is ready.
+#[derive(Clone, Debug, Deserialize)]
+pub struct WatchedNode {
+    #[serde(deserialize_with = "essential_metadata")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: NodeSpec,
+    #[serde(default)]
+    status: NodeStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct NodeSpec {
+    taints: Vec<NodeTaint>,
+    unschedulable: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct NodeStatus {
+    allocatable: BTreeMap<String, Quantity>,
+    conditions: Vec<NodeCondition>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct NodeCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl WatchedPod {
+    /// The pod's key.
+    pub fn key(&self) -> PodKey {
+        PodKey(uid_bits(self.metadata.uid.as_deref().unwrap_or_default()))
+    }
+
+    /// What it takes from its node; `None` when it is not bound yet or has ended.
+    pub fn load(&self) -> Option<Pod> {
+        let node = self.spec.node_name.clone().filter(|node| !node.is_empty())?;
+        if matches!(self.status.phase.as_str(), "Succeeded" | "Failed") {
+            return None;
+        }
+        let owner = self.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_OWNER));
+        Some(Pod {
+            node,
+            // The API server has checked the amounts of a pod that exists.
+            requests: self.spec.requests().unwrap_or_default(),
+            owner: owner.map(|uid| OwnerKey(uid_bits(uid))),
+        })
+    }
+}
+
+impl WatchedNode {
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The node as the decision core knows it.
+    pub fn node(&self) -> Node {
+        Node {
+            name: self.name().to_owned(),
+            labels: self.metadata.labels.clone().unwrap_or_default(),
+            taints: self
+                .spec
+                .taints
+                .iter()
+                .filter_map(|taint| {
+                    let effect = taint_effect(&taint.effect)?;
+                    Some(Taint { key: taint.key.clone(), value: taint.value.clone().unwrap_or_default(), effect })
+                })
+                .collect(),
+            unschedulable: self.spec.unschedulable,
+            ready: self.status.conditions.iter().any(|c| c.kind == "Ready" && c.status == "True"),
+            allocatable: typed_quantities(&self.status.allocatable),
+        }
+    }
+}
+
+/// Name, namespace, uid, version and labels; not the managed fields, which are most of it.
+fn essential_metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Essential {
+        name: Option<String>,
+        namespace: Option<String>,
+        uid: Option<String>,
+        resource_version: Option<String>,
+        labels: Option<BTreeMap<String, String>>,
+    }
+    let essential = Essential::deserialize(deserializer)?;
+    Ok(ObjectMeta {
+        name: essential.name,
+        namespace: essential.namespace,
+        uid: essential.uid,
+        resource_version: essential.resource_version,
+        labels: essential.labels,
+        ..ObjectMeta::default()
+    })
+}
+
+macro_rules! core_resource {
+    ($type:ty, $scope:ty, $kind:literal, $plural:literal) => {
+        impl kube::Resource for $type {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind((): &()) -> Cow<'_, str> {
+                $kind.into()
+            }
+            fn group((): &()) -> Cow<'_, str> {
+                "".into()
+            }
+            fn version((): &()) -> Cow<'_, str> {
+                "v1".into()
+            }
+            fn plural((): &()) -> Cow<'_, str> {
+                $plural.into()
+            }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+core_resource!(WatchedPod, NamespaceResourceScope, "Pod", "pods");
+core_resource!(WatchedNode, ClusterResourceScope, "Node", "nodes");
