@@ -1,1 +1,3 @@
 //! What the operators share: API types, clusters, member access, operator runtime.
+
+pub mod operator;
