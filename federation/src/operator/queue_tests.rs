@@ -1,0 +1,134 @@
+//! The queue in paused time.
+
+use super::*;
+use tokio::time::{sleep, timeout};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn queue() -> WorkQueue<&'static str> {
+    WorkQueue::new(Backoff {
+        first: SECOND,
+        longest: 10 * SECOND,
+    })
+}
+
+async fn drained(queue: &WorkQueue<&'static str>) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    while let Ok(Some(job)) = timeout(Duration::ZERO, queue.next()).await {
+        keys.push(*job.key());
+    }
+    keys
+}
+
+#[tokio::test(start_paused = true)]
+async fn high_goes_first_and_equals_in_order_and_once() {
+    let queue = queue();
+    for (key, priority) in [
+        ("sweep-b", Priority::Low),
+        ("sweep-a", Priority::Low),
+        ("late", Priority::Low),
+        ("web", Priority::High),
+        ("db", Priority::High),
+        ("web", Priority::High),
+        ("late", Priority::High),
+        ("db", Priority::Low),
+    ] {
+        queue.add(key, priority);
+    }
+    assert_eq!(queue.depth(), 5);
+    assert_eq!(
+        drained(&queue).await,
+        ["web", "db", "late", "sweep-b", "sweep-a"]
+    );
+    assert!(queue.state().keys.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_worked_once_at_a_time_and_again_if_it_was_added_meanwhile() {
+    let queue = queue();
+    queue.add("web", Priority::High);
+    let job = queue.next().await.unwrap();
+    queue.add("web", Priority::Low);
+    queue.add("web", Priority::High);
+    assert!(drained(&queue).await.is_empty());
+    drop(job);
+    assert_eq!(drained(&queue).await, ["web"]);
+    assert!(drained(&queue).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_wait_longer_each_time_until_a_success() {
+    let queue = queue();
+    queue.add("web", Priority::High);
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let asked = Instant::now();
+        let job = queue.next().await.unwrap();
+        waits.push((asked.elapsed().as_secs(), job.fail().as_secs()));
+    }
+    assert_eq!(waits, [(0, 1), (1, 2), (2, 4), (4, 8), (8, 10), (10, 10)]);
+    queue.next().await.unwrap().succeed();
+    assert!(queue.state().keys.is_empty());
+    queue.add("web", Priority::High);
+    assert_eq!(queue.next().await.unwrap().fail(), SECOND);
+    // A change does not wait for the backoff, and takes its place.
+    queue.add("web", Priority::High);
+    queue.next().await.unwrap().succeed();
+    sleep(20 * SECOND).await;
+    assert!(drained(&queue).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shortest_delay_counts() {
+    let queue = queue();
+    let start = Instant::now();
+    queue.add_after("web", 10 * SECOND);
+    queue.add_after("web", 3 * SECOND);
+    queue.add_after("web", 7 * SECOND);
+    queue.add_after("db", 3 * SECOND);
+    assert_eq!(*queue.next().await.unwrap().key(), "web");
+    assert_eq!(*queue.next().await.unwrap().key(), "db");
+    assert_eq!(start.elapsed(), 3 * SECOND);
+    sleep(20 * SECOND).await;
+    assert!(drained(&queue).await.is_empty());
+
+    queue.add("web", Priority::High);
+    queue.next().await.unwrap().succeed_until(5 * SECOND);
+    let start = Instant::now();
+    assert_eq!(*queue.next().await.unwrap().key(), "web");
+    assert_eq!(start.elapsed(), 5 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_worker_wakes_for_an_earlier_key_and_several_workers_share() {
+    let queue = queue();
+    queue.add_after("late", 60 * SECOND);
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                while let Some(job) = queue.next().await {
+                    seen.push(*job.key());
+                    sleep(SECOND).await;
+                }
+                seen
+            })
+        })
+        .collect();
+    sleep(SECOND).await;
+    for key in ["a", "b", "c"] {
+        queue.add_after(key, 5 * SECOND);
+    }
+    // All three become due at once; one second later each worker has had one.
+    sleep(7 * SECOND).await;
+    queue.close();
+    let mut seen = Vec::new();
+    for worker in workers {
+        let keys = timeout(SECOND, worker).await.unwrap().unwrap();
+        assert_eq!(keys.len(), 1);
+        seen.extend(keys);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, ["a", "b", "c"]);
+}
