@@ -1,1 +1,29 @@
-//! Places MultiClusterDeployments, MultiClusterJobs and MultiClusterServices on member clusters.
+//! The multi-cluster scheduler: places `MultiClusterDeployment`s, `MultiClusterJob`s and
+//! `MultiClusterService`s on member clusters.
+//!
+//! An object's way is in [`reconcile`]; what is decided is the `placement` crate's; what is written
+//! to members is `federation::members`'.
+
+mod announce;
+mod args;
+mod bundles;
+mod decide;
+mod dependencies;
+mod finalize;
+mod hub;
+mod metrics;
+pub mod reconcile;
+mod registry;
+mod report;
+mod run;
+mod scheduler;
+mod sources;
+mod state;
+mod validate;
+mod workload;
+
+pub use args::{Args, DEFAULT_PORT};
+pub use run::{Context, RunError, run};
+pub use metrics::Metrics;
+pub use scheduler::Options;
+pub use sources::ProximitySource;

@@ -132,6 +132,9 @@ pub struct MemberClusterStatus {
     /// Round-trip times to the nearest clusters, at most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nearest: Vec<Neighbour>,
+    /// Deleted objects that it still holds something of; collected when it is back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Leftover>,
 }
 
 /// Nodes of one size.
@@ -156,4 +159,17 @@ pub struct Neighbour {
     pub cluster: String,
     /// Round-trip time in milliseconds.
     pub round_trip_millis: f64,
+}
+
+/// A deleted object that the member still holds something of: it was away when the object went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Leftover {
+    /// Uid of the deleted object.
+    pub uid: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }

@@ -25,7 +25,7 @@ pub use cloud_provisioner::{CloudProvisioner, CloudProvisionerSpec};
 pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec};
 pub use job::{MultiClusterJob, MultiClusterJobSpec};
 pub use member_cluster::{
-    ClusterAccess, KubeFedClusterReference, MemberCluster, MemberClusterSpec, MemberClusterStatus,
+    ClusterAccess, KubeFedClusterReference, Leftover, MemberCluster, MemberClusterSpec, MemberClusterStatus,
     Neighbour, NodeClass, Role, SecretReference,
 };
 pub use names::{

@@ -1,0 +1,202 @@
+//! From what a `MemberCluster` says of its access to a client configuration.
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DynamicObject;
+use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, NamedAuthInfo, NamedCluster, NamedContext};
+use kube::core::ApiResource;
+use kube::{Api, Client, Config};
+use serde_json::json;
+
+use super::bundle::digest_bits;
+use crate::api::{KubeFedClusterReference, MemberClusterSpec, SecretReference};
+
+/// A way to a member, and a digest that changes when the way does.
+#[derive(Debug)]
+pub struct ResolvedAccess {
+    /// Client configuration.
+    pub config: Config,
+    /// Changes with address or credentials.
+    pub digest: u128,
+}
+
+/// Why a member cannot be reached as its object says.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The operator was given no kubeconfig, and access names a context.
+    #[error("access.context needs a kubeconfig: start the operator with --kubeconfig=FILE, or use access.secretRef")]
+    NoKubeconfig,
+    /// The file cannot be read or parsed.
+    #[error("kubeconfig {path}: {source}")]
+    Kubeconfig {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: kube::config::KubeconfigError,
+    },
+    /// The hub did not give the object that access names.
+    #[error("{what}: {source}")]
+    Hub {
+        /// The object.
+        what: String,
+        /// What the hub said.
+        source: Box<kube::Error>,
+    },
+    /// The object that access names lacks something. Never holds a secret.
+    #[error("{what}: {problem}")]
+    Incomplete {
+        /// The object.
+        what: String,
+        /// What it lacks.
+        problem: String,
+    },
+}
+
+/// The kubeconfig file that the operator was given.
+#[derive(Clone, Debug)]
+pub struct Kubeconfig {
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl Kubeconfig {
+    /// The file's content now.
+    pub fn read(&self) -> Result<kube::config::Kubeconfig, AccessError> {
+        kube::config::Kubeconfig::read_from(&self.path).map_err(|source| bad_kubeconfig(&self.path, source))
+    }
+}
+
+/// The way to a member now.
+pub async fn resolve(
+    hub: &Client,
+    kubeconfig: Option<&Kubeconfig>,
+    spec: &MemberClusterSpec,
+) -> Result<ResolvedAccess, AccessError> {
+    let access = &spec.access;
+    if let Some(context) = &access.context {
+        let file = kubeconfig.ok_or(AccessError::NoKubeconfig)?;
+        let (content, path) = (file.read()?, file.path.clone());
+        return from_kubeconfig(content, Some(context.clone()), &path).await;
+    }
+    if let Some(reference) = &access.secret_ref {
+        return from_secret(hub, reference).await;
+    }
+    match &access.kube_fed_cluster {
+        Some(reference) => from_kubefed(hub, reference).await,
+        None => Err(AccessError::Incomplete {
+            what: "access".to_owned(),
+            problem: "give one of context, secretRef and kubeFedCluster".to_owned(),
+        }),
+    }
+}
+
+async fn from_kubeconfig(
+    kubeconfig: kube::config::Kubeconfig,
+    context: Option<String>,
+    path: &Path,
+) -> Result<ResolvedAccess, AccessError> {
+    // Only the parts of this context: another one's change must not restart this member.
+    let mut own = kubeconfig.clone();
+    let wanted = context.clone().or_else(|| own.current_context.clone());
+    own.contexts.retain(|named| Some(&named.name) == wanted.as_ref());
+    let parts = own.contexts.first().and_then(|named| named.context.clone());
+    own.clusters.retain(|named| parts.as_ref().is_some_and(|context| context.cluster == named.name));
+    own.auth_infos.retain(|named| parts.as_ref().is_some_and(|context| context.user.as_ref() == Some(&named.name)));
+    own.current_context = None;
+    let digest = digest_of(&own);
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|source| bad_kubeconfig(path, source))?;
+    Ok(ResolvedAccess { config: tuned(config), digest })
+}
+
+async fn from_secret(hub: &Client, reference: &SecretReference) -> Result<ResolvedAccess, AccessError> {
+    let what = format!("Secret {}/{}", reference.namespace, reference.name);
+    let secrets: Api<Secret> = Api::namespaced(hub.clone(), &reference.namespace);
+    let secret = secrets.get(&reference.name).await.map_err(|source| AccessError::Hub { what: what.clone(), source: Box::new(source) })?;
+    let data = secret.data.unwrap_or_default();
+    let value = match &reference.key {
+        Some(key) => data.get(key),
+        None => data.get("kubeconfig").or_else(|| data.get("value")),
+    };
+    let incomplete = |problem: &str| AccessError::Incomplete { what: what.clone(), problem: problem.to_owned() };
+    let value = value.ok_or_else(|| incomplete("has no kubeconfig: put it under the key \"kubeconfig\", or name the key in access.secretRef.key"))?;
+    // The parser's message may quote the text, which is secret.
+    let text = std::str::from_utf8(&value.0).map_err(|_| incomplete("the kubeconfig is not text"))?;
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(text).map_err(|_| incomplete("the kubeconfig is not valid YAML of that form"))?;
+    from_kubeconfig(kubeconfig, None, Path::new(&what)).await
+}
+
+async fn from_kubefed(hub: &Client, reference: &KubeFedClusterReference) -> Result<ResolvedAccess, AccessError> {
+    let what = format!("KubeFedCluster {}/{}", reference.namespace, reference.name);
+    let incomplete = |problem: &str| AccessError::Incomplete { what: what.clone(), problem: problem.to_owned() };
+    let failed = |source: kube::Error| AccessError::Hub { what: what.clone(), source: Box::new(source) };
+    let clusters: Api<DynamicObject> = Api::namespaced_with(hub.clone(), &reference.namespace, &kubefed_resource());
+    let cluster = clusters.get(&reference.name).await.map_err(failed)?;
+    let spec = &cluster.data["spec"];
+    let endpoint = spec["apiEndpoint"].as_str().ok_or_else(|| incomplete("has no spec.apiEndpoint"))?;
+    let secret_name = spec["secretRef"]["name"].as_str().ok_or_else(|| incomplete("has no spec.secretRef.name"))?;
+    let secrets: Api<Secret> = Api::namespaced(hub.clone(), &reference.namespace);
+    let data = secrets.get(secret_name).await.map_err(failed)?.data.unwrap_or_default();
+    let token = data.get("token").and_then(|token| String::from_utf8(token.0.clone()).ok());
+    let token = token.ok_or_else(|| incomplete("its Secret has no token"))?;
+    let mut own = Cluster { server: Some(endpoint.to_owned()), ..Cluster::default() };
+    own.certificate_authority_data = spec["caBundle"].as_str().map(str::to_owned);
+    if spec["disabledTLSValidations"].as_array().is_some_and(|off| off.iter().any(|one| one == "*")) {
+        own.insecure_skip_tls_verify = Some(true);
+        own.certificate_authority_data = None;
+    }
+    let kubeconfig = kube::config::Kubeconfig {
+        clusters: vec![NamedCluster { name: "member".to_owned(), cluster: Some(own) }],
+        auth_infos: vec![NamedAuthInfo {
+            name: "member".to_owned(),
+            auth_info: Some(AuthInfo { token: Some(token.into()), ..AuthInfo::default() }),
+        }],
+        contexts: vec![NamedContext {
+            name: "member".to_owned(),
+            context: Some(Context { cluster: "member".to_owned(), user: Some("member".to_owned()), ..Context::default() }),
+        }],
+        current_context: Some("member".to_owned()),
+        ..kube::config::Kubeconfig::default()
+    };
+    from_kubeconfig(kubeconfig, Some("member".to_owned()), Path::new(&what)).await
+}
+
+/// `core.kubefed.io/v1beta1` `KubeFedCluster`.
+pub(super) fn kubefed_resource() -> ApiResource {
+    ApiResource {
+        group: "core.kubefed.io".to_owned(),
+        version: "v1beta1".to_owned(),
+        api_version: "core.kubefed.io/v1beta1".to_owned(),
+        kind: "KubeFedCluster".to_owned(),
+        plural: "kubefedclusters".to_owned(),
+    }
+}
+
+/// Retries are ours to decide: the client's own would hide what a member answers.
+fn tuned(mut config: Config) -> Config {
+    config.default_retry = false;
+    config.connect_timeout = Some(std::time::Duration::from_secs(5));
+    config
+}
+
+/// Secrets are in what is digested, and do not come out of it again. (The serializer of the
+/// kubeconfig's types leaves tokens out on purpose, so they are added.)
+fn digest_of(kubeconfig: &kube::config::Kubeconfig) -> u128 {
+    use kube::config::ExposeSecret as _;
+    let secrets: Vec<_> = kubeconfig
+        .auth_infos
+        .iter()
+        .filter_map(|named| named.auth_info.as_ref())
+        .map(|auth| {
+            [&auth.token, &auth.password, &auth.client_key_data]
+                .map(|secret| secret.as_ref().map(|secret| secret.expose_secret().to_owned()))
+        })
+        .collect();
+    digest_bits(json!([serde_json::to_value(kubeconfig).unwrap_or_default(), secrets]).to_string().as_bytes())
+}
+
+fn bad_kubeconfig(path: &Path, source: kube::config::KubeconfigError) -> AccessError {
+    AccessError::Kubeconfig { path: path.display().to_string(), source }
+}

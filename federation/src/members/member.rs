@@ -1,0 +1,325 @@
+//! One member at work: its watches, its health, and its deliveries, in tasks of its own, so that
+//! nothing that happens to it can delay another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::api::DynamicObject;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use placement::ClusterName;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{debug, info, warn};
+
+use super::bundle::{Bundle, ManagedKind, uid_bits};
+use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
+use super::inventory::{Inventory, Observed, Watched};
+use super::watching::{Deadlined as _, follow};
+use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
+use crate::operator::{Backoff, Priority, WorkQueue};
+
+/// Something happened at a member.
+#[derive(Debug)]
+pub struct MemberEvent {
+    /// The member.
+    pub cluster: ClusterName,
+    /// What happened.
+    pub change: Change,
+}
+
+/// What can happen at a member.
+#[derive(Debug)]
+pub enum Change {
+    /// Its nodes or pods changed.
+    Capacity(CapacityEvent),
+    /// It answers; its version.
+    Reachable(String),
+    /// It does not answer; why.
+    Unreachable(String),
+    /// Everything that it holds is known now, anew.
+    Synced,
+    /// An object of this owner changed.
+    Observed(u128),
+    /// A delivery for this owner ended.
+    Delivered(u128, Outcome),
+}
+
+/// How a member is dealt with.
+#[derive(Clone, Debug)]
+pub struct MemberOptions {
+    /// The hub's uid, on every object.
+    pub hub: String,
+    /// The longest that one call may take.
+    pub deadline: Duration,
+    /// The time between two looks at its health.
+    pub probe_interval: Duration,
+    /// Deliveries at the same time.
+    pub parallel: usize,
+}
+
+/// A member at work. Dropped, it stops.
+pub struct Member {
+    inner: Arc<Inner>,
+    _stop: DropGuard,
+}
+
+struct Inner {
+    name: ClusterName,
+    client: Client,
+    options: MemberOptions,
+    events: mpsc::UnboundedSender<MemberEvent>,
+    inventory: Mutex<Inventory>,
+    pusher: Pusher,
+    bundles: Mutex<BTreeMap<u128, Bundle>>,
+    queue: WorkQueue<u128>,
+    /// It answers, and what it holds is known.
+    open: watch::Sender<bool>,
+}
+
+/// A member that was away this long is listed anew: its watches may be dead without saying so.
+const STALE_AFTER: Duration = Duration::from_secs(30);
+
+impl Member {
+    /// Starts the member's tasks; what happens is sent to `events`.
+    pub fn start(
+        name: ClusterName,
+        client: Client,
+        options: MemberOptions,
+        events: mpsc::UnboundedSender<MemberEvent>,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let inner = Arc::new(Inner {
+            pusher: Pusher::new(client.clone(), options.hub.clone(), options.deadline),
+            name,
+            client,
+            options,
+            events,
+            inventory: Mutex::default(),
+            bundles: Mutex::default(),
+            queue: WorkQueue::new(Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) }),
+            open: watch::Sender::new(false),
+        });
+        tokio::spawn(stop.clone().run_until_cancelled_owned(inner.clone().attend(stop.clone())));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(inner.clone().push_all()));
+        Self { inner, _stop: stop.drop_guard() }
+    }
+
+    /// The member's name.
+    pub fn name(&self) -> &ClusterName {
+        &self.inner.name
+    }
+
+    /// It answers, and what it holds is known.
+    pub fn is_open(&self) -> bool {
+        *self.inner.open.borrow()
+    }
+
+    /// The state of the owner's main object, if the member has it.
+    pub fn observed(&self, owner: u128, kind: ManagedKind) -> Option<Observed> {
+        lock(&self.inner.inventory).of(owner).find(|(key, _)| key.kind == kind).map(|(_, record)| record.observed)
+    }
+
+    /// Whether the member holds anything of the owner.
+    pub fn holds(&self, owner: u128) -> bool {
+        lock(&self.inner.inventory).of(owner).next().is_some()
+    }
+
+    /// Every owner of this hub that the member holds something of.
+    pub fn owners(&self) -> Vec<u128> {
+        lock(&self.inner.inventory).owners(&self.inner.options.hub)
+    }
+}
+
+impl Delivery for Member {
+    fn deliver(&self, bundle: Bundle) {
+        let owner = uid_bits(&bundle.owner.uid);
+        self.inner.bundles().insert(owner, bundle);
+        self.inner.queue.add(owner, Priority::High);
+    }
+}
+
+impl Inner {
+    /// Watches and probes, for ever.
+    async fn attend(self: Arc<Self>, stop: CancellationToken) {
+        let mut watches = stop.child_token();
+        self.clone().watch(watches.clone());
+        let mut last_answer = Instant::now();
+        let mut was_reachable = None;
+        loop {
+            match self.probe().await {
+                Ok(version) => {
+                    if last_answer.elapsed() > STALE_AFTER {
+                        info!(cluster = %self.name, "answers again after a long time: listing it anew");
+                        watches.cancel();
+                        watches = stop.child_token();
+                        lock(&self.inventory).forget_completeness();
+                        self.clone().watch(watches.clone());
+                    }
+                    last_answer = Instant::now();
+                    if was_reachable != Some(true) {
+                        was_reachable = Some(true);
+                        self.send(Change::Reachable(version));
+                    }
+                }
+                Err(error) => {
+                    if was_reachable != Some(false) {
+                        was_reachable = Some(false);
+                        warn!(cluster = %self.name, %error, "does not answer");
+                        self.send(Change::Unreachable(error.to_string()));
+                    }
+                }
+            }
+            self.reconsider_open(was_reachable == Some(true));
+            let pause = if was_reachable == Some(true) { self.options.probe_interval } else { Duration::from_secs(1).min(self.options.probe_interval) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn probe(&self) -> kube::Result<String> {
+        let deadline = self.options.deadline.min(Duration::from_secs(5));
+        let version = self.client.apiserver_version().within(deadline).await?;
+        Ok(version.git_version)
+    }
+
+    fn watch(self: Arc<Self>, cancel: CancellationToken) {
+        let feed = WatchFeed::new(self.client.clone());
+        let sink = self.clone();
+        tokio::spawn(feed.run(Box::new(move |event| sink.send(Change::Capacity(event))), cancel.clone()));
+        for kind in ManagedKind::ALL {
+            tokio::spawn(self.clone().watch_kind(kind, cancel.clone()));
+        }
+    }
+
+    async fn watch_kind(self: Arc<Self>, kind: ManagedKind, cancel: CancellationToken) {
+        let resource = kind.resource();
+        if matches!(kind, ManagedKind::Deployment | ManagedKind::Job) {
+            let api: Api<Watched> = Api::all_with(self.client.clone(), &resource);
+            follow(watcher::watcher(api, watcher::Config::default()), |event| self.observe(kind, event), &cancel).await;
+        } else {
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+            let events = watcher::metadata_watcher(api, watcher::Config::default());
+            follow(events, |event| self.observe(kind, map_event(event, |partial| Watched::of(partial.metadata))), &cancel).await;
+        }
+    }
+
+    fn observe(&self, kind: ManagedKind, event: Event<Watched>) {
+        let mut inventory = lock(&self.inventory);
+        let (concerned, drifted) = match event {
+            Event::Init => {
+                inventory.list_begins(kind);
+                return;
+            }
+            Event::InitApply(object) | Event::Apply(object) => {
+                let (key, record) = (object.key(kind), object.record(kind));
+                let drifted = self.pusher.has_drifted(&key, Some(&record));
+                (inventory.put(key, record), drifted)
+            }
+            Event::Delete(object) => {
+                let key = object.key(kind);
+                let drifted = self.pusher.has_drifted(&key, None);
+                (inventory.remove(&key), drifted)
+            }
+            Event::InitDone => {
+                let concerned = inventory.list_ends(kind);
+                let complete = inventory.is_complete();
+                drop(inventory);
+                if complete {
+                    self.send(Change::Synced);
+                    self.open.send_replace(true);
+                }
+                // What went while nobody watched is brought again.
+                return self.tell(concerned, true);
+            }
+        };
+        drop(inventory);
+        self.tell(concerned, drifted);
+    }
+
+    fn tell(&self, owners: BTreeSet<u128>, again: bool) {
+        for owner in owners {
+            if again && self.bundles().contains_key(&owner) {
+                debug!(cluster = %self.name, "an object was changed or deleted by somebody else: bringing it again");
+                self.queue.add(owner, Priority::High);
+            }
+            self.send(Change::Observed(owner));
+        }
+    }
+
+    fn reconsider_open(&self, reachable: bool) {
+        let open = reachable && lock(&self.inventory).is_complete();
+        if self.open.send_if_modified(|now| std::mem::replace(now, open) != open) && open {
+            // It may have lost what was acknowledged, and failed deliveries need not wait.
+            let owners: Vec<u128> = self.bundles().keys().copied().collect();
+            for owner in owners {
+                self.queue.add(owner, Priority::Low);
+            }
+        }
+    }
+
+    /// Delivers what is queued, a few at a time, while the member is open.
+    async fn push_all(self: Arc<Self>) {
+        let slots = Arc::new(Semaphore::new(self.options.parallel));
+        let mut open = self.open.subscribe();
+        loop {
+            if open.wait_for(|open| *open).await.is_err() {
+                return;
+            }
+            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let Some(job) = self.queue.next().await else { return };
+            let inner = self.clone();
+            tokio::spawn(async move {
+                let owner = *job.key();
+                let outcome = inner.push(owner).await;
+                match &outcome {
+                    Ok(()) => job.succeed(),
+                    Err(failure) => {
+                        debug!(cluster = %inner.name, %failure, "delivery failed");
+                        drop(job.fail());
+                    }
+                }
+                inner.send(Change::Delivered(owner, outcome));
+                drop(slot);
+            });
+        }
+    }
+
+    async fn push(&self, owner: u128) -> Outcome {
+        let Some(bundle) = self.bundles().get(&owner).cloned() else { return Ok(()) };
+        let outcome = self.pusher.push(&bundle, &self.inventory).await;
+        if outcome.is_ok() && bundle.items.is_empty() {
+            // Unless another one was handed over meanwhile.
+            let mut bundles = self.bundles();
+            if bundles.get(&owner).is_some_and(|now| now.items.is_empty()) {
+                bundles.remove(&owner);
+            }
+        }
+        if let Err(failure) = &outcome
+            && failure.kind == FailureKind::Unreachable
+        {
+            debug!(cluster = %self.name, "a delivery got no answer");
+        }
+        outcome
+    }
+
+    fn send(&self, change: Change) {
+        // Nobody listens any more only when the operator stops.
+        drop(self.events.send(MemberEvent { cluster: self.name.clone(), change }));
+    }
+
+    fn bundles(&self) -> MutexGuard<'_, BTreeMap<u128, Bundle>> {
+        self.bundles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn map_event<A, B>(event: Event<A>, map: impl Fn(A) -> B) -> Event<B> {
+    match event {
+        Event::Apply(object) => Event::Apply(map(object)),
+        Event::Delete(object) => Event::Delete(map(object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(map(object)),
+        Event::InitDone => Event::InitDone,
+    }
+}

@@ -1,0 +1,19 @@
+//! Access to member clusters: who they are, how they are reached, what they hold, and how objects
+//! are brought to them.
+
+mod access;
+mod bundle;
+mod delivery;
+mod inventory;
+mod member;
+mod sources;
+mod watching;
+
+pub use access::{AccessError, Kubeconfig, ResolvedAccess, resolve};
+pub use bundle::{Bundle, Item, ManagedKind, ObjectKey, Owner, uid_bits};
+pub use delivery::{Delivery, Failure, FailureKind, Outcome};
+pub use inventory::{Observed, ObservedJob, ObservedReplicas};
+pub use member::{Change, Member, MemberEvent, MemberOptions};
+pub use sources::{follow_kubeconfig, follow_kubefed};
+pub(crate) use watching::follow;
+pub use watching::{Deadlined, RetryDelay, watch_with};

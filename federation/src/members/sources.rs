@@ -1,0 +1,162 @@
+//! Sources of `MemberCluster` objects: the contexts of the kubeconfig that the operator was given,
+//! and `KubeFedCluster` objects. A source writes (and removes) its own objects and nothing else;
+//! what people set on them (region, taints, labels, a cordon) is theirs and stays.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::access::{Kubeconfig, kubefed_resource};
+use super::bundle::digest_bits;
+use super::watching::Deadlined as _;
+use crate::api::{LABEL_SOURCE, MemberCluster};
+
+/// How often a source is read again.
+const INTERVAL: Duration = Duration::from_secs(2);
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Keeps a `MemberCluster` for every context of the file but the hub's (or for the named ones),
+/// until cancelled. The file is read again every two seconds.
+pub async fn follow_kubeconfig(
+    hub: Client,
+    kubeconfig: Kubeconfig,
+    hub_context: Option<String>,
+    only: Option<Vec<String>>,
+    cancel: CancellationToken,
+) {
+    let read = || {
+        let file = kubeconfig.read().map_err(|error| error.to_string())?;
+        let hub_context = hub_context.clone().or(file.current_context);
+        let contexts = file.contexts.into_iter().map(|named| named.name);
+        let wanted = contexts.filter(|name| match &only {
+            Some(only) => only.contains(name),
+            None => Some(name) != hub_context.as_ref(),
+        });
+        Ok(wanted.map(|context| (dns_label(&context), json!({ "access": { "context": context } }))).collect())
+    };
+    follow_source(&hub, "kubeconfig", async || read(), &cancel).await;
+}
+
+/// Keeps a `MemberCluster` for every `KubeFedCluster`, until cancelled. Where the kind is unknown
+/// to the hub, there are none.
+pub async fn follow_kubefed(hub: Client, cancel: CancellationToken) {
+    let clusters: Api<DynamicObject> = Api::all_with(hub.clone(), &kubefed_resource());
+    let read = async || match clusters.list(&ListParams::default()).within(DEADLINE).await {
+        Ok(list) => Ok(list.items.iter().map(member_of_kubefed).collect()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(BTreeMap::new()),
+        Err(error) => Err(error.to_string()),
+    };
+    follow_source(&hub, "kubefed", read, &cancel).await;
+}
+
+fn member_of_kubefed(cluster: &DynamicObject) -> (String, Value) {
+    let name = cluster.name_any();
+    let reference = json!({ "namespace": cluster.namespace().unwrap_or_default(), "name": name });
+    let mut spec = json!({ "access": { "kubeFedCluster": reference } });
+    if let Some(region) = cluster.data["status"]["region"].as_str().filter(|region| !region.is_empty()) {
+        spec["region"] = json!(region);
+    }
+    (dns_label(&name), spec)
+}
+
+/// Reads the source again and again, and writes what changed.
+async fn follow_source(
+    hub: &Client,
+    source: &'static str,
+    read: impl AsyncFn() -> Result<BTreeMap<String, Value>, String>,
+    cancel: &CancellationToken,
+) {
+    let mut written = None;
+    let mut last_problem = String::new();
+    loop {
+        let result = match read().await {
+            Ok(wanted) if written.as_ref() == Some(&wanted) => Ok(()),
+            Ok(wanted) => write(hub, source, &wanted).await.map(|()| written = Some(wanted)),
+            Err(problem) => Err(problem),
+        };
+        match result {
+            Ok(()) => last_problem.clear(),
+            Err(problem) if problem != last_problem => {
+                warn!(source, problem, "members cannot be read or written; those known stay as they are");
+                last_problem = problem;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+}
+
+async fn write(hub: &Client, source: &str, wanted: &BTreeMap<String, Value>) -> Result<(), String> {
+    let members: Api<MemberCluster> = Api::all(hub.clone());
+    let listed = members.list(&ListParams::default()).within(DEADLINE).await.map_err(|error| error.to_string())?;
+    let source_of = |member: &MemberCluster| member.labels().get(LABEL_SOURCE).cloned();
+    let known: BTreeMap<String, MemberCluster> = listed.items.into_iter().map(|member| (member.name_any(), member)).collect();
+    for (name, spec) in wanted {
+        if known.get(name).is_some_and(|member| source_of(member).as_deref() != Some(source)) {
+            // Somebody else's object of that name: a person's, or another source's.
+            continue;
+        }
+        let object = json!({
+            "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster",
+            "metadata": { "name": name, "labels": { LABEL_SOURCE: source } },
+            "spec": spec,
+        });
+        let params = PatchParams::apply(&format!("mck8s-source-{source}")).force();
+        members.patch(name, &params, &Patch::Apply(&object)).within(DEADLINE).await.map_err(|error| error.to_string())?;
+        if !known.contains_key(name) {
+            info!(cluster = name, source, "found a member cluster");
+        }
+    }
+    for (name, member) in &known {
+        if source_of(member).as_deref() == Some(source) && !wanted.contains_key(name) {
+            let preconditions = Preconditions { uid: member.uid(), resource_version: None };
+            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+            members.delete(name, &params).within(DEADLINE).await.map_err(|error| error.to_string())?;
+            info!(cluster = name, source, "a member cluster has left");
+        }
+    }
+    Ok(())
+}
+
+/// A context's name as a DNS label: itself where it is one; otherwise what can stay of it and a
+/// digest, so that two contexts never share a name.
+fn dns_label(context: &str) -> String {
+    let is_label = !context.is_empty()
+        && context.len() <= 63
+        && context.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+        && !context.starts_with('-')
+        && !context.ends_with('-');
+    if is_label {
+        return context.to_owned();
+    }
+    let kept: String = context
+        .to_ascii_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(50)
+        .collect();
+    let digest = digest_bits(context.as_bytes()) & 0xff_ffff;
+    format!("{}-{digest:06x}", kept.trim_matches('-')).trim_start_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dns_label;
+
+    #[test]
+    fn a_context_that_is_no_label_gets_one_of_its_own() {
+        assert_eq!(dns_label("cluster1"), "cluster1");
+        let eks = dns_label("arn:aws:eks:eu-west-1:1234:cluster/Prod");
+        assert!(eks.starts_with("arn-aws-eks-eu-west-1-1234-cluster-prod-"), "{eks}");
+        assert_ne!(dns_label("Prod"), dns_label("prOd"));
+        assert!(!dns_label("@@").starts_with('-'));
+    }
+}

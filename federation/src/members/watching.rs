@@ -1,0 +1,89 @@
+//! Watches that go on by themselves, and calls that end.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::WatchStreamExt as _;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+/// Waits between tries of a watch: 200 ms, doubled up to 5 s. Without jitter, so that a run in
+/// virtual time repeats; the members' outages do not coincide anyway.
+#[derive(Clone, Debug, Default)]
+pub struct RetryDelay {
+    failures: u32,
+}
+
+impl Iterator for RetryDelay {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let delay = Duration::from_millis(200) * 2_u32.pow(self.failures.min(5));
+        self.failures += 1;
+        Some(delay.min(Duration::from_secs(5)))
+    }
+}
+
+impl Backoff for RetryDelay {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Hands the events of a watch to `handle` until cancelled; errors (410 among them) end in a new
+/// list by the watcher itself, after a delay.
+pub(crate) async fn follow<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    handle: impl FnMut(Event<K>),
+    cancel: &CancellationToken,
+) where
+    K: Send,
+{
+    watch_with(events, handle, |_| {}, cancel).await;
+}
+
+/// The same, with a look at each error.
+pub async fn watch_with<K: Send>(
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    mut handle: impl FnMut(Event<K>),
+    mut failed: impl FnMut(&watcher::Error),
+    cancel: &CancellationToken,
+) {
+    let mut events = std::pin::pin!(events.backoff(RetryDelay::default()));
+    loop {
+        let next = tokio::select! {
+            () = cancel.cancelled() => return,
+            next = events.next() => next,
+        };
+        match next {
+            Some(Ok(event)) => handle(event),
+            Some(Err(error)) => {
+                debug!(%error, "watch interrupted");
+                failed(&error);
+            }
+            None => return,
+        }
+    }
+}
+
+/// Ends a call that takes too long with an error like any other.
+pub trait Deadlined: Future + Sized {
+    /// The call's own result, or a 504 `Status` after `deadline`.
+    fn within<T>(self, deadline: Duration) -> impl Future<Output = kube::Result<T>>
+    where
+        Self: Future<Output = kube::Result<T>>,
+    {
+        async move {
+            tokio::time::timeout(deadline, self).await.unwrap_or_else(|_| {
+                Err(kube::Error::Api(Box::new(
+                    kube::core::Status::failure(&format!("no answer within {deadline:?}"), "Timeout").with_code(504),
+                )))
+            })
+        }
+    }
+}
+
+impl<F: Future> Deadlined for F {}

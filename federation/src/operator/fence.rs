@@ -1,0 +1,76 @@
+//! The fence: in a client that has it, a process that is not the leader cannot write.
+//!
+//! One choke point below every write is simpler to trust than a check before each; it also holds
+//! for a leader that was suspended past its lease and goes on in the middle of a reconcile.
+
+use std::task::{Context, Poll};
+
+use futures::future::{Either, Ready, ready};
+use kube::client::Body;
+use kube::client::ClientBuilder;
+use kube::{Client, Config};
+use tower::{BoxError, Layer, Service};
+
+use super::leader::Leadership;
+
+/// A client whose writes pass only while this process leads.
+pub fn fenced_client(config: Config, leadership: Leadership) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Fence(leadership)).build())
+}
+
+/// The write was stopped: this process does not lead.
+#[derive(Debug, thiserror::Error)]
+#[error("not the leader: nothing was written")]
+pub struct NotLeader;
+
+/// Whether an error of a client came from its fence.
+pub fn is_not_leader(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<NotLeader>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+struct Fence(Leadership);
+
+impl<S> Layer<S> for Fence {
+    type Service = Fenced<S>;
+
+    fn layer(&self, inner: S) -> Fenced<S> {
+        Fenced { inner, leadership: self.0.clone() }
+    }
+}
+
+/// A service behind the fence.
+struct Fenced<S> {
+    inner: S,
+    leadership: Leadership,
+}
+
+impl<S, R> Service<http::Request<Body>> for Fenced<S>
+where
+    S: Service<http::Request<Body>, Response = R>,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+{
+    type Response = R;
+    type Error = BoxError;
+    type Future = Either<futures::future::MapErr<S::Future, fn(S::Error) -> BoxError>, Ready<Result<R, BoxError>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.method() == http::Method::GET || self.leadership.is_leader() {
+            let into: fn(S::Error) -> BoxError = Into::into;
+            Either::Left(futures::TryFutureExt::map_err(self.inner.call(request), into))
+        } else {
+            Either::Right(ready(Err(Box::new(NotLeader))))
+        }
+    }
+}

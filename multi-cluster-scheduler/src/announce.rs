@@ -1,0 +1,25 @@
+//! Events on the objects that are served.
+
+use federation::operator::events::Recorder;
+use k8s_openapi::api::core::v1::ObjectReference;
+
+use crate::workload::Workload;
+
+/// Says on an object what happened to it.
+#[derive(Clone)]
+pub struct Announcer(pub Recorder);
+
+impl Announcer {
+    pub(crate) fn record(&self, workload: &Workload, warning: bool, reason: &str, message: &str) {
+        let resource = workload.key.kind.resource();
+        let about = ObjectReference {
+            api_version: Some(resource.api_version),
+            kind: Some(resource.kind),
+            namespace: Some(workload.key.namespace.clone()),
+            name: Some(workload.key.name.clone()),
+            uid: Some(workload.uid.clone()),
+            ..ObjectReference::default()
+        };
+        self.0.record(&about, warning, reason, message);
+    }
+}

@@ -1,0 +1,197 @@
+//! From a plan to the next assignment: pure. A plan says what should run; the assignment also
+//! keeps what must stay until that runs.
+
+use std::collections::BTreeMap;
+
+use federation::api::{ClusterVerdict, Decision, PlacementStatus};
+use placement::{ClusterName, Current, Outcome, Plan, Why};
+
+use crate::validate::Validated;
+
+/// At most this many clusters are explained in a status; of a thousand, nobody reads all.
+const EXPLAINED: usize = 32;
+
+/// Which cluster runs how many, and why: what is written to the hub before a member is touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// The record of the decision.
+    pub decision: Decision,
+    /// The policy that ranked.
+    pub policy: Option<String>,
+    /// The clusters, by name.
+    pub placements: Vec<PlacementStatus>,
+    /// Wanted replicas that fit nowhere.
+    pub unplaced: u32,
+    /// Why the policy asked for did not rank.
+    pub fallback: Option<String>,
+}
+
+/// What is known of a cluster when an assignment is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    /// It can be written to.
+    pub open: bool,
+    /// Replicas that are available there.
+    pub available: u32,
+}
+
+impl Assignment {
+    /// What of it `place` takes as current: not what only waits to leave.
+    pub fn current(&self) -> Vec<Current> {
+        self.placements
+            .iter()
+            .filter(|one| one.location || one.replicas > one.leaving)
+            .map(|one| Current {
+                cluster: ClusterName::from(one.cluster.as_str()),
+                replicas: one.replicas - one.leaving,
+                location: one.location,
+            })
+            .collect()
+    }
+
+    /// Replicas that are meant to run.
+    pub fn placed(&self) -> u32 {
+        self.placements.iter().map(|one| one.replicas - one.leaving).sum()
+    }
+
+    /// Something only waits to leave.
+    pub fn is_moving(&self) -> bool {
+        self.placements.iter().any(|one| one.leaving > 0)
+    }
+
+    /// The assignment after `plan`. `standing` knows every member of the registry; a cluster that
+    /// is not in it has left for good.
+    pub fn next(
+        &self,
+        plan: &Plan,
+        validated: &Validated,
+        cursor: u64,
+        standing: &BTreeMap<ClusterName, Standing>,
+    ) -> Self {
+        let mut placements: BTreeMap<String, PlacementStatus> = plan
+            .placements
+            .iter()
+            .map(|one| {
+                let status = PlacementStatus {
+                    cluster: one.cluster.to_string(),
+                    replicas: one.replicas,
+                    location: one.location,
+                    why: why(plan, &one.cluster, &one.why),
+                    ..PlacementStatus::default()
+                };
+                (one.cluster.to_string(), status)
+            })
+            .collect();
+        for (cluster, leaving) in self.leaving(&placements, standing) {
+            let entry = placements.entry(cluster.clone()).or_insert_with(|| PlacementStatus {
+                why: "stays until its replacements elsewhere are ready".to_owned(),
+                cluster,
+                ..PlacementStatus::default()
+            });
+            entry.replicas += leaving;
+            entry.leaving = leaving;
+        }
+        Self {
+            decision: Decision {
+                sequence: self.decision.sequence + 1,
+                key: validated.decision_key.clone(),
+                cursor,
+                clusters: verdicts(plan),
+            },
+            policy: Some(plan.policy.to_owned()),
+            placements: placements.into_values().collect(),
+            unplaced: plan.unplaced,
+            fallback: plan.fallback.as_ref().map(|fallback| {
+                format!("{} has no {}; {} decided instead", fallback.asked, fallback.missing, fallback.used)
+            }),
+        }
+    }
+
+    /// What leaves a cluster, by cluster: never more than what is not yet available elsewhere, so
+    /// that a move keeps the number of running replicas, and a mere scale-down keeps nothing.
+    fn leaving(
+        &self,
+        targets: &BTreeMap<String, PlacementStatus>,
+        standing: &BTreeMap<ClusterName, Standing>,
+    ) -> Vec<(String, u32)> {
+        let target = |cluster: &str| targets.get(cluster).map_or(0, |one| one.replicas);
+        let before: BTreeMap<&str, &PlacementStatus> =
+            self.placements.iter().map(|one| (one.cluster.as_str(), one)).collect();
+        let grows = targets.values().any(|one| {
+            one.replicas > before.get(one.cluster.as_str()).map_or(0, |before| before.replicas - before.leaving)
+        });
+        let standing = |cluster: &str| standing.get(cluster).copied();
+        let mut pending: u32 = targets
+            .values()
+            .map(|one| one.replicas.saturating_sub(standing(&one.cluster).map_or(0, |s| if s.open { s.available } else { 0 })))
+            .sum();
+        let mut leaving = Vec::new();
+        for one in &self.placements {
+            let surplus = one.replicas.saturating_sub(target(&one.cluster));
+            // Without growth elsewhere only what was leaving already goes on leaving.
+            let candidates = if grows { surplus } else { surplus.min(one.leaving) };
+            let stays = match standing(&one.cluster) {
+                None => 0,
+                // What runs on a member that cannot be told to stop is kept in the record.
+                Some(member) if !member.open => surplus,
+                Some(_) => candidates.min(pending),
+            };
+            pending = pending.saturating_sub(stays);
+            if stays > 0 {
+                leaving.push((one.cluster.clone(), stays));
+            }
+        }
+        leaving
+    }
+
+    /// Whether writing `other` would change what members run or what people are told.
+    pub fn differs_from(&self, other: &Self) -> bool {
+        let essence = |assignment: &Self| {
+            let placements: Vec<_> = assignment
+                .placements
+                .iter()
+                .map(|one| (one.cluster.clone(), one.replicas, one.leaving, one.location))
+                .collect();
+            (placements, assignment.decision.key.clone(), assignment.unplaced, assignment.policy.clone())
+        };
+        essence(self) != essence(other)
+    }
+}
+
+fn why(plan: &Plan, cluster: &ClusterName, why: &Why) -> String {
+    let rank = plan.verdicts.iter().find(|verdict| verdict.cluster == *cluster).and_then(|verdict| match &verdict.outcome {
+        Outcome::Scored { rank, .. } => Some(*rank),
+        Outcome::Filtered(_) => None,
+    });
+    match why {
+        Why::Location => "named as a location".to_owned(),
+        Why::Policy => match rank {
+            Some(rank) => format!("chosen by {}, rank {rank}", plan.policy),
+            None => format!("chosen by {}", plan.policy),
+        },
+        Why::Overflow { from } => format!("takes what {from} cannot hold"),
+        Why::Retained => "kept from the assignment before".to_owned(),
+    }
+}
+
+/// The chosen first, then by rank, then what was dropped.
+fn verdicts(plan: &Plan) -> Vec<ClusterVerdict> {
+    let mut all: Vec<_> = plan
+        .verdicts
+        .iter()
+        .map(|verdict| {
+            let chosen = plan.placements.iter().find(|one| one.cluster == verdict.cluster);
+            let rank = match &verdict.outcome {
+                Outcome::Scored { rank, .. } => *rank,
+                Outcome::Filtered(_) => u32::MAX,
+            };
+            let text = match chosen {
+                Some(one) => format!("{} replicas: {}; {}", one.replicas, why(plan, &one.cluster, &one.why), verdict.outcome),
+                None => format!("not chosen: {}", verdict.outcome),
+            };
+            (chosen.is_none(), rank, ClusterVerdict { cluster: verdict.cluster.to_string(), verdict: text })
+        })
+        .collect();
+    all.sort_by(|a, b| (a.0, a.1, &a.2.cluster).cmp(&(b.0, b.1, &b.2.cluster)));
+    all.into_iter().map(|(_, _, verdict)| verdict).take(EXPLAINED).collect()
+}

@@ -1,0 +1,103 @@
+//! The end of an object: its copies leave the members before it leaves the hub; a member that is
+//! away is given a grace, and what it still holds is put on record on its `MemberCluster`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use federation::api::Leftover;
+use federation::members::{Deadlined as _, Delivery as _};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use placement::ClusterName;
+use tracing::info;
+
+use crate::bundles;
+use crate::reconcile::ReconcileError;
+use crate::scheduler::Scheduler;
+use crate::workload::Workload;
+
+impl Scheduler {
+    /// Takes a deleted object as far as it can go now.
+    pub(crate) async fn finalize(&self, workload: &Arc<Workload>) -> Result<Option<Duration>, ReconcileError> {
+        if !workload.is_held() {
+            if workload.is_held_by_kopf() {
+                self.let_go(workload).await.map_err(ReconcileError::Finalize)?;
+            }
+            return Ok(None);
+        }
+        let namespace_gone = self.namespace_is_going(&workload.key.namespace).await;
+        let remaining = self.clear_members(workload, namespace_gone);
+        if !remaining.is_empty() {
+            let waited = workload.deleted_at.map_or(Duration::ZERO, |since| {
+                Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default()
+            });
+            let away = self.are_all_away(&remaining);
+            if waited < self.options.deletion_grace || !away {
+                self.reports.add_after(workload.key.clone(), self.options.report_delay);
+                let rest = self.options.deletion_grace.saturating_sub(waited);
+                return Ok(Some(rest.clamp(Duration::from_millis(200), Duration::from_secs(5))));
+            }
+            self.put_on_record(workload, &remaining).await.map_err(ReconcileError::Finalize)?;
+        }
+        self.let_go(workload).await.map_err(ReconcileError::Finalize)?;
+        info!(key = %workload.key, "deleted");
+        Ok(None)
+    }
+
+    /// Hands empty bundles to the members that hold something; the names of those not clear yet.
+    fn clear_members(&self, workload: &Arc<Workload>, namespace_gone: bool) -> Vec<ClusterName> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(tracked) = state.workloads.get(&workload.key) else { return Vec::new() };
+        let owner = workload.owner_bits();
+        let mut remaining = Vec::new();
+        for (name, registered) in &state.members {
+            let assigned = tracked.assignment.placements.iter().any(|one| one.cluster == name.as_str());
+            let holds = registered.member.as_ref().is_some_and(|member| member.holds(owner));
+            let removed = tracked.removed.contains(name);
+            if (assigned || holds) && !(removed && !holds) {
+                remaining.push(name.clone());
+                if let Some(member) = &registered.member
+                    && !removed
+                {
+                    let mut bundle = bundles::nothing(workload);
+                    (bundle.owner_gone, bundle.namespace_gone) = (true, namespace_gone);
+                    member.deliver(bundle);
+                }
+            }
+        }
+        remaining
+    }
+
+    fn are_all_away(&self, members: &[ClusterName]) -> bool {
+        let state = self.state();
+        members.iter().all(|name| state.members.get(name).is_none_or(|registered| !registered.is_open()))
+    }
+
+    /// The record comes before the finalizer goes: what is left over is collected only against it.
+    async fn put_on_record(&self, workload: &Arc<Workload>, members: &[ClusterName]) -> Result<(), crate::hub::HubError> {
+        let leftover = Leftover {
+            uid: workload.uid.clone(),
+            kind: workload.key.kind.name().to_owned(),
+            namespace: workload.key.namespace.clone(),
+            name: workload.key.name.clone(),
+        };
+        for name in members {
+            info!(key = %workload.key, cluster = %name, "goes without its cluster: what is left there is collected when the cluster is back");
+            if let Some(registered) = self.state().members.get_mut(name)
+                && !registered.leftovers.contains(&leftover)
+            {
+                registered.leftovers.push(leftover.clone());
+            }
+            self.write_member_status(name).await?;
+        }
+        Ok(())
+    }
+
+    /// A namespace that was made on members for ours goes with ours.
+    async fn namespace_is_going(&self, name: &str) -> bool {
+        let namespaces: Api<Namespace> = Api::all(self.hub.clone());
+        let found = namespaces.get_metadata_opt(name).within(self.options.deadline).await;
+        found.is_ok_and(|found| found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
+    }
+}

@@ -1,0 +1,145 @@
+//! Writes to the hub. Each is conditional: on the object's uid, and for a status on the sequence of
+//! the last assignment seen, so that a writer that has missed one is refused.
+
+use std::sync::Arc;
+
+use federation::api::{FINALIZER, KOPF_FINALIZER, WorkloadStatus};
+use federation::members::Deadlined as _;
+use kube::Api;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::PartialObjectMeta;
+use serde_json::json;
+use tracing::debug;
+
+use crate::scheduler::Scheduler;
+use crate::workload::{Key, Workload};
+
+/// Why a write to the hub did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// What was known of the object is not true any more; it is read again.
+    #[error("{0} changed meanwhile")]
+    Stale(Key),
+    /// The object is gone.
+    #[error("{0} is gone")]
+    Gone(Key),
+    /// The hub refused or did not answer.
+    #[error("the hub: {0}")]
+    Api(#[source] Box<kube::Error>),
+}
+
+impl HubError {
+    fn of(key: &Key, error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 404 => Self::Gone(key.clone()),
+            // 422 is what a JSON patch whose test fails gets.
+            kube::Error::Api(status) if matches!(status.code, 409 | 422) => Self::Stale(key.clone()),
+            _ => Self::Api(Box::new(error)),
+        }
+    }
+
+    /// The object has to be read again.
+    pub fn is_stale(&self) -> bool {
+        matches!(self, Self::Stale(_) | Self::Gone(_))
+    }
+}
+
+impl Scheduler {
+    pub(crate) fn hub_api(&self, key: &Key) -> Api<DynamicObject> {
+        Api::namespaced_with(self.hub.clone(), &key.namespace, &key.kind.resource())
+    }
+
+    /// Puts our finalizer on and takes the original's off, if that is not so already.
+    pub(crate) async fn hold(&self, workload: &Arc<Workload>) -> Result<(), HubError> {
+        if workload.is_held() && !workload.is_held_by_kopf() {
+            return Ok(());
+        }
+        if workload.is_held_by_kopf() {
+            let kept = workload.finalizers.iter().filter(|one| *one != KOPF_FINALIZER && *one != FINALIZER).cloned();
+            return self.replace_finalizers(workload, kept.chain([FINALIZER.to_owned()]).collect()).await;
+        }
+        // An apply adds its entry to the set, whoever adds others meanwhile; the uid keeps it from
+        // bringing an object back that was just deleted.
+        let resource = workload.key.kind.resource();
+        let object = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind,
+            "metadata": {
+                "name": workload.key.name, "namespace": workload.key.namespace,
+                "uid": workload.uid, "finalizers": [FINALIZER],
+            },
+        });
+        let params = PatchParams::apply("mck8s-scheduler-finalizer").force();
+        let api = self.hub_api(&workload.key);
+        let written = api.patch_metadata(&workload.key.name, &params, &Patch::Apply(&object)).within(self.options.deadline);
+        written.await.map(drop).map_err(|error| HubError::of(&workload.key, error))
+    }
+
+    /// Takes our finalizer off (and the original's): the object may go.
+    pub(crate) async fn let_go(&self, workload: &Arc<Workload>) -> Result<(), HubError> {
+        let kept = workload.finalizers.iter().filter(|one| *one != FINALIZER && *one != KOPF_FINALIZER);
+        match self.replace_finalizers(workload, kept.cloned().collect()).await {
+            Err(HubError::Gone(_)) => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn replace_finalizers(&self, workload: &Arc<Workload>, finalizers: Vec<String>) -> Result<(), HubError> {
+        let patch = json_patch(json!([
+            { "op": "test", "path": "/metadata/uid", "value": workload.uid },
+            { "op": "test", "path": "/metadata/finalizers", "value": workload.finalizers },
+            { "op": "replace", "path": "/metadata/finalizers", "value": finalizers },
+        ]));
+        let api = self.hub_api(&workload.key);
+        let written: kube::Result<PartialObjectMeta<DynamicObject>> = api
+            .patch_metadata(&workload.key.name, &PatchParams::default(), &Patch::<()>::Json(patch))
+            .within(self.options.deadline)
+            .await;
+        written.map(drop).map_err(|error| HubError::of(&workload.key, error))
+    }
+
+    /// Writes a status, if the hub's last assignment is the one with the sequence `seen`.
+    pub(crate) async fn write_status(
+        &self,
+        workload: &Arc<Workload>,
+        seen: i64,
+        status: &WorkloadStatus,
+    ) -> Result<(), HubError> {
+        let patch = json_patch(json!([
+            { "op": "test", "path": "/metadata/uid", "value": workload.uid },
+            { "op": "test", "path": "/status/decision/sequence", "value": seen },
+            { "op": "replace", "path": "/status", "value": status },
+        ]));
+        let api = self.hub_api(&workload.key);
+        let written = api
+            .patch_status(&workload.key.name, &PatchParams::default(), &Patch::<()>::Json(patch))
+            .within(self.options.deadline)
+            .await;
+        written.map(drop).map_err(|error| HubError::of(&workload.key, error))
+    }
+
+    /// Reads an object again and takes the hub's assignment for the true one.
+    pub(crate) async fn refresh(&self, key: &Key) {
+        match self.hub_api(key).get_opt(&key.name).within(self.options.deadline).await {
+            Ok(Some(object)) => {
+                let workload = Workload::read(key.kind, &object);
+                let mut state = self.state();
+                if let Some(tracked) = state.workloads.get_mut(key)
+                    && tracked.workload.uid == workload.uid
+                {
+                    tracked.assignment = crate::state::assignment_of(&workload.status);
+                    tracked.recorded = tracked.assignment.decision.sequence;
+                    tracked.reported = workload.status.clone();
+                    tracked.workload = Arc::new(workload);
+                }
+            }
+            // The watch will say so.
+            Ok(None) => {}
+            Err(error) => debug!(%key, %error, "cannot be read again"),
+        }
+    }
+}
+
+fn json_patch(operations: serde_json::Value) -> json_patch::Patch {
+    // The operations above are of this form; an empty patch changes nothing.
+    serde_json::from_value(operations).unwrap_or_default()
+}

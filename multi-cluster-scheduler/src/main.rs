@@ -1,0 +1,67 @@
+//! The scheduler as a process: flags, health, leadership, and a graceful stop.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use federation::operator::clock::{SharedClock, WallClock};
+use federation::operator::http::{Health, bind, serve};
+use federation::operator::leader::{Election, Leadership};
+use federation::operator::{signals, telemetry};
+use multi_cluster_scheduler::{Args, Context, DEFAULT_PORT, Metrics, run};
+use prometheus_client::registry::Registry;
+
+// One thread: decisions are made in the order of the queue, and the rest is waiting.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let clock: SharedClock = Arc::new(WallClock);
+    telemetry::init(args.common.log_format, &args.common.log_level, clock.clone())?;
+    rustls::crypto::ring::default_provider().install_default().ok();
+
+    let stop = signals::stop_on_signal()?;
+    let hub = args.common.hub_config().await?;
+    let health = Health::new(&["hub", "members"]);
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let listener = bind(args.common.listen_or(DEFAULT_PORT)).await?;
+    let server = tokio::spawn(serve(listener, health.clone(), Arc::new(registry), stop.clone()));
+
+    let (leadership, election) = match args.common.election("multi-cluster-scheduler")? {
+        Some(options) => {
+            let client = kube::Client::try_from(hub.clone())?;
+            let (election, leadership) = Election::new(client, options, clock.clone());
+            (leadership, Some(tokio::spawn(election.run(stop.clone()))))
+        }
+        None => (Leadership::always(), None),
+    };
+    if stop.run_until_cancelled(leadership.acquired()).await.is_some() {
+        let context = Context {
+            hub,
+            hub_context: args.common.hub_context.clone(),
+            member_contexts: args.member_contexts.clone(),
+            leadership: leadership.clone(),
+            options: args.options(),
+            clock,
+            metrics,
+            health,
+            traffic: args.traffic().context("--prometheus-url")?,
+            proximity: args.proximity().context("--serf-auth-file")?,
+        };
+        tokio::select! {
+            result = run(context, stop.clone()) => result?,
+            // Whoever leads now starts from what is on the hub; so shall this copy.
+            () = leadership.lost() => {
+                if !stop.is_cancelled() {
+                    anyhow::bail!("the lease is lost: another copy leads now, or the hub did not answer in time");
+                }
+            }
+        }
+    }
+    stop.cancel();
+    if let Some(election) = election {
+        election.await?;
+    }
+    server.await??;
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! The way of an object through the scheduler: dereference, validate, decide, apply, report.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use federation::api::PlacementStatus;
+use federation::members::{Delivery as _, Item};
+use federation::operator::queue::Priority;
+use placement::{ClusterName, Inputs, OwnerKey, Request, place};
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use crate::bundles;
+use crate::decide::Assignment;
+use crate::dependencies;
+use crate::hub::HubError;
+use crate::scheduler::Scheduler;
+use crate::state::State;
+use crate::validate::{Invalid, Validated, named_clusters, validate};
+use crate::workload::{Key, Kind, Spec, Workload};
+
+/// What a reconcile fails with, by step.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// A dependency could not be fetched.
+    #[error("dereference: {0}")]
+    Dereference(#[source] kube::Error),
+    /// The assignment could not be written.
+    #[error("record: {0}")]
+    Record(#[source] HubError),
+    /// The finalizer could not be taken off.
+    #[error("finalize: {0}")]
+    Finalize(#[source] HubError),
+}
+
+impl ReconcileError {
+    /// The step, as a metric label.
+    pub fn step(&self) -> &'static str {
+        match self {
+            Self::Dereference(_) => "dereference",
+            Self::Record(_) => "record",
+            Self::Finalize(_) => "finalize",
+        }
+    }
+}
+
+impl Scheduler {
+    /// Takes one object as far as it can go now; `Some` says when to look again.
+    pub(crate) async fn reconcile(&self, key: &Key) -> Result<Option<Duration>, ReconcileError> {
+        let Some(workload) = self.state().workloads.get(key).map(|tracked| tracked.workload.clone()) else {
+            return Ok(None);
+        };
+        if workload.deleted_at.is_some() {
+            return self.finalize(&workload).await;
+        }
+        let dependencies = self.dereference(&workload).await?;
+        let decided = match workload.key.kind {
+            Kind::Service => self.follow(&workload),
+            Kind::Deployment | Kind::Job => self.choose(&workload).await,
+        };
+        match decided {
+            Ok(()) => {
+                self.record(&workload).await?;
+                self.apply(&workload, &dependencies);
+            }
+            Err(Invalid(problem)) => {
+                if let Some(tracked) = self.state().workloads.get_mut(key) {
+                    tracked.invalid = Some(problem);
+                }
+            }
+        }
+        self.reports.add_after(key.clone(), self.options.report_delay);
+        Ok(None)
+    }
+
+    /// Fetches what the object's template names. Nothing is read for one that names nothing.
+    async fn dereference(&self, workload: &Arc<Workload>) -> Result<Vec<Item>, ReconcileError> {
+        let names = dependencies::named_by(workload);
+        let known = {
+            let mut state = self.state();
+            for dependants in state.dependants.values_mut() {
+                dependants.remove(&workload.key);
+            }
+            state.dependants.retain(|_, dependants| !dependants.is_empty());
+            for name in &names {
+                state.dependants.entry(name.clone()).or_default().insert(workload.key.clone());
+            }
+            state.workloads.get(&workload.key).and_then(|tracked| tracked.dependencies.clone())
+        };
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(known) = known
+            && known.covers(&names)
+        {
+            return Ok(known.items);
+        }
+        let fetched = dependencies::fetch(&self.hub, &self.hub_uid, workload, self.options.deadline)
+            .await
+            .map_err(ReconcileError::Dereference)?;
+        if let Some(tracked) = self.state().workloads.get_mut(&workload.key) {
+            tracked.dependencies = Some(fetched.clone());
+        }
+        Ok(fetched.items)
+    }
+
+    /// Validates and decides a deployment or a job; the assignment is in the state afterwards.
+    async fn choose(&self, workload: &Arc<Workload>) -> Result<(), Invalid> {
+        let validated = validate(workload)?;
+        // On update, `most_traffic` ranks by the traffic of the pods that run now.
+        let own_traffic = self.traffic_of(workload, &validated).await;
+        let mut state = self.state();
+        let started = std::time::Instant::now();
+        let Some((next, cursor)) = decide(&state, workload, &validated, own_traffic.as_ref()) else { return Ok(()) };
+        self.metrics.decided(started.elapsed());
+        state.cursor = state.cursor.max(cursor);
+        let owner = OwnerKey(workload.owner_bits());
+        let until = Instant::now() + self.options.reservation;
+        let waiting = (Reverse(workload.placement().map_or(0, |fields| fields.priority)), workload.key.clone());
+        state.waiting.retain(|(_, key)| *key != workload.key);
+        if next.unplaced > 0 {
+            state.waiting.insert(waiting);
+        }
+        let Some(tracked) = state.workloads.get_mut(&workload.key) else { return Ok(()) };
+        tracked.invalid = None;
+        let before: BTreeSet<String> = tracked.assignment.placements.iter().map(|one| one.cluster.clone()).collect();
+        if next.differs_from(&tracked.assignment) {
+            info!(key = %workload.key, clusters = %summary(&next.placements), unplaced = next.unplaced, "decided");
+            self.metrics.placed(validated.policy.name(), &next);
+            let gone: Vec<_> = tracked
+                .assignment
+                .placements
+                .iter()
+                .filter(|one| !next.placements.iter().any(|now| now.cluster == one.cluster))
+                .map(|one| ClusterName::from(one.cluster.as_str()))
+                .collect();
+            let shares: Vec<_> = next.placements.iter().map(|one| (ClusterName::from(one.cluster.as_str()), one.replicas)).collect();
+            tracked.assignment = next;
+            for cluster in gone {
+                state.snapshot.release(&cluster, owner);
+            }
+            for (cluster, replicas) in shares {
+                state.snapshot.reserve(&cluster, owner, &validated.shape, replicas);
+                state.lapses.insert((until, owner.0, cluster));
+            }
+            // The service of its name goes where it goes.
+            let service = Key { kind: Kind::Service, ..workload.key.clone() };
+            let now: BTreeSet<String> = state.workloads[&workload.key].assignment.placements.iter().map(|one| one.cluster.clone()).collect();
+            if now != before && state.workloads.contains_key(&service) {
+                self.queue.add(service, Priority::High);
+            }
+        } else {
+            tracked.assignment.fallback = next.fallback;
+        }
+        Ok(())
+    }
+
+    async fn traffic_of(&self, workload: &Workload, validated: &Validated) -> Option<BTreeMap<ClusterName, f64>> {
+        let source = self.traffic.as_ref().filter(|_| validated.policy.name() == "most_traffic")?;
+        let chosen_before = {
+            let state = self.state();
+            let decision = &state.workloads.get(&workload.key)?.assignment.decision;
+            decision.sequence > 0 && decision.key != validated.decision_key
+        };
+        if !chosen_before {
+            return None;
+        }
+        match source.on_update(&workload.key.namespace, &workload.key.name).await {
+            Ok(traffic) if !traffic.is_empty() => {
+                Some(traffic.into_iter().map(|(name, value)| (ClusterName::from(name), value)).collect())
+            }
+            Ok(_) => None,
+            Err(error) => {
+                debug!(key = %workload.key, %error, "no traffic of its own; the clusters' traffic decides");
+                None
+            }
+        }
+    }
+
+    /// A service goes where its `locations` say, or where the deployment of its name is.
+    fn follow(&self, workload: &Arc<Workload>) -> Result<(), Invalid> {
+        let spec = match &workload.spec {
+            Ok(Spec::Service(spec)) => spec,
+            Ok(_) => return Ok(()),
+            Err(problem) => return Err(Invalid(problem.clone())),
+        };
+        let named = named_clusters(spec.locations.as_deref(), spec.clusters.as_ref())?;
+        let mut state = self.state();
+        let (names, why) = if let Some(names) = named {
+            (names, "named as a location")
+        } else {
+            let deployment = Key { kind: Kind::Deployment, ..workload.key.clone() };
+            let Some(followed) = state.workloads.get(&deployment).filter(|one| one.workload.deleted_at.is_none()) else {
+                return Err(Invalid(format!(
+                    "there is no MultiClusterDeployment {} in namespace {} to follow: create it, or name the clusters in locations",
+                    workload.key.name, workload.key.namespace
+                )));
+            };
+            let names = followed.assignment.placements.iter().map(|one| one.cluster.clone()).collect();
+            (names, "follows the deployment of its name")
+        };
+        let placements: BTreeMap<String, PlacementStatus> = names
+            .into_iter()
+            .map(|cluster| (cluster.clone(), PlacementStatus { cluster, location: true, why: why.to_owned(), ..PlacementStatus::default() }))
+            .collect();
+        let Some(tracked) = state.workloads.get_mut(&workload.key) else { return Ok(()) };
+        tracked.invalid = None;
+        let mut next = Assignment { placements: placements.into_values().collect(), ..Assignment::default() };
+        next.decision.sequence = tracked.assignment.decision.sequence + 1;
+        if next.differs_from(&tracked.assignment) {
+            tracked.assignment = next;
+        }
+        Ok(())
+    }
+
+    /// Writes the assignment to the hub, if it has not got it yet; members come after.
+    async fn record(&self, workload: &Arc<Workload>) -> Result<(), ReconcileError> {
+        let write = {
+            let state = self.state();
+            let Some(tracked) = state.workloads.get(&workload.key) else { return Ok(()) };
+            let pending = tracked.assignment.decision.sequence > tracked.recorded;
+            pending.then(|| (tracked.recorded, tracked.assignment.decision.sequence, self.status_of(&state, tracked)))
+        };
+        let Some((seen, sequence, status)) = write else {
+            // Nothing to decide, but it may have lost its finalizer, or still have the original's.
+            let assigned = self.state().workloads.get(&workload.key).is_some_and(|tracked| tracked.recorded > 0);
+            if workload.is_held_by_kopf() || (assigned && !workload.is_held()) {
+                self.hold(workload).await.map_err(ReconcileError::Record)?;
+            }
+            return Ok(());
+        };
+        let result = futures::try_join!(self.hold(workload), self.write_status(workload, seen, &status));
+        match result {
+            Ok(_) => {
+                let mut state = self.state();
+                if let Some(tracked) = state.workloads.get_mut(&workload.key) {
+                    tracked.recorded = tracked.recorded.max(sequence);
+                    let before = std::mem::replace(&mut tracked.reported, status);
+                    self.announce(workload, &before, &tracked.reported);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if error.is_stale() {
+                    self.refresh(&workload.key).await;
+                }
+                Err(ReconcileError::Record(error))
+            }
+        }
+    }
+
+    /// Hands each member its bundle. Members that hold something and have no share get an empty one.
+    fn apply(&self, workload: &Arc<Workload>, dependencies: &[Item]) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(tracked) = state.workloads.get_mut(&workload.key) else { return };
+        if tracked.assignment.decision.sequence == 0 {
+            return;
+        }
+        let owner = workload.owner_bits();
+        for (name, registered) in &state.members {
+            let Some(member) = &registered.member else { continue };
+            let share = tracked.assignment.placements.iter().find(|one| one.cluster == name.as_str());
+            let bundle = match share {
+                Some(share) => match bundles::bundle(&self.hub_uid, workload, share, dependencies) {
+                    Ok(bundle) => bundle,
+                    Err(problem) => {
+                        tracked.invalid = Some(problem);
+                        continue;
+                    }
+                },
+                None if member.holds(owner) || tracked.delivered.contains(name) || tracked.failures.contains_key(name) => {
+                    bundles::nothing(workload)
+                }
+                None => continue,
+            };
+            if share.is_none() {
+                tracked.failures.remove(name);
+                tracked.delivered.remove(name);
+            }
+            member.deliver(bundle);
+        }
+    }
+}
+
+/// The next assignment by the snapshot as it is, with the cursor after it; `None` when the object
+/// is not known any more. Costs no call.
+fn decide(
+    state: &State,
+    workload: &Workload,
+    validated: &Validated,
+    own_traffic: Option<&BTreeMap<ClusterName, f64>>,
+) -> Option<(Assignment, u64)> {
+    let tracked = state.workloads.get(&workload.key)?;
+    let before = &tracked.assignment;
+    let first = before.decision.sequence == 0;
+    let rechoose = !first && before.decision.key != validated.decision_key;
+    let cursor = if first || rechoose { state.cursor } else { before.decision.cursor };
+    let request = Request {
+        owner: OwnerKey(workload.owner_bits()),
+        shape: &validated.shape,
+        targets: validated.targets.clone(),
+        replicas: validated.replicas,
+        scheduling: validated.scheduling,
+        eligibility: validated.eligibility.clone(),
+        overflow: validated.overflow,
+        current: before.current(),
+        rechoose,
+        inputs: Inputs {
+            traffic: own_traffic.or(state.traffic.as_ref()),
+            proximity: state.proximity.as_ref(),
+            origin: validated.origin.as_deref(),
+            cursor,
+            seed: validated.seed,
+            parameters: validated.parameters.clone(),
+        },
+    };
+    let plan = place(&state.snapshot, &request, validated.policy);
+    let standing = state.standing(workload.owner_bits(), workload.key.kind.on_members());
+    let next = before.next(&plan, validated, cursor, &standing);
+    Some((next, if first || rechoose { cursor + 1 } else { state.cursor }))
+}
+
+fn summary(placements: &[PlacementStatus]) -> String {
+    placements.iter().map(|one| format!("{}:{}", one.cluster, one.replicas)).collect::<Vec<_>>().join(",")
+}

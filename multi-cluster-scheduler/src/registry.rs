@@ -1,0 +1,360 @@
+//! The members: from `MemberCluster` objects to members at work, and their status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use federation::api::{CONDITION_READY, MemberCluster, MemberClusterStatus, Neighbour, NodeClass};
+use federation::capacity::CapacityEvent;
+use federation::members::{Bundle, Change, Deadlined as _, Delivery as _, Failure, Member, MemberEvent, MemberOptions, Outcome, Owner, resolve, uid_bits};
+use federation::operator::fence::fenced_client;
+use federation::operator::queue::Priority;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use placement::{ClusterName, Resources};
+use serde_json::json;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::hub::HubError;
+use crate::scheduler::Scheduler;
+use crate::state::{Registered, State};
+
+/// Neighbours in a status.
+const NEAREST: usize = 8;
+
+impl Scheduler {
+    /// A `MemberCluster` appeared or changed.
+    pub(crate) fn member_applied(&self, object: MemberCluster) {
+        let name = ClusterName::from(object.name_any());
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let leftovers = object.status.as_ref().map(|status| status.leftovers.clone()).unwrap_or_default();
+        let object = Arc::new(object);
+        let registered = state.members.entry(name.clone()).or_insert_with(|| Registered {
+            object: object.clone(),
+            member: None,
+            digest: 0,
+            reachable: None,
+            unreachable_since: None,
+            version: None,
+            problem: None,
+            leftovers,
+            reported: object.status.clone(),
+            capacity_version: 0,
+        });
+        registered.object = object;
+        self.cluster_changed(state, &name);
+    }
+
+    /// A `MemberCluster` left: its tasks end, its shares are decided anew.
+    pub(crate) fn member_gone(&self, name: &str) {
+        let name = ClusterName::from(name);
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if state.members.remove(&name).is_some() {
+            info!(cluster = %name, "is no longer a member");
+            self.cluster_changed(state, &name);
+        }
+    }
+
+    /// Follows the ways to the members, which may change without their objects: a kubeconfig is
+    /// edited, a Secret is renewed.
+    pub(crate) async fn connect_members(&self) {
+        let objects: Vec<_> = self.state().members.iter().map(|(name, one)| (name.clone(), one.object.clone())).collect();
+        for (name, object) in objects {
+            let way = resolve(&self.hub, self.options.kubeconfig.as_ref(), &object.spec).within_access(self.options.deadline).await;
+            let client = match way {
+                Ok(way) => {
+                    let known = self.state().members.get(&name).is_some_and(|one| one.member.is_some() && one.digest == way.digest);
+                    if known {
+                        continue;
+                    }
+                    fenced_client(way.config, self.leadership.clone()).map(|client| (client, way.digest)).map_err(|error| error.to_string())
+                }
+                Err(problem) => Err(problem),
+            };
+            let mut guard = self.state();
+            let state = &mut *guard;
+            let Some(registered) = state.members.get_mut(&name) else { continue };
+            match client {
+                Ok((client, digest)) => {
+                    info!(cluster = %name, "connecting");
+                    let options = MemberOptions {
+                        hub: self.hub_uid.clone(),
+                        deadline: self.options.deadline,
+                        probe_interval: self.options.probe_interval,
+                        parallel: self.options.member_parallel,
+                    };
+                    registered.member = Some(Member::start(name.clone(), client, options, self.events.clone()));
+                    registered.digest = digest;
+                    registered.problem = None;
+                }
+                Err(problem) => {
+                    if registered.problem.as_ref() != Some(&problem) {
+                        warn!(cluster = %name, problem, "cannot be reached as its object says");
+                    }
+                    // One that is connected goes on by the old way until there is a new one.
+                    if registered.member.is_none() {
+                        registered.reachable = Some(false);
+                        registered.unreachable_since.get_or_insert_with(Instant::now);
+                    }
+                    registered.problem = Some(problem);
+                }
+            }
+        }
+    }
+
+    /// Something happened at a member.
+    pub(crate) fn member_event(&self, event: MemberEvent) {
+        let MemberEvent { cluster, change } = event;
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(registered) = state.members.get_mut(&cluster) else { return };
+        match change {
+            Change::Capacity(event) => capacity(state, &cluster, event),
+            Change::Reachable(version) => {
+                registered.version = Some(version);
+                registered.reachable = Some(true);
+                registered.unreachable_since = None;
+                registered.problem = None;
+                self.cluster_changed(state, &cluster);
+            }
+            Change::Unreachable(problem) => {
+                registered.reachable = Some(false);
+                registered.unreachable_since.get_or_insert_with(Instant::now);
+                registered.problem = Some(format!("does not answer: {problem}"));
+                self.cluster_changed(state, &cluster);
+            }
+            Change::Synced => self.member_synced(state, &cluster),
+            Change::Observed(owner) => self.observed(state, owner),
+            Change::Delivered(owner, outcome) => self.delivered(state, &cluster, owner, outcome),
+        }
+    }
+
+    /// What the member holds is known: what nobody wants there goes, what is on record too.
+    fn member_synced(&self, state: &mut State, cluster: &ClusterName) {
+        self.cluster_changed(state, cluster);
+        let Some(registered) = state.members.get(cluster) else { return };
+        let Some(member) = &registered.member else { return };
+        // Each serves the object that it belongs to; an owner that the hub does not know is left
+        // alone: that hub may have been restored from before it.
+        for owner in member.owners() {
+            if let Some(key) = state.owners.get(&owner) {
+                self.queue.add(key.clone(), Priority::Low);
+            }
+        }
+        for leftover in &registered.leftovers {
+            let owner = Owner {
+                uid: leftover.uid.clone(),
+                kind: leftover.kind.clone(),
+                namespace: leftover.namespace.clone(),
+                name: leftover.name.clone(),
+            };
+            member.deliver(Bundle { owner, items: Vec::new(), owner_gone: true, namespace_gone: false });
+        }
+    }
+
+    fn observed(&self, state: &State, owner: u128) {
+        let Some(key) = state.owners.get(&owner) else { return };
+        self.reports.add_after(key.clone(), self.options.report_delay);
+        let decides = state.workloads.get(key).is_some_and(|tracked| tracked.assignment.is_moving() || tracked.workload.deleted_at.is_some());
+        if decides {
+            self.queue.add(key.clone(), Priority::High);
+        }
+    }
+
+    fn delivered(&self, state: &mut State, cluster: &ClusterName, owner: u128, outcome: Outcome) {
+        if let Some(registered) = state.members.get_mut(cluster)
+            && outcome.is_ok()
+        {
+            registered.leftovers.retain(|leftover| uid_bits(&leftover.uid) != owner);
+        }
+        self.metrics.delivered(outcome.as_ref().err().map(|failure: &Failure| failure.kind));
+        let Some(key) = state.owners.get(&owner).cloned() else { return };
+        let Some(tracked) = state.workloads.get_mut(&key) else { return };
+        match outcome {
+            Ok(()) => {
+                tracked.failures.remove(cluster);
+                if tracked.workload.deleted_at.is_some() {
+                    tracked.removed.insert(cluster.clone());
+                    self.queue.add(key.clone(), Priority::High);
+                } else if tracked.assignment.placements.iter().any(|one| one.cluster == cluster.as_str()) {
+                    tracked.delivered.insert(cluster.clone());
+                }
+                let all = tracked.assignment.placements.iter().all(|one| tracked.delivered.contains(one.cluster.as_str()));
+                if all && let Some(since) = tracked.changed_at.take() {
+                    self.metrics.took(since.elapsed());
+                }
+            }
+            Err(failure) => {
+                tracked.failures.insert(cluster.clone(), failure);
+            }
+        }
+        self.reports.add_after(key, self.options.report_delay);
+    }
+
+    /// A cluster's standing may have changed: what is placed on it, or waits, is looked at again.
+    pub(crate) fn cluster_changed(&self, state: &mut State, name: &ClusterName) {
+        if state.refresh_cluster(name, self.options.toleration, Instant::now()) {
+            for key in state.placed_on(name) {
+                self.queue.add(key, Priority::Low);
+            }
+            self.retry_waiting(state);
+        }
+    }
+
+    /// Looks again at what waits for room, the important first.
+    pub(crate) fn retry_waiting(&self, state: &State) {
+        for (_, key) in &state.waiting {
+            self.queue.add(key.clone(), Priority::High);
+        }
+    }
+
+    /// Retries what waits if any cluster has more room than when it was tried last.
+    pub(crate) fn retry_where_room_grew(&self) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let mut grew = false;
+        for (name, registered) in &mut state.members {
+            let version = state.snapshot.version(name);
+            grew |= version != registered.capacity_version;
+            registered.capacity_version = version;
+        }
+        if grew {
+            self.retry_waiting(state);
+        }
+    }
+
+    /// Writes the status of every member whose status has changed.
+    pub(crate) async fn write_member_statuses(&self) {
+        let names: Vec<_> = self.state().members.keys().cloned().collect();
+        for name in names {
+            if let Err(error) = self.write_member_status(&name).await {
+                warn!(cluster = %name, %error, "status of the member not written");
+            }
+        }
+    }
+
+    pub(crate) async fn write_member_status(&self, name: &ClusterName) -> Result<(), HubError> {
+        let status = {
+            let state = self.state();
+            let Some(registered) = state.members.get(name) else { return Ok(()) };
+            let status = self.member_status(&state, name, registered);
+            self.metrics.member(name.as_str(), registered.is_open());
+            if registered.reported.as_ref() == Some(&status) {
+                return Ok(());
+            }
+            status
+        };
+        let members: Api<MemberCluster> = Api::all(self.hub.clone());
+        let patch = json!({ "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster", "metadata": { "name": name.as_str() }, "status": status });
+        let params = PatchParams::apply("mck8s-scheduler-status").force();
+        match members.patch_status(name.as_str(), &params, &Patch::Apply(&patch)).within(self.options.deadline).await {
+            Ok(_) => {
+                if let Some(registered) = self.state().members.get_mut(name) {
+                    registered.reported = Some(status);
+                }
+                Ok(())
+            }
+            Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+            Err(error) => Err(HubError::Api(Box::new(error))),
+        }
+    }
+
+    fn member_status(&self, state: &State, name: &ClusterName, registered: &Registered) -> MemberClusterStatus {
+        let open = registered.is_open();
+        let (reason, message) = match (&registered.problem, open) {
+            (Some(problem), _) => ("Unreachable", problem.clone()),
+            (None, true) => ("Answering", "answers, and what it holds is known".to_owned()),
+            (None, false) => ("Listing", "its objects are being listed".to_owned()),
+        };
+        let before = registered.reported.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == CONDITION_READY);
+        let status = if open { "True" } else { "False" };
+        let condition = Condition {
+            type_: CONDITION_READY.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message,
+            observed_generation: registered.object.metadata.generation,
+            last_transition_time: before.filter(|one| one.status == status).map_or_else(
+                || Time(k8s_openapi::jiff::Timestamp::from_second(self.clock.now().as_second()).unwrap_or_default()),
+                |one| one.last_transition_time.clone(),
+            ),
+        };
+        let summary = state.snapshot.summary(name);
+        let nearest = state.proximity.iter().flat_map(|proximity| proximity.nearest(name, NEAREST)).map(|(cluster, time)| Neighbour {
+            cluster: cluster.to_string(),
+            // Tenths: the coordinates move all the time, the status need not.
+            round_trip_millis: (time.as_secs_f64() * 10_000.0).round() / 10.0,
+        });
+        let classes = summary.iter().flat_map(|summary| &summary.classes).map(|class| NodeClass {
+            nodes: class.nodes,
+            allocatable: amounts(&class.allocatable),
+            free: amounts(&class.free),
+            largest_free: amounts(&class.largest_free),
+        });
+        MemberClusterStatus {
+            observed_generation: registered.object.metadata.generation,
+            conditions: vec![condition],
+            version: registered.version.clone(),
+            nodes: summary.as_ref().map_or(0, |summary| summary.ready_nodes),
+            allocatable: summary.as_ref().map(|summary| amounts(&summary.allocatable)).unwrap_or_default(),
+            free: summary.as_ref().map(|summary| amounts(&summary.free)).unwrap_or_default(),
+            node_classes: classes.collect(),
+            nearest: nearest.collect(),
+            leftovers: registered.leftovers.clone(),
+        }
+    }
+}
+
+fn capacity(state: &mut State, cluster: &ClusterName, event: CapacityEvent) {
+    let snapshot = &mut state.snapshot;
+    match event {
+        CapacityEvent::Node(node) => snapshot.upsert_node(cluster, node),
+        CapacityEvent::NodeGone(name) => snapshot.remove_node(cluster, &name),
+        CapacityEvent::Pod(key, pod) => snapshot.upsert_pod(cluster, key, pod),
+        CapacityEvent::PodGone(key) => snapshot.remove_pod(cluster, key),
+        CapacityEvent::NodesListed(names) => snapshot.retain_nodes(cluster, &names),
+        CapacityEvent::PodsListed(keys) => snapshot.retain_pods(cluster, &keys),
+    }
+}
+
+/// Amounts as people write them.
+fn amounts(resources: &Resources) -> std::collections::BTreeMap<String, Quantity> {
+    let cpu = if resources.cpu_milli % 1000 == 0 { (resources.cpu_milli / 1000).to_string() } else { format!("{}m", resources.cpu_milli) };
+    let mut all = std::collections::BTreeMap::from([
+        ("cpu".to_owned(), Quantity(cpu)),
+        ("memory".to_owned(), Quantity(bytes(resources.memory))),
+        ("pods".to_owned(), Quantity(resources.pods.to_string())),
+    ]);
+    if resources.ephemeral_storage > 0 {
+        all.insert("ephemeral-storage".to_owned(), Quantity(bytes(resources.ephemeral_storage)));
+    }
+    all.extend(resources.extended.iter().map(|(name, amount)| (name.clone(), Quantity(amount.to_string()))));
+    all
+}
+
+fn bytes(amount: i64) -> String {
+    const UNITS: [(&str, i64); 3] = [("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
+    let unit = UNITS.iter().find(|(_, size)| amount != 0 && amount % size == 0);
+    unit.map_or_else(|| amount.to_string(), |(name, size)| format!("{}{name}", amount / size))
+}
+
+/// A deadline for the way to a member: a kubeconfig's exec plugin may hang.
+trait WithinAccess {
+    async fn within_access(self, deadline: Duration) -> Result<federation::members::ResolvedAccess, String>;
+}
+
+impl<F> WithinAccess for F
+where
+    F: Future<Output = Result<federation::members::ResolvedAccess, federation::members::AccessError>>,
+{
+    async fn within_access(self, deadline: Duration) -> Result<federation::members::ResolvedAccess, String> {
+        match tokio::time::timeout(deadline, self).await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("its credentials were not there within {deadline:?}")),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! From a context to a scheduler at work.
+
+use federation::members::{Deadlined as _, follow_kubeconfig, follow_kubefed};
+use federation::operator::clock::SharedClock;
+use federation::operator::events::Recorder;
+use federation::operator::fence::fenced_client;
+use federation::operator::http::Health;
+use federation::operator::leader::Leadership;
+use federation::traffic::TrafficSource;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, Config, ResourceExt as _};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::announce::Announcer;
+use crate::metrics::Metrics;
+use crate::scheduler::{Options, Scheduler};
+use crate::sources::ProximitySource;
+
+/// What a scheduler needs from outside.
+pub struct Context {
+    /// The way to the hub.
+    pub hub: Config,
+    /// The hub's context of the kubeconfig, if it was named.
+    pub hub_context: Option<String>,
+    /// The contexts that are members; all but the hub's when none are named.
+    pub member_contexts: Option<Vec<String>>,
+    /// Whether this process may write.
+    pub leadership: Leadership,
+    /// How it works.
+    pub options: Options,
+    /// The time.
+    pub clock: SharedClock,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// Whether it is ready: "hub" and "members".
+    pub health: Health,
+    /// Traffic by cluster.
+    pub traffic: Option<TrafficSource>,
+    /// Round-trip times between clusters.
+    pub proximity: Option<ProximitySource>,
+}
+
+/// Why a scheduler ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The hub cannot be talked to.
+    #[error("the hub: {0}")]
+    Hub(#[from] kube::Error),
+    /// The hub does not know our kinds.
+    #[error("the hub does not know {0}: install the CRDs with kubectl apply -f manifests/crds/")]
+    NoCrds(&'static str),
+    /// The hub behind the address is another one than before.
+    #[error("the hub is not the one it was (it was set up anew): start again, and everything is looked at with fresh eyes")]
+    OtherHub,
+}
+
+/// Runs the scheduler until cancelled. Only a leader's writes get through.
+pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunError> {
+    let hub = fenced_client(context.hub.clone(), context.leadership.clone())?;
+    let hub_uid = hub_uid(&hub, &context.options).await?;
+    require_crds(&hub, &context.options).await?;
+    context.health.set("hub", true);
+    let recorder = Recorder::start(hub.clone(), "multi-cluster-scheduler", context.clock.clone(), cancel.clone());
+    let (scheduler, events) = Scheduler::new(
+        hub.clone(),
+        hub_uid.clone(),
+        context.leadership,
+        context.options.clone(),
+        context.clock,
+        context.metrics,
+        Announcer(recorder),
+        context.traffic.clone(),
+    );
+    let stop = cancel.child_token();
+    let kubeconfig = async {
+        if let Some(file) = context.options.kubeconfig.clone() {
+            follow_kubeconfig(hub.clone(), file, context.hub_context, context.member_contexts, stop.clone()).await;
+        }
+    };
+    let same_hub = async {
+        let changed = watch_identity(&hub, &hub_uid, &context.options, &stop).await;
+        stop.cancel();
+        changed
+    };
+    let ((), (), (), (), result) = futures::join!(
+        kubeconfig,
+        follow_kubefed(hub.clone(), stop.clone()),
+        scheduler.follow_sources(context.proximity, context.traffic.as_ref(), &stop),
+        scheduler.work(events, &context.health, &stop),
+        same_hub,
+    );
+    result
+}
+
+/// The uid of the hub: of its `kube-system` namespace, as is usual.
+async fn hub_uid(hub: &Client, options: &Options) -> Result<String, RunError> {
+    let namespaces: Api<Namespace> = Api::all(hub.clone());
+    let system = namespaces.get_metadata("kube-system").within(options.deadline).await?;
+    Ok(system.uid().unwrap_or_default())
+}
+
+async fn require_crds(hub: &Client, options: &Options) -> Result<(), RunError> {
+    for kind in crate::workload::Kind::ALL {
+        let api: Api<kube::api::DynamicObject> = Api::all_with(hub.clone(), &kind.resource());
+        match api.list_metadata(&kube::api::ListParams::default().limit(1)).within(options.deadline).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => return Err(RunError::NoCrds(kind.name())),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A hub that was set up anew under the same address has nothing on record of what was before:
+/// whoever goes on as if it had would clear the members.
+async fn watch_identity(hub: &Client, uid: &str, options: &Options, stop: &CancellationToken) -> Result<(), RunError> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(options.probe_interval) => {}
+        }
+        if let Ok(now) = hub_uid(hub, options).await
+            && now != uid
+        {
+            error!("the hub is not the one it was");
+            return Err(RunError::OtherHub);
+        }
+    }
+}

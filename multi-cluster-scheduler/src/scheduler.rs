@@ -1,0 +1,419 @@
+//! The scheduler at work: its watches on the hub, its queues, and the tick that lets time pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use federation::api::MemberCluster;
+use federation::members::{Kubeconfig, ManagedKind, MemberEvent, ObjectKey, watch_with};
+use federation::operator::clock::SharedClock;
+use federation::operator::http::Health;
+use federation::operator::leader::Leadership;
+use federation::operator::queue::{Backoff, Priority, WorkQueue};
+use federation::traffic::TrafficSource;
+use kube::api::DynamicObject;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt as _};
+use placement::ClusterName;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::announce::Announcer;
+use crate::metrics::Metrics;
+use crate::state::{State, Tracked};
+use crate::workload::{Key, Kind, Workload};
+
+/// How the scheduler works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The file whose contexts are members.
+    pub kubeconfig: Option<Kubeconfig>,
+    /// How long a member may be silent before its replicas are placed elsewhere.
+    pub toleration: Duration,
+    /// How long a deleted object waits for a member that is away.
+    pub deletion_grace: Duration,
+    /// How long room is held for replicas whose pods are not seen.
+    pub reservation: Duration,
+    /// The longest that one call may take.
+    pub deadline: Duration,
+    /// The time between two looks at a member's health.
+    pub probe_interval: Duration,
+    /// Deliveries to one member at the same time.
+    pub member_parallel: usize,
+    /// Objects worked at the same time.
+    pub parallel: usize,
+    /// How long changes are gathered before a status is written.
+    pub report_delay: Duration,
+}
+
+/// How long decisions wait for the members at the start.
+const SETTLE: Duration = Duration::from_secs(10);
+/// How often ways, statuses and deadlines are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How often members' statuses are written.
+const STATUS_TICKS: u32 = 3;
+
+/// What the parts of the scheduler share.
+pub struct Scheduler {
+    pub(crate) hub: Client,
+    pub(crate) hub_uid: String,
+    pub(crate) leadership: Leadership,
+    pub(crate) options: Options,
+    pub(crate) clock: SharedClock,
+    pub(crate) metrics: Metrics,
+    pub(crate) recorder: Announcer,
+    pub(crate) traffic: Option<TrafficSource>,
+    pub(crate) queue: WorkQueue<Key>,
+    pub(crate) reports: WorkQueue<Key>,
+    pub(crate) events: mpsc::UnboundedSender<MemberEvent>,
+    state: Mutex<State>,
+}
+
+impl Scheduler {
+    /// A scheduler, and where its members' events arrive.
+    #[allow(clippy::too_many_arguments, reason = "called once, by `run`")]
+    pub(crate) fn new(
+        hub: Client,
+        hub_uid: String,
+        leadership: Leadership,
+        options: Options,
+        clock: SharedClock,
+        metrics: Metrics,
+        recorder: Announcer,
+        traffic: Option<TrafficSource>,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<MemberEvent>) {
+        let (events, received) = mpsc::unbounded_channel();
+        let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(30) };
+        let scheduler = Self {
+            hub,
+            hub_uid,
+            leadership,
+            options,
+            clock,
+            metrics,
+            recorder,
+            traffic,
+            queue: WorkQueue::new(backoff),
+            reports: WorkQueue::new(backoff),
+            events,
+            state: Mutex::default(),
+        };
+        (Arc::new(scheduler), received)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works until cancelled.
+    pub(crate) async fn work(
+        self: &Arc<Self>,
+        events: mpsc::UnboundedReceiver<MemberEvent>,
+        health: &Health,
+        cancel: &CancellationToken,
+    ) {
+        let listed = watch::Sender::new(BTreeSet::new());
+        futures::join!(
+            self.follow_members(&listed, cancel),
+            self.follow_workloads(Kind::Deployment, &listed, cancel),
+            self.follow_workloads(Kind::Job, &listed, cancel),
+            self.follow_workloads(Kind::Service, &listed, cancel),
+            self.follow_dependencies(cancel),
+            self.take_events(events, cancel),
+            self.tick(cancel),
+            async {
+                cancel.run_until_cancelled(self.settle(&listed)).await;
+                health.set("members", true);
+                futures::join!(self.reconcile_all(cancel), self.report_all(cancel));
+            },
+        );
+    }
+
+    /// Waits until the hub's objects are listed and each member is known or known to be away, so
+    /// that the first decisions do not see half of the clusters.
+    async fn settle(&self, listed: &watch::Sender<BTreeSet<&'static str>>) {
+        let mut lists = listed.subscribe();
+        drop(lists.wait_for(|lists| lists.len() == 1 + Kind::ALL.len()).await);
+        let limit = Instant::now() + SETTLE;
+        loop {
+            {
+                let state = self.state();
+                // Where there is no member yet, one may be about to be found.
+                let settled = |one: &crate::state::Registered| one.is_open() || one.reachable == Some(false);
+                if !state.members.is_empty() && state.members.values().all(settled) {
+                    break;
+                }
+            }
+            if Instant::now() >= limit {
+                warn!("some members are not known yet; deciding with the others");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        info!(members = self.state().members.len(), objects = self.state().workloads.len(), "ready");
+    }
+
+    async fn follow_members(&self, listed: &watch::Sender<BTreeSet<&'static str>>, cancel: &CancellationToken) {
+        let api: Api<MemberCluster> = Api::all(self.hub.clone());
+        let mut seen = BTreeSet::new();
+        let handle = |event: Event<MemberCluster>| match event {
+            Event::Init => seen.clear(),
+            Event::InitApply(object) => {
+                seen.insert(ClusterName::from(object.name_any()));
+                self.member_applied(object);
+            }
+            Event::Apply(object) => self.member_applied(object),
+            Event::Delete(object) => self.member_gone(&object.name_any()),
+            Event::InitDone => {
+                let gone: Vec<_> = self.state().members.keys().filter(|name| !seen.contains(*name)).cloned().collect();
+                gone.iter().for_each(|name| self.member_gone(name.as_str()));
+                listed.send_modify(|lists| drop(lists.insert("members")));
+            }
+        };
+        watch_with(watcher::watcher(api, watcher::Config::default()), handle, complain, cancel).await;
+    }
+
+    async fn follow_workloads(
+        &self,
+        kind: Kind,
+        listed: &watch::Sender<BTreeSet<&'static str>>,
+        cancel: &CancellationToken,
+    ) {
+        let api: Api<DynamicObject> = Api::all_with(self.hub.clone(), &kind.resource());
+        let mut seen = BTreeSet::new();
+        let handle = |event: Event<DynamicObject>| match event {
+            Event::Init => seen.clear(),
+            Event::InitApply(object) => {
+                let workload = Workload::read(kind, &object);
+                seen.insert(workload.key.clone());
+                self.workload_applied(workload);
+            }
+            Event::Apply(object) => self.workload_applied(Workload::read(kind, &object)),
+            Event::Delete(object) => self.workload_deleted(&Workload::read(kind, &object)),
+            Event::InitDone => {
+                // Not in the list is not deleted: a hub that was restored from before an object
+                // has no record of its end, and its copies on the members stay.
+                let mut state = self.state();
+                let gone: Vec<_> = state.workloads.keys().filter(|key| key.kind == kind && !seen.contains(*key)).cloned().collect();
+                for key in gone {
+                    warn!(%key, "is not on the hub any more, without a deletion on record: its copies are left alone");
+                    state.forget(&key);
+                }
+                drop(state);
+                listed.send_modify(|lists| drop(lists.insert(kind.name())));
+            }
+        };
+        watch_with(watcher::watcher(api, watcher::Config::default()), handle, complain, cancel).await;
+    }
+
+    fn workload_applied(&self, workload: Workload) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let key = workload.key.clone();
+        let workload = Arc::new(workload);
+        if let Some(decision) = &workload.status.decision {
+            state.cursor = state.cursor.max(decision.cursor + 1);
+        }
+        if state.workloads.get(&key).is_some_and(|tracked| tracked.workload.uid != workload.uid) {
+            // Another object of the same name: the one before was let go.
+            state.forget(&key);
+        }
+        let Some(tracked) = state.workloads.get_mut(&key) else {
+            state.owners.insert(workload.owner_bits(), key.clone());
+            state.workloads.insert(key.clone(), Tracked::new(workload, Instant::now()));
+            self.queue.add(key.clone(), Priority::High);
+            self.follow_service(state, &key);
+            return;
+        };
+        let before = std::mem::replace(&mut tracked.workload, workload.clone());
+        let decision = workload.status.decision.as_ref().map_or(0, |decision| decision.sequence);
+        if decision > tracked.assignment.decision.sequence {
+            // An assignment that another writer made goes on from here.
+            tracked.assignment = crate::state::assignment_of(&workload.status);
+            tracked.recorded = decision;
+            tracked.reported = workload.status.clone();
+        } else if decision >= tracked.recorded {
+            tracked.recorded = decision;
+        }
+        let spec_changed = before.generation != workload.generation;
+        if spec_changed {
+            tracked.changed_at = Some(Instant::now());
+            tracked.delivered.clear();
+        }
+        let relevant = spec_changed
+            || before.deleted_at != workload.deleted_at
+            || before.labels != workload.labels
+            || before.annotations != workload.annotations
+            || (before.is_held() && !workload.is_held())
+            || (workload.deleted_at.is_some() && before.finalizers != workload.finalizers);
+        if relevant {
+            self.queue.add(key.clone(), Priority::High);
+            if before.deleted_at != workload.deleted_at {
+                self.follow_service(state, &key);
+            }
+        }
+    }
+
+    /// The service of a deployment's name looks again where that is.
+    fn follow_service(&self, state: &State, deployment: &Key) {
+        let service = Key { kind: Kind::Service, ..deployment.clone() };
+        if deployment.kind == Kind::Deployment && state.workloads.contains_key(&service) {
+            self.queue.add(service, Priority::High);
+        }
+    }
+
+    /// The hub says that the object was deleted. One that we held was cleared before; one that went
+    /// between its assignment and our finalizer is cleared now.
+    fn workload_deleted(&self, workload: &Workload) {
+        use federation::members::Delivery as _;
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(tracked) = state.workloads.get(&workload.key) else { return };
+        if tracked.workload.uid != workload.uid {
+            return;
+        }
+        let owner = workload.owner_bits();
+        for registered in state.members.values() {
+            if let Some(member) = &registered.member {
+                let assigned = tracked.assignment.placements.iter().any(|one| one.cluster == member.name().as_str());
+                if member.holds(owner) || (assigned && !workload.is_held() && !tracked.workload.is_held()) {
+                    let mut bundle = crate::bundles::nothing(workload);
+                    bundle.owner_gone = true;
+                    member.deliver(bundle);
+                }
+            }
+        }
+        state.forget(&workload.key);
+        self.follow_service(state, &workload.key);
+        self.retry_waiting(state);
+    }
+
+    /// Objects that templates name: whoever names one that changed brings it again.
+    async fn follow_dependencies(&self, cancel: &CancellationToken) {
+        let kinds = [ManagedKind::ConfigMap, ManagedKind::Secret, ManagedKind::ServiceAccount, ManagedKind::PersistentVolumeClaim];
+        futures::future::join_all(kinds.map(|kind| async move {
+            let api: Api<DynamicObject> = Api::all_with(self.hub.clone(), &kind.resource());
+            let mut versions: BTreeMap<ObjectKey, Option<String>> = BTreeMap::new();
+            let handle = |event: Event<kube::core::PartialObjectMeta<DynamicObject>>| {
+                let (object, gone) = match event {
+                    Event::InitApply(object) | Event::Apply(object) => (object, false),
+                    Event::Delete(object) => (object, true),
+                    Event::Init | Event::InitDone => return,
+                };
+                let key = ObjectKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+                let version = (!gone).then(|| object.resource_version()).flatten();
+                let mut state = self.state();
+                let Some(dependants) = state.dependants.get(&key).cloned() else {
+                    versions.remove(&key);
+                    return;
+                };
+                if versions.insert(key, version.clone()) == Some(version) {
+                    return;
+                }
+                for dependant in dependants {
+                    if let Some(tracked) = state.workloads.get_mut(&dependant) {
+                        tracked.dependencies = None;
+                    }
+                    self.queue.add(dependant, Priority::High);
+                }
+            };
+            watch_with(watcher::metadata_watcher(api, watcher::Config::default()), handle, complain, cancel).await;
+        }))
+        .await;
+    }
+
+    async fn take_events(&self, mut events: mpsc::UnboundedReceiver<MemberEvent>, cancel: &CancellationToken) {
+        let mut batch = Vec::new();
+        loop {
+            let received = tokio::select! {
+                () = cancel.cancelled() => return,
+                received = events.recv_many(&mut batch, 1024) => received,
+            };
+            if received == 0 {
+                return;
+            }
+            for event in batch.drain(..) {
+                self.member_event(event);
+            }
+            self.retry_where_room_grew();
+        }
+    }
+
+    async fn tick(&self, cancel: &CancellationToken) {
+        let mut ticks = 0_u32;
+        while cancel.run_until_cancelled(self.connect_members()).await.is_some() {
+            let now = Instant::now();
+            {
+                let mut guard = self.state();
+                let state = &mut *guard;
+                let names: Vec<_> = state.members.keys().cloned().collect();
+                for name in &names {
+                    self.cluster_changed(state, name);
+                }
+                while state.lapses.first().is_some_and(|(due, _, _)| *due <= now) {
+                    if let Some((_, owner, cluster)) = state.lapses.pop_first() {
+                        let renewed = state.lapses.iter().any(|(_, holder, at)| *holder == owner && *at == cluster);
+                        if !renewed {
+                            state.snapshot.release(&cluster, placement::OwnerKey(owner));
+                        }
+                    }
+                }
+                self.metrics.queued(self.queue.depth(), state.waiting.len());
+            }
+            self.retry_where_room_grew();
+            if ticks % STATUS_TICKS == 0 {
+                cancel.run_until_cancelled(self.write_member_statuses()).await;
+            }
+            ticks = ticks.wrapping_add(1);
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    async fn reconcile_all(self: &Arc<Self>, cancel: &CancellationToken) {
+        let slots = Arc::new(Semaphore::new(self.options.parallel));
+        loop {
+            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let Some(Some(job)) = cancel.run_until_cancelled(self.queue.next()).await else { break };
+            let this = self.clone();
+            tokio::spawn(async move {
+                match this.reconcile(job.key()).await {
+                    Ok(None) => job.succeed(),
+                    Ok(Some(again)) => job.succeed_until(again),
+                    Err(error) => {
+                        this.metrics.failed(error.step());
+                        warn!(key = %job.key(), %error, "will be tried again");
+                        job.fail();
+                    }
+                }
+                drop(slot);
+            });
+        }
+        // What is under way ends before we do.
+        drop(slots.acquire_many(u32::try_from(self.options.parallel).unwrap_or(1)).await);
+    }
+
+    async fn report_all(self: &Arc<Self>, cancel: &CancellationToken) {
+        let slots = Arc::new(Semaphore::new(4));
+        loop {
+            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let Some(Some(job)) = cancel.run_until_cancelled(self.reports.next()).await else { return };
+            let this = self.clone();
+            tokio::spawn(async move {
+                match this.report(job.key()).await {
+                    Ok(()) => job.succeed(),
+                    Err(_) => drop(job.fail()),
+                }
+                drop(slot);
+            });
+        }
+    }
+}
+
+fn complain(error: &watcher::Error) {
+    warn!(%error, "a watch on the hub was interrupted; it goes on by itself");
+}

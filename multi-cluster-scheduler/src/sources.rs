@@ -1,0 +1,108 @@
+//! Round-trip times and traffic, fetched in the background: a decision never waits for them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use federation::proximity::serf::{AuthKey, round_trip_times};
+use federation::proximity::{RoundTripTimes, matrix};
+use federation::traffic::TrafficSource;
+use placement::{ClusterName, Proximity};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::scheduler::Scheduler;
+
+/// How often they are fetched.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// Where round-trip times come from.
+#[derive(Clone)]
+pub enum ProximitySource {
+    /// An agent of serf.
+    Serf {
+        /// Its RPC address.
+        address: String,
+        /// Its key.
+        key: Option<AuthKey>,
+    },
+    /// A CSV file; read again and again, so that it may change.
+    Matrix(PathBuf),
+}
+
+impl Scheduler {
+    /// Keeps round-trip times and traffic fresh until cancelled. What cannot be fetched is left as
+    /// it was when it was last fetched, and said once.
+    pub(crate) async fn follow_sources(
+        &self,
+        proximity: Option<ProximitySource>,
+        traffic: Option<&TrafficSource>,
+        cancel: &CancellationToken,
+    ) {
+        let mut problems: BTreeMap<&'static str, String> = BTreeMap::new();
+        loop {
+            if let Some(source) = &proximity {
+                let fetched = self.round_trips(source).await.map(|times| self.state().proximity = Some(times));
+                said_once(&mut problems, "round-trip times", fetched);
+            }
+            if let Some(source) = traffic {
+                let fetched = source.on_creation().await.map_err(|error| error.to_string());
+                let fetched = fetched.map(|traffic| {
+                    let traffic = traffic.into_iter().map(|(name, value)| (ClusterName::from(name), value));
+                    let traffic: BTreeMap<_, _> = traffic.collect();
+                    // No sample at all is no traffic data, not silence everywhere.
+                    self.state().traffic = Some(traffic).filter(|traffic| !traffic.is_empty());
+                });
+                said_once(&mut problems, "traffic", fetched);
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    async fn round_trips(&self, source: &ProximitySource) -> Result<Proximity, String> {
+        let (times, names) = match source {
+            ProximitySource::Matrix(file) => (matrix::read(file).map_err(|error| error.to_string())?, BTreeMap::new()),
+            ProximitySource::Serf { address, key } => {
+                let names: BTreeMap<String, ClusterName> = {
+                    let state = self.state();
+                    let serf_name = |name: &ClusterName, one: &crate::state::Registered| {
+                        one.object.spec.serf_name.clone().unwrap_or_else(|| name.to_string())
+                    };
+                    state.members.iter().map(|(name, one)| (serf_name(name, one), name.clone())).collect()
+                };
+                let nodes: Vec<String> = names.keys().cloned().collect();
+                let times = round_trip_times(address, key.clone(), &nodes).await.map_err(|error| error.to_string())?;
+                (times, names)
+            }
+        };
+        Ok(proximity_of(times, &names))
+    }
+}
+
+fn proximity_of(times: RoundTripTimes, names: &BTreeMap<String, ClusterName>) -> Proximity {
+    let name = |text: String| names.get(&text).cloned().unwrap_or_else(|| ClusterName::from(text));
+    let mut proximity = Proximity::new();
+    for ((from, to), time) in times {
+        proximity.insert(name(from), name(to), time);
+    }
+    proximity
+}
+
+fn said_once(problems: &mut BTreeMap<&'static str, String>, what: &'static str, result: Result<(), String>) {
+    match result {
+        Ok(()) => {
+            if problems.remove(what).is_some() {
+                info!("{what} are there again");
+            }
+        }
+        Err(problem) => {
+            if problems.get(what) != Some(&problem) {
+                warn!(problem, "{what} cannot be fetched; what was known before is used");
+                problems.insert(what, problem);
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What the scheduler knows. One lock around it, never held while waiting for anything.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use federation::api::{Leftover, MemberCluster, MemberClusterStatus, Role, WorkloadStatus};
+use federation::members::{Failure, Member, ObjectKey, Observed};
+use placement::{Cluster, ClusterName, Health, OwnerKey, Proximity, Snapshot, Taint};
+use tokio::time::Instant;
+
+use crate::decide::{Assignment, Standing};
+use crate::dependencies::Fetched;
+use crate::workload::{Key, Workload};
+
+/// Everything that is known.
+#[derive(Default)]
+pub struct State {
+    /// Clusters, nodes and pods, as the decision core counts them.
+    pub snapshot: Snapshot,
+    /// The objects that are served.
+    pub workloads: BTreeMap<Key, Tracked>,
+    /// Whose uid is whose.
+    pub owners: BTreeMap<u128, Key>,
+    /// The members.
+    pub members: BTreeMap<ClusterName, Registered>,
+    /// What waits for room: higher priority first, then by name.
+    pub waiting: BTreeSet<(Reverse<i32>, Key)>,
+    /// Who names a dependency.
+    pub dependants: BTreeMap<ObjectKey, BTreeSet<Key>>,
+    /// Reservations that lapse.
+    pub lapses: BTreeSet<(Instant, u128, ClusterName)>,
+    /// Next position of `round_robin`.
+    pub cursor: u64,
+    /// Round-trip times between clusters, when a source gives them.
+    pub proximity: Option<Proximity>,
+    /// Traffic by cluster, when a source gives it.
+    pub traffic: Option<BTreeMap<ClusterName, f64>>,
+}
+
+/// An object that is served.
+pub struct Tracked {
+    /// As the hub has it.
+    pub workload: Arc<Workload>,
+    /// The last decision.
+    pub assignment: Assignment,
+    /// The sequence of the last assignment that the hub has.
+    pub recorded: i64,
+    /// Why the spec cannot be served.
+    pub invalid: Option<String>,
+    /// What the template names, fetched.
+    pub dependencies: Option<Fetched>,
+    /// What went wrong with the last delivery, by cluster.
+    pub failures: BTreeMap<ClusterName, Failure>,
+    /// Clusters that have what was last handed over.
+    pub delivered: BTreeSet<ClusterName>,
+    /// Clusters that hold nothing of it any more (while it is deleted).
+    pub removed: BTreeSet<ClusterName>,
+    /// The status that the hub has.
+    pub reported: WorkloadStatus,
+    /// When the change that is being worked on was seen, for the end-to-end time.
+    pub changed_at: Option<Instant>,
+}
+
+/// A member of the registry.
+pub struct Registered {
+    /// Its object.
+    pub object: Arc<MemberCluster>,
+    /// Its tasks, while there is a way to it.
+    pub member: Option<Member>,
+    /// Digest of the way.
+    pub digest: u128,
+    /// Whether it answers; unknown at first.
+    pub reachable: Option<bool>,
+    /// Since when it does not.
+    pub unreachable_since: Option<Instant>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Why it cannot be reached.
+    pub problem: Option<String>,
+    /// Deleted objects that it still holds something of.
+    pub leftovers: Vec<Leftover>,
+    /// The status that the hub has.
+    pub reported: Option<MemberClusterStatus>,
+    /// The snapshot's version when what waits was last tried.
+    pub capacity_version: u64,
+}
+
+impl Registered {
+    /// It answers and is known, so it can be written to.
+    pub fn is_open(&self) -> bool {
+        self.reachable == Some(true) && self.member.as_ref().is_some_and(Member::is_open)
+    }
+}
+
+impl Tracked {
+    /// A newly seen object; what was decided for it before goes on.
+    pub fn new(workload: Arc<Workload>, now: Instant) -> Self {
+        let status = &workload.status;
+        Self {
+            assignment: assignment_of(status),
+            recorded: status.decision.as_ref().map_or(0, |decision| decision.sequence),
+            invalid: None,
+            dependencies: None,
+            failures: BTreeMap::new(),
+            delivered: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            reported: status.clone(),
+            changed_at: Some(now),
+            workload,
+        }
+    }
+}
+
+/// The assignment that a status holds.
+pub fn assignment_of(status: &WorkloadStatus) -> Assignment {
+    Assignment {
+        decision: status.decision.clone().unwrap_or_default(),
+        policy: status.policy.clone(),
+        placements: status.placements.clone(),
+        unplaced: status.unplaced_replicas,
+        fallback: None,
+    }
+}
+
+impl State {
+    /// What an assignment needs to know of each member.
+    pub fn standing(&self, owner: u128, kind: federation::members::ManagedKind) -> BTreeMap<ClusterName, Standing> {
+        self.members
+            .iter()
+            .map(|(name, registered)| {
+                let available = match registered.member.as_ref().and_then(|member| member.observed(owner, kind)) {
+                    Some(Observed::Replicas(replicas)) if replicas.current => replicas.available,
+                    Some(Observed::Job(job)) => job.active + job.succeeded,
+                    _ => 0,
+                };
+                (name.clone(), Standing { open: registered.is_open(), available })
+            })
+            .collect()
+    }
+
+    /// Brings the snapshot's view of a cluster up to date; `lost_after` is the toleration time.
+    pub fn refresh_cluster(&mut self, name: &ClusterName, lost_after: std::time::Duration, now: Instant) -> bool {
+        let Some(registered) = self.members.get(name) else {
+            let known = self.snapshot.cluster(name).is_some();
+            self.snapshot.remove_cluster(name);
+            return known;
+        };
+        let spec = &registered.object.spec;
+        let health = if registered.is_open() {
+            Health::Ready
+        } else if registered.unreachable_since.is_some_and(|since| now.duration_since(since) >= lost_after) {
+            Health::Lost
+        } else {
+            Health::Unreachable
+        };
+        let taints = spec.taints.iter().filter_map(|taint| {
+            let effect = federation::capacity::taint_effect(&taint.effect)?;
+            Some(Taint { key: taint.key.clone(), value: taint.value.clone().unwrap_or_default(), effect })
+        });
+        let cluster = Cluster {
+            name: name.clone(),
+            role: match spec.role {
+                Role::OnPremises => placement::Role::OnPremises,
+                Role::Cloud => placement::Role::Cloud,
+            },
+            region: spec.region.clone(),
+            zone: spec.zone.clone(),
+            labels: registered.object.metadata.labels.clone().unwrap_or_default(),
+            taints: taints.collect(),
+            unschedulable: spec.unschedulable,
+            health,
+        };
+        let changed = self.snapshot.cluster(name) != Some(&cluster);
+        if changed {
+            self.snapshot.upsert_cluster(cluster);
+        }
+        changed
+    }
+
+    /// The objects that have a share on a cluster, or had.
+    pub fn placed_on(&self, cluster: &ClusterName) -> Vec<Key> {
+        self.workloads
+            .iter()
+            .filter(|(_, tracked)| tracked.assignment.placements.iter().any(|one| one.cluster == cluster.as_str()))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// Forgets an object; its reservations go.
+    pub fn forget(&mut self, key: &Key) {
+        let Some(tracked) = self.workloads.remove(key) else { return };
+        let owner = tracked.workload.owner_bits();
+        if self.owners.get(&owner) == Some(key) {
+            self.owners.remove(&owner);
+        }
+        self.waiting.retain(|(_, waiting)| waiting != key);
+        for dependants in self.dependants.values_mut() {
+            dependants.remove(key);
+        }
+        self.dependants.retain(|_, dependants| !dependants.is_empty());
+        self.release(owner);
+    }
+
+    /// Lets the reservations of an owner go.
+    pub fn release(&mut self, owner: u128) {
+        for cluster in self.members.keys() {
+            self.snapshot.release(cluster, OwnerKey(owner));
+        }
+        self.lapses.retain(|(_, holder, _)| *holder != owner);
+    }
+}

@@ -1,0 +1,181 @@
+//! The objects that the scheduler serves, read one by one from what the hub's watch yields, so
+//! that one unreadable object is one object's problem.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use federation::api::{
+    FINALIZER, GROUP, KOPF_FINALIZER, MultiClusterDeploymentSpec, MultiClusterJobSpec, MultiClusterServiceSpec,
+    PlacementFields, VERSION, WorkloadStatus,
+};
+use federation::members::{ManagedKind, Owner, uid_bits};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use kube::core::ApiResource;
+use serde::Deserialize as _;
+
+/// The kinds that the scheduler serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `MultiClusterDeployment`
+    Deployment,
+    /// `MultiClusterJob`
+    Job,
+    /// `MultiClusterService`
+    Service,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Deployment, Self::Job, Self::Service];
+
+    /// The kind's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "MultiClusterDeployment",
+            Self::Job => "MultiClusterJob",
+            Self::Service => "MultiClusterService",
+        }
+    }
+
+    /// Group, version, kind and plural on the hub.
+    pub fn resource(self) -> ApiResource {
+        ApiResource {
+            group: GROUP.to_owned(),
+            version: VERSION.to_owned(),
+            api_version: format!("{GROUP}/{VERSION}"),
+            kind: self.name().to_owned(),
+            plural: format!("{}s", self.name().to_lowercase()),
+        }
+    }
+
+    /// What it is on a member.
+    pub fn on_members(self) -> ManagedKind {
+        match self {
+            Self::Deployment => ManagedKind::Deployment,
+            Self::Job => ManagedKind::Job,
+            Self::Service => ManagedKind::Service,
+        }
+    }
+}
+
+/// Which object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind.name(), self.namespace, self.name)
+    }
+}
+
+/// An object as the hub has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// Which object.
+    pub key: Key,
+    /// Its uid.
+    pub uid: String,
+    /// The generation of its spec.
+    pub generation: i64,
+    /// Its resource version.
+    pub resource_version: String,
+    /// When it was asked to go.
+    pub deleted_at: Option<k8s_openapi::jiff::Timestamp>,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Its spec, or why that cannot be read.
+    pub spec: Result<Spec, String>,
+    /// Its status.
+    pub status: WorkloadStatus,
+}
+
+/// A spec of one of the kinds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spec {
+    /// Of a `MultiClusterDeployment`.
+    Deployment(Box<MultiClusterDeploymentSpec>),
+    /// Of a `MultiClusterJob`.
+    Job(Box<MultiClusterJobSpec>),
+    /// Of a `MultiClusterService`.
+    Service(Box<MultiClusterServiceSpec>),
+}
+
+impl Workload {
+    /// Reads an object.
+    pub fn read(kind: Kind, object: &DynamicObject) -> Self {
+        let spec = &object.data["spec"];
+        let spec = match kind {
+            Kind::Deployment => MultiClusterDeploymentSpec::deserialize(spec).map(|spec| Spec::Deployment(Box::new(spec))),
+            Kind::Job => MultiClusterJobSpec::deserialize(spec).map(|spec| Spec::Job(Box::new(spec))),
+            Kind::Service => MultiClusterServiceSpec::deserialize(spec).map(|spec| Spec::Service(Box::new(spec))),
+        };
+        Self {
+            key: Key { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
+            uid: object.uid().unwrap_or_default(),
+            generation: object.metadata.generation.unwrap_or(0),
+            resource_version: object.resource_version().unwrap_or_default(),
+            deleted_at: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+            finalizers: object.finalizers().to_vec(),
+            labels: object.labels().clone(),
+            annotations: object.annotations().clone(),
+            spec: spec.map_err(|error| format!("spec: {error}")),
+            // A status that another program wrote is none of ours.
+            status: WorkloadStatus::deserialize(&object.data["status"]).unwrap_or_default(),
+        }
+    }
+
+    /// The object as owner of objects on members.
+    pub fn owner(&self) -> Owner {
+        Owner {
+            uid: self.uid.clone(),
+            kind: self.key.kind.name().to_owned(),
+            namespace: self.key.namespace.clone(),
+            name: self.key.name.clone(),
+        }
+    }
+
+    /// Its uid as a number.
+    pub fn owner_bits(&self) -> u128 {
+        uid_bits(&self.uid)
+    }
+
+    /// Held by us.
+    pub fn is_held(&self) -> bool {
+        self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+    }
+
+    /// Held by the original, which nobody runs any more.
+    pub fn is_held_by_kopf(&self) -> bool {
+        self.finalizers.iter().any(|finalizer| finalizer == KOPF_FINALIZER)
+    }
+
+    /// The fields that say where replicas go; services have none.
+    pub fn placement(&self) -> Option<&PlacementFields> {
+        match self.spec.as_ref().ok()? {
+            Spec::Deployment(spec) => Some(&spec.placement),
+            Spec::Job(spec) => Some(&spec.placement),
+            Spec::Service(_) => None,
+        }
+    }
+
+    /// The pod template; services have none.
+    pub fn template(&self) -> Option<&serde_json::Value> {
+        match self.spec.as_ref().ok()? {
+            Spec::Deployment(spec) => Some(&spec.template),
+            Spec::Job(spec) => Some(&spec.template),
+            Spec::Service(_) => None,
+        }
+    }
+}
