@@ -1,3 +1,4 @@
 //! What the operators share: API types, clusters, member access, operator runtime.
 
 pub mod operator;
+pub mod proximity;
