@@ -31,7 +31,8 @@ const VERSION: u32 = 1;
 /// The longest value that is accepted; a coordinate takes about 150 bytes.
 const MAX_VALUE: usize = 64 * 1024;
 
-/// The error that a coordinate has before the first measurement (serf's `VivaldiErrorMax`).
+/// The error that a coordinate begins with (serf's `VivaldiErrorMax`). Where distances are short
+/// and uneven, a coordinate can come back to it.
 const UNMEASURED: f64 = 1.5;
 
 /// The round-trip times between the nodes of these names, as estimated now.
@@ -77,6 +78,11 @@ pub struct Coordinate {
 }
 
 impl Coordinate {
+    /// Whether the node has been measured at all: before that it is at the origin.
+    fn is_measured(&self) -> bool {
+        self.error < UNMEASURED || self.position.iter().any(|&axis| axis != 0.0)
+    }
+
     /// The estimated round-trip time, or `None` if the two can't be compared.
     pub fn distance_to(&self, other: &Self) -> Option<Duration> {
         if self.position.len() != other.position.len() {
@@ -233,7 +239,7 @@ impl Connection {
         self.call("get-coordinate", &GetCoordinate { node }).await?;
         let answer: CoordinateAnswer = self.read().await?;
         let coordinate = Some(answer.coord).filter(|_| answer.ok);
-        Ok(coordinate.filter(|coordinate| coordinate.error < UNMEASURED))
+        Ok(coordinate.filter(Coordinate::is_measured))
     }
 
     /// Sends a command and reads the header of its answer.
