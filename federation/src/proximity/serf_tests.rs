@@ -102,8 +102,15 @@ struct Header {
 }
 
 async fn fault(bytes: Vec<u8>, keep_open: bool) -> SerfFault {
+    // Only the agent that says nothing runs into its deadline.
+    let silent = bytes.is_empty();
+    let deadline = if silent {
+        Duration::from_millis(50)
+    } else {
+        DEADLINE
+    };
     let address = agent(bytes, keep_open).await;
-    let mut client = SerfClient::new(address, None, Duration::from_millis(300));
+    let mut client = SerfClient::new(address, None, deadline);
     client.coordinate("fog1").await.unwrap_err().fault
 }
 
