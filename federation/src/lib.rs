@@ -4,3 +4,5 @@ pub mod api;
 pub mod capacity;
 pub mod members;
 pub mod operator;
+pub mod proximity;
+pub mod traffic;

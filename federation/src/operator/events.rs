@@ -1,0 +1,366 @@
+//! Events for people, seen with `kubectl describe`.
+//!
+//! Written as core/v1 Events, which every API server and every kubectl knows. As in client-go,
+//! the same news about the same object within ten minutes raises the count of the Event that is
+//! there. Recording never waits: news goes into a bounded queue, and a task writes it to the hub.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use prometheus_client::metrics::counter::Counter;
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::SharedClock;
+
+/// How long the same news is counted in one Event.
+const SERIES: SignedDuration = SignedDuration::from_mins(10);
+
+/// How many news wait to be written, and how many are remembered to be counted.
+const CAPACITY: usize = 1024;
+
+/// How long one write may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often a write is tried, and the time between.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the news that still waits at the stop may take.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The API server's limits for the fields of an Event.
+const MAX_REASON: usize = 128;
+const MAX_NOTE: usize = 1024;
+
+/// Whether the news is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventType {
+    /// It went as it should.
+    Normal,
+    /// Somebody should look at it.
+    Warning,
+}
+
+impl EventType {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+/// Takes news about objects. Clones share a queue.
+#[derive(Clone)]
+pub struct Recorder(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<VecDeque<News>>,
+    changed: Notify,
+    dropped: Counter,
+    clock: SharedClock,
+}
+
+/// What makes two news the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Story {
+    uid: String,
+    namespace: String,
+    kind: String,
+    name: String,
+    event_type: EventType,
+    reason: String,
+    note: String,
+}
+
+#[derive(Clone)]
+struct News {
+    story: Story,
+    object: ObjectReference,
+    at: Timestamp,
+}
+
+impl Recorder {
+    /// A recorder, and the writer that must be run for anything to be written.
+    ///
+    /// `operator` is the operator's name, `identity` that of this copy of it.
+    pub fn new(
+        client: Client,
+        operator: &str,
+        identity: &str,
+        clock: SharedClock,
+    ) -> (Self, Writer) {
+        let recorder = Self(Arc::new(Shared {
+            queue: Mutex::new(VecDeque::new()),
+            changed: Notify::new(),
+            dropped: Counter::default(),
+            clock,
+        }));
+        let writer = Writer {
+            client,
+            operator: operator.to_owned(),
+            identity: identity.to_owned(),
+            recorder: recorder.clone(),
+            current: None,
+            written: BTreeMap::new(),
+            number: 0,
+        };
+        (recorder, writer)
+    }
+
+    /// Records news about an object. Never waits: when the queue is full, the oldest news goes.
+    ///
+    /// `reason` is one word in `CamelCase`, `note` a sentence for a person; neither may hold a
+    /// secret.
+    pub fn record(&self, object: ObjectReference, event_type: EventType, reason: &str, note: &str) {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let story = Story {
+            uid: text(&object.uid),
+            namespace: text(&object.namespace),
+            kind: text(&object.kind),
+            name: text(&object.name),
+            event_type,
+            reason: cut(reason, MAX_REASON),
+            note: cut(note, MAX_NOTE),
+        };
+        let at = self.0.clock.now();
+        let mut queue = self.queue();
+        if queue.len() >= CAPACITY {
+            queue.pop_front();
+            self.0.dropped.inc();
+        }
+        queue.push_back(News { story, object, at });
+        drop(queue);
+        self.0.changed.notify_one();
+    }
+
+    /// How much news was not written, because the queue was full or the hub did not take it. To be
+    /// registered as a metric.
+    pub fn dropped(&self) -> Counter {
+        self.0.dropped.clone()
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<News>> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The text, cut to at most so many bytes between two characters.
+fn cut(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
+}
+
+/// Writes what was recorded.
+pub struct Writer {
+    client: Client,
+    operator: String,
+    identity: String,
+    recorder: Recorder,
+    /// What is being written.
+    current: Option<News>,
+    /// The Events that may still be counted up.
+    written: BTreeMap<Story, Written>,
+    /// Of the Events written by this process; makes their names differ.
+    number: u64,
+}
+
+#[derive(Clone)]
+struct Written {
+    event: String,
+    count: i32,
+    last: Timestamp,
+}
+
+impl Writer {
+    /// Writes until `stop`, then what still waits, for at most five seconds.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let recorder = self.recorder.clone();
+        loop {
+            // Before the look at the queue, so that nothing is missed in between.
+            let changed = recorder.0.changed.notified();
+            tokio::select! {
+                () = self.write_all() => {}
+                () = stop.cancelled() => break,
+            }
+            tokio::select! {
+                () = changed => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        let _late = timeout(DRAIN, self.write_all()).await;
+        let left = recorder.queue().len() + usize::from(self.current.is_some());
+        recorder
+            .0
+            .dropped
+            .inc_by(u64::try_from(left).unwrap_or(u64::MAX));
+    }
+
+    async fn write_all(&mut self) {
+        loop {
+            let next = self
+                .current
+                .take()
+                .or_else(|| self.recorder.queue().pop_front());
+            let Some(news) = next else {
+                return;
+            };
+            // A write that the stop interrupts is made again: it gives the same Event.
+            self.current = Some(news.clone());
+            if let Err(error) = self.write_patiently(&news).await {
+                self.recorder.0.dropped.inc();
+                let Story {
+                    kind, name, reason, ..
+                } = &news.story;
+                tracing::warn!(kind, name, reason, %error, "an Event was not written");
+            }
+            self.current = None;
+        }
+    }
+
+    async fn write_patiently(&mut self, news: &News) -> Result<(), WriteError> {
+        let mut attempt = 1;
+        loop {
+            match timeout(DEADLINE, self.write(news)).await {
+                Ok(Ok(())) => return Ok(()),
+                // What the API server refuses, it will refuse again.
+                Ok(Err(kube::Error::Api(status)))
+                    if (400..500).contains(&status.code) && status.code != 429 =>
+                {
+                    return Err(kube::Error::Api(status).into());
+                }
+                Ok(Err(error)) if attempt == ATTEMPTS => return Err(error.into()),
+                Err(_) if attempt == ATTEMPTS => return Err(WriteError::Silent(DEADLINE)),
+                _ => sleep(PAUSE * attempt).await,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Counts an Event up, or writes a new one.
+    async fn write(&mut self, news: &News) -> kube::Result<()> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), namespace_of(&news.object));
+        self.written
+            .retain(|_, written| news.at.duration_since(written.last) <= SERIES);
+        if let Some(written) = self.written.get_mut(&news.story) {
+            let count = written.count.saturating_add(1);
+            let last = Time(news.at);
+            let patch = Patch::Merge(serde_json::json!({"count": count, "lastTimestamp": last}));
+            match events
+                .patch(&written.event, &PatchParams::default(), &patch)
+                .await
+            {
+                Ok(_) => {
+                    written.count = count;
+                    written.last = news.at;
+                    return Ok(());
+                }
+                // API servers forget Events after an hour, and people delete them.
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let event = self.event(news);
+        match events.create(&PostParams::default(), &event).await {
+            Ok(_) => {}
+            // The answer to an earlier attempt was lost.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(error) => return Err(error),
+        }
+        self.number += 1;
+        self.remember(news, event.metadata.name.unwrap_or_default());
+        Ok(())
+    }
+
+    fn remember(&mut self, news: &News, event: String) {
+        if self.written.len() >= CAPACITY {
+            let oldest = self.written.iter().min_by_key(|(_, written)| written.last);
+            if let Some(oldest) = oldest.map(|(story, _)| story.clone()) {
+                self.written.remove(&oldest);
+            }
+        }
+        let written = Written {
+            event,
+            count: 1,
+            last: news.at,
+        };
+        self.written.insert(news.story.clone(), written);
+    }
+
+    fn event(&self, news: &News) -> Event {
+        let namespace = namespace_of(&news.object);
+        Event {
+            metadata: ObjectMeta {
+                name: Some(self.event_name(news)),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            involved_object: news.object.clone(),
+            type_: Some(news.story.event_type.as_str().to_owned()),
+            reason: Some(news.story.reason.clone()),
+            message: Some(news.story.note.clone()),
+            count: Some(1),
+            first_timestamp: Some(Time(news.at)),
+            last_timestamp: Some(Time(news.at)),
+            source: Some(EventSource {
+                component: Some(self.operator.clone()),
+                host: None,
+            }),
+            reporting_component: Some(self.operator.clone()),
+            reporting_instance: Some(cut(&self.identity, MAX_REASON)),
+            ..Event::default()
+        }
+    }
+
+    /// The object's name and a hash of the time and the number, so that the same run gives the
+    /// same names, and two copies of an operator different ones.
+    fn event_name(&self, news: &News) -> String {
+        let mut hash = Sha256::new();
+        for part in [
+            &self.identity,
+            &news.story.uid,
+            &news.story.reason,
+            &news.story.note,
+        ] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        hash.update(news.at.as_nanosecond().to_be_bytes());
+        hash.update(self.number.to_be_bytes());
+        let digest = hash.finalize();
+        let first = digest.iter().take(8);
+        let hash = first.fold(0_u64, |hash, &byte| hash << 8 | u64::from(byte));
+        // 253 bytes is the longest name; an object's name may end in a dot after the cut.
+        let object = cut(&news.story.name, 230);
+        format!("{}.{hash:016x}", object.trim_end_matches(['.', '-']))
+    }
+}
+
+/// Events about cluster-scoped objects are in `default`, where kubectl looks for them.
+fn namespace_of(object: &ObjectReference) -> &str {
+    object
+        .namespace
+        .as_deref()
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or("default")
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Hub(#[from] kube::Error),
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
+}
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;
