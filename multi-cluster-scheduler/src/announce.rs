@@ -1,6 +1,6 @@
 //! Events on the objects that are served.
 
-use federation::operator::events::Recorder;
+use federation::operator::events::{EventType, Recorder};
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use crate::workload::Workload;
@@ -20,6 +20,7 @@ impl Announcer {
             uid: Some(workload.uid.clone()),
             ..ObjectReference::default()
         };
-        self.0.record(&about, warning, reason, message);
+        let event_type = if warning { EventType::Warning } else { EventType::Normal };
+        self.0.record(about, event_type, reason, message);
     }
 }

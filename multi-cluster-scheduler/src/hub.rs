@@ -70,8 +70,9 @@ impl Scheduler {
         });
         let params = PatchParams::apply("mck8s-scheduler-finalizer").force();
         let api = self.hub_api(&workload.key);
-        let written = api.patch_metadata(&workload.key.name, &params, &Patch::Apply(&object)).within(self.options.deadline);
-        written.await.map(drop).map_err(|error| HubError::of(&workload.key, error))
+        let patch = Patch::Apply(&object);
+        let written = api.patch_metadata(&workload.key.name, &params, &patch).within(self.options.deadline).await;
+        written.map(drop).map_err(|error| HubError::of(&workload.key, error))
     }
 
     /// Takes our finalizer off (and the original's): the object may go.

@@ -27,7 +27,9 @@ async fn main() -> anyhow::Result<()> {
     let listener = bind(args.common.listen_or(DEFAULT_PORT)).await?;
     let server = tokio::spawn(serve(listener, health.clone(), Arc::new(registry), stop.clone()));
 
-    let (leadership, election) = match args.common.election("multi-cluster-scheduler")? {
+    let election = args.common.election("multi-cluster-scheduler")?;
+    let identity = election.as_ref().map_or("multi-cluster-scheduler", |options| &options.identity).to_owned();
+    let (leadership, election) = match election {
         Some(options) => {
             let client = kube::Client::try_from(hub.clone())?;
             let (election, leadership) = Election::new(client, options, clock.clone());
@@ -40,6 +42,7 @@ async fn main() -> anyhow::Result<()> {
             hub,
             hub_context: args.common.hub_context.clone(),
             member_contexts: args.member_contexts.clone(),
+            identity,
             leadership: leadership.clone(),
             options: args.options(),
             clock,

@@ -25,6 +25,8 @@ pub struct Context {
     pub hub_context: Option<String>,
     /// The contexts that are members; all but the hub's when none are named.
     pub member_contexts: Option<Vec<String>>,
+    /// The name of this copy of the scheduler.
+    pub identity: String,
     /// Whether this process may write.
     pub leadership: Leadership,
     /// How it works.
@@ -61,7 +63,7 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
     let hub_uid = hub_uid(&hub, &context.options).await?;
     require_crds(&hub, &context.options).await?;
     context.health.set("hub", true);
-    let recorder = Recorder::start(hub.clone(), "multi-cluster-scheduler", context.clock.clone(), cancel.clone());
+    let (recorder, writer) = Recorder::new(hub.clone(), "multi-cluster-scheduler", &context.identity, context.clock.clone());
     let (scheduler, events) = Scheduler::new(
         hub.clone(),
         hub_uid.clone(),
@@ -70,7 +72,7 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
         context.clock,
         context.metrics,
         Announcer(recorder),
-        context.traffic.clone(),
+        context.traffic,
     );
     let stop = cancel.child_token();
     let kubeconfig = async {
@@ -83,10 +85,11 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
         stop.cancel();
         changed
     };
-    let ((), (), (), (), result) = futures::join!(
+    let ((), (), (), (), (), result) = futures::join!(
         kubeconfig,
+        writer.run(stop.clone()),
         follow_kubefed(hub.clone(), stop.clone()),
-        scheduler.follow_sources(context.proximity, context.traffic.as_ref(), &stop),
+        scheduler.follow_sources(context.proximity, &stop),
         scheduler.work(events, &context.health, &stop),
         same_hub,
     );

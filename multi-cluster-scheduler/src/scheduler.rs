@@ -12,6 +12,7 @@ use federation::operator::leader::Leadership;
 use federation::operator::queue::{Backoff, Priority, WorkQueue};
 use federation::traffic::TrafficSource;
 use kube::api::DynamicObject;
+use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt as _};
 use placement::ClusterName;
@@ -294,9 +295,9 @@ impl Scheduler {
     async fn follow_dependencies(&self, cancel: &CancellationToken) {
         let kinds = [ManagedKind::ConfigMap, ManagedKind::Secret, ManagedKind::ServiceAccount, ManagedKind::PersistentVolumeClaim];
         futures::future::join_all(kinds.map(|kind| async move {
-            let api: Api<DynamicObject> = Api::all_with(self.hub.clone(), &kind.resource());
+            let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(self.hub.clone(), &kind.resource());
             let mut versions: BTreeMap<ObjectKey, Option<String>> = BTreeMap::new();
-            let handle = |event: Event<kube::core::PartialObjectMeta<DynamicObject>>| {
+            let handle = |event: Event<PartialObjectMeta<DynamicObject>>| {
                 let (object, gone) = match event {
                     Event::InitApply(object) | Event::Apply(object) => (object, false),
                     Event::Delete(object) => (object, true),
@@ -319,7 +320,7 @@ impl Scheduler {
                     self.queue.add(dependant, Priority::High);
                 }
             };
-            watch_with(watcher::metadata_watcher(api, watcher::Config::default()), handle, complain, cancel).await;
+            watch_with(watcher::watcher(api, watcher::Config::default()), handle, complain, cancel).await;
         }))
         .await;
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use federation::proximity::serf::{AuthKey, round_trip_times};
 use federation::proximity::{RoundTripTimes, matrix};
-use federation::traffic::TrafficSource;
 use placement::{ClusterName, Proximity};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -36,7 +35,6 @@ impl Scheduler {
     pub(crate) async fn follow_sources(
         &self,
         proximity: Option<ProximitySource>,
-        traffic: Option<&TrafficSource>,
         cancel: &CancellationToken,
     ) {
         let mut problems: BTreeMap<&'static str, String> = BTreeMap::new();
@@ -45,7 +43,7 @@ impl Scheduler {
                 let fetched = self.round_trips(source).await.map(|times| self.state().proximity = Some(times));
                 said_once(&mut problems, "round-trip times", fetched);
             }
-            if let Some(source) = traffic {
+            if let Some(source) = &self.traffic {
                 let fetched = source.on_creation().await.map_err(|error| error.to_string());
                 let fetched = fetched.map(|traffic| {
                     let traffic = traffic.into_iter().map(|(name, value)| (ClusterName::from(name), value));
@@ -74,7 +72,7 @@ impl Scheduler {
                     state.members.iter().map(|(name, one)| (serf_name(name, one), name.clone())).collect()
                 };
                 let nodes: Vec<String> = names.keys().cloned().collect();
-                let times = round_trip_times(address, key.clone(), &nodes).await.map_err(|error| error.to_string())?;
+                let times = round_trip_times(address, key.as_ref(), &nodes).await.map_err(|error| error.to_string())?;
                 (times, names)
             }
         };

@@ -1,1 +1,31 @@
-//! Decides how many replicas run on which cluster: pure, deterministic, explained.
+//! The decision core: how many replicas of a workload run on which cluster, and why.
+//!
+//! Pure and deterministic: no I/O, no clock, no async, no Kubernetes client. The same [`Snapshot`]
+//! and [`Request`] give the same [`Plan`] on every machine.
+
+mod cluster;
+mod name;
+mod place;
+mod plan;
+pub mod policy;
+mod proximity;
+mod quantity;
+mod request;
+mod resources;
+mod shape;
+mod snapshot;
+
+pub use cluster::{Cluster, Health, Node, Pod, Role, Taint, TaintEffect};
+pub use name::{ClusterName, OwnerKey, PodKey};
+pub use place::place;
+pub use plan::{Fallback, Filter, Outcome, Placement, Plan, Verdict, Why};
+pub use proximity::Proximity;
+pub use quantity::{QuantityError, parse_milli, parse_whole};
+pub use request::{
+    Current, Eligibility, Inputs, Overflow, ReplicaScheduling, Request, Target, Targets,
+};
+pub use resources::Resources;
+pub use shape::{
+    NodeConstraints, NodeTerm, Operator, PodShape, Requirement, Toleration, TolerationOperator,
+};
+pub use snapshot::{NodeClass, Snapshot, Summary};

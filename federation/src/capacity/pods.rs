@@ -160,12 +160,12 @@ impl PodSpec {
             let needs = container.requests()?;
             if container.restart_policy.as_deref() == Some("Always") {
                 sidecars = sidecars.saturating_add(&needs);
-                starting = starting.max(&sidecars);
+                starting = starting.pairwise_max(&sidecars);
             } else {
-                starting = starting.max(&sidecars.saturating_add(&needs));
+                starting = starting.pairwise_max(&sidecars.saturating_add(&needs));
             }
         }
-        let mut total = running.saturating_add(&sidecars).max(&starting);
+        let mut total = running.saturating_add(&sidecars).pairwise_max(&starting);
         if let Some(pod) = &self.resources {
             let whole = resources_of("(pod)", pod)?;
             if whole.cpu_milli > 0 {
@@ -294,7 +294,7 @@ impl TolerationSpec {
 }
 
 /// A taint's effect by its name.
-pub(crate) fn taint_effect(name: &str) -> Option<TaintEffect> {
+pub fn taint_effect(name: &str) -> Option<TaintEffect> {
     match name {
         "NoSchedule" => Some(TaintEffect::NoSchedule),
         "PreferNoSchedule" => Some(TaintEffect::PreferNoSchedule),

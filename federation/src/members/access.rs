@@ -7,6 +7,7 @@ use kube::api::DynamicObject;
 use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, NamedAuthInfo, NamedCluster, NamedContext};
 use kube::core::ApiResource;
 use kube::{Api, Client, Config};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::bundle::digest_bits;
@@ -147,20 +148,16 @@ async fn from_kubefed(hub: &Client, reference: &KubeFedClusterReference) -> Resu
         own.insecure_skip_tls_verify = Some(true);
         own.certificate_authority_data = None;
     }
+    let named = "member".to_owned();
+    let user = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
+    let context = Context { cluster: named.clone(), user: Some(named.clone()), ..Context::default() };
     let kubeconfig = kube::config::Kubeconfig {
-        clusters: vec![NamedCluster { name: "member".to_owned(), cluster: Some(own) }],
-        auth_infos: vec![NamedAuthInfo {
-            name: "member".to_owned(),
-            auth_info: Some(AuthInfo { token: Some(token.into()), ..AuthInfo::default() }),
-        }],
-        contexts: vec![NamedContext {
-            name: "member".to_owned(),
-            context: Some(Context { cluster: "member".to_owned(), user: Some("member".to_owned()), ..Context::default() }),
-        }],
-        current_context: Some("member".to_owned()),
+        clusters: vec![NamedCluster { name: named.clone(), cluster: Some(own), ..NamedCluster::default() }],
+        auth_infos: vec![NamedAuthInfo { name: named.clone(), auth_info: Some(user), ..NamedAuthInfo::default() }],
+        contexts: vec![NamedContext { name: named.clone(), context: Some(context), ..NamedContext::default() }],
         ..kube::config::Kubeconfig::default()
     };
-    from_kubeconfig(kubeconfig, Some("member".to_owned()), Path::new(&what)).await
+    from_kubeconfig(kubeconfig, Some(named), Path::new(&what)).await
 }
 
 /// `core.kubefed.io/v1beta1` `KubeFedCluster`.
@@ -184,7 +181,6 @@ fn tuned(mut config: Config) -> Config {
 /// Secrets are in what is digested, and do not come out of it again. (The serializer of the
 /// kubeconfig's types leaves tokens out on purpose, so they are added.)
 fn digest_of(kubeconfig: &kube::config::Kubeconfig) -> u128 {
-    use kube::config::ExposeSecret as _;
     let secrets: Vec<_> = kubeconfig
         .auth_infos
         .iter()

@@ -241,7 +241,7 @@ fn named_failure(what: &str, error: &kube::Error) -> Failure {
             };
             (kind, status.message.clone())
         }
-        kube::Error::Service(error) if crate::operator::is_not_leader(error.as_ref()) => {
+        kube::Error::Service(error) if crate::operator::fence::is_not_leader(error.as_ref()) => {
             (FailureKind::NotLeader, "this copy of the scheduler is not the leader".to_owned())
         }
         error => (FailureKind::Unreachable, error.to_string()),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::api::DynamicObject;
+use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use placement::ClusterName;
@@ -19,7 +20,7 @@ use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
 use super::inventory::{Inventory, Observed, Watched};
 use super::watching::{Deadlined as _, follow};
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
-use crate::operator::{Backoff, Priority, WorkQueue};
+use crate::operator::queue::{Backoff, Priority, WorkQueue};
 
 /// Something happened at a member.
 #[derive(Debug)]
@@ -199,8 +200,8 @@ impl Inner {
             let api: Api<Watched> = Api::all_with(self.client.clone(), &resource);
             follow(watcher::watcher(api, watcher::Config::default()), |event| self.observe(kind, event), &cancel).await;
         } else {
-            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-            let events = watcher::metadata_watcher(api, watcher::Config::default());
+            let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(self.client.clone(), &resource);
+            let events = watcher::watcher(api, watcher::Config::default());
             follow(events, |event| self.observe(kind, map_event(event, |partial| Watched::of(partial.metadata))), &cancel).await;
         }
     }
@@ -277,7 +278,7 @@ impl Inner {
                     Ok(()) => job.succeed(),
                     Err(failure) => {
                         debug!(cluster = %inner.name, %failure, "delivery failed");
-                        drop(job.fail());
+                        job.fail();
                     }
                 }
                 inner.send(Change::Delivered(owner, outcome));

@@ -186,7 +186,7 @@ fn unique_identity() -> String {
 }
 
 /// A positive duration such as `15s` or `1m 30s`, in the "friendly" format of jiff.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text
         .parse::<SignedDuration>()
         .map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@
 
 pub mod args;
 pub mod clock;
+pub mod fence;
 pub mod events;
 pub mod http;
 pub mod leader;

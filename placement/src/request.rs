@@ -1,0 +1,112 @@
+//! What is asked of a decision.
+
+use std::collections::BTreeMap;
+
+use crate::name::{ClusterName, OwnerKey};
+use crate::proximity::Proximity;
+use crate::shape::{PodShape, Requirement, Toleration};
+
+/// What is asked of a decision.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Whose replicas; its own pods and reservations count as free room.
+    pub owner: OwnerKey,
+    /// What one replica needs.
+    pub shape: &'a PodShape,
+    /// Where they go.
+    pub targets: Targets,
+    /// How many, as `scheduling` counts.
+    pub replicas: u32,
+    /// What `replicas` counts.
+    pub scheduling: ReplicaScheduling,
+    /// Which clusters may serve.
+    pub eligibility: Eligibility,
+    /// Where what a location cannot hold goes.
+    pub overflow: Overflow,
+    /// The assignment so far.
+    pub current: Vec<Current>,
+    /// Choose from scratch: the policy, the locations or a selector changed.
+    pub rechoose: bool,
+    /// What policies go by.
+    pub inputs: Inputs<'a>,
+}
+
+/// Where replicas go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// The policy chooses so many clusters.
+    Chosen {
+        /// How many.
+        count: u32,
+    },
+    /// These, in this order.
+    Given(Vec<Target>),
+}
+
+/// A cluster that was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub cluster: ClusterName,
+    /// Its replicas, where they differ from the request's.
+    pub replicas: Option<u32>,
+}
+
+/// What `replicas` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaScheduling {
+    /// Each location's.
+    PerLocation,
+    /// All locations' together; they are divided evenly (largest remainder, ties by name).
+    Total,
+}
+
+/// Which clusters may serve.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Eligibility {
+    /// Requirements on the clusters' labels.
+    pub labels: Vec<Requirement>,
+    /// Taints of clusters that are tolerated.
+    pub tolerations: Vec<Toleration>,
+    /// Cloud clusters may be used although nobody named them.
+    pub cloud: bool,
+}
+
+/// Where what a location cannot hold goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// To the clusters nearest to it.
+    Nearest,
+    /// On down the ranking.
+    Policy,
+    /// Nowhere.
+    None,
+}
+
+/// A share of the assignment so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Its replicas.
+    pub replicas: u32,
+    /// It is a location, and not just holding overflow.
+    pub location: bool,
+}
+
+/// What policies go by. What is `None` is not known.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs<'a> {
+    /// Bytes per second that each cluster receives.
+    pub traffic: Option<&'a BTreeMap<ClusterName, f64>>,
+    /// Round-trip times.
+    pub proximity: Option<&'a Proximity>,
+    /// The cluster, or the region, where the users are.
+    pub origin: Option<&'a str>,
+    /// How many decisions `round_robin` has made before.
+    pub cursor: u64,
+    /// Seed of `random`.
+    pub seed: u64,
+    /// Settings of the policy, by name.
+    pub parameters: BTreeMap<String, String>,
+}

@@ -1,0 +1,203 @@
+//! What one replica needs, and which nodes will do: Kubernetes' rules for selectors, node affinity
+//! and tolerations, over plain values.
+
+use std::collections::BTreeMap;
+
+use crate::cluster::{Taint, TaintEffect};
+use crate::resources::Resources;
+
+/// What one replica needs. Two workloads of the same shape share everything that was computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PodShape {
+    /// Its requests; the pod itself counts as one.
+    pub requests: Resources,
+    /// The nodes that will do.
+    pub constraints: NodeConstraints,
+}
+
+/// The nodes that will do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NodeConstraints {
+    /// Only this node (`spec.nodeName`).
+    pub node_name: Option<String>,
+    /// Labels that the node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Required node affinity: one of the terms must hold. No terms match no node.
+    pub affinity: Option<Vec<NodeTerm>>,
+    /// Taints that do not keep it away.
+    pub tolerations: Vec<Toleration>,
+}
+
+impl NodeConstraints {
+    /// The node selector as requirements.
+    pub(crate) fn selector_requirements(&self) -> impl Iterator<Item = Requirement> {
+        self.node_selector.iter().map(|(key, value)| Requirement {
+            key: key.clone(),
+            operator: Operator::In,
+            values: vec![value.clone()],
+        })
+    }
+}
+
+/// All requirements of a term must hold; an empty term matches no node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct NodeTerm {
+    /// On the node's labels.
+    pub labels: Vec<Requirement>,
+    /// On its fields; `metadata.name` is the only one.
+    pub fields: Vec<Requirement>,
+}
+
+/// A requirement on one label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Requirement {
+    /// The label's key.
+    pub key: String,
+    /// How it is compared.
+    pub operator: Operator,
+    /// With what.
+    pub values: Vec<String>,
+}
+
+/// How a label is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operator {
+    /// Its value is one of the values.
+    In,
+    /// It is absent, or its value is none of the values.
+    NotIn,
+    /// It is there.
+    Exists,
+    /// It is absent.
+    DoesNotExist,
+    /// Its value, a whole number, is greater than the only value.
+    Gt,
+    /// Its value, a whole number, is less than the only value.
+    Lt,
+}
+
+/// A taint that is tolerated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Toleration {
+    /// Key of the taint; `None` (with `Exists`) tolerates every key.
+    pub key: Option<String>,
+    /// How the value is compared.
+    pub operator: TolerationOperator,
+    /// The value, for `Equal`.
+    pub value: Option<String>,
+    /// Effect; `None` tolerates every effect.
+    pub effect: Option<TaintEffect>,
+}
+
+/// How a toleration compares the taint's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TolerationOperator {
+    /// It is equal.
+    Equal,
+    /// Any value will do.
+    Exists,
+}
+
+impl Requirement {
+    /// Whether a label with this value (or without, `None`) meets it.
+    pub fn holds(&self, value: Option<&str>) -> bool {
+        let listed = |value: &str| self.values.iter().any(|one| one == value);
+        let compared = |compare: fn(&i64, &i64) -> bool| match (value.and_then(|v| v.parse().ok()), self.values.as_slice()) {
+            (Some(value), [bound]) => bound.parse().is_ok_and(|bound| compare(&value, &bound)),
+            _ => false,
+        };
+        match self.operator {
+            Operator::In => value.is_some_and(listed),
+            Operator::NotIn => !value.is_some_and(listed),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::Gt => compared(i64::gt),
+            Operator::Lt => compared(i64::lt),
+        }
+    }
+
+    /// The requirement in words.
+    pub fn describe(&self) -> String {
+        let values = self.values.join(",");
+        match self.operator {
+            Operator::In if self.values.len() == 1 => format!("{}={values}", self.key),
+            Operator::In => format!("{} in ({values})", self.key),
+            Operator::NotIn => format!("{} notin ({values})", self.key),
+            Operator::Exists => self.key.clone(),
+            Operator::DoesNotExist => format!("!{}", self.key),
+            Operator::Gt => format!("{} > {values}", self.key),
+            Operator::Lt => format!("{} < {values}", self.key),
+        }
+    }
+}
+
+impl Toleration {
+    /// Whether the taint is tolerated.
+    pub fn tolerates(&self, taint: &Taint) -> bool {
+        if self.effect.is_some_and(|effect| effect != taint.effect) {
+            return false;
+        }
+        match (&self.key, self.operator) {
+            (None, operator) => operator == TolerationOperator::Exists,
+            (Some(key), _) if *key != taint.key => false,
+            (Some(_), TolerationOperator::Exists) => true,
+            (Some(_), TolerationOperator::Equal) => self.value.as_deref().unwrap_or_default() == taint.value,
+        }
+    }
+}
+
+/// The first taint of the given effects that no toleration covers.
+pub(crate) fn untolerated<'a>(
+    taints: &'a [Taint],
+    tolerations: &[Toleration],
+    effects: &[TaintEffect],
+) -> Option<&'a Taint> {
+    taints
+        .iter()
+        .find(|taint| effects.contains(&taint.effect) && !tolerations.iter().any(|one| one.tolerates(taint)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(Operator::In, &["a", "b"], Some("a"), true)]
+    #[case(Operator::In, &["a"], Some("c"), false)]
+    #[case(Operator::In, &["a"], None, false)]
+    #[case(Operator::NotIn, &["a"], Some("a"), false)]
+    #[case(Operator::NotIn, &["a"], None, true)]
+    #[case(Operator::Exists, &[], Some(""), true)]
+    #[case(Operator::Exists, &[], None, false)]
+    #[case(Operator::DoesNotExist, &[], None, true)]
+    #[case(Operator::Gt, &["8"], Some("16"), true)]
+    #[case(Operator::Gt, &["8"], Some("8"), false)]
+    #[case(Operator::Gt, &["8"], Some("many"), false)]
+    #[case(Operator::Lt, &["8"], Some("-1"), true)]
+    #[case(Operator::Lt, &["8"], None, false)]
+    fn requirements(#[case] operator: Operator, #[case] values: &[&str], #[case] label: Option<&str>, #[case] holds: bool) {
+        let values = values.iter().map(|&v| v.to_owned()).collect();
+        assert_eq!(Requirement { key: "k".into(), operator, values }.holds(label), holds);
+    }
+
+    #[rstest]
+    #[case(Some("edge"), TolerationOperator::Equal, Some("yes"), None, true)]
+    #[case(Some("edge"), TolerationOperator::Equal, Some("no"), None, false)]
+    #[case(Some("edge"), TolerationOperator::Exists, None, Some(TaintEffect::NoSchedule), true)]
+    #[case(Some("edge"), TolerationOperator::Exists, None, Some(TaintEffect::NoExecute), false)]
+    #[case(None, TolerationOperator::Exists, None, None, true)]
+    #[case(None, TolerationOperator::Equal, Some("yes"), None, false)]
+    #[case(Some("other"), TolerationOperator::Exists, None, None, false)]
+    fn tolerations(
+        #[case] key: Option<&str>,
+        #[case] operator: TolerationOperator,
+        #[case] value: Option<&str>,
+        #[case] effect: Option<TaintEffect>,
+        #[case] tolerated: bool,
+    ) {
+        let taint = Taint { key: "edge".into(), value: "yes".into(), effect: TaintEffect::NoSchedule };
+        let one = Toleration { key: key.map(Into::into), operator, value: value.map(Into::into), effect };
+        assert_eq!(one.tolerates(&taint), tolerated);
+    }
+}
