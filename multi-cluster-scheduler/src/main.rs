@@ -1,5 +1,6 @@
 //! The scheduler as a process: flags, health, leadership, and a graceful stop.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,8 +14,17 @@ use prometheus_client::registry::Registry;
 
 // One thread: decisions are made in the order of the queue, and the rest is waiting.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    match serve_hub(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("multi-cluster-scheduler: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve_hub(args: Args) -> anyhow::Result<()> {
     let clock: SharedClock = Arc::new(WallClock);
     telemetry::init(args.common.log_format, &args.common.log_level, clock.clone())?;
     rustls::crypto::ring::default_provider().install_default().ok();

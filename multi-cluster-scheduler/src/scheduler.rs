@@ -153,7 +153,8 @@ impl Scheduler {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        info!(members = self.state().members.len(), objects = self.state().workloads.len(), "ready");
+        let state = self.state();
+        info!(members = state.members.len(), objects = state.workloads.len(), "ready");
     }
 
     async fn follow_members(&self, listed: &watch::Sender<BTreeSet<&'static str>>, cancel: &CancellationToken) {
@@ -170,7 +171,7 @@ impl Scheduler {
             Event::InitDone => {
                 let gone: Vec<_> = self.state().members.keys().filter(|name| !seen.contains(*name)).cloned().collect();
                 gone.iter().for_each(|name| self.member_gone(name.as_str()));
-                listed.send_modify(|lists| drop(lists.insert("members")));
+                listed.send_modify(|lists| lists.extend(["members"]));
             }
         };
         watch_with(watcher::watcher(api, watcher::Config::default()), handle, complain, cancel).await;
@@ -203,7 +204,7 @@ impl Scheduler {
                     state.forget(&key);
                 }
                 drop(state);
-                listed.send_modify(|lists| drop(lists.insert(kind.name())));
+                listed.send_modify(|lists| lists.extend([kind.name()]));
             }
         };
         watch_with(watcher::watcher(api, watcher::Config::default()), handle, complain, cancel).await;
