@@ -3,13 +3,20 @@
 //! Takes the binaries from where `lab::real::Binaries` finds or builds them.
 //! Where they can't be had this is not run; in CI that is a failure.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::Client;
-use kube::api::{Api, PostParams};
-use lab::real::{Binaries, Error, Lab, Options};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, ResourceExt};
+use lab::real::proxy::{Fault, FaultProxy};
+use lab::real::{Binaries, Cluster, Error, Lab, Options};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lab_goes_up_works_and_goes_down() {
@@ -49,12 +56,7 @@ async fn a_lab_goes_up_works_and_goes_down() {
     // A member that was away comes back as it was.
     let cluster = lab.cluster("cluster1").unwrap();
     cluster.stop().await.unwrap();
-    assert!(
-        deployments
-            .list(&kube::api::ListParams::default())
-            .await
-            .is_err()
-    );
+    assert!(deployments.list(&ListParams::default()).await.is_err());
     cluster.start().await.unwrap();
     let member = lab.client("cluster1").await.unwrap();
     assert_eq!(available_replicas(&member, "web").await, 3);
@@ -70,6 +72,154 @@ async fn a_lab_goes_up_works_and_goes_down() {
         Lab::attach(directory("works")),
         Err(Error::NotRunning { .. })
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_are_what_they_say() {
+    if !available() {
+        return;
+    }
+    let lab = Lab::up(Options::uniform(directory("faults"), 1, 1))
+        .await
+        .unwrap();
+    let hub = lab.cluster("cluster0").unwrap();
+    let client = impatient(&hub).await;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+
+    // Frozen and back.
+    hub.pause();
+    assert!(namespaces.get("default").await.is_err());
+    hub.resume();
+    until("an answer after the pause", async || {
+        namespaces.get("default").await.is_ok()
+    })
+    .await;
+
+    // History is forgotten: an old watch has to start again.
+    let old = namespaces.get("default").await.unwrap();
+    let old = old.resource_version().unwrap();
+    create_namespace(&client, "lost").await;
+    hub.expire_history().await.unwrap();
+    let watch = namespaces.watch(&WatchParams::default(), &old).await;
+    assert_eq!(gone(watch).await, Some(410));
+
+    // Restored without a backup: the same server, and nothing in it.
+    hub.wipe_and_restart().await.unwrap();
+    let client = lab.client("cluster0").await.unwrap();
+    let names: Vec<_> = Api::<Namespace>::all(client)
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|namespace| namespace.name_any())
+        .collect();
+    assert!(names.contains(&"default".to_owned()) && !names.contains(&"lost".to_owned()));
+
+    // A lost owner: what it started is cleared up by the next in its place.
+    let pids = pids(&lab);
+    let record = lab.directory().join("lab.json");
+    let mut state: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    state["owner"]["started"] = 1.into();
+    std::fs::write(&record, state.to_string()).unwrap();
+    std::mem::forget(lab);
+    let ended = Lab::take_down(directory("faults")).unwrap();
+    assert_eq!(ended, pids.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_misbehaves_on_demand() {
+    if !available() {
+        return;
+    }
+    let lab = Lab::up(Options::uniform(directory("proxy"), 0, 0))
+        .await
+        .unwrap();
+    let pids = pids(&lab);
+    let proxy = FaultProxy::start(&lab.cluster("cluster0").unwrap())
+        .await
+        .unwrap();
+    let servers = BTreeMap::from([("cluster0".to_owned(), proxy.url())]);
+    let path = lab
+        .kubeconfig_through("kubeconfig-proxy", &servers)
+        .unwrap();
+    let kubeconfig = Kubeconfig::read_from(path).unwrap();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .unwrap();
+    config.default_retry = false;
+    config.read_timeout = Some(Duration::from_secs(2));
+    config.reset_reader_on_write = true;
+    let client = Client::try_from(config).unwrap();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces.get("default").await.unwrap();
+
+    proxy.set(Fault::Status(500));
+    assert_eq!(code(namespaces.get("default").await), Some(500));
+    proxy.set(Fault::TooManyRequests {
+        retry_after: Duration::from_secs(1),
+    });
+    assert_eq!(code(namespaces.get("default").await), Some(429));
+    proxy.set(Fault::Hang);
+    assert_eq!(code(namespaces.get("default").await), None);
+    proxy.set(Fault::None);
+    namespaces.get("default").await.unwrap();
+
+    // A watch streams through, and is cut.
+    let watch = namespaces
+        .watch(&WatchParams::default(), "0")
+        .await
+        .unwrap();
+    let mut watch = std::pin::pin!(watch);
+    assert!(watch.next().await.unwrap().is_ok());
+    proxy.set(Fault::Cut);
+    until("the end of the watch", async || {
+        !matches!(watch.next().await, Some(Ok(_)))
+    })
+    .await;
+    assert_eq!(code(namespaces.get("default").await), None);
+
+    // Dropping the lab, as a panicking test does, leaves nothing behind.
+    drop(lab);
+    assert!(pids.iter().all(|&pid| !runs(pid)), "{pids:?}");
+}
+
+/// The HTTP status of a refusal; none for anything else.
+fn code<T>(result: Result<T, kube::Error>) -> Option<u16> {
+    match result {
+        Err(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
+    }
+}
+
+/// The status that a watch was refused with or ended with.
+async fn gone<T>(
+    watch: Result<impl Stream<Item = Result<WatchEvent<T>, kube::Error>>, kube::Error>,
+) -> Option<u16> {
+    match watch {
+        Ok(stream) => match std::pin::pin!(stream).next().await {
+            Some(Ok(WatchEvent::Error(status))) => Some(status.code),
+            _ => None,
+        },
+        refused => code(refused),
+    }
+}
+
+async fn impatient(cluster: &Cluster) -> Client {
+    let mut config = cluster.config().await.unwrap();
+    config.default_retry = false;
+    config.read_timeout = Some(Duration::from_secs(2));
+    config.reset_reader_on_write = true;
+    Client::try_from(config).unwrap()
+}
+
+async fn create_namespace(client: &Client, name: &str) {
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some(name.to_owned());
+    Api::all(client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
 }
 
 async fn available_replicas(client: &Client, name: &str) -> i32 {

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use rustix::process::Signal;
 
 use super::binaries::{Binaries, Program};
 use super::components::{self, Plan, SERVERS};
@@ -136,36 +135,6 @@ impl Cluster {
         self.start().await
     }
 
-    /// Freezes everything: connections are accepted (by the kernel) and
-    /// nothing answers, as behind a network that loses packets.
-    pub fn pause(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Lets what was [paused](Self::pause) go on.
-    pub fn resume(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    /// Comes back empty, as after a restore without a backup: the data are
-    /// gone; URL, certificate and token stay. A member gets its nodes again.
-    pub async fn wipe_and_restart(&self) -> Result<()> {
-        self.stop().await?;
-        self.clear_data()?;
-        self.start().await?;
-        self.create_nodes().await
-    }
-
-    /// Makes the server forget its history: etcd is compacted, and the API
-    /// server restarted, because it would answer from its cache. A watch from
-    /// an older `resourceVersion` now ends with 410 Gone.
-    pub async fn expire_history(&self) -> Result<()> {
-        self.compact().await?;
-        let server = self.processes().remove(&Program::KubeApiserver);
-        end(server.into_iter().collect()).await;
-        self.start_servers().await
-    }
-
     /// Whether it runs, is ready, and what it says about itself. Asks only
     /// once and not for long, so a dead cluster does not hold a table up.
     pub async fn status(&self) -> ClusterStatus {
@@ -261,7 +230,7 @@ impl Cluster {
     }
 
     /// Waits until nothing in the cluster is left to be made ready.
-    async fn create_nodes(&self) -> Result<()> {
+    pub(super) async fn create_nodes(&self) -> Result<()> {
         let Some(member) = &self.member else {
             return Ok(());
         };
@@ -284,7 +253,7 @@ impl Cluster {
         .await
     }
 
-    async fn start_servers(&self) -> Result<()> {
+    pub(super) async fn start_servers(&self) -> Result<()> {
         for program in SERVERS {
             self.start_process(program)?;
         }
@@ -336,41 +305,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// etcd's JSON gateway (`/v3/kv/…`) takes and gives 64-bit numbers as
-    /// strings; see "gRPC gateway" in etcd's documentation.
-    async fn compact(&self) -> Result<()> {
-        let url = format!("http://127.0.0.1:{}", self.ports().etcd);
-        let uri = url.parse().map_err(|source| Error::Kube {
-            cluster: self.name.clone(),
-            source: Box::new(kube::Error::HttpError(hyper::http::Error::from(source))),
-        })?;
-        let client = Client::try_from(Config::new(uri)).map_err(Error::kube(&self.name))?;
-        let range = serde_json::json!({ "key": "AA==" });
-        let answer = self.etcd_call(&client, "/v3/kv/range", &range).await?;
-        let revision = &answer["header"]["revision"];
-        let compaction = serde_json::json!({ "revision": revision, "physical": true });
-        self.etcd_call(&client, "/v3/kv/compaction", &compaction)
-            .await?;
-        Ok(())
-    }
-
-    async fn etcd_call(
-        &self,
-        client: &Client,
-        path: &str,
-        body: &serde_json::Value,
-    ) -> Result<serde_json::Value> {
-        let request = hyper::Request::post(path)
-            .header("content-type", "application/json")
-            .body(body.to_string().into_bytes())
-            .map_err(kube::Error::HttpError)
-            .map_err(Error::kube(&self.name))?;
-        client
-            .request(request)
-            .await
-            .map_err(Error::kube(&self.name))
-    }
-
     /// For polling: a refused, slow or busy server is asked again by the
     /// caller, not by the client.
     async fn impatient_client(&self) -> Result<Client> {
@@ -378,6 +312,7 @@ impl Cluster {
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(2));
         config.read_timeout = Some(Duration::from_secs(2));
+        config.reset_reader_on_write = true;
         Client::try_from(config).map_err(Error::kube(&self.name))
     }
 
@@ -395,7 +330,7 @@ impl Cluster {
             .write_kubeconfig(&path, &[(&self.name, self.server())])
     }
 
-    fn clear_data(&self) -> Result<()> {
+    pub(super) fn clear_data(&self) -> Result<()> {
         let data = components::etcd_data(&self.directory);
         if data.exists() {
             fs::remove_dir_all(&data).map_err(Error::io("remove", &data))?;
@@ -403,17 +338,11 @@ impl Cluster {
         Ok(())
     }
 
-    fn signal(&self, signal: Signal) {
-        for process in self.processes().values() {
-            process.id().signal(signal);
-        }
-    }
-
-    fn ports(&self) -> Ports {
+    pub(super) fn ports(&self) -> Ports {
         *self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn processes(&self) -> MutexGuard<'_, BTreeMap<Program, Process>> {
+    pub(super) fn processes(&self) -> MutexGuard<'_, BTreeMap<Program, Process>> {
         self.processes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -421,7 +350,7 @@ impl Cluster {
 }
 
 /// Ends processes without blocking the runtime.
-async fn end(processes: Vec<Process>) {
+pub(super) async fn end(processes: Vec<Process>) {
     let ended = tokio::task::spawn_blocking(move || process::terminate(processes, GRACE));
     if let Err(error) = ended.await {
         tracing::warn!(%error, "ending processes was interrupted");

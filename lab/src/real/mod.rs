@@ -23,11 +23,13 @@ mod cluster;
 mod components;
 mod credentials;
 mod error;
+mod faults;
 mod kubectl;
 mod nodes;
 mod options;
 mod ports;
 mod process;
+pub mod proxy;
 mod state;
 mod wait;
 
@@ -190,14 +192,17 @@ impl Lab {
             })
     }
 
-    /// All clusters, the hub first.
+    /// All clusters: the hub, `cluster1`, `cluster2`, ….
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<Cluster>> {
-        self.clusters.values()
+        let mut clusters: Vec<_> = self.clusters.values().collect();
+        // By number: `cluster10` comes after `cluster9`.
+        clusters.sort_by_key(|cluster| (cluster.name().len(), cluster.name().to_owned()));
+        clusters.into_iter()
     }
 
-    /// All names, the hub first.
+    /// All names, in the same order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.clusters.keys().map(String::as_str)
+        self.clusters().map(|cluster| cluster.name())
     }
 
     /// An administrator's client of a cluster.
@@ -207,7 +212,7 @@ impl Lab {
 
     /// How each cluster is; asks all at once.
     pub async fn status(&self) -> Vec<ClusterStatus> {
-        join_all(self.clusters.values().map(|cluster| cluster.status())).await
+        join_all(self.clusters().map(|cluster| cluster.status())).await
     }
 }
 
@@ -295,8 +300,7 @@ impl Lab {
 
     fn write_kubeconfig(&self, path: &Path, servers: &BTreeMap<String, String>) -> Result<()> {
         let clusters: Vec<_> = self
-            .clusters
-            .values()
+            .clusters()
             .map(|cluster| {
                 let server = servers.get(cluster.name()).cloned();
                 (cluster.name(), server.unwrap_or_else(|| cluster.server()))
