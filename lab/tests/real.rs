@@ -208,6 +208,8 @@ async fn gone<T>(
 async fn impatient(cluster: &Cluster) -> Client {
     let mut config = cluster.config().await.unwrap();
     config.default_retry = false;
+    // Bounds the TLS handshake as well, which is where a frozen server hangs.
+    config.connect_timeout = Some(Duration::from_secs(2));
     config.read_timeout = Some(Duration::from_secs(2));
     config.reset_reader_on_write = true;
     Client::try_from(config).unwrap()
