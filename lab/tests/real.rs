@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use futures::{Stream, StreamExt};
+use hyper::{Request, Uri};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
@@ -24,9 +26,9 @@ async fn a_lab_goes_up_works_and_goes_down() {
         return;
     }
     let started = Instant::now();
-    let lab = Lab::up(Options::uniform(directory("works"), 1, 2))
-        .await
-        .unwrap();
+    let mut options = Options::uniform(directory("works"), 1, 2);
+    options.metrics = true;
+    let lab = Lab::up(options).await.unwrap();
     println!("up in {:.1?}", started.elapsed());
 
     let again = Lab::up(Options::uniform(directory("works"), 1, 2)).await;
@@ -53,8 +55,18 @@ async fn a_lab_goes_up_works_and_goes_down() {
     })
     .await;
 
-    // A member that was away comes back as it was.
     let cluster = lab.cluster("cluster1").unwrap();
+    until("the pods' simulated memory", async || {
+        let nodes = ["cluster1-node1", "cluster1-node2"];
+        let used: f64 = join_all(nodes.map(|node| memory_used(&cluster, node)))
+            .await
+            .iter()
+            .sum();
+        (used - 3.0 * 100.0 * 1024.0 * 1024.0).abs() < 1.0
+    })
+    .await;
+
+    // A member that was away comes back as it was.
     cluster.stop().await.unwrap();
     assert!(deployments.list(&ListParams::default()).await.is_err());
     cluster.start().await.unwrap();
@@ -234,6 +246,19 @@ async fn available_replicas(client: &Client, name: &str) -> i32 {
         .unwrap_or_default()
 }
 
+/// What the pods of a node use, from KWOK's metrics.
+async fn memory_used(cluster: &Cluster, node: &str) -> f64 {
+    let url: Uri = cluster.metrics_url(node).unwrap().parse().unwrap();
+    let request = Request::get(url.path()).body(Vec::new()).unwrap();
+    let base = format!("http://{}", url.authority().unwrap());
+    let client = Client::try_from(Config::new(base.parse().unwrap())).unwrap();
+    let page = client.request_text(request).await.unwrap();
+    page.lines()
+        .filter(|line| line.starts_with("container_memory_working_set_bytes"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
 fn deployment(name: &str, replicas: i32) -> Deployment {
     serde_json::from_value(serde_json::json!({
         "metadata": { "name": name },
@@ -241,7 +266,10 @@ fn deployment(name: &str, replicas: i32) -> Deployment {
             "replicas": replicas,
             "selector": { "matchLabels": { "app": name } },
             "template": {
-                "metadata": { "labels": { "app": name } },
+                "metadata": {
+                    "labels": { "app": name },
+                    "annotations": { "kwok.x-k8s.io/usage-memory": "100Mi" },
+                },
                 "spec": { "containers": [{ "name": "main", "image": "example.org/web:1" }] },
             },
         },
