@@ -142,6 +142,12 @@ async fn install_crds(lab: &Lab) -> Result<String> {
 
 fn next_steps(kubeconfig: &Path) -> String {
     let path = shown(kubeconfig);
+    let directory = kubeconfig.parent().unwrap_or(kubeconfig);
+    let down = if directory == root().join(".lab") {
+        String::new()
+    } else {
+        format!(" --dir {}", shown(directory))
+    };
     let example = "manifests/examples/02_example_deployment_worst_fit.yaml";
     format!(
         "Kubeconfig: {path} (contexts: the hub {HUB}, then the members; the hub is the current one)\n\n\
@@ -149,7 +155,7 @@ fn next_steps(kubeconfig: &Path) -> String {
          cargo run -p multi-cluster-scheduler -- --kubeconfig {path}\n  \
          kubectl --kubeconfig {path} apply -f {example}\n  \
          kubectl --kubeconfig {path} --context cluster1 get pods\n  \
-         cargo xtask lab down"
+         cargo xtask lab down{down}"
     )
 }
 

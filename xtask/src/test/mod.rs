@@ -83,7 +83,12 @@ impl Check {
                 generate::check()?;
                 Ok(Outcome::Passed)
             }),
-            Self::Deny => step(report, "dependencies", deny),
+            Self::Deny => {
+                step(report, "licences, bans, sources", || {
+                    deny(&["licenses", "bans", "sources"])
+                });
+                step(report, "advisories", advisories);
+            }
             Self::Unit => {
                 step(report, "unit tests", unit_tests);
                 step(report, "documentation examples", || {
@@ -95,14 +100,26 @@ impl Check {
     }
 }
 
-fn deny() -> Result<Outcome> {
+fn deny(checks: &[&str]) -> Result<Outcome> {
     if !repository::is_installed("cargo", &["deny", "--version"]) {
         return Ok(Outcome::NotRun {
             why: "cargo-deny is missing (cargo install cargo-deny)".to_owned(),
             matters: false,
         });
     }
-    cargo(&["deny", "check"])
+    cargo(&[&["deny", "check"], checks].concat())
+}
+
+/// Known vulnerabilities come from a database on GitHub; a machine that does
+/// not reach it says nothing about this repository.
+fn advisories() -> Result<Outcome> {
+    if !repository::is_installed("cargo", &["deny", "fetch", "db"]) {
+        return Ok(Outcome::NotRun {
+            why: "cargo-deny or the advisory database is out of reach".to_owned(),
+            matters: false,
+        });
+    }
+    deny(&["advisories"])
 }
 
 /// Everything that runs in the test process itself: all targets but those of
