@@ -155,12 +155,13 @@ fn scenarios(report: &mut Report) {
     };
     for target in targets.iter().filter(|target| is_scenario(target)) {
         let name = format!("{} {}", target.package, target.name);
+        // Not `-p`: the dependencies' features would be those of one package
+        // alone, and half of them built again.
+        let test = target.name.as_str();
         step(report, &name, || {
-            let (package, test) = (target.package.as_str(), target.name.as_str());
             cargo(&[
                 "test",
-                "-p",
-                package,
+                "--workspace",
                 "--test",
                 test,
                 "--",
