@@ -1,2 +1,62 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks, run as `cargo xtask <task>`.
+
+mod bench;
+mod generate;
+mod lab;
+mod repository;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Development tasks of this repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check everything: format, lints, generated files, tests, scenarios on real clusters
+    Test(test::Arguments),
+    /// Write the files that are made from the code (CRDs)
+    Generate(generate::Arguments),
+    /// Start and stop real Kubernetes clusters on this machine
+    #[command(subcommand)]
+    Lab(lab::Command),
+    /// Measure, and write the results into docs/benchmarks.md
+    #[command(subcommand)]
+    Bench(bench::Command),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Generate(arguments) => generate::run(&arguments),
+        Task::Lab(command) => lab::run(command),
+        Task::Bench(command) => bench::run(&command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Arguments::command().debug_assert();
+    }
+}

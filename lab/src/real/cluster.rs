@@ -1,0 +1,364 @@
+//! One cluster of the lab: its processes, and its faults.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::binaries::{Binaries, Program};
+use super::components::{self, Plan, SERVERS};
+use super::credentials::Credentials;
+use super::error::{Error, Result};
+use super::nodes;
+use super::options::{Member, NodeSize};
+use super::ports::Ports;
+use super::process::{self, Process};
+use super::state::{ClusterState, StateFile};
+use super::wait;
+
+/// How long a process gets to end by itself. The servers would take longer
+/// only to let their watches run out, which is not worth waiting for.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How often ports are chosen again when somebody else took them in between.
+const PORT_ATTEMPTS: usize = 5;
+
+/// One cluster of a [`Lab`](super::Lab): the hub or a member.
+#[derive(Debug)]
+pub struct Cluster {
+    name: String,
+    /// None for the hub.
+    member: Option<Member>,
+    metrics: bool,
+    directory: PathBuf,
+    binaries: Arc<Binaries>,
+    credentials: Credentials,
+    state: Arc<StateFile>,
+    ports: Mutex<Ports>,
+    processes: Mutex<BTreeMap<Program, Process>>,
+}
+
+/// What of a cluster can be seen from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterStatus {
+    /// `cluster0` (the hub), `cluster1`, ….
+    pub name: String,
+    /// The API server's process, when it runs.
+    pub pid: Option<u32>,
+    /// Whether `/readyz` says so.
+    pub ready: bool,
+    /// The version that the API server reports.
+    pub version: Option<String>,
+    /// All nodes, and those that take pods.
+    pub nodes: Option<(usize, usize)>,
+}
+
+impl Cluster {
+    /// The name, which is also its context in the kubeconfig.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is the hub.
+    pub fn is_hub(&self) -> bool {
+        self.member.is_none()
+    }
+
+    /// The API server's URL. It stays when the cluster is stopped and started.
+    pub fn server(&self) -> String {
+        format!("https://127.0.0.1:{}", self.ports().api)
+    }
+
+    /// KWOK's metrics of one node, in the form of a kubelet's
+    /// `/metrics/resource`; none when the lab runs without metrics.
+    pub fn metrics_url(&self, node: &str) -> Option<String> {
+        let port = self.ports().kwok;
+        self.metrics
+            .then(|| format!("http://127.0.0.1:{port}/metrics/nodes/{node}/metrics/resource"))
+    }
+
+    /// An administrator's client.
+    pub async fn client(&self) -> Result<Client> {
+        let config = self.config().await?;
+        Client::try_from(config).map_err(Error::kube(&self.name))
+    }
+
+    /// An administrator's client configuration, to change before use.
+    pub async fn config(&self) -> Result<Config> {
+        let path = components::kubeconfig(&self.directory);
+        let kubeconfig = Kubeconfig::read_from(path).map_err(Box::new)?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .map_err(Box::new)?;
+        Ok(config)
+    }
+
+    /// Adds a node and waits until it takes pods. Region and zone are the
+    /// member's.
+    pub async fn add_node(&self, name: &str, size: &NodeSize) -> Result<()> {
+        let (region, zone) = self
+            .member
+            .as_ref()
+            .map_or(("", ""), |member| (&member.region, &member.zone));
+        let client = self.client().await?;
+        nodes::create_one(&client, nodes::node(name, size, region, zone))
+            .await
+            .map_err(Error::kube(&self.name))?;
+        self.wait_for_nodes(&client).await
+    }
+
+    /// Stops everything: connections are refused. Data and ports stay.
+    pub async fn stop(&self) -> Result<()> {
+        let processes = std::mem::take(&mut *self.processes());
+        end(processes.into_values().collect()).await;
+        self.state
+            .update_cluster(&self.name, |cluster| cluster.processes.clear())
+    }
+
+    /// Starts what [`stop`](Self::stop) stopped, and waits until the API
+    /// server is ready. Does nothing for what runs already.
+    pub async fn start(&self) -> Result<()> {
+        self.start_servers().await?;
+        for &program in components::clients_of_the_api(self.is_hub()) {
+            self.start_process(program)?;
+        }
+        Ok(())
+    }
+
+    /// [`stop`](Self::stop) and [`start`](Self::start).
+    pub async fn restart(&self) -> Result<()> {
+        self.stop().await?;
+        self.start().await
+    }
+
+    /// Whether it runs, is ready, and what it says about itself. Asks only
+    /// once and not for long, so a dead cluster does not hold a table up.
+    pub async fn status(&self) -> ClusterStatus {
+        let pid = self
+            .processes()
+            .get_mut(&Program::KubeApiserver)
+            .and_then(|server| server.is_alive().then(|| server.id().pid));
+        let mut status = ClusterStatus {
+            name: self.name.clone(),
+            pid,
+            ready: false,
+            version: None,
+            nodes: None,
+        };
+        let Ok(client) = self.impatient_client().await else {
+            return status;
+        };
+        status.ready = wait::is_ready(&client).await.is_ok();
+        if status.ready {
+            status.version = client
+                .apiserver_version()
+                .await
+                .ok()
+                .map(|version| version.git_version);
+            status.nodes = nodes::count(&client).await.ok();
+        }
+        status
+    }
+}
+
+impl Cluster {
+    /// A cluster that runs nothing yet.
+    pub(crate) fn new(
+        name: &str,
+        record: &ClusterState,
+        directory: &Path,
+        binaries: Arc<Binaries>,
+        credentials: Credentials,
+        state: Arc<StateFile>,
+    ) -> Self {
+        let processes = record
+            .processes
+            .iter()
+            .map(|(&program, &id)| (program, Process::attached(id)))
+            .collect();
+        Self {
+            name: name.to_owned(),
+            member: record.member.clone(),
+            metrics: record.metrics,
+            directory: directory.to_owned(),
+            binaries,
+            credentials,
+            state,
+            ports: Mutex::new(record.ports),
+            processes: Mutex::new(processes),
+        }
+    }
+
+    /// The first start: with fresh data, on free ports, until its nodes take
+    /// pods.
+    pub(crate) async fn bring_up(&self) -> Result<()> {
+        fs::create_dir_all(&self.directory).map_err(Error::io("create", &self.directory))?;
+        let configuration = components::kwok_configuration(&self.directory);
+        fs::write(
+            &configuration,
+            components::kwok_configuration_text(self.metrics),
+        )
+        .map_err(Error::io("write", &configuration))?;
+
+        let mut attempt = 1;
+        loop {
+            self.write_kubeconfig()?;
+            match self.start().await {
+                Ok(()) => return self.create_nodes().await,
+                Err(Error::Exited { tail, .. })
+                    if tail.contains("address already in use") && attempt < PORT_ATTEMPTS =>
+                {
+                    attempt += 1;
+                    self.stop().await?;
+                    self.clear_data()?;
+                    self.choose_ports()?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes the processes out, to be ended by the caller.
+    pub(crate) fn take_processes(&self) -> Vec<Process> {
+        std::mem::take(&mut *self.processes())
+            .into_values()
+            .collect()
+    }
+
+    /// Waits until nothing in the cluster is left to be made ready.
+    pub(super) async fn create_nodes(&self) -> Result<()> {
+        let Some(member) = &self.member else {
+            return Ok(());
+        };
+        let client = self.client().await?;
+        nodes::create(&client, &self.name, member)
+            .await
+            .map_err(Error::kube(&self.name))?;
+        self.wait_for_nodes(&client).await
+    }
+
+    async fn wait_for_nodes(&self, client: &Client) -> Result<()> {
+        wait::until(&self.name, "nodes that take pods", || async {
+            self.check_alive()?;
+            match nodes::count(client).await {
+                Ok((all, ready)) if all == ready => Ok(Ok(())),
+                Ok((all, ready)) => Ok(Err(format!("{ready} of {all} nodes ready"))),
+                Err(error) => Ok(Err(error.to_string())),
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn start_servers(&self) -> Result<()> {
+        for program in SERVERS {
+            self.start_process(program)?;
+        }
+        let client = self.impatient_client().await?;
+        wait::until(&self.name, "a ready API server", || async {
+            self.check_alive()?;
+            Ok(wait::is_ready(&client).await)
+        })
+        .await
+    }
+
+    fn start_process(&self, program: Program) -> Result<()> {
+        let mut processes = self.processes();
+        if processes.get_mut(&program).is_some_and(Process::is_alive) {
+            return Ok(());
+        }
+        let plan = Plan {
+            binaries: &self.binaries,
+            credentials: &self.credentials,
+            ports: self.ports(),
+            directory: &self.directory,
+            metrics: self.metrics,
+        };
+        let mut command = plan.command(program, self.is_hub());
+        let log = components::log(&self.directory, program);
+        let process = Process::start(&mut command, &log)?;
+        let id = process.id();
+        processes.insert(program, process);
+        self.state.update_cluster(&self.name, |cluster| {
+            cluster.processes.insert(program, id);
+        })
+    }
+
+    /// A process that ended will not become ready: say so now, with what it
+    /// said last.
+    fn check_alive(&self) -> Result<()> {
+        for (program, process) in &mut *self.processes() {
+            if !process.is_alive() {
+                let log = components::log(&self.directory, *program);
+                let text = fs::read(&log).unwrap_or_default();
+                return Err(Error::Exited {
+                    cluster: self.name.clone(),
+                    component: program.name(),
+                    tail: tail(&String::from_utf8_lossy(&text)),
+                    log,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// For polling: a refused, slow or busy server is asked again by the
+    /// caller, not by the client.
+    async fn impatient_client(&self) -> Result<Client> {
+        let mut config = self.config().await?;
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(2));
+        config.read_timeout = Some(Duration::from_secs(2));
+        config.reset_reader_on_write = true;
+        Client::try_from(config).map_err(Error::kube(&self.name))
+    }
+
+    fn choose_ports(&self) -> Result<()> {
+        let ports = Ports::free();
+        *self.ports.lock().unwrap_or_else(PoisonError::into_inner) = ports;
+        self.state
+            .update_cluster(&self.name, |cluster| cluster.ports = ports)
+    }
+
+    /// For the cluster's own processes, whose only context is this cluster.
+    fn write_kubeconfig(&self) -> Result<()> {
+        let path = components::kubeconfig(&self.directory);
+        self.credentials
+            .write_kubeconfig(&path, &[(&self.name, self.server())])
+    }
+
+    pub(super) fn clear_data(&self) -> Result<()> {
+        let data = components::etcd_data(&self.directory);
+        if data.exists() {
+            fs::remove_dir_all(&data).map_err(Error::io("remove", &data))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn ports(&self) -> Ports {
+        *self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn processes(&self) -> MutexGuard<'_, BTreeMap<Program, Process>> {
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends processes without blocking the runtime.
+pub(super) async fn end(processes: Vec<Process>) {
+    let ended = tokio::task::spawn_blocking(move || process::terminate(processes, GRACE));
+    if let Err(error) = ended.await {
+        tracing::warn!(%error, "ending processes was interrupted");
+    }
+}
+
+/// The last lines of a log.
+fn tail(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}

@@ -1,0 +1,195 @@
+//! The processes of one cluster and the flags they are started with.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::binaries::{Binaries, Program};
+use super::credentials::Credentials;
+use super::ports::Ports;
+
+/// KWOK's configuration, part of the lab's source.
+const STAGES: &str = include_str!("../../real/kwok/stages.yaml");
+const METRICS: &str = include_str!("../../real/kwok/metrics.yaml");
+
+/// What serves the API; everything else is a client of it.
+pub(crate) const SERVERS: [Program; 2] = [Program::Etcd, Program::KubeApiserver];
+
+/// The hub runs no pods: of the controllers it needs those that keep
+/// namespaces, service accounts and owner references working.
+const HUB_CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,\
+    serviceaccount-controller,clusterrole-aggregation-controller";
+
+/// Members run what a cluster runs, without what only serves volumes, cloud
+/// nodes or certificates; each of those costs start-up time and memory.
+const MEMBER_CONTROLLERS: &str = "*,-node-ipam-controller,-node-route-controller,\
+    -cloud-node-lifecycle-controller,-service-lb-controller,\
+    -persistentvolume-attach-detach-controller,-persistentvolume-binder-controller,\
+    -persistentvolume-expander-controller,-ephemeral-volume-controller,\
+    -certificatesigningrequest-approving-controller,\
+    -certificatesigningrequest-cleaner-controller,\
+    -certificatesigningrequest-signing-controller,-legacy-serviceaccount-token-cleaner-controller";
+
+/// What the commands of one cluster are made of.
+pub(crate) struct Plan<'a> {
+    pub(crate) binaries: &'a Binaries,
+    pub(crate) credentials: &'a Credentials,
+    pub(crate) ports: Ports,
+    /// The cluster's own directory.
+    pub(crate) directory: &'a Path,
+    pub(crate) metrics: bool,
+}
+
+impl Plan<'_> {
+    /// The command of one process.
+    pub(crate) fn command(&self, program: Program, is_hub: bool) -> Command {
+        let mut command = Command::new(self.binaries.path(program));
+        command.current_dir(self.directory);
+        match program {
+            Program::Etcd => self.etcd(&mut command),
+            Program::KubeApiserver => self.api_server(&mut command),
+            Program::KubeControllerManager => self.controller_manager(&mut command, is_hub),
+            Program::KubeScheduler => self.scheduler(&mut command),
+            Program::Kwok => self.kwok(&mut command),
+            Program::Kubectl => {}
+        }
+        command
+    }
+
+    fn etcd(&self, command: &mut Command) {
+        let client = format!("http://127.0.0.1:{}", self.ports.etcd);
+        let peer = format!("http://127.0.0.1:{}", self.ports.etcd_peer);
+        command
+            .arg(flag("data-dir", etcd_data(self.directory)))
+            .arg(flag("listen-client-urls", &client))
+            .arg(flag("advertise-client-urls", &client))
+            .arg(flag("listen-peer-urls", &peer))
+            .arg(flag("initial-advertise-peer-urls", &peer))
+            .arg(flag("initial-cluster", format!("default={peer}")))
+            // The data need not survive the machine.
+            .arg("--unsafe-no-fsync")
+            .arg("--log-level=warn");
+    }
+
+    fn api_server(&self, command: &mut Command) {
+        let credentials = self.credentials;
+        command
+            .arg(flag(
+                "etcd-servers",
+                format!("http://127.0.0.1:{}", self.ports.etcd),
+            ))
+            .arg("--bind-address=127.0.0.1")
+            .arg(flag("secure-port", self.ports.api.to_string()))
+            .arg(flag("tls-cert-file", credentials.server_certificate()))
+            .arg(flag("tls-private-key-file", credentials.server_key()))
+            .arg(flag("token-auth-file", credentials.tokens()))
+            .arg("--authorization-mode=RBAC")
+            .arg("--service-account-issuer=https://kubernetes.default.svc")
+            .arg(flag(
+                "service-account-signing-key-file",
+                credentials.account_key(),
+            ))
+            .arg(flag(
+                "service-account-key-file",
+                credentials.account_public_key(),
+            ))
+            .arg("--service-cluster-ip-range=10.96.0.0/16")
+            .arg("--endpoint-reconciler-type=none")
+            // No kubelet mounts tokens, so pods need not have an account.
+            .arg("--disable-admission-plugins=ServiceAccount")
+            // A stop shall not wait for watches to end by themselves.
+            .arg("--shutdown-delay-duration=0s");
+    }
+
+    fn controller_manager(&self, command: &mut Command, is_hub: bool) {
+        let controllers = if is_hub {
+            HUB_CONTROLLERS
+        } else {
+            MEMBER_CONTROLLERS
+        };
+        self.client_of_the_api(command)
+            .arg(flag("controllers", controllers))
+            .arg(flag(
+                "service-account-private-key-file",
+                self.credentials.account_key(),
+            ))
+            .arg(flag("root-ca-file", self.credentials.ca()))
+            .arg("--leader-elect=false")
+            // Nobody asks for its metrics or health.
+            .arg("--secure-port=0");
+    }
+
+    fn scheduler(&self, command: &mut Command) {
+        self.client_of_the_api(command)
+            .arg("--leader-elect=false")
+            .arg("--secure-port=0");
+    }
+
+    fn kwok(&self, command: &mut Command) {
+        command
+            .arg(flag("kubeconfig", kubeconfig(self.directory)))
+            .arg(flag("config", kwok_configuration(self.directory)))
+            .arg("--manage-all-nodes=true")
+            .arg("--node-ip=127.0.0.1")
+            .arg("--node-lease-duration-seconds=40");
+        if self.metrics {
+            let port = self.ports.kwok;
+            command
+                .arg(flag("server-address", format!("127.0.0.1:{port}")))
+                .arg(flag("node-port", port.to_string()));
+        }
+    }
+
+    /// Client-side rate limits protect a shared API server; a test that
+    /// creates hundreds of pods would only measure them.
+    fn client_of_the_api<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command
+            .arg(flag("kubeconfig", kubeconfig(self.directory)))
+            .arg("--kube-api-qps=1000")
+            .arg("--kube-api-burst=2000")
+    }
+}
+
+/// The processes besides [`SERVERS`].
+pub(crate) fn clients_of_the_api(is_hub: bool) -> &'static [Program] {
+    if is_hub {
+        &[Program::KubeControllerManager]
+    } else {
+        &[
+            Program::KubeControllerManager,
+            Program::KubeScheduler,
+            Program::Kwok,
+        ]
+    }
+}
+
+/// KWOK's configuration for this cluster.
+pub(crate) fn kwok_configuration_text(metrics: bool) -> String {
+    if metrics {
+        format!("{STAGES}---\n{METRICS}")
+    } else {
+        STAGES.to_owned()
+    }
+}
+
+pub(crate) fn etcd_data(directory: &Path) -> PathBuf {
+    directory.join("etcd")
+}
+
+pub(crate) fn kubeconfig(directory: &Path) -> PathBuf {
+    directory.join("kubeconfig")
+}
+
+pub(crate) fn kwok_configuration(directory: &Path) -> PathBuf {
+    directory.join("kwok.yaml")
+}
+
+pub(crate) fn log(directory: &Path, program: Program) -> PathBuf {
+    directory.join(format!("{}.log", program.name()))
+}
+
+fn flag(name: &str, value: impl AsRef<OsStr>) -> std::ffi::OsString {
+    let mut flag = std::ffi::OsString::from(format!("--{name}="));
+    flag.push(value);
+    flag
+}

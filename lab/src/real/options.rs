@@ -1,0 +1,91 @@
+//! What a lab shall look like.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What a lab shall look like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the lab keeps its data, logs and kubeconfig. It belongs to the
+    /// lab: what an earlier one left in it is removed.
+    pub directory: PathBuf,
+    /// The members, which become `cluster1`, `cluster2`, ….
+    pub members: Vec<Member>,
+    /// Whether KWOK serves simulated resource metrics of the pods, for a
+    /// Prometheus to scrape (see [`Cluster::metrics_url`]). What a pod uses is
+    /// set by its annotations `kwok.x-k8s.io/usage-cpu` and `…/usage-memory`.
+    ///
+    /// [`Cluster::metrics_url`]: super::Cluster::metrics_url
+    pub metrics: bool,
+}
+
+/// One member cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// How many nodes it has, `<cluster>-node1` and so on.
+    pub nodes: usize,
+    /// The size of each of them.
+    pub node: NodeSize,
+    /// `topology.kubernetes.io/region` of its nodes.
+    pub region: String,
+    /// `topology.kubernetes.io/zone` of its nodes.
+    pub zone: String,
+}
+
+/// What a node has for pods, as Kubernetes quantities.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSize {
+    /// Cores, as `4` or `500m`.
+    pub cpu: String,
+    /// Bytes, as `16Gi`.
+    pub memory: String,
+    /// The number of pods.
+    pub pods: u32,
+}
+
+impl Options {
+    /// `members` alike clusters of `nodes` nodes of the default size.
+    pub fn uniform(directory: impl Into<PathBuf>, members: usize, nodes: usize) -> Self {
+        Self {
+            directory: directory.into(),
+            members: (1..=members)
+                .map(|index| Member::new(index, nodes))
+                .collect(),
+            metrics: false,
+        }
+    }
+
+    /// The same with this size for every node.
+    #[must_use]
+    pub fn with_node_size(mut self, size: &NodeSize) -> Self {
+        for member in &mut self.members {
+            member.node = size.clone();
+        }
+        self
+    }
+}
+
+impl Member {
+    /// A member of `nodes` default nodes, in a region and zone of its own:
+    /// `region<index>` and `region<index>-a`.
+    pub fn new(index: usize, nodes: usize) -> Self {
+        Self {
+            nodes,
+            node: NodeSize::default(),
+            region: format!("region{index}"),
+            zone: format!("region{index}-a"),
+        }
+    }
+}
+
+impl Default for NodeSize {
+    /// 4 cores, 16 GiB and, as kubelets have it, 110 pods.
+    fn default() -> Self {
+        Self {
+            cpu: "4".to_owned(),
+            memory: "16Gi".to_owned(),
+            pods: 110,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask bench`: measurements, and where they are written.
+
+mod figure;
+mod machine;
+
+use anyhow::{Result, bail};
+
+pub(crate) use figure::Figure;
+
+use crate::repository;
+
+/// Measure, and write the results into docs/benchmarks.md.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// How fast placements are decided
+    Placement(Arguments),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Fewer repetitions, to see that it runs; the document is not written
+    #[arg(long)]
+    quick: bool,
+}
+
+/// One part of a measurement.
+type Part = fn(quick: bool) -> Result<Vec<Figure>>;
+
+/// The parts of `bench placement`, in the order of the document.
+const PLACEMENT: &[Part] = &[];
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    let (section, arguments, parts) = match command {
+        Command::Placement(arguments) => ("placement", arguments, PLACEMENT),
+    };
+    if cfg!(debug_assertions) {
+        return run_optimised(section, arguments);
+    }
+    let mut figures = Vec::new();
+    for part in parts {
+        figures.extend(part(arguments.quick)?);
+    }
+    if figures.is_empty() {
+        bail!("nothing is measured under {section} yet");
+    }
+    println!("{}", figure::table(&figures));
+    if !arguments.quick {
+        figure::write(section, &machine::facts(), &figures)?;
+    }
+    let missed: Vec<_> = figures
+        .iter()
+        .filter(|figure| !figure.met)
+        .map(|figure| figure.name.as_str())
+        .collect();
+    if !missed.is_empty() {
+        bail!("targets missed: {}", missed.join(", "));
+    }
+    Ok(())
+}
+
+/// Numbers of an unoptimised build mean nothing, so this program starts
+/// itself again as an optimised one.
+fn run_optimised(section: &str, arguments: &Arguments) -> Result<()> {
+    let mut command = vec!["run", "--quiet", "--release", "-p", "xtask", "--", "bench"];
+    command.push(section);
+    if arguments.quick {
+        command.push("--quick");
+    }
+    repository::run("cargo", &command)
+}

@@ -1,0 +1,195 @@
+//! `cargo xtask test`: everything that is checked, in the order of what fails
+//! fastest.
+
+mod programs;
+mod report;
+mod targets;
+
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::{generate, repository};
+use report::{Outcome, Report};
+use targets::Target;
+
+/// Check everything.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Run only these checks
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Check>,
+    /// Leave out what takes long: the scenarios on real clusters, and the licence and advisory check
+    #[arg(long, conflicts_with = "only")]
+    quick: bool,
+}
+
+/// One kind of check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Check {
+    /// The code's format
+    Fmt,
+    /// The lints, on all targets
+    Clippy,
+    /// Generated files are up to date
+    Generate,
+    /// Licences, advisories and sources of the dependencies (needs cargo-deny)
+    Deny,
+    /// Unit tests, properties and examples in the documentation
+    Unit,
+    /// Tests against real clusters, Prometheus and serf
+    Scenarios,
+}
+
+/// Tests that need real programs around them: they run last, and one at a
+/// time, because each starts clusters of its own. (Package, test target.)
+const SCENARIOS: &[(&str, &str)] = &[
+    ("lab", "real"),
+    ("federation", "real_sources"),
+    ("multi-cluster-scheduler", "scenarios"),
+];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let mut report = Report::default();
+    for &check in Check::value_variants() {
+        let wanted = if arguments.quick {
+            !matches!(check, Check::Deny | Check::Scenarios)
+        } else {
+            arguments.only.is_empty() || arguments.only.contains(&check)
+        };
+        if wanted {
+            check.run(&mut report);
+        }
+    }
+    report.finish()
+}
+
+impl Check {
+    fn run(self, report: &mut Report) {
+        match self {
+            Self::Fmt => step(report, "format", || cargo(&["fmt", "--all", "--check"])),
+            Self::Clippy => step(report, "clippy", || {
+                cargo(&[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--",
+                    "-D",
+                    "warnings",
+                ])
+            }),
+            Self::Generate => step(report, "generated files", || {
+                generate::check()?;
+                Ok(Outcome::Passed)
+            }),
+            Self::Deny => {
+                step(report, "licences, bans, sources", || {
+                    deny(&["licenses", "bans", "sources"])
+                });
+                step(report, "advisories", advisories);
+            }
+            Self::Unit => {
+                step(report, "unit tests", unit_tests);
+                step(report, "documentation examples", || {
+                    cargo(&["test", "--workspace", "--doc"])
+                });
+            }
+            Self::Scenarios => scenarios(report),
+        }
+    }
+}
+
+fn deny(checks: &[&str]) -> Result<Outcome> {
+    if !repository::is_installed("cargo", &["deny", "--version"]) {
+        return Ok(Outcome::NotRun {
+            why: "cargo-deny is missing (cargo install cargo-deny)".to_owned(),
+            matters: false,
+        });
+    }
+    cargo(&[&["deny", "check"], checks].concat())
+}
+
+/// Known vulnerabilities come from a database on GitHub; a machine that does
+/// not reach it says nothing about this repository.
+fn advisories() -> Result<Outcome> {
+    if !repository::is_installed("cargo", &["deny", "fetch", "db"]) {
+        return Ok(Outcome::NotRun {
+            why: "cargo-deny or the advisory database is out of reach".to_owned(),
+            matters: false,
+        });
+    }
+    deny(&["advisories"])
+}
+
+/// Everything that runs in the test process itself: all targets but those of
+/// [`SCENARIOS`].
+fn unit_tests() -> Result<Outcome> {
+    let mut arguments = vec!["test", "--workspace", "--lib", "--bins"];
+    let targets = targets::tests()?;
+    let mut names: Vec<_> = targets
+        .iter()
+        .filter(|target| !is_scenario(target))
+        .map(|target| target.name.as_str())
+        .collect();
+    // cargo takes the name once for all packages that have it.
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        arguments.extend(["--test", name]);
+    }
+    cargo(&arguments)
+}
+
+fn scenarios(report: &mut Report) {
+    let started = Instant::now();
+    let outcome = programs::provide();
+    let available = matches!(outcome, Ok(Outcome::Passed));
+    report.add("programs for the scenarios", started.elapsed(), outcome);
+    if !available {
+        return;
+    }
+    let targets = match targets::tests() {
+        Ok(targets) => targets,
+        Err(error) => return step(report, "scenarios", || Err(error)),
+    };
+    for target in targets.iter().filter(|target| is_scenario(target)) {
+        let name = format!("{} {}", target.package, target.name);
+        // Not `-p`: the dependencies' features would be those of one package
+        // alone, and half of them built again.
+        let test = target.name.as_str();
+        step(report, &name, || {
+            cargo(&[
+                "test",
+                "--workspace",
+                "--test",
+                test,
+                "--",
+                "--test-threads=1",
+            ])
+        });
+    }
+}
+
+fn is_scenario(target: &Target) -> bool {
+    SCENARIOS.contains(&(target.package.as_str(), target.name.as_str()))
+}
+
+/// Runs one step, with its name and time on the terminal.
+fn step(report: &mut Report, name: &str, check: impl FnOnce() -> Result<Outcome>) {
+    println!("==> {name}");
+    let started = Instant::now();
+    let outcome = check();
+    report.add(name, started.elapsed(), outcome);
+}
+
+fn cargo(arguments: &[&str]) -> Result<Outcome> {
+    repository::run("cargo", arguments)?;
+    Ok(Outcome::Passed)
+}
+
+/// Whether nobody is there to install something: then what can't be run has
+/// failed.
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| !["", "0", "false"].contains(&value.as_str()))
+}
