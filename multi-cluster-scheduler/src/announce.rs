@@ -20,7 +20,11 @@ impl Announcer {
             uid: Some(workload.uid.clone()),
             ..ObjectReference::default()
         };
-        let event_type = if warning { EventType::Warning } else { EventType::Normal };
+        let event_type = if warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        };
         self.0.record(about, event_type, reason, message);
     }
 }

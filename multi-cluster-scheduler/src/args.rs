@@ -29,7 +29,12 @@ pub struct Args {
     pub common: CommonArgs,
 
     /// Contexts of the kubeconfig that are members, comma-separated [default: all but the hub's]
-    #[arg(long, env = "MCK8S_MEMBER_CONTEXTS", value_name = "CONTEXTS", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "MCK8S_MEMBER_CONTEXTS",
+        value_name = "CONTEXTS",
+        value_delimiter = ','
+    )]
     pub member_contexts: Option<Vec<String>>,
 
     /// How long a member may be silent before its replicas are placed elsewhere
@@ -59,11 +64,21 @@ pub struct Args {
     pub prometheus_url: Option<String>,
 
     /// File with a bearer token for Prometheus
-    #[arg(long, env = "MCK8S_PROMETHEUS_TOKEN_FILE", value_name = "FILE", requires = "prometheus_url")]
+    #[arg(
+        long,
+        env = "MCK8S_PROMETHEUS_TOKEN_FILE",
+        value_name = "FILE",
+        requires = "prometheus_url"
+    )]
     pub prometheus_token_file: Option<PathBuf>,
 
     /// File with the CA certificates (PEM) of Prometheus [default: the system's]
-    #[arg(long, env = "MCK8S_PROMETHEUS_CA_FILE", value_name = "FILE", requires = "prometheus_url")]
+    #[arg(
+        long,
+        env = "MCK8S_PROMETHEUS_CA_FILE",
+        value_name = "FILE",
+        requires = "prometheus_url"
+    )]
     pub prometheus_ca_file: Option<PathBuf>,
 
     /// PromQL for the bytes per second that each cluster receives, by cluster_name
@@ -76,11 +91,21 @@ pub struct Args {
     pub traffic_update_query: String,
 
     /// RPC address of a serf agent whose members are the clusters, for round-trip times
-    #[arg(long, env = "MCK8S_SERF", value_name = "ADDRESS:PORT", conflicts_with = "rtt_matrix")]
+    #[arg(
+        long,
+        env = "MCK8S_SERF",
+        value_name = "ADDRESS:PORT",
+        conflicts_with = "rtt_matrix"
+    )]
     pub serf: Option<SocketAddr>,
 
     /// File with the auth key of the serf agent
-    #[arg(long, env = "MCK8S_SERF_AUTH_FILE", value_name = "FILE", requires = "serf")]
+    #[arg(
+        long,
+        env = "MCK8S_SERF_AUTH_FILE",
+        value_name = "FILE",
+        requires = "serf"
+    )]
     pub serf_auth_file: Option<PathBuf>,
 
     /// CSV file with round-trip times between clusters in milliseconds (a matrix with names in the
@@ -93,7 +118,11 @@ impl Args {
     /// How the scheduler works.
     pub fn options(&self) -> Options {
         Options {
-            kubeconfig: self.common.kubeconfig.clone().map(|path| Kubeconfig { path }),
+            kubeconfig: self
+                .common
+                .kubeconfig
+                .clone()
+                .map(|path| Kubeconfig { path }),
             toleration: self.cluster_toleration,
             deletion_grace: self.deletion_grace,
             reservation: self.reservation,
@@ -107,7 +136,9 @@ impl Args {
 
     /// Where traffic comes from, if anywhere.
     pub fn traffic(&self) -> Result<Option<TrafficSource>, TrafficError> {
-        let Some(url) = &self.prometheus_url else { return Ok(None) };
+        let Some(url) = &self.prometheus_url else {
+            return Ok(None);
+        };
         let queries = TrafficQueries {
             creation: self.traffic_query.clone(),
             update: self.traffic_update_query.clone(),
@@ -125,9 +156,16 @@ impl Args {
     /// Where round-trip times come from, if anywhere.
     pub fn proximity(&self) -> std::io::Result<Option<ProximitySource>> {
         if let Some(address) = self.serf {
-            let key = self.serf_auth_file.as_ref().map(std::fs::read_to_string).transpose()?;
+            let key = self
+                .serf_auth_file
+                .as_ref()
+                .map(std::fs::read_to_string)
+                .transpose()?;
             let key = key.map(|key| AuthKey::new(key.trim()));
-            return Ok(Some(ProximitySource::Serf { address: address.to_string(), key }));
+            return Ok(Some(ProximitySource::Serf {
+                address: address.to_string(),
+                key,
+            }));
         }
         Ok(self.rtt_matrix.clone().map(ProximitySource::Matrix))
     }

@@ -1,8 +1,6 @@
 //! From a workload and its share to what a member shall hold. Pure.
 
-use federation::api::{
-    ANNOTATION_OWNER, ClusterOverride, LABEL_HUB, LABEL_OWNER, PlacementStatus,
-};
+use federation::api::{ANNOTATION_OWNER, ClusterOverride, LABEL_HUB, LABEL_OWNER, PlacementStatus};
 use federation::members::{Bundle, Item, ManagedKind, ObjectKey};
 use serde_json::{Map, Value, json};
 
@@ -15,22 +13,30 @@ const HUB_ONLY: [&str; 2] = ["kubectl.kubernetes.io/", "kopf.zalando.org/"];
 const CILIUM_GLOBAL: [&str; 2] = ["io.cilium/global-service", "service.cilium.io/global"];
 
 /// What the cluster of `share` shall hold. The error names the field and what to write instead.
-pub fn bundle(hub: &str, workload: &Workload, share: &PlacementStatus, dependencies: &[Item]) -> Result<Bundle, String> {
+pub fn bundle(
+    hub: &str,
+    workload: &Workload,
+    share: &PlacementStatus,
+    dependencies: &[Item],
+) -> Result<Bundle, String> {
     let spec = workload.spec.as_ref().map_err(Clone::clone)?;
     let kind = workload.key.kind.on_members();
     let resource = kind.resource();
     let (annotations, spec) = match spec {
         Spec::Deployment(spec) => {
             let overrides = &spec.placement.overrides;
-            (Map::new(), json!({
-                "replicas": share.replicas,
-                "selector": spec.selector,
-                "template": template(workload, &spec.template, overrides, &share.cluster)?,
-                "strategy": spec.strategy,
-                "minReadySeconds": spec.min_ready_seconds,
-                "revisionHistoryLimit": spec.revision_history_limit,
-                "progressDeadlineSeconds": spec.progress_deadline_seconds,
-            }))
+            (
+                Map::new(),
+                json!({
+                    "replicas": share.replicas,
+                    "selector": spec.selector,
+                    "template": template(workload, &spec.template, overrides, &share.cluster)?,
+                    "strategy": spec.strategy,
+                    "minReadySeconds": spec.min_ready_seconds,
+                    "revisionHistoryLimit": spec.revision_history_limit,
+                    "progressDeadlineSeconds": spec.progress_deadline_seconds,
+                }),
+            )
         }
         Spec::Job(spec) => {
             let overrides = &spec.placement.overrides;
@@ -39,17 +45,21 @@ pub fn bundle(hub: &str, workload: &Workload, share: &PlacementStatus, dependenc
             if template["spec"]["restartPolicy"].is_null() {
                 template["spec"]["restartPolicy"] = json!("Never");
             }
-            (Map::new(), json!({
-                "parallelism": share.replicas,
-                "completions": spec.completions.unwrap_or(share.replicas),
-                "backoffLimit": spec.backoff_limit,
-                "activeDeadlineSeconds": spec.active_deadline_seconds,
-                "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished,
-                "template": template,
-            }))
+            (
+                Map::new(),
+                json!({
+                    "parallelism": share.replicas,
+                    "completions": spec.completions.unwrap_or(share.replicas),
+                    "backoffLimit": spec.backoff_limit,
+                    "activeDeadlineSeconds": spec.active_deadline_seconds,
+                    "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished,
+                    "template": template,
+                }),
+            )
         }
         Spec::Service(spec) => {
-            let mut service = serde_json::to_value(&spec.service).map_err(|error| format!("spec: {error}"))?;
+            let mut service =
+                serde_json::to_value(&spec.service).map_err(|error| format!("spec: {error}"))?;
             // An address of the hub's is none of the member's.
             if service["clusterIP"] != json!("None")
                 && let Some(service) = service.as_object_mut()
@@ -74,23 +84,46 @@ pub fn bundle(hub: &str, workload: &Workload, share: &PlacementStatus, dependenc
     object["metadata"]["annotations"][ANNOTATION_OWNER] = json!(workload.key.to_string());
     remove_nulls(&mut object);
     let mut items = dependencies.to_vec();
-    items.push(Item { key: object_key(workload, kind), object, shared: false });
-    Ok(Bundle { owner: workload.owner(), items, owner_gone: false, namespace_gone: false })
+    items.push(Item {
+        key: object_key(workload, kind),
+        object,
+        shared: false,
+    });
+    Ok(Bundle {
+        owner: workload.owner(),
+        items,
+        owner_gone: false,
+        namespace_gone: false,
+    })
 }
 
 /// Nothing: takes everything of the workload away from a member.
 pub fn nothing(workload: &Workload) -> Bundle {
-    Bundle { owner: workload.owner(), items: Vec::new(), owner_gone: false, namespace_gone: false }
+    Bundle {
+        owner: workload.owner(),
+        items: Vec::new(),
+        owner_gone: false,
+        namespace_gone: false,
+    }
 }
 
 fn object_key(workload: &Workload, kind: ManagedKind) -> ObjectKey {
-    ObjectKey { kind, namespace: workload.key.namespace.clone(), name: workload.key.name.clone() }
+    ObjectKey {
+        kind,
+        namespace: workload.key.namespace.clone(),
+        name: workload.key.name.clone(),
+    }
 }
 
 /// The workload's own labels and ours.
 fn labels(hub: &str, workload: &Workload) -> Map<String, Value> {
-    let own = workload.labels.iter().filter(|(key, _)| !key.contains("fogguru.eu/"));
-    let mut labels: Map<String, Value> = own.map(|(key, value)| (key.clone(), json!(value))).collect();
+    let own = workload
+        .labels
+        .iter()
+        .filter(|(key, _)| !key.contains("fogguru.eu/"));
+    let mut labels: Map<String, Value> = own
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect();
     labels.insert(LABEL_HUB.to_owned(), json!(hub));
     labels.insert(LABEL_OWNER.to_owned(), json!(workload.uid));
     labels
@@ -104,10 +137,16 @@ fn template(
     cluster: &str,
 ) -> Result<Value, String> {
     let mut template = template.clone();
-    for (position, one) in overrides.iter().enumerate().filter(|(_, one)| one.cluster == cluster) {
+    for (position, one) in overrides
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| one.cluster == cluster)
+    {
         let failed = |error: String| format!("overrides[{position}] for {cluster}: {error}");
-        let operations = serde_json::to_value(&one.patch).map_err(|error| failed(error.to_string()))?;
-        let patch: json_patch::Patch = serde_json::from_value(operations).map_err(|error| failed(error.to_string()))?;
+        let operations =
+            serde_json::to_value(&one.patch).map_err(|error| failed(error.to_string()))?;
+        let patch: json_patch::Patch =
+            serde_json::from_value(operations).map_err(|error| failed(error.to_string()))?;
         json_patch::patch(&mut template, &patch).map_err(|error| failed(error.to_string()))?;
     }
     let metadata = &mut template["metadata"];
@@ -123,9 +162,18 @@ fn template(
 
 /// The service's annotations; Cilium's old and new ones stand for each other.
 fn service_annotations(workload: &Workload) -> Map<String, Value> {
-    let own = workload.annotations.iter().filter(|(key, _)| !HUB_ONLY.iter().any(|prefix| key.starts_with(prefix)));
-    let mut annotations: Map<String, Value> = own.map(|(key, value)| (key.clone(), json!(value))).collect();
-    if let Some(value) = CILIUM_GLOBAL.iter().find_map(|key| annotations.get(*key)).cloned() {
+    let own = workload
+        .annotations
+        .iter()
+        .filter(|(key, _)| !HUB_ONLY.iter().any(|prefix| key.starts_with(prefix)));
+    let mut annotations: Map<String, Value> = own
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect();
+    if let Some(value) = CILIUM_GLOBAL
+        .iter()
+        .find_map(|key| annotations.get(*key))
+        .cloned()
+    {
         for key in CILIUM_GLOBAL {
             annotations.insert(key.to_owned(), value.clone());
         }

@@ -51,7 +51,10 @@ impl Assignment {
 
     /// Replicas that are meant to run.
     pub fn placed(&self) -> u32 {
-        self.placements.iter().map(|one| one.replicas - one.leaving).sum()
+        self.placements
+            .iter()
+            .map(|one| one.replicas - one.leaving)
+            .sum()
     }
 
     /// Something only waits to leave.
@@ -83,11 +86,13 @@ impl Assignment {
             })
             .collect();
         for (cluster, leaving) in self.leaving(&placements, standing) {
-            let entry = placements.entry(cluster.clone()).or_insert_with(|| PlacementStatus {
-                why: "stays until its replacements elsewhere are ready".to_owned(),
-                cluster,
-                ..PlacementStatus::default()
-            });
+            let entry = placements
+                .entry(cluster.clone())
+                .or_insert_with(|| PlacementStatus {
+                    why: "stays until its replacements elsewhere are ready".to_owned(),
+                    cluster,
+                    ..PlacementStatus::default()
+                });
             entry.replicas += leaving;
             entry.leaving = leaving;
         }
@@ -102,7 +107,10 @@ impl Assignment {
             placements: placements.into_values().collect(),
             unplaced: plan.unplaced,
             fallback: plan.fallback.as_ref().map(|fallback| {
-                format!("{} has no {}; {} decided instead", fallback.asked, fallback.missing, fallback.used)
+                format!(
+                    "{} has no {}; {} decided instead",
+                    fallback.asked, fallback.missing, fallback.used
+                )
             }),
         }
     }
@@ -115,21 +123,35 @@ impl Assignment {
         standing: &BTreeMap<ClusterName, Standing>,
     ) -> Vec<(String, u32)> {
         let target = |cluster: &str| targets.get(cluster).map_or(0, |one| one.replicas);
-        let before: BTreeMap<&str, &PlacementStatus> =
-            self.placements.iter().map(|one| (one.cluster.as_str(), one)).collect();
+        let before: BTreeMap<&str, &PlacementStatus> = self
+            .placements
+            .iter()
+            .map(|one| (one.cluster.as_str(), one))
+            .collect();
         let grows = targets.values().any(|one| {
-            one.replicas > before.get(one.cluster.as_str()).map_or(0, |before| before.replicas - before.leaving)
+            one.replicas
+                > before
+                    .get(one.cluster.as_str())
+                    .map_or(0, |before| before.replicas - before.leaving)
         });
         let standing = |cluster: &str| standing.get(cluster).copied();
         let mut pending: u32 = targets
             .values()
-            .map(|one| one.replicas.saturating_sub(standing(&one.cluster).map_or(0, |s| if s.open { s.available } else { 0 })))
+            .map(|one| {
+                one.replicas.saturating_sub(
+                    standing(&one.cluster).map_or(0, |s| if s.open { s.available } else { 0 }),
+                )
+            })
             .sum();
         let mut leaving = Vec::new();
         for one in &self.placements {
             let surplus = one.replicas.saturating_sub(target(&one.cluster));
             // Without growth elsewhere only what was leaving already goes on leaving.
-            let candidates = if grows { surplus } else { surplus.min(one.leaving) };
+            let candidates = if grows {
+                surplus
+            } else {
+                surplus.min(one.leaving)
+            };
             let stays = match standing(&one.cluster) {
                 None => 0,
                 // What runs on a member that cannot be told to stop is kept in the record.
@@ -152,17 +174,26 @@ impl Assignment {
                 .iter()
                 .map(|one| (one.cluster.clone(), one.replicas, one.leaving, one.location))
                 .collect();
-            (placements, assignment.decision.key.clone(), assignment.unplaced, assignment.policy.clone())
+            (
+                placements,
+                assignment.decision.key.clone(),
+                assignment.unplaced,
+                assignment.policy.clone(),
+            )
         };
         essence(self) != essence(other)
     }
 }
 
 fn why(plan: &Plan, cluster: &ClusterName, why: &Why) -> String {
-    let rank = plan.verdicts.iter().find(|verdict| verdict.cluster == *cluster).and_then(|verdict| match &verdict.outcome {
-        Outcome::Scored { rank, .. } => Some(*rank),
-        Outcome::Filtered(_) => None,
-    });
+    let rank = plan
+        .verdicts
+        .iter()
+        .find(|verdict| verdict.cluster == *cluster)
+        .and_then(|verdict| match &verdict.outcome {
+            Outcome::Scored { rank, .. } => Some(*rank),
+            Outcome::Filtered(_) => None,
+        });
     match why {
         Why::Location => "named as a location".to_owned(),
         Why::Policy => match rank {
@@ -180,18 +211,36 @@ fn verdicts(plan: &Plan) -> Vec<ClusterVerdict> {
         .verdicts
         .iter()
         .map(|verdict| {
-            let chosen = plan.placements.iter().find(|one| one.cluster == verdict.cluster);
+            let chosen = plan
+                .placements
+                .iter()
+                .find(|one| one.cluster == verdict.cluster);
             let rank = match &verdict.outcome {
                 Outcome::Scored { rank, .. } => *rank,
                 Outcome::Filtered(_) => u32::MAX,
             };
             let text = match chosen {
-                Some(one) => format!("{} replicas: {}; {}", one.replicas, why(plan, &one.cluster, &one.why), verdict.outcome),
+                Some(one) => format!(
+                    "{} replicas: {}; {}",
+                    one.replicas,
+                    why(plan, &one.cluster, &one.why),
+                    verdict.outcome
+                ),
                 None => format!("not chosen: {}", verdict.outcome),
             };
-            (chosen.is_none(), rank, ClusterVerdict { cluster: verdict.cluster.to_string(), verdict: text })
+            (
+                chosen.is_none(),
+                rank,
+                ClusterVerdict {
+                    cluster: verdict.cluster.to_string(),
+                    verdict: text,
+                },
+            )
         })
         .collect();
     all.sort_by(|a, b| (a.0, a.1, &a.2.cluster).cmp(&(b.0, b.1, &b.2.cluster)));
-    all.into_iter().map(|(_, _, verdict)| verdict).take(EXPLAINED).collect()
+    all.into_iter()
+        .map(|(_, _, verdict)| verdict)
+        .take(EXPLAINED)
+        .collect()
 }

@@ -14,33 +14,55 @@ use crate::workload::Workload;
 
 /// The objects that the workload's template names, in its namespace.
 pub fn named_by(workload: &Workload) -> BTreeSet<ObjectKey> {
-    let wanted = workload.placement().is_some_and(|fields| fields.dependencies == federation::api::Dependencies::Auto);
-    let Some(spec) = workload.template().map(|template| &template["spec"]).filter(|_| wanted) else {
+    let wanted = workload
+        .placement()
+        .is_some_and(|fields| fields.dependencies == federation::api::Dependencies::Auto);
+    let Some(spec) = workload
+        .template()
+        .map(|template| &template["spec"])
+        .filter(|_| wanted)
+    else {
         return BTreeSet::new();
     };
     let mut names = BTreeSet::new();
     let mut name = |kind: ManagedKind, value: &Value| {
         if let Some(name) = value.as_str().filter(|name| !name.is_empty()) {
-            names.insert(ObjectKey { kind, namespace: workload.key.namespace.clone(), name: name.to_owned() });
+            names.insert(ObjectKey {
+                kind,
+                namespace: workload.key.namespace.clone(),
+                name: name.to_owned(),
+            });
         }
     };
     for volume in items(&spec["volumes"]) {
         name(ManagedKind::ConfigMap, &volume["configMap"]["name"]);
         name(ManagedKind::Secret, &volume["secret"]["secretName"]);
-        name(ManagedKind::PersistentVolumeClaim, &volume["persistentVolumeClaim"]["claimName"]);
+        name(
+            ManagedKind::PersistentVolumeClaim,
+            &volume["persistentVolumeClaim"]["claimName"],
+        );
         for source in items(&volume["projected"]["sources"]) {
             name(ManagedKind::ConfigMap, &source["configMap"]["name"]);
             name(ManagedKind::Secret, &source["secret"]["name"]);
         }
     }
-    for container in ["containers", "initContainers"].iter().flat_map(|list| items(&spec[*list])) {
+    for container in ["containers", "initContainers"]
+        .iter()
+        .flat_map(|list| items(&spec[*list]))
+    {
         for source in items(&container["envFrom"]) {
             name(ManagedKind::ConfigMap, &source["configMapRef"]["name"]);
             name(ManagedKind::Secret, &source["secretRef"]["name"]);
         }
         for variable in items(&container["env"]) {
-            name(ManagedKind::ConfigMap, &variable["valueFrom"]["configMapKeyRef"]["name"]);
-            name(ManagedKind::Secret, &variable["valueFrom"]["secretKeyRef"]["name"]);
+            name(
+                ManagedKind::ConfigMap,
+                &variable["valueFrom"]["configMapKeyRef"]["name"],
+            );
+            name(
+                ManagedKind::Secret,
+                &variable["valueFrom"]["secretKeyRef"]["name"],
+            );
         }
     }
     for secret in items(&spec["imagePullSecrets"]) {
@@ -67,14 +89,24 @@ pub struct Fetched {
 }
 
 /// Fetches what the workload's template names.
-pub async fn fetch(client: &Client, hub: &str, workload: &Workload, deadline: std::time::Duration) -> kube::Result<Fetched> {
+pub async fn fetch(
+    client: &Client,
+    hub: &str,
+    workload: &Workload,
+    deadline: std::time::Duration,
+) -> kube::Result<Fetched> {
     let mut fetched = Fetched::default();
     for key in named_by(workload) {
-        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.namespace, &key.kind.resource());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), &key.namespace, &key.kind.resource());
         match api.get_opt(&key.name).within(deadline).await? {
             Some(object) if object.metadata.deletion_timestamp.is_none() => {
                 let object = for_members(hub, workload, key.kind, &object);
-                fetched.items.push(Item { key, object, shared: true });
+                fetched.items.push(Item {
+                    key,
+                    object,
+                    shared: true,
+                });
             }
             _ => fetched.missing.push(key),
         }
@@ -99,7 +131,13 @@ fn for_members(hub: &str, workload: &Workload, kind: ManagedKind, object: &Dynam
         map.into_iter()
             .flatten()
             .filter(|(key, _)| {
-                !["kubectl.kubernetes.io/", "pv.kubernetes.io/", "volume.kubernetes.io/"].iter().any(|prefix| key.starts_with(prefix))
+                ![
+                    "kubectl.kubernetes.io/",
+                    "pv.kubernetes.io/",
+                    "volume.kubernetes.io/",
+                ]
+                .iter()
+                .any(|prefix| key.starts_with(prefix))
                     && !key.contains("fogguru.eu/")
             })
             .map(|(key, value)| (key.clone(), json!(value)))
@@ -107,7 +145,10 @@ fn for_members(hub: &str, workload: &Workload, kind: ManagedKind, object: &Dynam
     };
     let mut labels = kept(object.metadata.labels.as_ref());
     labels.insert(LABEL_HUB.to_owned(), json!(hub));
-    labels.insert(format!("{LABEL_OWNER_PREFIX}{}", workload.uid), json!("true"));
+    labels.insert(
+        format!("{LABEL_OWNER_PREFIX}{}", workload.uid),
+        json!("true"),
+    );
     let mut value = json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,

@@ -18,10 +18,15 @@ use crate::workload::Workload;
 
 impl Scheduler {
     /// Takes a deleted object as far as it can go now.
-    pub(crate) async fn finalize(&self, workload: &Arc<Workload>) -> Result<Option<Duration>, ReconcileError> {
+    pub(crate) async fn finalize(
+        &self,
+        workload: &Arc<Workload>,
+    ) -> Result<Option<Duration>, ReconcileError> {
         if !workload.is_held() {
             if workload.is_held_by_kopf() {
-                self.let_go(workload).await.map_err(ReconcileError::Finalize)?;
+                self.let_go(workload)
+                    .await
+                    .map_err(ReconcileError::Finalize)?;
             }
             return Ok(None);
         }
@@ -33,13 +38,20 @@ impl Scheduler {
             });
             let away = self.are_all_away(&remaining);
             if waited < self.options.deletion_grace || !away {
-                self.reports.add_after(workload.key.clone(), self.options.report_delay);
+                self.reports
+                    .add_after(workload.key.clone(), self.options.report_delay);
                 let rest = self.options.deletion_grace.saturating_sub(waited);
-                return Ok(Some(rest.clamp(Duration::from_millis(200), Duration::from_secs(5))));
+                return Ok(Some(
+                    rest.clamp(Duration::from_millis(200), Duration::from_secs(5)),
+                ));
             }
-            self.put_on_record(workload, &remaining).await.map_err(ReconcileError::Finalize)?;
+            self.put_on_record(workload, &remaining)
+                .await
+                .map_err(ReconcileError::Finalize)?;
         }
-        self.let_go(workload).await.map_err(ReconcileError::Finalize)?;
+        self.let_go(workload)
+            .await
+            .map_err(ReconcileError::Finalize)?;
         info!(key = %workload.key, "deleted");
         Ok(None)
     }
@@ -48,12 +60,21 @@ impl Scheduler {
     fn clear_members(&self, workload: &Arc<Workload>, namespace_gone: bool) -> Vec<ClusterName> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let Some(tracked) = state.workloads.get(&workload.key) else { return Vec::new() };
+        let Some(tracked) = state.workloads.get(&workload.key) else {
+            return Vec::new();
+        };
         let owner = workload.owner_bits();
         let mut remaining = Vec::new();
         for (name, registered) in &state.members {
-            let assigned = tracked.assignment.placements.iter().any(|one| one.cluster == name.as_str());
-            let holds = registered.member.as_ref().is_some_and(|member| member.holds(owner));
+            let assigned = tracked
+                .assignment
+                .placements
+                .iter()
+                .any(|one| one.cluster == name.as_str());
+            let holds = registered
+                .member
+                .as_ref()
+                .is_some_and(|member| member.holds(owner));
             let removed = tracked.removed.contains(name);
             if (assigned || holds) && !(removed && !holds) {
                 remaining.push(name.clone());
@@ -71,11 +92,20 @@ impl Scheduler {
 
     fn are_all_away(&self, members: &[ClusterName]) -> bool {
         let state = self.state();
-        members.iter().all(|name| state.members.get(name).is_none_or(|registered| !registered.is_open()))
+        members.iter().all(|name| {
+            state
+                .members
+                .get(name)
+                .is_none_or(|registered| !registered.is_open())
+        })
     }
 
     /// The record comes before the finalizer goes: what is left over is collected only against it.
-    async fn put_on_record(&self, workload: &Arc<Workload>, members: &[ClusterName]) -> Result<(), crate::hub::HubError> {
+    async fn put_on_record(
+        &self,
+        workload: &Arc<Workload>,
+        members: &[ClusterName],
+    ) -> Result<(), crate::hub::HubError> {
         let leftover = Leftover {
             uid: workload.uid.clone(),
             kind: workload.key.kind.name().to_owned(),
@@ -97,7 +127,12 @@ impl Scheduler {
     /// A namespace that was made on members for ours goes with ours.
     async fn namespace_is_going(&self, name: &str) -> bool {
         let namespaces: Api<Namespace> = Api::all(self.hub.clone());
-        let found = namespaces.get_metadata_opt(name).within(self.options.deadline).await;
-        found.is_ok_and(|found| found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
+        let found = namespaces
+            .get_metadata_opt(name)
+            .within(self.options.deadline)
+            .await;
+        found.is_ok_and(|found| {
+            found.is_none_or(|found| found.metadata.deletion_timestamp.is_some())
+        })
     }
 }

@@ -33,7 +33,9 @@ impl HubError {
         match &error {
             kube::Error::Api(status) if status.code == 404 => Self::Gone(key.clone()),
             // 422 is what a JSON patch whose test fails gets.
-            kube::Error::Api(status) if matches!(status.code, 409 | 422) => Self::Stale(key.clone()),
+            kube::Error::Api(status) if matches!(status.code, 409 | 422) => {
+                Self::Stale(key.clone())
+            }
             _ => Self::Api(Box::new(error)),
         }
     }
@@ -55,8 +57,14 @@ impl Scheduler {
             return Ok(());
         }
         if workload.is_held_by_kopf() {
-            let kept = workload.finalizers.iter().filter(|one| *one != KOPF_FINALIZER && *one != FINALIZER).cloned();
-            return self.replace_finalizers(workload, kept.chain([FINALIZER.to_owned()]).collect()).await;
+            let kept = workload
+                .finalizers
+                .iter()
+                .filter(|one| *one != KOPF_FINALIZER && *one != FINALIZER)
+                .cloned();
+            return self
+                .replace_finalizers(workload, kept.chain([FINALIZER.to_owned()]).collect())
+                .await;
         }
         // An apply adds its entry to the set, whoever adds others meanwhile; the uid keeps it from
         // bringing an object back that was just deleted.
@@ -71,20 +79,35 @@ impl Scheduler {
         let params = PatchParams::apply("mck8s-scheduler-finalizer").force();
         let api = self.hub_api(&workload.key);
         let patch = Patch::Apply(&object);
-        let written = api.patch_metadata(&workload.key.name, &params, &patch).within(self.options.deadline).await;
-        written.map(drop).map_err(|error| HubError::of(&workload.key, error))
+        let written = api
+            .patch_metadata(&workload.key.name, &params, &patch)
+            .within(self.options.deadline)
+            .await;
+        written
+            .map(drop)
+            .map_err(|error| HubError::of(&workload.key, error))
     }
 
     /// Takes our finalizer off (and the original's): the object may go.
     pub(crate) async fn let_go(&self, workload: &Arc<Workload>) -> Result<(), HubError> {
-        let kept = workload.finalizers.iter().filter(|one| *one != FINALIZER && *one != KOPF_FINALIZER);
-        match self.replace_finalizers(workload, kept.cloned().collect()).await {
+        let kept = workload
+            .finalizers
+            .iter()
+            .filter(|one| *one != FINALIZER && *one != KOPF_FINALIZER);
+        match self
+            .replace_finalizers(workload, kept.cloned().collect())
+            .await
+        {
             Err(HubError::Gone(_)) => Ok(()),
             result => result,
         }
     }
 
-    async fn replace_finalizers(&self, workload: &Arc<Workload>, finalizers: Vec<String>) -> Result<(), HubError> {
+    async fn replace_finalizers(
+        &self,
+        workload: &Arc<Workload>,
+        finalizers: Vec<String>,
+    ) -> Result<(), HubError> {
         let patch = json_patch(json!([
             { "op": "test", "path": "/metadata/uid", "value": workload.uid },
             { "op": "test", "path": "/metadata/finalizers", "value": workload.finalizers },
@@ -92,10 +115,16 @@ impl Scheduler {
         ]));
         let api = self.hub_api(&workload.key);
         let written: kube::Result<PartialObjectMeta<DynamicObject>> = api
-            .patch_metadata(&workload.key.name, &PatchParams::default(), &Patch::<()>::Json(patch))
+            .patch_metadata(
+                &workload.key.name,
+                &PatchParams::default(),
+                &Patch::<()>::Json(patch),
+            )
             .within(self.options.deadline)
             .await;
-        written.map(drop).map_err(|error| HubError::of(&workload.key, error))
+        written
+            .map(drop)
+            .map_err(|error| HubError::of(&workload.key, error))
     }
 
     /// Writes a status, if the hub's last assignment is the one with the sequence `seen`.
@@ -112,15 +141,26 @@ impl Scheduler {
         ]));
         let api = self.hub_api(&workload.key);
         let written = api
-            .patch_status(&workload.key.name, &PatchParams::default(), &Patch::<()>::Json(patch))
+            .patch_status(
+                &workload.key.name,
+                &PatchParams::default(),
+                &Patch::<()>::Json(patch),
+            )
             .within(self.options.deadline)
             .await;
-        written.map(drop).map_err(|error| HubError::of(&workload.key, error))
+        written
+            .map(drop)
+            .map_err(|error| HubError::of(&workload.key, error))
     }
 
     /// Reads an object again and takes the hub's assignment for the true one.
     pub(crate) async fn refresh(&self, key: &Key) {
-        match self.hub_api(key).get_opt(&key.name).within(self.options.deadline).await {
+        match self
+            .hub_api(key)
+            .get_opt(&key.name)
+            .within(self.options.deadline)
+            .await
+        {
             Ok(Some(object)) => {
                 let workload = Workload::read(key.kind, &object);
                 let mut state = self.state();

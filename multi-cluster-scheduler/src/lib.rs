@@ -23,7 +23,7 @@ mod validate;
 mod workload;
 
 pub use args::{Args, DEFAULT_PORT};
-pub use run::{Context, RunError, run};
 pub use metrics::Metrics;
+pub use run::{Context, RunError, run};
 pub use scheduler::Options;
 pub use sources::ProximitySource;

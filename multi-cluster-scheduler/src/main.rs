@@ -26,8 +26,14 @@ async fn main() -> ExitCode {
 
 async fn serve_hub(args: Args) -> anyhow::Result<()> {
     let clock: SharedClock = Arc::new(WallClock);
-    telemetry::init(args.common.log_format, &args.common.log_level, clock.clone())?;
-    rustls::crypto::ring::default_provider().install_default().ok();
+    telemetry::init(
+        args.common.log_format,
+        &args.common.log_level,
+        clock.clone(),
+    )?;
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
 
     let stop = signals::stop_on_signal()?;
     let hub = args.common.hub_config().await?;
@@ -35,10 +41,18 @@ async fn serve_hub(args: Args) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     let listener = bind(args.common.listen_or(DEFAULT_PORT)).await?;
-    let server = tokio::spawn(serve(listener, health.clone(), Arc::new(registry), stop.clone()));
+    let server = tokio::spawn(serve(
+        listener,
+        health.clone(),
+        Arc::new(registry),
+        stop.clone(),
+    ));
 
     let election = args.common.election("multi-cluster-scheduler")?;
-    let identity = election.as_ref().map_or("multi-cluster-scheduler", |options| &options.identity).to_owned();
+    let identity = election
+        .as_ref()
+        .map_or("multi-cluster-scheduler", |options| &options.identity)
+        .to_owned();
     let (leadership, election) = match election {
         Some(options) => {
             let client = kube::Client::try_from(hub.clone())?;
@@ -47,7 +61,11 @@ async fn serve_hub(args: Args) -> anyhow::Result<()> {
         }
         None => (Leadership::always(), None),
     };
-    if stop.run_until_cancelled(leadership.acquired()).await.is_some() {
+    if stop
+        .run_until_cancelled(leadership.acquired())
+        .await
+        .is_some()
+    {
         let context = Context {
             hub,
             hub_context: args.common.hub_context.clone(),

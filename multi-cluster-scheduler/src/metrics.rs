@@ -60,14 +60,46 @@ impl Metrics {
             members: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("mck8s_scheduler");
-        registry.register("placements", "Decisions that changed an assignment, by policy and result", metrics.placements.clone());
-        registry.register("decision_seconds", "Time to decide, without any call", metrics.decision.clone());
-        registry.register("placement_seconds", "Time from seeing a change to its last delivery", metrics.end_to_end.clone());
-        registry.register("pending_objects", "Objects in the work queue", metrics.pending.clone());
-        registry.register("waiting_objects", "Objects with replicas that fit nowhere", metrics.waiting.clone());
-        registry.register("deliveries", "Deliveries to members, by result", metrics.deliveries.clone());
-        registry.register("reconcile_errors", "Reconciles that failed, by step", metrics.errors.clone());
-        registry.register("member_ready", "Whether a member answers and is known (1) or not (0)", metrics.members.clone());
+        registry.register(
+            "placements",
+            "Decisions that changed an assignment, by policy and result",
+            metrics.placements.clone(),
+        );
+        registry.register(
+            "decision_seconds",
+            "Time to decide, without any call",
+            metrics.decision.clone(),
+        );
+        registry.register(
+            "placement_seconds",
+            "Time from seeing a change to its last delivery",
+            metrics.end_to_end.clone(),
+        );
+        registry.register(
+            "pending_objects",
+            "Objects in the work queue",
+            metrics.pending.clone(),
+        );
+        registry.register(
+            "waiting_objects",
+            "Objects with replicas that fit nowhere",
+            metrics.waiting.clone(),
+        );
+        registry.register(
+            "deliveries",
+            "Deliveries to members, by result",
+            metrics.deliveries.clone(),
+        );
+        registry.register(
+            "reconcile_errors",
+            "Reconciles that failed, by step",
+            metrics.errors.clone(),
+        );
+        registry.register(
+            "member_ready",
+            "Whether a member answers and is known (1) or not (0)",
+            metrics.members.clone(),
+        );
         metrics
     }
 
@@ -81,7 +113,12 @@ impl Metrics {
             (_, 0) => "unplaced",
             _ => "partial",
         };
-        self.placements.get_or_create(&PlacementLabels { policy: policy.to_owned(), result }).inc();
+        self.placements
+            .get_or_create(&PlacementLabels {
+                policy: policy.to_owned(),
+                result,
+            })
+            .inc();
     }
 
     pub(crate) fn took(&self, time: Duration) {
@@ -102,7 +139,9 @@ impl Metrics {
             Some(FailureKind::Unreachable) => "unreachable",
             Some(FailureKind::NotLeader) => "not_leader",
         };
-        self.deliveries.get_or_create(&DeliveryLabels { result }).inc();
+        self.deliveries
+            .get_or_create(&DeliveryLabels { result })
+            .inc();
     }
 
     pub(crate) fn failed(&self, step: &'static str) {
@@ -110,6 +149,10 @@ impl Metrics {
     }
 
     pub(crate) fn member(&self, cluster: &str, ready: bool) {
-        self.members.get_or_create(&MemberLabels { cluster: cluster.to_owned() }).set(i64::from(ready));
+        self.members
+            .get_or_create(&MemberLabels {
+                cluster: cluster.to_owned(),
+            })
+            .set(i64::from(ready));
     }
 }

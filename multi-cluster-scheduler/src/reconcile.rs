@@ -49,7 +49,12 @@ impl ReconcileError {
 impl Scheduler {
     /// Takes one object as far as it can go now; `Some` says when to look again.
     pub(crate) async fn reconcile(&self, key: &Key) -> Result<Option<Duration>, ReconcileError> {
-        let Some(workload) = self.state().workloads.get(key).map(|tracked| tracked.workload.clone()) else {
+        let Some(workload) = self
+            .state()
+            .workloads
+            .get(key)
+            .map(|tracked| tracked.workload.clone())
+        else {
             return Ok(None);
         };
         if workload.deleted_at.is_some() {
@@ -71,7 +76,8 @@ impl Scheduler {
                 }
             }
         }
-        self.reports.add_after(key.clone(), self.options.report_delay);
+        self.reports
+            .add_after(key.clone(), self.options.report_delay);
         Ok(None)
     }
 
@@ -83,11 +89,20 @@ impl Scheduler {
             for dependants in state.dependants.values_mut() {
                 dependants.remove(&workload.key);
             }
-            state.dependants.retain(|_, dependants| !dependants.is_empty());
+            state
+                .dependants
+                .retain(|_, dependants| !dependants.is_empty());
             for name in &names {
-                state.dependants.entry(name.clone()).or_default().insert(workload.key.clone());
+                state
+                    .dependants
+                    .entry(name.clone())
+                    .or_default()
+                    .insert(workload.key.clone());
             }
-            state.workloads.get(&workload.key).and_then(|tracked| tracked.dependencies.clone())
+            state
+                .workloads
+                .get(&workload.key)
+                .and_then(|tracked| tracked.dependencies.clone())
         };
         if names.is_empty() {
             return Ok(Vec::new());
@@ -97,9 +112,10 @@ impl Scheduler {
         {
             return Ok(known.items);
         }
-        let fetched = dependencies::fetch(&self.hub, &self.hub_uid, workload, self.options.deadline)
-            .await
-            .map_err(ReconcileError::Dereference)?;
+        let fetched =
+            dependencies::fetch(&self.hub, &self.hub_uid, workload, self.options.deadline)
+                .await
+                .map_err(ReconcileError::Dereference)?;
         if let Some(tracked) = self.state().workloads.get_mut(&workload.key) {
             tracked.dependencies = Some(fetched.clone());
         }
@@ -113,19 +129,32 @@ impl Scheduler {
         let own_traffic = self.traffic_of(workload, &validated).await;
         let mut state = self.state();
         let started = std::time::Instant::now();
-        let Some((next, cursor)) = decide(&state, workload, &validated, own_traffic.as_ref()) else { return Ok(()) };
+        let Some((next, cursor)) = decide(&state, workload, &validated, own_traffic.as_ref())
+        else {
+            return Ok(());
+        };
         self.metrics.decided(started.elapsed());
         state.cursor = state.cursor.max(cursor);
         let owner = OwnerKey(workload.owner_bits());
         let until = Instant::now() + self.options.reservation;
-        let waiting = (Reverse(workload.placement().map_or(0, |fields| fields.priority)), workload.key.clone());
+        let waiting = (
+            Reverse(workload.placement().map_or(0, |fields| fields.priority)),
+            workload.key.clone(),
+        );
         state.waiting.retain(|(_, key)| *key != workload.key);
         if next.unplaced > 0 {
             state.waiting.insert(waiting);
         }
-        let Some(tracked) = state.workloads.get_mut(&workload.key) else { return Ok(()) };
+        let Some(tracked) = state.workloads.get_mut(&workload.key) else {
+            return Ok(());
+        };
         tracked.invalid = None;
-        let before: BTreeSet<String> = tracked.assignment.placements.iter().map(|one| one.cluster.clone()).collect();
+        let before: BTreeSet<String> = tracked
+            .assignment
+            .placements
+            .iter()
+            .map(|one| one.cluster.clone())
+            .collect();
         if next.differs_from(&tracked.assignment) {
             info!(key = %workload.key, clusters = %summary(&next.placements), unplaced = next.unplaced, "decided");
             self.metrics.placed(validated.policy.name(), &next);
@@ -136,18 +165,32 @@ impl Scheduler {
                 .filter(|one| !next.placements.iter().any(|now| now.cluster == one.cluster))
                 .map(|one| ClusterName::from(one.cluster.as_str()))
                 .collect();
-            let shares: Vec<_> = next.placements.iter().map(|one| (ClusterName::from(one.cluster.as_str()), one.replicas)).collect();
+            let shares: Vec<_> = next
+                .placements
+                .iter()
+                .map(|one| (ClusterName::from(one.cluster.as_str()), one.replicas))
+                .collect();
             tracked.assignment = next;
             for cluster in gone {
                 state.snapshot.release(&cluster, owner);
             }
             for (cluster, replicas) in shares {
-                state.snapshot.reserve(&cluster, owner, &validated.shape, replicas);
+                state
+                    .snapshot
+                    .reserve(&cluster, owner, &validated.shape, replicas);
                 state.lapses.insert((until, owner.0, cluster));
             }
             // The service of its name goes where it goes.
-            let service = Key { kind: Kind::Service, ..workload.key.clone() };
-            let now: BTreeSet<String> = state.workloads[&workload.key].assignment.placements.iter().map(|one| one.cluster.clone()).collect();
+            let service = Key {
+                kind: Kind::Service,
+                ..workload.key.clone()
+            };
+            let now: BTreeSet<String> = state.workloads[&workload.key]
+                .assignment
+                .placements
+                .iter()
+                .map(|one| one.cluster.clone())
+                .collect();
             if now != before && state.workloads.contains_key(&service) {
                 self.queue.add(service, Priority::High);
             }
@@ -157,8 +200,15 @@ impl Scheduler {
         Ok(())
     }
 
-    async fn traffic_of(&self, workload: &Workload, validated: &Validated) -> Option<BTreeMap<ClusterName, f64>> {
-        let source = self.traffic.as_ref().filter(|_| validated.policy.name() == "most_traffic")?;
+    async fn traffic_of(
+        &self,
+        workload: &Workload,
+        validated: &Validated,
+    ) -> Option<BTreeMap<ClusterName, f64>> {
+        let source = self
+            .traffic
+            .as_ref()
+            .filter(|_| validated.policy.name() == "most_traffic")?;
         let chosen_before = {
             let state = self.state();
             let decision = &state.workloads.get(&workload.key)?.assignment.decision;
@@ -167,10 +217,16 @@ impl Scheduler {
         if !chosen_before {
             return None;
         }
-        match source.on_update(&workload.key.namespace, &workload.key.name).await {
-            Ok(traffic) if !traffic.is_empty() => {
-                Some(traffic.into_iter().map(|(name, value)| (ClusterName::from(name), value)).collect())
-            }
+        match source
+            .on_update(&workload.key.namespace, &workload.key.name)
+            .await
+        {
+            Ok(traffic) if !traffic.is_empty() => Some(
+                traffic
+                    .into_iter()
+                    .map(|(name, value)| (ClusterName::from(name), value))
+                    .collect(),
+            ),
             Ok(_) => None,
             Err(error) => {
                 debug!(key = %workload.key, %error, "no traffic of its own; the clusters' traffic decides");
@@ -191,23 +247,50 @@ impl Scheduler {
         let (names, why) = if let Some(names) = named {
             (names, "named as a location")
         } else {
-            let deployment = Key { kind: Kind::Deployment, ..workload.key.clone() };
-            let Some(followed) = state.workloads.get(&deployment).filter(|one| one.workload.deleted_at.is_none()) else {
+            let deployment = Key {
+                kind: Kind::Deployment,
+                ..workload.key.clone()
+            };
+            let Some(followed) = state
+                .workloads
+                .get(&deployment)
+                .filter(|one| one.workload.deleted_at.is_none())
+            else {
                 return Err(Invalid(format!(
                     "there is no MultiClusterDeployment {} in namespace {} to follow: create it, or name the clusters in locations",
                     workload.key.name, workload.key.namespace
                 )));
             };
-            let names = followed.assignment.placements.iter().map(|one| one.cluster.clone()).collect();
+            let names = followed
+                .assignment
+                .placements
+                .iter()
+                .map(|one| one.cluster.clone())
+                .collect();
             (names, "follows the deployment of its name")
         };
         let placements: BTreeMap<String, PlacementStatus> = names
             .into_iter()
-            .map(|cluster| (cluster.clone(), PlacementStatus { cluster, location: true, why: why.to_owned(), ..PlacementStatus::default() }))
+            .map(|cluster| {
+                (
+                    cluster.clone(),
+                    PlacementStatus {
+                        cluster,
+                        location: true,
+                        why: why.to_owned(),
+                        ..PlacementStatus::default()
+                    },
+                )
+            })
             .collect();
-        let Some(tracked) = state.workloads.get_mut(&workload.key) else { return Ok(()) };
+        let Some(tracked) = state.workloads.get_mut(&workload.key) else {
+            return Ok(());
+        };
         tracked.invalid = None;
-        let mut next = Assignment { placements: placements.into_values().collect(), ..Assignment::default() };
+        let mut next = Assignment {
+            placements: placements.into_values().collect(),
+            ..Assignment::default()
+        };
         next.decision.sequence = tracked.assignment.decision.sequence + 1;
         if next.differs_from(&tracked.assignment) {
             tracked.assignment = next;
@@ -219,19 +302,34 @@ impl Scheduler {
     async fn record(&self, workload: &Arc<Workload>) -> Result<(), ReconcileError> {
         let write = {
             let state = self.state();
-            let Some(tracked) = state.workloads.get(&workload.key) else { return Ok(()) };
+            let Some(tracked) = state.workloads.get(&workload.key) else {
+                return Ok(());
+            };
             let pending = tracked.assignment.decision.sequence > tracked.recorded;
-            pending.then(|| (tracked.recorded, tracked.assignment.decision.sequence, self.status_of(&state, tracked)))
+            pending.then(|| {
+                (
+                    tracked.recorded,
+                    tracked.assignment.decision.sequence,
+                    self.status_of(&state, tracked),
+                )
+            })
         };
         let Some((seen, sequence, status)) = write else {
             // Nothing to decide, but it may have lost its finalizer, or still have the original's.
-            let assigned = self.state().workloads.get(&workload.key).is_some_and(|tracked| tracked.recorded > 0);
+            let assigned = self
+                .state()
+                .workloads
+                .get(&workload.key)
+                .is_some_and(|tracked| tracked.recorded > 0);
             if workload.is_held_by_kopf() || (assigned && !workload.is_held()) {
                 self.hold(workload).await.map_err(ReconcileError::Record)?;
             }
             return Ok(());
         };
-        let result = futures::try_join!(self.hold(workload), self.write_status(workload, seen, &status));
+        let result = futures::try_join!(
+            self.hold(workload),
+            self.write_status(workload, seen, &status)
+        );
         match result {
             Ok(_) => {
                 let mut state = self.state();
@@ -255,23 +353,36 @@ impl Scheduler {
     fn apply(&self, workload: &Arc<Workload>, dependencies: &[Item]) {
         let mut guard = self.state();
         let state = &mut *guard;
-        let Some(tracked) = state.workloads.get_mut(&workload.key) else { return };
+        let Some(tracked) = state.workloads.get_mut(&workload.key) else {
+            return;
+        };
         if tracked.assignment.decision.sequence == 0 {
             return;
         }
         let owner = workload.owner_bits();
         for (name, registered) in &state.members {
-            let Some(member) = &registered.member else { continue };
-            let share = tracked.assignment.placements.iter().find(|one| one.cluster == name.as_str());
+            let Some(member) = &registered.member else {
+                continue;
+            };
+            let share = tracked
+                .assignment
+                .placements
+                .iter()
+                .find(|one| one.cluster == name.as_str());
             let bundle = match share {
-                Some(share) => match bundles::bundle(&self.hub_uid, workload, share, dependencies) {
-                    Ok(bundle) => bundle,
-                    Err(problem) => {
-                        tracked.invalid = Some(problem);
-                        continue;
+                Some(share) => {
+                    match bundles::bundle(&self.hub_uid, workload, share, dependencies) {
+                        Ok(bundle) => bundle,
+                        Err(problem) => {
+                            tracked.invalid = Some(problem);
+                            continue;
+                        }
                     }
-                },
-                None if member.holds(owner) || tracked.delivered.contains(name) || tracked.failures.contains_key(name) => {
+                }
+                None if member.holds(owner)
+                    || tracked.delivered.contains(name)
+                    || tracked.failures.contains_key(name) =>
+                {
                     bundles::nothing(workload)
                 }
                 None => continue,
@@ -297,7 +408,11 @@ fn decide(
     let before = &tracked.assignment;
     let first = before.decision.sequence == 0;
     let rechoose = !first && before.decision.key != validated.decision_key;
-    let cursor = if first || rechoose { state.cursor } else { before.decision.cursor };
+    let cursor = if first || rechoose {
+        state.cursor
+    } else {
+        before.decision.cursor
+    };
     let request = Request {
         owner: OwnerKey(workload.owner_bits()),
         shape: &validated.shape,
@@ -320,9 +435,20 @@ fn decide(
     let plan = place(&state.snapshot, &request, validated.policy);
     let standing = state.standing(workload.owner_bits(), workload.key.kind.on_members());
     let next = before.next(&plan, validated, cursor, &standing);
-    Some((next, if first || rechoose { cursor + 1 } else { state.cursor }))
+    Some((
+        next,
+        if first || rechoose {
+            cursor + 1
+        } else {
+            state.cursor
+        },
+    ))
 }
 
 fn summary(placements: &[PlacementStatus]) -> String {
-    placements.iter().map(|one| format!("{}:{}", one.cluster, one.replicas)).collect::<Vec<_>>().join(",")
+    placements
+        .iter()
+        .map(|one| format!("{}:{}", one.cluster, one.replicas))
+        .collect::<Vec<_>>()
+        .join(",")
 }

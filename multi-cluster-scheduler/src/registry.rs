@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use federation::api::{CONDITION_READY, MemberCluster, MemberClusterStatus, Neighbour, NodeClass};
 use federation::capacity::CapacityEvent;
-use federation::members::{Bundle, Change, Deadlined as _, Delivery as _, Failure, Member, MemberEvent, MemberOptions, Outcome, Owner, resolve, uid_bits};
+use federation::members::{
+    Bundle, Change, Deadlined as _, Delivery as _, Failure, Member, MemberEvent, MemberOptions,
+    Outcome, Owner, resolve, uid_bits,
+};
 use federation::operator::fence::fenced_client;
 use federation::operator::queue::Priority;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -30,20 +33,27 @@ impl Scheduler {
         let name = ClusterName::from(object.name_any());
         let mut guard = self.state();
         let state = &mut *guard;
-        let leftovers = object.status.as_ref().map(|status| status.leftovers.clone()).unwrap_or_default();
+        let leftovers = object
+            .status
+            .as_ref()
+            .map(|status| status.leftovers.clone())
+            .unwrap_or_default();
         let object = Arc::new(object);
-        let registered = state.members.entry(name.clone()).or_insert_with(|| Registered {
-            object: object.clone(),
-            member: None,
-            digest: 0,
-            reachable: None,
-            unreachable_since: None,
-            version: None,
-            problem: None,
-            leftovers,
-            reported: object.status.clone(),
-            capacity_version: 0,
-        });
+        let registered = state
+            .members
+            .entry(name.clone())
+            .or_insert_with(|| Registered {
+                object: object.clone(),
+                member: None,
+                digest: 0,
+                reachable: None,
+                unreachable_since: None,
+                version: None,
+                problem: None,
+                leftovers,
+                reported: object.status.clone(),
+                capacity_version: 0,
+            });
         registered.object = object;
         self.cluster_changed(state, &name);
     }
@@ -62,22 +72,37 @@ impl Scheduler {
     /// Follows the ways to the members, which may change without their objects: a kubeconfig is
     /// edited, a Secret is renewed.
     pub(crate) async fn connect_members(&self) {
-        let objects: Vec<_> = self.state().members.iter().map(|(name, one)| (name.clone(), one.object.clone())).collect();
+        let objects: Vec<_> = self
+            .state()
+            .members
+            .iter()
+            .map(|(name, one)| (name.clone(), one.object.clone()))
+            .collect();
         for (name, object) in objects {
-            let way = resolve(&self.hub, self.options.kubeconfig.as_ref(), &object.spec).within_access(self.options.deadline).await;
+            let way = resolve(&self.hub, self.options.kubeconfig.as_ref(), &object.spec)
+                .within_access(self.options.deadline)
+                .await;
             let client = match way {
                 Ok(way) => {
-                    let known = self.state().members.get(&name).is_some_and(|one| one.member.is_some() && one.digest == way.digest);
+                    let known = self
+                        .state()
+                        .members
+                        .get(&name)
+                        .is_some_and(|one| one.member.is_some() && one.digest == way.digest);
                     if known {
                         continue;
                     }
-                    fenced_client(way.config, self.leadership.clone()).map(|client| (client, way.digest)).map_err(|error| error.to_string())
+                    fenced_client(way.config, self.leadership.clone())
+                        .map(|client| (client, way.digest))
+                        .map_err(|error| error.to_string())
                 }
                 Err(problem) => Err(problem),
             };
             let mut guard = self.state();
             let state = &mut *guard;
-            let Some(registered) = state.members.get_mut(&name) else { continue };
+            let Some(registered) = state.members.get_mut(&name) else {
+                continue;
+            };
             match client {
                 Ok((client, digest)) => {
                     info!(cluster = %name, "connecting");
@@ -87,7 +112,12 @@ impl Scheduler {
                         probe_interval: self.options.probe_interval,
                         parallel: self.options.member_parallel,
                     };
-                    registered.member = Some(Member::start(name.clone(), client, options, self.events.clone()));
+                    registered.member = Some(Member::start(
+                        name.clone(),
+                        client,
+                        options,
+                        self.events.clone(),
+                    ));
                     registered.digest = digest;
                     registered.problem = None;
                 }
@@ -98,7 +128,9 @@ impl Scheduler {
                     // One that is connected goes on by the old way until there is a new one.
                     if registered.member.is_none() {
                         registered.reachable = Some(false);
-                        registered.unreachable_since.get_or_insert_with(Instant::now);
+                        registered
+                            .unreachable_since
+                            .get_or_insert_with(Instant::now);
                     }
                     registered.problem = Some(problem);
                 }
@@ -111,7 +143,9 @@ impl Scheduler {
         let MemberEvent { cluster, change } = event;
         let mut guard = self.state();
         let state = &mut *guard;
-        let Some(registered) = state.members.get_mut(&cluster) else { return };
+        let Some(registered) = state.members.get_mut(&cluster) else {
+            return;
+        };
         match change {
             Change::Capacity(event) => capacity(state, &cluster, event),
             Change::Reachable(version) => {
@@ -123,7 +157,9 @@ impl Scheduler {
             }
             Change::Unreachable(problem) => {
                 registered.reachable = Some(false);
-                registered.unreachable_since.get_or_insert_with(Instant::now);
+                registered
+                    .unreachable_since
+                    .get_or_insert_with(Instant::now);
                 registered.problem = Some(format!("does not answer: {problem}"));
                 self.cluster_changed(state, &cluster);
             }
@@ -136,8 +172,12 @@ impl Scheduler {
     /// What the member holds is known: what nobody wants there goes, what is on record too.
     fn member_synced(&self, state: &mut State, cluster: &ClusterName) {
         self.cluster_changed(state, cluster);
-        let Some(registered) = state.members.get(cluster) else { return };
-        let Some(member) = &registered.member else { return };
+        let Some(registered) = state.members.get(cluster) else {
+            return;
+        };
+        let Some(member) = &registered.member else {
+            return;
+        };
         // Each serves the object that it belongs to; an owner that the hub does not know is left
         // alone: that hub may have been restored from before it.
         for owner in member.owners() {
@@ -152,14 +192,24 @@ impl Scheduler {
                 namespace: leftover.namespace.clone(),
                 name: leftover.name.clone(),
             };
-            member.deliver(Bundle { owner, items: Vec::new(), owner_gone: true, namespace_gone: false });
+            member.deliver(Bundle {
+                owner,
+                items: Vec::new(),
+                owner_gone: true,
+                namespace_gone: false,
+            });
         }
     }
 
     fn observed(&self, state: &State, owner: u128) {
-        let Some(key) = state.owners.get(&owner) else { return };
-        self.reports.add_after(key.clone(), self.options.report_delay);
-        let decides = state.workloads.get(key).is_some_and(|tracked| tracked.assignment.is_moving() || tracked.workload.deleted_at.is_some());
+        let Some(key) = state.owners.get(&owner) else {
+            return;
+        };
+        self.reports
+            .add_after(key.clone(), self.options.report_delay);
+        let decides = state.workloads.get(key).is_some_and(|tracked| {
+            tracked.assignment.is_moving() || tracked.workload.deleted_at.is_some()
+        });
         if decides {
             self.queue.add(key.clone(), Priority::High);
         }
@@ -169,21 +219,37 @@ impl Scheduler {
         if let Some(registered) = state.members.get_mut(cluster)
             && outcome.is_ok()
         {
-            registered.leftovers.retain(|leftover| uid_bits(&leftover.uid) != owner);
+            registered
+                .leftovers
+                .retain(|leftover| uid_bits(&leftover.uid) != owner);
         }
-        self.metrics.delivered(outcome.as_ref().err().map(|failure: &Failure| failure.kind));
-        let Some(key) = state.owners.get(&owner).cloned() else { return };
-        let Some(tracked) = state.workloads.get_mut(&key) else { return };
+        self.metrics
+            .delivered(outcome.as_ref().err().map(|failure: &Failure| failure.kind));
+        let Some(key) = state.owners.get(&owner).cloned() else {
+            return;
+        };
+        let Some(tracked) = state.workloads.get_mut(&key) else {
+            return;
+        };
         match outcome {
             Ok(()) => {
                 tracked.failures.remove(cluster);
                 if tracked.workload.deleted_at.is_some() {
                     tracked.removed.insert(cluster.clone());
                     self.queue.add(key.clone(), Priority::High);
-                } else if tracked.assignment.placements.iter().any(|one| one.cluster == cluster.as_str()) {
+                } else if tracked
+                    .assignment
+                    .placements
+                    .iter()
+                    .any(|one| one.cluster == cluster.as_str())
+                {
                     tracked.delivered.insert(cluster.clone());
                 }
-                let all = tracked.assignment.placements.iter().all(|one| tracked.delivered.contains(one.cluster.as_str()));
+                let all = tracked
+                    .assignment
+                    .placements
+                    .iter()
+                    .all(|one| tracked.delivered.contains(one.cluster.as_str()));
                 if all && let Some(since) = tracked.changed_at.take() {
                     self.metrics.took(since.elapsed());
                 }
@@ -240,7 +306,9 @@ impl Scheduler {
     pub(crate) async fn write_member_status(&self, name: &ClusterName) -> Result<(), HubError> {
         let status = {
             let state = self.state();
-            let Some(registered) = state.members.get(name) else { return Ok(()) };
+            let Some(registered) = state.members.get(name) else {
+                return Ok(());
+            };
             let status = self.member_status(&state, name, registered);
             self.metrics.member(name.as_str(), registered.is_open());
             if registered.reported.as_ref() == Some(&status) {
@@ -251,7 +319,11 @@ impl Scheduler {
         let members: Api<MemberCluster> = Api::all(self.hub.clone());
         let patch = json!({ "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster", "metadata": { "name": name.as_str() }, "status": status });
         let params = PatchParams::apply("mck8s-scheduler-status").force();
-        match members.patch_status(name.as_str(), &params, &Patch::Apply(&patch)).within(self.options.deadline).await {
+        match members
+            .patch_status(name.as_str(), &params, &Patch::Apply(&patch))
+            .within(self.options.deadline)
+            .await
+        {
             Ok(_) => {
                 if let Some(registered) = self.state().members.get_mut(name) {
                     registered.reported = Some(status);
@@ -263,14 +335,26 @@ impl Scheduler {
         }
     }
 
-    fn member_status(&self, state: &State, name: &ClusterName, registered: &Registered) -> MemberClusterStatus {
+    fn member_status(
+        &self,
+        state: &State,
+        name: &ClusterName,
+        registered: &Registered,
+    ) -> MemberClusterStatus {
         let open = registered.is_open();
         let (reason, message) = match (&registered.problem, open) {
             (Some(problem), _) => ("Unreachable", problem.clone()),
-            (None, true) => ("Answering", "answers, and what it holds is known".to_owned()),
+            (None, true) => (
+                "Answering",
+                "answers, and what it holds is known".to_owned(),
+            ),
             (None, false) => ("Listing", "its objects are being listed".to_owned()),
         };
-        let before = registered.reported.iter().flat_map(|status| &status.conditions).find(|one| one.type_ == CONDITION_READY);
+        let before = registered
+            .reported
+            .iter()
+            .flat_map(|status| &status.conditions)
+            .find(|one| one.type_ == CONDITION_READY);
         let status = if open { "True" } else { "False" };
         let condition = Condition {
             type_: CONDITION_READY.to_owned(),
@@ -279,29 +363,47 @@ impl Scheduler {
             message,
             observed_generation: registered.object.metadata.generation,
             last_transition_time: before.filter(|one| one.status == status).map_or_else(
-                || Time(k8s_openapi::jiff::Timestamp::from_second(self.clock.now().as_second()).unwrap_or_default()),
+                || {
+                    Time(
+                        k8s_openapi::jiff::Timestamp::from_second(self.clock.now().as_second())
+                            .unwrap_or_default(),
+                    )
+                },
                 |one| one.last_transition_time.clone(),
             ),
         };
         let summary = state.snapshot.summary(name);
-        let nearest = state.proximity.iter().flat_map(|proximity| proximity.nearest(name, NEAREST)).map(|(cluster, time)| Neighbour {
-            cluster: cluster.to_string(),
-            // Tenths: the coordinates move all the time, the status need not.
-            round_trip_millis: (time.as_secs_f64() * 10_000.0).round() / 10.0,
-        });
-        let classes = summary.iter().flat_map(|summary| &summary.classes).map(|class| NodeClass {
-            nodes: class.nodes,
-            allocatable: amounts(&class.allocatable),
-            free: amounts(&class.free),
-            largest_free: amounts(&class.largest_free),
-        });
+        let nearest = state
+            .proximity
+            .iter()
+            .flat_map(|proximity| proximity.nearest(name, NEAREST))
+            .map(|(cluster, time)| Neighbour {
+                cluster: cluster.to_string(),
+                // Tenths: the coordinates move all the time, the status need not.
+                round_trip_millis: (time.as_secs_f64() * 10_000.0).round() / 10.0,
+            });
+        let classes = summary
+            .iter()
+            .flat_map(|summary| &summary.classes)
+            .map(|class| NodeClass {
+                nodes: class.nodes,
+                allocatable: amounts(&class.allocatable),
+                free: amounts(&class.free),
+                largest_free: amounts(&class.largest_free),
+            });
         MemberClusterStatus {
             observed_generation: registered.object.metadata.generation,
             conditions: vec![condition],
             version: registered.version.clone(),
             nodes: summary.as_ref().map_or(0, |summary| summary.ready_nodes),
-            allocatable: summary.as_ref().map(|summary| amounts(&summary.allocatable)).unwrap_or_default(),
-            free: summary.as_ref().map(|summary| amounts(&summary.free)).unwrap_or_default(),
+            allocatable: summary
+                .as_ref()
+                .map(|summary| amounts(&summary.allocatable))
+                .unwrap_or_default(),
+            free: summary
+                .as_ref()
+                .map(|summary| amounts(&summary.free))
+                .unwrap_or_default(),
             node_classes: classes.collect(),
             nearest: nearest.collect(),
             leftovers: registered.leftovers.clone(),
@@ -323,38 +425,65 @@ fn capacity(state: &mut State, cluster: &ClusterName, event: CapacityEvent) {
 
 /// Amounts as people write them.
 fn amounts(resources: &Resources) -> std::collections::BTreeMap<String, Quantity> {
-    let cpu = if resources.cpu_milli % 1000 == 0 { (resources.cpu_milli / 1000).to_string() } else { format!("{}m", resources.cpu_milli) };
+    let cpu = if resources.cpu_milli % 1000 == 0 {
+        (resources.cpu_milli / 1000).to_string()
+    } else {
+        format!("{}m", resources.cpu_milli)
+    };
     let mut all = std::collections::BTreeMap::from([
         ("cpu".to_owned(), Quantity(cpu)),
         ("memory".to_owned(), Quantity(bytes(resources.memory))),
         ("pods".to_owned(), Quantity(resources.pods.to_string())),
     ]);
     if resources.ephemeral_storage > 0 {
-        all.insert("ephemeral-storage".to_owned(), Quantity(bytes(resources.ephemeral_storage)));
+        all.insert(
+            "ephemeral-storage".to_owned(),
+            Quantity(bytes(resources.ephemeral_storage)),
+        );
     }
-    all.extend(resources.extended.iter().map(|(name, amount)| (name.clone(), Quantity(amount.to_string()))));
+    all.extend(
+        resources
+            .extended
+            .iter()
+            .map(|(name, amount)| (name.clone(), Quantity(amount.to_string()))),
+    );
     all
 }
 
 fn bytes(amount: i64) -> String {
     const UNITS: [(&str, i64); 3] = [("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
-    let unit = UNITS.iter().find(|(_, size)| amount != 0 && amount % size == 0);
-    unit.map_or_else(|| amount.to_string(), |(name, size)| format!("{}{name}", amount / size))
+    let unit = UNITS
+        .iter()
+        .find(|(_, size)| amount != 0 && amount % size == 0);
+    unit.map_or_else(
+        || amount.to_string(),
+        |(name, size)| format!("{}{name}", amount / size),
+    )
 }
 
 /// A deadline for the way to a member: a kubeconfig's exec plugin may hang.
 trait WithinAccess {
-    async fn within_access(self, deadline: Duration) -> Result<federation::members::ResolvedAccess, String>;
+    async fn within_access(
+        self,
+        deadline: Duration,
+    ) -> Result<federation::members::ResolvedAccess, String>;
 }
 
 impl<F> WithinAccess for F
 where
-    F: Future<Output = Result<federation::members::ResolvedAccess, federation::members::AccessError>>,
+    F: Future<
+        Output = Result<federation::members::ResolvedAccess, federation::members::AccessError>,
+    >,
 {
-    async fn within_access(self, deadline: Duration) -> Result<federation::members::ResolvedAccess, String> {
+    async fn within_access(
+        self,
+        deadline: Duration,
+    ) -> Result<federation::members::ResolvedAccess, String> {
         match tokio::time::timeout(deadline, self).await {
             Ok(result) => result.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("its credentials were not there within {deadline:?}")),
+            Err(_) => Err(format!(
+                "its credentials were not there within {deadline:?}"
+            )),
         }
     }
 }

@@ -53,7 +53,9 @@ pub enum RunError {
     #[error("the hub does not know {0}: install the CRDs with kubectl apply -f manifests/crds/")]
     NoCrds(&'static str),
     /// The hub behind the address is another one than before.
-    #[error("the hub is not the one it was (it was set up anew): start again, and everything is looked at with fresh eyes")]
+    #[error(
+        "the hub is not the one it was (it was set up anew): start again, and everything is looked at with fresh eyes"
+    )]
     OtherHub,
 }
 
@@ -63,7 +65,12 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
     let hub_uid = hub_uid(&hub, &context.options).await?;
     require_crds(&hub, &context.options).await?;
     context.health.set("hub", true);
-    let (recorder, writer) = Recorder::new(hub.clone(), "multi-cluster-scheduler", &context.identity, context.clock.clone());
+    let (recorder, writer) = Recorder::new(
+        hub.clone(),
+        "multi-cluster-scheduler",
+        &context.identity,
+        context.clock.clone(),
+    );
     let (scheduler, events) = Scheduler::new(
         hub.clone(),
         hub_uid.clone(),
@@ -77,7 +84,14 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
     let stop = cancel.child_token();
     let kubeconfig = async {
         if let Some(file) = context.options.kubeconfig.clone() {
-            follow_kubeconfig(hub.clone(), file, context.hub_context, context.member_contexts, stop.clone()).await;
+            follow_kubeconfig(
+                hub.clone(),
+                file,
+                context.hub_context,
+                context.member_contexts,
+                stop.clone(),
+            )
+            .await;
         }
     };
     let same_hub = async {
@@ -99,16 +113,25 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
 /// The uid of the hub: of its `kube-system` namespace, as is usual.
 async fn hub_uid(hub: &Client, options: &Options) -> Result<String, RunError> {
     let namespaces: Api<Namespace> = Api::all(hub.clone());
-    let system = namespaces.get_metadata("kube-system").within(options.deadline).await?;
+    let system = namespaces
+        .get_metadata("kube-system")
+        .within(options.deadline)
+        .await?;
     Ok(system.uid().unwrap_or_default())
 }
 
 async fn require_crds(hub: &Client, options: &Options) -> Result<(), RunError> {
     for kind in crate::workload::Kind::ALL {
         let api: Api<kube::api::DynamicObject> = Api::all_with(hub.clone(), &kind.resource());
-        match api.list_metadata(&kube::api::ListParams::default().limit(1)).within(options.deadline).await {
+        match api
+            .list_metadata(&kube::api::ListParams::default().limit(1))
+            .within(options.deadline)
+            .await
+        {
             Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => return Err(RunError::NoCrds(kind.name())),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                return Err(RunError::NoCrds(kind.name()));
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -117,7 +140,12 @@ async fn require_crds(hub: &Client, options: &Options) -> Result<(), RunError> {
 
 /// A hub that was set up anew under the same address has nothing on record of what was before:
 /// whoever goes on as if it had would clear the members.
-async fn watch_identity(hub: &Client, uid: &str, options: &Options, stop: &CancellationToken) -> Result<(), RunError> {
+async fn watch_identity(
+    hub: &Client,
+    uid: &str,
+    options: &Options,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),

@@ -86,7 +86,10 @@ impl Scheduler {
         traffic: Option<TrafficSource>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<MemberEvent>) {
         let (events, received) = mpsc::unbounded_channel();
-        let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(30) };
+        let backoff = Backoff {
+            first: Duration::from_millis(100),
+            longest: Duration::from_secs(30),
+        };
         let scheduler = Self {
             hub,
             hub_uid,
@@ -136,13 +139,18 @@ impl Scheduler {
     /// that the first decisions do not see half of the clusters.
     async fn settle(&self, listed: &watch::Sender<BTreeSet<&'static str>>) {
         let mut lists = listed.subscribe();
-        drop(lists.wait_for(|lists| lists.len() == 1 + Kind::ALL.len()).await);
+        drop(
+            lists
+                .wait_for(|lists| lists.len() == 1 + Kind::ALL.len())
+                .await,
+        );
         let limit = Instant::now() + SETTLE;
         loop {
             {
                 let state = self.state();
                 // Where there is no member yet, one may be about to be found.
-                let settled = |one: &crate::state::Registered| one.is_open() || one.reachable == Some(false);
+                let settled =
+                    |one: &crate::state::Registered| one.is_open() || one.reachable == Some(false);
                 if !state.members.is_empty() && state.members.values().all(settled) {
                     break;
                 }
@@ -154,10 +162,18 @@ impl Scheduler {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let state = self.state();
-        info!(members = state.members.len(), objects = state.workloads.len(), "ready");
+        info!(
+            members = state.members.len(),
+            objects = state.workloads.len(),
+            "ready"
+        );
     }
 
-    async fn follow_members(&self, listed: &watch::Sender<BTreeSet<&'static str>>, cancel: &CancellationToken) {
+    async fn follow_members(
+        &self,
+        listed: &watch::Sender<BTreeSet<&'static str>>,
+        cancel: &CancellationToken,
+    ) {
         let api: Api<MemberCluster> = Api::all(self.hub.clone());
         let mut seen = BTreeSet::new();
         let handle = |event: Event<MemberCluster>| match event {
@@ -169,12 +185,24 @@ impl Scheduler {
             Event::Apply(object) => self.member_applied(object),
             Event::Delete(object) => self.member_gone(&object.name_any()),
             Event::InitDone => {
-                let gone: Vec<_> = self.state().members.keys().filter(|name| !seen.contains(*name)).cloned().collect();
+                let gone: Vec<_> = self
+                    .state()
+                    .members
+                    .keys()
+                    .filter(|name| !seen.contains(*name))
+                    .cloned()
+                    .collect();
                 gone.iter().for_each(|name| self.member_gone(name.as_str()));
                 listed.send_modify(|lists| lists.extend(["members"]));
             }
         };
-        watch_with(watcher::watcher(api, watcher::Config::default()), handle, complain, cancel).await;
+        watch_with(
+            watcher::watcher(api, watcher::Config::default()),
+            handle,
+            complain,
+            cancel,
+        )
+        .await;
     }
 
     async fn follow_workloads(
@@ -198,7 +226,12 @@ impl Scheduler {
                 // Not in the list is not deleted: a hub that was restored from before an object
                 // has no record of its end, and its copies on the members stay.
                 let mut state = self.state();
-                let gone: Vec<_> = state.workloads.keys().filter(|key| key.kind == kind && !seen.contains(*key)).cloned().collect();
+                let gone: Vec<_> = state
+                    .workloads
+                    .keys()
+                    .filter(|key| key.kind == kind && !seen.contains(*key))
+                    .cloned()
+                    .collect();
                 for key in gone {
                     warn!(%key, "is not on the hub any more, without a deletion on record: its copies are left alone");
                     state.forget(&key);
@@ -207,7 +240,13 @@ impl Scheduler {
                 listed.send_modify(|lists| lists.extend([kind.name()]));
             }
         };
-        watch_with(watcher::watcher(api, watcher::Config::default()), handle, complain, cancel).await;
+        watch_with(
+            watcher::watcher(api, watcher::Config::default()),
+            handle,
+            complain,
+            cancel,
+        )
+        .await;
     }
 
     fn workload_applied(&self, workload: Workload) {
@@ -218,19 +257,29 @@ impl Scheduler {
         if let Some(decision) = &workload.status.decision {
             state.cursor = state.cursor.max(decision.cursor + 1);
         }
-        if state.workloads.get(&key).is_some_and(|tracked| tracked.workload.uid != workload.uid) {
+        if state
+            .workloads
+            .get(&key)
+            .is_some_and(|tracked| tracked.workload.uid != workload.uid)
+        {
             // Another object of the same name: the one before was let go.
             state.forget(&key);
         }
         let Some(tracked) = state.workloads.get_mut(&key) else {
             state.owners.insert(workload.owner_bits(), key.clone());
-            state.workloads.insert(key.clone(), Tracked::new(workload, Instant::now()));
+            state
+                .workloads
+                .insert(key.clone(), Tracked::new(workload, Instant::now()));
             self.queue.add(key.clone(), Priority::High);
             self.follow_service(state, &key);
             return;
         };
         let before = std::mem::replace(&mut tracked.workload, workload.clone());
-        let decision = workload.status.decision.as_ref().map_or(0, |decision| decision.sequence);
+        let decision = workload
+            .status
+            .decision
+            .as_ref()
+            .map_or(0, |decision| decision.sequence);
         if decision > tracked.assignment.decision.sequence {
             // An assignment that another writer made goes on from here.
             tracked.assignment = crate::state::assignment_of(&workload.status);
@@ -260,7 +309,10 @@ impl Scheduler {
 
     /// The service of a deployment's name looks again where that is.
     fn follow_service(&self, state: &State, deployment: &Key) {
-        let service = Key { kind: Kind::Service, ..deployment.clone() };
+        let service = Key {
+            kind: Kind::Service,
+            ..deployment.clone()
+        };
         if deployment.kind == Kind::Deployment && state.workloads.contains_key(&service) {
             self.queue.add(service, Priority::High);
         }
@@ -272,15 +324,23 @@ impl Scheduler {
         use federation::members::Delivery as _;
         let mut guard = self.state();
         let state = &mut *guard;
-        let Some(tracked) = state.workloads.get(&workload.key) else { return };
+        let Some(tracked) = state.workloads.get(&workload.key) else {
+            return;
+        };
         if tracked.workload.uid != workload.uid {
             return;
         }
         let owner = workload.owner_bits();
         for registered in state.members.values() {
             if let Some(member) = &registered.member {
-                let assigned = tracked.assignment.placements.iter().any(|one| one.cluster == member.name().as_str());
-                if member.holds(owner) || (assigned && !workload.is_held() && !tracked.workload.is_held()) {
+                let assigned = tracked
+                    .assignment
+                    .placements
+                    .iter()
+                    .any(|one| one.cluster == member.name().as_str());
+                if member.holds(owner)
+                    || (assigned && !workload.is_held() && !tracked.workload.is_held())
+                {
                     let mut bundle = crate::bundles::nothing(workload);
                     bundle.owner_gone = true;
                     member.deliver(bundle);
@@ -294,9 +354,15 @@ impl Scheduler {
 
     /// Objects that templates name: whoever names one that changed brings it again.
     async fn follow_dependencies(&self, cancel: &CancellationToken) {
-        let kinds = [ManagedKind::ConfigMap, ManagedKind::Secret, ManagedKind::ServiceAccount, ManagedKind::PersistentVolumeClaim];
+        let kinds = [
+            ManagedKind::ConfigMap,
+            ManagedKind::Secret,
+            ManagedKind::ServiceAccount,
+            ManagedKind::PersistentVolumeClaim,
+        ];
         futures::future::join_all(kinds.map(|kind| async move {
-            let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(self.hub.clone(), &kind.resource());
+            let api: Api<PartialObjectMeta<DynamicObject>> =
+                Api::all_with(self.hub.clone(), &kind.resource());
             let mut versions: BTreeMap<ObjectKey, Option<String>> = BTreeMap::new();
             let handle = |event: Event<PartialObjectMeta<DynamicObject>>| {
                 let (object, gone) = match event {
@@ -304,7 +370,11 @@ impl Scheduler {
                     Event::Delete(object) => (object, true),
                     Event::Init | Event::InitDone => return,
                 };
-                let key = ObjectKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+                let key = ObjectKey {
+                    kind,
+                    namespace: object.namespace().unwrap_or_default(),
+                    name: object.name_any(),
+                };
                 let version = (!gone).then(|| object.resource_version()).flatten();
                 let mut state = self.state();
                 let Some(dependants) = state.dependants.get(&key).cloned() else {
@@ -321,12 +391,22 @@ impl Scheduler {
                     self.queue.add(dependant, Priority::High);
                 }
             };
-            watch_with(watcher::watcher(api, watcher::Config::default()), handle, complain, cancel).await;
+            watch_with(
+                watcher::watcher(api, watcher::Config::default()),
+                handle,
+                complain,
+                cancel,
+            )
+            .await;
         }))
         .await;
     }
 
-    async fn take_events(&self, mut events: mpsc::UnboundedReceiver<MemberEvent>, cancel: &CancellationToken) {
+    async fn take_events(
+        &self,
+        mut events: mpsc::UnboundedReceiver<MemberEvent>,
+        cancel: &CancellationToken,
+    ) {
         let mut batch = Vec::new();
         loop {
             let received = tokio::select! {
@@ -345,7 +425,11 @@ impl Scheduler {
 
     async fn tick(&self, cancel: &CancellationToken) {
         let mut ticks = 0_u32;
-        while cancel.run_until_cancelled(self.connect_members()).await.is_some() {
+        while cancel
+            .run_until_cancelled(self.connect_members())
+            .await
+            .is_some()
+        {
             let now = Instant::now();
             {
                 let mut guard = self.state();
@@ -356,7 +440,10 @@ impl Scheduler {
                 }
                 while state.lapses.first().is_some_and(|(due, _, _)| *due <= now) {
                     if let Some((_, owner, cluster)) = state.lapses.pop_first() {
-                        let renewed = state.lapses.iter().any(|(_, holder, at)| *holder == owner && *at == cluster);
+                        let renewed = state
+                            .lapses
+                            .iter()
+                            .any(|(_, holder, at)| *holder == owner && *at == cluster);
                         if !renewed {
                             state.snapshot.release(&cluster, placement::OwnerKey(owner));
                         }
@@ -366,7 +453,9 @@ impl Scheduler {
             }
             self.retry_where_room_grew();
             if ticks % STATUS_TICKS == 0 {
-                cancel.run_until_cancelled(self.write_member_statuses()).await;
+                cancel
+                    .run_until_cancelled(self.write_member_statuses())
+                    .await;
             }
             ticks = ticks.wrapping_add(1);
             tokio::select! {
@@ -379,8 +468,12 @@ impl Scheduler {
     async fn reconcile_all(self: &Arc<Self>, cancel: &CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.options.parallel));
         loop {
-            let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            let Some(Some(job)) = cancel.run_until_cancelled(self.queue.next()).await else { break };
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                return;
+            };
+            let Some(Some(job)) = cancel.run_until_cancelled(self.queue.next()).await else {
+                break;
+            };
             let this = self.clone();
             tokio::spawn(async move {
                 match this.reconcile(job.key()).await {
@@ -396,14 +489,22 @@ impl Scheduler {
             });
         }
         // What is under way ends before we do.
-        drop(slots.acquire_many(u32::try_from(self.options.parallel).unwrap_or(1)).await);
+        drop(
+            slots
+                .acquire_many(u32::try_from(self.options.parallel).unwrap_or(1))
+                .await,
+        );
     }
 
     async fn report_all(self: &Arc<Self>, cancel: &CancellationToken) {
         let slots = Arc::new(Semaphore::new(4));
         loop {
-            let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            let Some(Some(job)) = cancel.run_until_cancelled(self.reports.next()).await else { return };
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                return;
+            };
+            let Some(Some(job)) = cancel.run_until_cancelled(self.reports.next()).await else {
+                return;
+            };
             let this = self.clone();
             tokio::spawn(async move {
                 match this.report(job.key()).await {

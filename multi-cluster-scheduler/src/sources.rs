@@ -40,13 +40,21 @@ impl Scheduler {
         let mut problems: BTreeMap<&'static str, String> = BTreeMap::new();
         loop {
             if let Some(source) = &proximity {
-                let fetched = self.round_trips(source).await.map(|times| self.state().proximity = Some(times));
+                let fetched = self
+                    .round_trips(source)
+                    .await
+                    .map(|times| self.state().proximity = Some(times));
                 said_once(&mut problems, "round-trip times", fetched);
             }
             if let Some(source) = &self.traffic {
-                let fetched = source.on_creation().await.map_err(|error| error.to_string());
+                let fetched = source
+                    .on_creation()
+                    .await
+                    .map_err(|error| error.to_string());
                 let fetched = fetched.map(|traffic| {
-                    let traffic = traffic.into_iter().map(|(name, value)| (ClusterName::from(name), value));
+                    let traffic = traffic
+                        .into_iter()
+                        .map(|(name, value)| (ClusterName::from(name), value));
                     let traffic: BTreeMap<_, _> = traffic.collect();
                     // No sample at all is no traffic data, not silence everywhere.
                     self.state().traffic = Some(traffic).filter(|traffic| !traffic.is_empty());
@@ -62,17 +70,30 @@ impl Scheduler {
 
     async fn round_trips(&self, source: &ProximitySource) -> Result<Proximity, String> {
         let (times, names) = match source {
-            ProximitySource::Matrix(file) => (matrix::read(file).map_err(|error| error.to_string())?, BTreeMap::new()),
+            ProximitySource::Matrix(file) => (
+                matrix::read(file).map_err(|error| error.to_string())?,
+                BTreeMap::new(),
+            ),
             ProximitySource::Serf { address, key } => {
                 let names: BTreeMap<String, ClusterName> = {
                     let state = self.state();
                     let serf_name = |name: &ClusterName, one: &crate::state::Registered| {
-                        one.object.spec.serf_name.clone().unwrap_or_else(|| name.to_string())
+                        one.object
+                            .spec
+                            .serf_name
+                            .clone()
+                            .unwrap_or_else(|| name.to_string())
                     };
-                    state.members.iter().map(|(name, one)| (serf_name(name, one), name.clone())).collect()
+                    state
+                        .members
+                        .iter()
+                        .map(|(name, one)| (serf_name(name, one), name.clone()))
+                        .collect()
                 };
                 let nodes: Vec<String> = names.keys().cloned().collect();
-                let times = round_trip_times(address, key.as_ref(), &nodes).await.map_err(|error| error.to_string())?;
+                let times = round_trip_times(address, key.as_ref(), &nodes)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 (times, names)
             }
         };
@@ -81,7 +102,12 @@ impl Scheduler {
 }
 
 fn proximity_of(times: RoundTripTimes, names: &BTreeMap<String, ClusterName>) -> Proximity {
-    let name = |text: String| names.get(&text).cloned().unwrap_or_else(|| ClusterName::from(text));
+    let name = |text: String| {
+        names
+            .get(&text)
+            .cloned()
+            .unwrap_or_else(|| ClusterName::from(text))
+    };
     let mut proximity = Proximity::new();
     for ((from, to), time) in times {
         proximity.insert(name(from), name(to), time);
@@ -89,7 +115,11 @@ fn proximity_of(times: RoundTripTimes, names: &BTreeMap<String, ClusterName>) ->
     proximity
 }
 
-fn said_once(problems: &mut BTreeMap<&'static str, String>, what: &'static str, result: Result<(), String>) {
+fn said_once(
+    problems: &mut BTreeMap<&'static str, String>,
+    what: &'static str,
+    result: Result<(), String>,
+) {
     match result {
         Ok(()) => {
             if problems.remove(what).is_some() {
@@ -98,7 +128,10 @@ fn said_once(problems: &mut BTreeMap<&'static str, String>, what: &'static str, 
         }
         Err(problem) => {
             if problems.get(what) != Some(&problem) {
-                warn!(problem, "{what} cannot be fetched; what was known before is used");
+                warn!(
+                    problem,
+                    "{what} cannot be fetched; what was known before is used"
+                );
                 problems.insert(what, problem);
             }
         }

@@ -99,7 +99,10 @@ impl Tracked {
         let status = &workload.status;
         Self {
             assignment: assignment_of(status),
-            recorded: status.decision.as_ref().map_or(0, |decision| decision.sequence),
+            recorded: status
+                .decision
+                .as_ref()
+                .map_or(0, |decision| decision.sequence),
             invalid: None,
             dependencies: None,
             failures: BTreeMap::new(),
@@ -125,22 +128,41 @@ pub fn assignment_of(status: &WorkloadStatus) -> Assignment {
 
 impl State {
     /// What an assignment needs to know of each member.
-    pub fn standing(&self, owner: u128, kind: federation::members::ManagedKind) -> BTreeMap<ClusterName, Standing> {
+    pub fn standing(
+        &self,
+        owner: u128,
+        kind: federation::members::ManagedKind,
+    ) -> BTreeMap<ClusterName, Standing> {
         self.members
             .iter()
             .map(|(name, registered)| {
-                let available = match registered.member.as_ref().and_then(|member| member.observed(owner, kind)) {
+                let available = match registered
+                    .member
+                    .as_ref()
+                    .and_then(|member| member.observed(owner, kind))
+                {
                     Some(Observed::Replicas(replicas)) if replicas.current => replicas.available,
                     Some(Observed::Job(job)) => job.active + job.succeeded,
                     _ => 0,
                 };
-                (name.clone(), Standing { open: registered.is_open(), available })
+                (
+                    name.clone(),
+                    Standing {
+                        open: registered.is_open(),
+                        available,
+                    },
+                )
             })
             .collect()
     }
 
     /// Brings the snapshot's view of a cluster up to date; `lost_after` is the toleration time.
-    pub fn refresh_cluster(&mut self, name: &ClusterName, lost_after: std::time::Duration, now: Instant) -> bool {
+    pub fn refresh_cluster(
+        &mut self,
+        name: &ClusterName,
+        lost_after: std::time::Duration,
+        now: Instant,
+    ) -> bool {
         let Some(registered) = self.members.get(name) else {
             let known = self.snapshot.cluster(name).is_some();
             self.snapshot.remove_cluster(name);
@@ -149,14 +171,21 @@ impl State {
         let spec = &registered.object.spec;
         let health = if registered.is_open() {
             Health::Ready
-        } else if registered.unreachable_since.is_some_and(|since| now.duration_since(since) >= lost_after) {
+        } else if registered
+            .unreachable_since
+            .is_some_and(|since| now.duration_since(since) >= lost_after)
+        {
             Health::Lost
         } else {
             Health::Unreachable
         };
         let taints = spec.taints.iter().filter_map(|taint| {
             let effect = federation::capacity::taint_effect(&taint.effect)?;
-            Some(Taint { key: taint.key.clone(), value: taint.value.clone().unwrap_or_default(), effect })
+            Some(Taint {
+                key: taint.key.clone(),
+                value: taint.value.clone().unwrap_or_default(),
+                effect,
+            })
         });
         let cluster = Cluster {
             name: name.clone(),
@@ -166,7 +195,12 @@ impl State {
             },
             region: spec.region.clone(),
             zone: spec.zone.clone(),
-            labels: registered.object.metadata.labels.clone().unwrap_or_default(),
+            labels: registered
+                .object
+                .metadata
+                .labels
+                .clone()
+                .unwrap_or_default(),
             taints: taints.collect(),
             unschedulable: spec.unschedulable,
             health,
@@ -182,14 +216,22 @@ impl State {
     pub fn placed_on(&self, cluster: &ClusterName) -> Vec<Key> {
         self.workloads
             .iter()
-            .filter(|(_, tracked)| tracked.assignment.placements.iter().any(|one| one.cluster == cluster.as_str()))
+            .filter(|(_, tracked)| {
+                tracked
+                    .assignment
+                    .placements
+                    .iter()
+                    .any(|one| one.cluster == cluster.as_str())
+            })
             .map(|(key, _)| key.clone())
             .collect()
     }
 
     /// Forgets an object; its reservations go.
     pub fn forget(&mut self, key: &Key) {
-        let Some(tracked) = self.workloads.remove(key) else { return };
+        let Some(tracked) = self.workloads.remove(key) else {
+            return;
+        };
         let owner = tracked.workload.owner_bits();
         if self.owners.get(&owner) == Some(key) {
             self.owners.remove(&owner);
@@ -198,7 +240,8 @@ impl State {
         for dependants in self.dependants.values_mut() {
             dependants.remove(key);
         }
-        self.dependants.retain(|_, dependants| !dependants.is_empty());
+        self.dependants
+            .retain(|_, dependants| !dependants.is_empty());
         self.release(owner);
     }
 

@@ -9,8 +9,8 @@ use federation::members::uid_bits;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use placement::policy::Policy;
 use placement::{
-    ClusterName, Eligibility, Operator, Overflow, PodShape, ReplicaScheduling, Requirement, Target, Targets,
-    Toleration, TolerationOperator,
+    ClusterName, Eligibility, Operator, Overflow, PodShape, ReplicaScheduling, Requirement, Target,
+    Targets, Toleration, TolerationOperator,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -53,13 +53,20 @@ pub struct Invalid(pub String);
 
 /// Checks a deployment or a job.
 pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
-    let spec = workload.spec.as_ref().map_err(|error| Invalid(error.clone()))?;
+    let spec = workload
+        .spec
+        .as_ref()
+        .map_err(|error| Invalid(error.clone()))?;
     let (fields, template, replicas) = match spec {
         Spec::Deployment(spec) => (&spec.placement, &spec.template, spec.replicas),
         Spec::Job(spec) => {
             let parallel = spec.parallelism.unwrap_or(spec.replicas);
             // More pods at a time than are left to complete never run.
-            (&spec.placement, &spec.template, parallel.min(spec.completions.unwrap_or(u32::MAX)))
+            (
+                &spec.placement,
+                &spec.template,
+                parallel.min(spec.completions.unwrap_or(u32::MAX)),
+            )
         }
         Spec::Service(_) => return Err(Invalid("a service has no replicas to place".to_owned())),
     };
@@ -67,9 +74,17 @@ pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
     let name = fields.placement_policy.as_deref().unwrap_or(DEFAULT_POLICY);
     let policy = placement::policy::by_name(name).ok_or_else(|| {
         let known: Vec<_> = placement::policy::names().collect();
-        Invalid(format!("placementPolicy {name:?} is unknown: use one of {}", known.join(", ")))
+        Invalid(format!(
+            "placementPolicy {name:?} is unknown: use one of {}",
+            known.join(", ")
+        ))
     })?;
-    let selector = fields.cluster_selector.as_ref().map(requirements).transpose()?.unwrap_or_default();
+    let selector = fields
+        .cluster_selector
+        .as_ref()
+        .map(requirements)
+        .transpose()?
+        .unwrap_or_default();
     let targets = targets(fields, policy)?;
     let named = matches!(targets, Targets::Given(_));
     let scheduling = match fields.replica_scheduling {
@@ -91,7 +106,11 @@ pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
         scheduling,
         eligibility: Eligibility {
             labels: selector,
-            tolerations: fields.tolerations.iter().map(toleration).collect::<Result<_, _>>()?,
+            tolerations: fields
+                .tolerations
+                .iter()
+                .map(toleration)
+                .collect::<Result<_, _>>()?,
             cloud: fields.burst == Burst::Allowed,
         },
         overflow: match fields.overflow {
@@ -108,44 +127,73 @@ pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
 }
 
 /// The clusters that `locations` or `clusters` names, in order.
-pub fn named_clusters(locations: Option<&str>, clusters: Option<&Vec<String>>) -> Result<Option<Vec<String>>, Invalid> {
+pub fn named_clusters(
+    locations: Option<&str>,
+    clusters: Option<&Vec<String>>,
+) -> Result<Option<Vec<String>>, Invalid> {
     let names: Vec<String> = match (clusters, locations) {
         (Some(clusters), _) => clusters.clone(),
-        (None, Some(locations)) => locations.split(',').map(|name| name.trim().to_owned()).collect(),
+        (None, Some(locations)) => locations
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect(),
         (None, None) => return Ok(None),
     };
-    let field = if clusters.is_some() { "clusters" } else { "locations" };
+    let field = if clusters.is_some() {
+        "clusters"
+    } else {
+        "locations"
+    };
     if names.is_empty() || names.iter().any(String::is_empty) {
-        return Err(Invalid(format!("{field} names no cluster: write e.g. \"cluster2, cluster3\", or leave it out")));
+        return Err(Invalid(format!(
+            "{field} names no cluster: write e.g. \"cluster2, cluster3\", or leave it out"
+        )));
     }
     let mut seen = BTreeSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
-        return Err(Invalid(format!("{field} names {twice} twice: name each cluster once")));
+        return Err(Invalid(format!(
+            "{field} names {twice} twice: name each cluster once"
+        )));
     }
     Ok(Some(names))
 }
 
 fn targets(fields: &PlacementFields, policy: &dyn Policy) -> Result<Targets, Invalid> {
     let named = named_clusters(fields.locations.as_deref(), fields.clusters.as_ref())?;
-    let by_cluster: BTreeMap<&str, u32> =
-        fields.cluster_replicas.iter().map(|one| (one.cluster.as_str(), one.replicas)).collect();
+    let by_cluster: BTreeMap<&str, u32> = fields
+        .cluster_replicas
+        .iter()
+        .map(|one| (one.cluster.as_str(), one.replicas))
+        .collect();
     let Some(names) = named else {
         if by_cluster.is_empty() {
-            let count = fields.number_of_locations.unwrap_or(match (policy.name(), &fields.cluster_selector) {
-                // The clusters that the selector matches are the ones asked for.
-                ("cluster_affinity", Some(_)) => u32::MAX,
-                _ => 1,
-            });
+            let count = fields.number_of_locations.unwrap_or(
+                match (policy.name(), &fields.cluster_selector) {
+                    // The clusters that the selector matches are the ones asked for.
+                    ("cluster_affinity", Some(_)) => u32::MAX,
+                    _ => 1,
+                },
+            );
             return Ok(Targets::Chosen { count });
         }
         // Replicas by cluster name the clusters, too.
         let targets = fields.cluster_replicas.iter();
         return Ok(Targets::Given(
-            targets.map(|one| Target { cluster: ClusterName::from(one.cluster.as_str()), replicas: Some(one.replicas) }).collect(),
+            targets
+                .map(|one| Target {
+                    cluster: ClusterName::from(one.cluster.as_str()),
+                    replicas: Some(one.replicas),
+                })
+                .collect(),
         ));
     };
-    if let Some(stray) = by_cluster.keys().find(|name| !names.iter().any(|known| known == *name)) {
-        return Err(Invalid(format!("clusterReplicas names {stray}, which the clusters do not: add it there, or take it out here")));
+    if let Some(stray) = by_cluster
+        .keys()
+        .find(|name| !names.iter().any(|known| known == *name))
+    {
+        return Err(Invalid(format!(
+            "clusterReplicas names {stray}, which the clusters do not: add it there, or take it out here"
+        )));
     }
     let by_position = match (&fields.replica_overrides, fields.clusters.is_some()) {
         // Positions are along `locations`; `clusters` wins over it.
@@ -167,7 +215,10 @@ fn targets(fields: &PlacementFields, policy: &dyn Policy) -> Result<Targets, Inv
             .enumerate()
             .map(|(position, name)| Target {
                 cluster: ClusterName::from(name.as_str()),
-                replicas: by_cluster.get(name.as_str()).or_else(|| by_position.get(position)).copied(),
+                replicas: by_cluster
+                    .get(name.as_str())
+                    .or_else(|| by_position.get(position))
+                    .copied(),
             })
             .collect(),
     ))
@@ -178,7 +229,11 @@ fn requirements(selector: &LabelSelector) -> Result<Vec<Requirement>, Invalid> {
         .match_labels
         .iter()
         .flatten()
-        .map(|(key, value)| Requirement { key: key.clone(), operator: Operator::In, values: vec![value.clone()] })
+        .map(|(key, value)| Requirement {
+            key: key.clone(),
+            operator: Operator::In,
+            values: vec![value.clone()],
+        })
         .collect();
     for expression in selector.match_expressions.iter().flatten() {
         let operator = match expression.operator.as_str() {
@@ -187,10 +242,16 @@ fn requirements(selector: &LabelSelector) -> Result<Vec<Requirement>, Invalid> {
             "Exists" => Operator::Exists,
             "DoesNotExist" => Operator::DoesNotExist,
             other => {
-                return Err(Invalid(format!("clusterSelector: operator {other:?} is unknown: use In, NotIn, Exists or DoesNotExist")));
+                return Err(Invalid(format!(
+                    "clusterSelector: operator {other:?} is unknown: use In, NotIn, Exists or DoesNotExist"
+                )));
             }
         };
-        all.push(Requirement { key: expression.key.clone(), operator, values: expression.values.clone().unwrap_or_default() });
+        all.push(Requirement {
+            key: expression.key.clone(),
+            operator,
+            values: expression.values.clone().unwrap_or_default(),
+        });
     }
     Ok(all)
 }
@@ -199,7 +260,11 @@ fn toleration(spec: &k8s_openapi::api::core::v1::Toleration) -> Result<Toleratio
     let operator = match spec.operator.as_deref() {
         None | Some("" | "Equal") => TolerationOperator::Equal,
         Some("Exists") => TolerationOperator::Exists,
-        Some(other) => return Err(Invalid(format!("tolerations: operator {other:?} is unknown: use Equal or Exists"))),
+        Some(other) => {
+            return Err(Invalid(format!(
+                "tolerations: operator {other:?} is unknown: use Equal or Exists"
+            )));
+        }
     };
     let effect = match spec.effect.as_deref().filter(|effect| !effect.is_empty()) {
         None => None,
@@ -207,13 +272,22 @@ fn toleration(spec: &k8s_openapi::api::core::v1::Toleration) -> Result<Toleratio
             Invalid(format!("tolerations: effect {effect:?} is unknown: use NoSchedule, PreferNoSchedule or NoExecute"))
         })?),
     };
-    Ok(Toleration { key: spec.key.clone().filter(|key| !key.is_empty()), operator, value: spec.value.clone(), effect })
+    Ok(Toleration {
+        key: spec.key.clone().filter(|key| !key.is_empty()),
+        operator,
+        value: spec.value.clone(),
+        effect,
+    })
 }
 
 /// `policyParameters.seed`, or the object's own uid: stable for it, different for others.
 fn seed(fields: &PlacementFields, workload: &Workload) -> Result<u64, Invalid> {
     match fields.policy_parameters.get("seed") {
-        Some(text) => text.parse().map_err(|_| Invalid(format!("policyParameters.seed {text:?} is not a whole number"))),
+        Some(text) => text.parse().map_err(|_| {
+            Invalid(format!(
+                "policyParameters.seed {text:?} is not a whole number"
+            ))
+        }),
         None => Ok(uid_bits(&workload.uid) as u64),
     }
 }
@@ -222,12 +296,23 @@ fn seed(fields: &PlacementFields, workload: &Workload) -> Result<u64, Invalid> {
 /// where it is.
 fn decision_key(fields: &PlacementFields, shape: &PodShape) -> String {
     let chooses = json!([
-        fields.placement_policy.as_deref().unwrap_or(DEFAULT_POLICY).replace('-', "_"),
+        fields
+            .placement_policy
+            .as_deref()
+            .unwrap_or(DEFAULT_POLICY)
+            .replace('-', "_"),
         fields.policy_parameters,
-        fields.locations.as_deref().map(|text| text.split(',').map(str::trim).collect::<Vec<_>>()),
+        fields
+            .locations
+            .as_deref()
+            .map(|text| text.split(',').map(str::trim).collect::<Vec<_>>()),
         fields.clusters,
         // The counts may change without a new choice.
-        fields.cluster_replicas.iter().map(|one| &one.cluster).collect::<Vec<_>>(),
+        fields
+            .cluster_replicas
+            .iter()
+            .map(|one| &one.cluster)
+            .collect::<Vec<_>>(),
         fields.number_of_locations,
         fields.cluster_selector,
         fields.tolerations,
@@ -236,16 +321,32 @@ fn decision_key(fields: &PlacementFields, shape: &PodShape) -> String {
         format!("{:?}", shape.constraints),
     ]);
     let digest = Sha256::digest(chooses.to_string());
-    digest.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    digest
+        .iter()
+        .take(8)
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The selector of the workload's pods as text, for the scale subresource.
 pub fn selector_text(workload: &Workload) -> Option<String> {
-    let Ok(Spec::Deployment(spec)) = &workload.spec else { return None };
+    let Ok(Spec::Deployment(spec)) = &workload.spec else {
+        return None;
+    };
     debug_assert_eq!(workload.key.kind, Kind::Deployment);
-    let labels = spec.selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let labels = spec
+        .selector
+        .match_labels
+        .iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={value}"));
     let expressions = spec.selector.match_expressions.iter().flatten().map(|e| {
-        let values = e.values.iter().flatten().cloned().collect::<Vec<_>>().join(",");
+        let values = e
+            .values
+            .iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(",");
         match e.operator.as_str() {
             "In" => format!("{} in ({values})", e.key),
             "NotIn" => format!("{} notin ({values})", e.key),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use federation::api::{
-    FINALIZER, GROUP, KOPF_FINALIZER, MultiClusterDeploymentSpec, MultiClusterJobSpec, MultiClusterServiceSpec,
-    PlacementFields, VERSION, WorkloadStatus,
+    FINALIZER, GROUP, KOPF_FINALIZER, MultiClusterDeploymentSpec, MultiClusterJobSpec,
+    MultiClusterServiceSpec, PlacementFields, VERSION, WorkloadStatus,
 };
 use federation::members::{ManagedKind, Owner, uid_bits};
 use kube::ResourceExt as _;
@@ -117,16 +117,29 @@ impl Workload {
     pub fn read(kind: Kind, object: &DynamicObject) -> Self {
         let spec = &object.data["spec"];
         let spec = match kind {
-            Kind::Deployment => MultiClusterDeploymentSpec::deserialize(spec).map(|spec| Spec::Deployment(Box::new(spec))),
-            Kind::Job => MultiClusterJobSpec::deserialize(spec).map(|spec| Spec::Job(Box::new(spec))),
-            Kind::Service => MultiClusterServiceSpec::deserialize(spec).map(|spec| Spec::Service(Box::new(spec))),
+            Kind::Deployment => MultiClusterDeploymentSpec::deserialize(spec)
+                .map(|spec| Spec::Deployment(Box::new(spec))),
+            Kind::Job => {
+                MultiClusterJobSpec::deserialize(spec).map(|spec| Spec::Job(Box::new(spec)))
+            }
+            Kind::Service => {
+                MultiClusterServiceSpec::deserialize(spec).map(|spec| Spec::Service(Box::new(spec)))
+            }
         };
         Self {
-            key: Key { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
+            key: Key {
+                kind,
+                namespace: object.namespace().unwrap_or_default(),
+                name: object.name_any(),
+            },
             uid: object.uid().unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or(0),
             resource_version: object.resource_version().unwrap_or_default(),
-            deleted_at: object.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+            deleted_at: object
+                .metadata
+                .deletion_timestamp
+                .as_ref()
+                .map(|time| time.0),
             finalizers: object.finalizers().to_vec(),
             labels: object.labels().clone(),
             annotations: object.annotations().clone(),
@@ -153,12 +166,16 @@ impl Workload {
 
     /// Held by us.
     pub fn is_held(&self) -> bool {
-        self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+        self.finalizers
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER)
     }
 
     /// Held by the original, which nobody runs any more.
     pub fn is_held_by_kopf(&self) -> bool {
-        self.finalizers.iter().any(|finalizer| finalizer == KOPF_FINALIZER)
+        self.finalizers
+            .iter()
+            .any(|finalizer| finalizer == KOPF_FINALIZER)
     }
 
     /// The fields that say where replicas go; services have none.

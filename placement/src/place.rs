@@ -79,15 +79,23 @@ impl<'a> Decision<'a> {
         let (snapshot, request) = (self.snapshot, self.request);
         let mut candidates = Vec::new();
         for cluster in snapshot.clusters() {
-            let current = request.current.iter().find(|one| one.cluster == cluster.name);
+            let current = request
+                .current
+                .iter()
+                .find(|one| one.cluster == cluster.name);
             match self.filter(cluster) {
                 Some(filter) => {
                     let leaves = matches!(filter, Filter::Lost)
                         || matches!(&filter, Filter::Tainted(taint) if taint.effect == TaintEffect::NoExecute);
-                    let keeps = matches!(filter, Filter::Unreachable | Filter::Cordoned | Filter::Tainted(_)) && !leaves;
+                    let keeps = matches!(
+                        filter,
+                        Filter::Unreachable | Filter::Cordoned | Filter::Tainted(_)
+                    ) && !leaves;
                     if let Some(current) = current.filter(|_| keeps && !request.rechoose) {
                         self.keeping.insert(&cluster.name, current.replicas);
-                    } else if let Some(current) = current.filter(|_| keeps && position(request, &cluster.name).is_some()) {
+                    } else if let Some(current) =
+                        current.filter(|_| keeps && position(request, &cluster.name).is_some())
+                    {
                         // Named again: it keeps its share although it gets nothing new.
                         self.keeping.insert(&cluster.name, current.replicas);
                     }
@@ -114,7 +122,11 @@ impl<'a> Decision<'a> {
                 let verdicts = used.score(&candidates, &request.inputs).unwrap_or_default();
                 // Of clusters that were all named, none is chosen by rank.
                 let matters = matches!(request.targets, Targets::Chosen { .. });
-                let fallback = Fallback { asked: policy.name(), used: used.name(), missing: missing.0 };
+                let fallback = Fallback {
+                    asked: policy.name(),
+                    used: used.name(),
+                    missing: missing.0,
+                };
                 (verdicts, used.name(), matters.then_some(fallback))
             }
         };
@@ -122,21 +134,38 @@ impl<'a> Decision<'a> {
             match verdict {
                 policy::Verdict::Drop(filter) => {
                     // Full is no reason to take away what runs, or to leave out what was named.
-                    let current = request.current.iter().find(|one| one.cluster == candidate.cluster.name && !request.rechoose);
+                    let current = request
+                        .current
+                        .iter()
+                        .find(|one| one.cluster == candidate.cluster.name && !request.rechoose);
                     if current.is_none() && candidate.position.is_none() {
                         self.dropped.insert(candidate.cluster.name.clone(), filter);
                     } else {
-                        self.ranked.push(Ranked { cluster: candidate.cluster, room: candidate.room, score: f64::NEG_INFINITY, parts: Vec::new() });
+                        self.ranked.push(Ranked {
+                            cluster: candidate.cluster,
+                            room: candidate.room,
+                            score: f64::NEG_INFINITY,
+                            parts: Vec::new(),
+                        });
                     }
                 }
                 policy::Verdict::Score { score, parts } => {
-                    self.ranked.push(Ranked { cluster: candidate.cluster, room: candidate.room, score, parts });
+                    self.ranked.push(Ranked {
+                        cluster: candidate.cluster,
+                        room: candidate.room,
+                        score,
+                        parts,
+                    });
                 }
             }
         }
         self.ranked.sort_by(|a, b| {
             let by_score = b.score.total_cmp(&a.score);
-            a.cluster.role.cmp(&b.cluster.role).then(by_score).then_with(|| a.cluster.name.cmp(&b.cluster.name))
+            a.cluster
+                .role
+                .cmp(&b.cluster.role)
+                .then(by_score)
+                .then_with(|| a.cluster.name.cmp(&b.cluster.name))
         });
         (used, fallback)
     }
@@ -146,12 +175,19 @@ impl<'a> Decision<'a> {
         let request = self.request;
         let eligibility = &request.eligibility;
         let named = position(request, &cluster.name).is_some();
-        let evacuating = untolerated(&cluster.taints, &eligibility.tolerations, &[TaintEffect::NoExecute]);
-        let closed = untolerated(&cluster.taints, &eligibility.tolerations, &[TaintEffect::NoSchedule]);
-        let mismatch = eligibility
-            .labels
-            .iter()
-            .find(|requirement| !requirement.holds(cluster.labels.get(&requirement.key).map(String::as_str)));
+        let evacuating = untolerated(
+            &cluster.taints,
+            &eligibility.tolerations,
+            &[TaintEffect::NoExecute],
+        );
+        let closed = untolerated(
+            &cluster.taints,
+            &eligibility.tolerations,
+            &[TaintEffect::NoSchedule],
+        );
+        let mismatch = eligibility.labels.iter().find(|requirement| {
+            !requirement.holds(cluster.labels.get(&requirement.key).map(String::as_str))
+        });
         match cluster.health {
             Health::Lost => return Some(Filter::Lost),
             Health::Unreachable => return Some(Filter::Unreachable),
@@ -166,28 +202,46 @@ impl<'a> Decision<'a> {
         if let Some(requirement) = mismatch {
             return Some(Filter::SelectorMismatch(requirement.describe()));
         }
-        if matches!(request.targets, Targets::Given(_)) && !named && request.overflow == Overflow::None {
+        if matches!(request.targets, Targets::Given(_))
+            && !named
+            && request.overflow == Overflow::None
+        {
             return Some(Filter::NotNamed);
         }
-        (cluster.role == Role::Cloud && !eligibility.cloud && !named).then_some(Filter::CloudNotAllowed)
+        (cluster.role == Role::Cloud && !eligibility.cloud && !named)
+            .then_some(Filter::CloudNotAllowed)
     }
 
     /// The locations in order, each with what it is meant to run.
     fn locations(&self) -> Vec<Location> {
         let request = self.request;
-        let (mut locations, count): (Vec<(ClusterName, Option<u32>, Why)>, usize) = match &request.targets {
-            Targets::Given(targets) => {
-                let all = targets.iter().map(|target| (target.cluster.clone(), target.replicas, Why::Location));
-                (all.collect(), targets.len())
-            }
-            Targets::Chosen { count } => (self.chosen(*count as usize), *count as usize),
-        };
+        let (mut locations, count): (Vec<(ClusterName, Option<u32>, Why)>, usize) =
+            match &request.targets {
+                Targets::Given(targets) => {
+                    let all = targets
+                        .iter()
+                        .map(|target| (target.cluster.clone(), target.replicas, Why::Location));
+                    (all.collect(), targets.len())
+                }
+                Targets::Chosen { count } => (self.chosen(*count as usize), *count as usize),
+            };
         locations.truncate(count);
         let wanted: Vec<u32> = match request.scheduling {
-            ReplicaScheduling::PerLocation => locations.iter().map(|(_, replicas, _)| replicas.unwrap_or(request.replicas)).collect(),
+            ReplicaScheduling::PerLocation => locations
+                .iter()
+                .map(|(_, replicas, _)| replicas.unwrap_or(request.replicas))
+                .collect(),
             ReplicaScheduling::Total => divide(request.replicas, &locations),
         };
-        locations.into_iter().zip(wanted).map(|((cluster, _, why), wanted)| Location { cluster, wanted, why }).collect()
+        locations
+            .into_iter()
+            .zip(wanted)
+            .map(|((cluster, _, why), wanted)| Location {
+                cluster,
+                wanted,
+                why,
+            })
+            .collect()
     }
 
     /// Locations by policy: those that are locations already, then the next in the ranking.
@@ -195,13 +249,27 @@ impl<'a> Decision<'a> {
         let request = self.request;
         let stays = |one: &&Current| {
             one.location
-                && (self.keeping.contains_key(&one.cluster) || self.ranked.iter().any(|ranked| ranked.cluster.name == one.cluster))
+                && (self.keeping.contains_key(&one.cluster)
+                    || self
+                        .ranked
+                        .iter()
+                        .any(|ranked| ranked.cluster.name == one.cluster))
         };
         let mut chosen: Vec<ClusterName> = Vec::new();
         if !request.rechoose {
-            let mut current: Vec<_> = request.current.iter().filter(stays).map(|one| one.cluster.clone()).collect();
+            let mut current: Vec<_> = request
+                .current
+                .iter()
+                .filter(stays)
+                .map(|one| one.cluster.clone())
+                .collect();
             // Of more than are wanted, the best ranked stay.
-            let rank = |name: &ClusterName| self.ranked.iter().position(|one| one.cluster.name == *name).unwrap_or(usize::MAX);
+            let rank = |name: &ClusterName| {
+                self.ranked
+                    .iter()
+                    .position(|one| one.cluster.name == *name)
+                    .unwrap_or(usize::MAX)
+            };
             current.sort_by_key(|name| (rank(name), name.clone()));
             chosen.extend(current.into_iter().take(count));
         }
@@ -213,7 +281,10 @@ impl<'a> Decision<'a> {
                 chosen.push(ranked.cluster.name.clone());
             }
         }
-        chosen.into_iter().map(|name| (name, None, Why::Policy)).collect()
+        chosen
+            .into_iter()
+            .map(|name| (name, None, Why::Policy))
+            .collect()
     }
 
     /// Gives each location what it can hold; replicas of locations that could not be found.
@@ -233,7 +304,9 @@ impl<'a> Decision<'a> {
         match (&self.request.targets, self.request.scheduling) {
             (Targets::Chosen { count }, ReplicaScheduling::PerLocation) if *count != u32::MAX => {
                 let found = u32::try_from(locations.len()).unwrap_or(u32::MAX);
-                count.saturating_sub(found).saturating_mul(self.request.replicas)
+                count
+                    .saturating_sub(found)
+                    .saturating_mul(self.request.replicas)
             }
             // All that match were asked for, and there is none.
             (Targets::Chosen { .. }, _) if locations.is_empty() => self.request.replicas,
@@ -245,7 +318,11 @@ impl<'a> Decision<'a> {
     /// request says.
     fn overflow(&mut self, locations: &[Location]) {
         let short = |decision: &Self, location: &Location| {
-            location.wanted - decision.shares.get(&location.cluster).map_or(0, |share| share.replicas)
+            location.wanted
+                - decision
+                    .shares
+                    .get(&location.cluster)
+                    .map_or(0, |share| share.replicas)
         };
         let mut excess: Vec<(ClusterName, u32)> = locations
             .iter()
@@ -275,8 +352,13 @@ impl<'a> Decision<'a> {
     fn keep_overflow(&mut self, locations: &[Location], excess: &mut [(ClusterName, u32)]) {
         let request = self.request;
         for current in &request.current {
-            let is_location = locations.iter().any(|location| location.cluster == current.cluster);
-            let ranked = self.ranked.iter().any(|ranked| ranked.cluster.name == current.cluster);
+            let is_location = locations
+                .iter()
+                .any(|location| location.cluster == current.cluster);
+            let ranked = self
+                .ranked
+                .iter()
+                .any(|ranked| ranked.cluster.name == current.cluster);
             if is_location || !(ranked || self.keeping.contains_key(&current.cluster)) {
                 continue;
             }
@@ -292,8 +374,13 @@ impl<'a> Decision<'a> {
 
     /// Where a full cluster's excess goes, in order: clusters of the last resort at the end.
     fn overflow_order(&mut self, full: &ClusterName, locations: &[Location]) -> Vec<ClusterName> {
-        let is_location = |name: &ClusterName| locations.iter().any(|location| location.cluster == *name);
-        let proximity = self.request.inputs.proximity.filter(|_| self.request.overflow == Overflow::Nearest);
+        let is_location =
+            |name: &ClusterName| locations.iter().any(|location| location.cluster == *name);
+        let proximity = self
+            .request
+            .inputs
+            .proximity
+            .filter(|_| self.request.overflow == Overflow::Nearest);
         if self.request.overflow == Overflow::Nearest && proximity.is_none() {
             self.overflowed_by_rank = true;
         }
@@ -305,7 +392,9 @@ impl<'a> Decision<'a> {
             .map(|(rank, one)| {
                 let name = one.cluster.name.clone();
                 let distance = match proximity {
-                    Some(proximity) => proximity.rtt(full, &name).unwrap_or(std::time::Duration::MAX),
+                    Some(proximity) => proximity
+                        .rtt(full, &name)
+                        .unwrap_or(std::time::Duration::MAX),
                     // Down the ranking: first the clusters that are no locations themselves.
                     None => std::time::Duration::from_secs(u64::from(is_location(&name))),
                 };
@@ -331,25 +420,51 @@ impl<'a> Decision<'a> {
             placements.push(Placement {
                 cluster: location.cluster.clone(),
                 replicas: share.map_or(0, |share| share.replicas),
-                why: if share.is_some_and(|share| share.kept) { Why::Retained } else { location.why.clone() },
+                why: if share.is_some_and(|share| share.kept) {
+                    Why::Retained
+                } else {
+                    location.why.clone()
+                },
                 location: true,
             });
         }
         // A name that is no member can run nothing.
         placements.retain(|one| self.snapshot.cluster(&one.cluster).is_some());
         for (cluster, share) in &self.shares {
-            let is_location = locations.iter().any(|location| location.cluster == *cluster);
+            let is_location = locations
+                .iter()
+                .any(|location| location.cluster == *cluster);
             if let Some(from) = share.overflow_from.clone().filter(|_| !is_location) {
-                placements.push(Placement { cluster: cluster.clone(), replicas: share.replicas, why: Why::Overflow { from }, location: false });
+                placements.push(Placement {
+                    cluster: cluster.clone(),
+                    replicas: share.replicas,
+                    why: Why::Overflow { from },
+                    location: false,
+                });
             }
         }
-        let wanted = locations.iter().fold(missing, |sum, location| sum.saturating_add(location.wanted));
-        let placed = placements.iter().fold(0_u32, |sum, one| sum.saturating_add(one.replicas));
-        let mut verdicts: Vec<_> =
-            self.dropped.into_iter().map(|(cluster, filter)| Verdict { cluster, outcome: Outcome::Filtered(filter) }).collect();
+        let wanted = locations
+            .iter()
+            .fold(missing, |sum, location| sum.saturating_add(location.wanted));
+        let placed = placements
+            .iter()
+            .fold(0_u32, |sum, one| sum.saturating_add(one.replicas));
+        let mut verdicts: Vec<_> = self
+            .dropped
+            .into_iter()
+            .map(|(cluster, filter)| Verdict {
+                cluster,
+                outcome: Outcome::Filtered(filter),
+            })
+            .collect();
         verdicts.extend((1..).zip(self.ranked).map(|(rank, one)| Verdict {
             cluster: one.cluster.name.clone(),
-            outcome: Outcome::Scored { rank, room: one.room, score: one.score, parts: one.parts },
+            outcome: Outcome::Scored {
+                rank,
+                room: one.room,
+                score: one.score,
+                parts: one.parts,
+            },
         }));
         verdicts.sort_by(|a, b| a.cluster.cmp(&b.cluster));
         let fallback = self.overflowed_by_rank.then_some(Fallback {
@@ -357,16 +472,27 @@ impl<'a> Decision<'a> {
             used: "the ranking",
             missing: "round-trip times",
         });
-        Plan { placements, wanted, unplaced: wanted.saturating_sub(placed), verdicts, fallback, policy: "" }
+        Plan {
+            placements,
+            wanted,
+            unplaced: wanted.saturating_sub(placed),
+            verdicts,
+            fallback,
+            policy: "",
+        }
     }
 
     fn room(&self, name: &ClusterName) -> u64 {
-        self.ranked.iter().find(|one| one.cluster.name == *name).map_or(0, |one| one.room)
+        self.ranked
+            .iter()
+            .find(|one| one.cluster.name == *name)
+            .map_or(0, |one| one.room)
     }
 
     /// What runs there and may stay.
     fn current(&self, name: &ClusterName) -> u32 {
-        let stays = !self.request.rechoose && self.ranked.iter().any(|one| one.cluster.name == *name);
+        let stays =
+            !self.request.rechoose && self.ranked.iter().any(|one| one.cluster.name == *name);
         let current = self.request.current.iter().find(|one| one.cluster == *name);
         current.filter(|_| stays).map_or(0, |one| one.replicas)
     }
@@ -382,12 +508,25 @@ fn position(request: &Request<'_>, name: &ClusterName) -> Option<usize> {
 
 /// Divides replicas over locations evenly; the remainder goes by name.
 fn divide(replicas: u32, locations: &[(ClusterName, Option<u32>, Why)]) -> Vec<u32> {
-    let Some(count) = u32::try_from(locations.len()).ok().filter(|count| *count > 0) else { return Vec::new() };
+    let Some(count) = u32::try_from(locations.len())
+        .ok()
+        .filter(|count| *count > 0)
+    else {
+        return Vec::new();
+    };
     let mut names: Vec<_> = locations.iter().map(|(name, ..)| name).collect();
     names.sort_unstable();
     let extra = (replicas % count) as usize;
-    let gets_more = |name: &ClusterName| names.iter().position(|one| *one == name).is_some_and(|place| place < extra);
-    locations.iter().map(|(name, ..)| replicas / count + u32::from(gets_more(name))).collect()
+    let gets_more = |name: &ClusterName| {
+        names
+            .iter()
+            .position(|one| *one == name)
+            .is_some_and(|place| place < extra)
+    };
+    locations
+        .iter()
+        .map(|(name, ..)| replicas / count + u32::from(gets_more(name)))
+        .collect()
 }
 
 fn saturate(room: u64) -> u32 {

@@ -120,7 +120,9 @@ impl fmt::Display for Filter {
             Self::Lost => f.write_str("it has not answered for longer than is tolerated"),
             Self::Cordoned => f.write_str("it is cordoned"),
             Self::Tainted(taint) => write!(f, "its taint {taint} is not tolerated"),
-            Self::SelectorMismatch(requirement) => write!(f, "its labels do not match {requirement}"),
+            Self::SelectorMismatch(requirement) => {
+                write!(f, "its labels do not match {requirement}")
+            }
             Self::NotNamed => f.write_str("it is not among the named clusters"),
             Self::CloudNotAllowed => f.write_str("it is a cloud cluster, and burst is Never"),
             Self::NoRoom => f.write_str("not even one replica fits"),
@@ -132,7 +134,9 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Filtered(filter) => filter.fmt(f),
-            Self::Scored { rank, room, parts, .. } => {
+            Self::Scored {
+                rank, room, parts, ..
+            } => {
                 write!(f, "rank {rank}, room for {room}")?;
                 for (name, value) in parts.iter().filter(|(name, _)| *name != "room") {
                     write!(f, ", {name} {value}")?;

@@ -19,7 +19,10 @@ impl Proximity {
 
     /// Sets the time between two clusters.
     pub fn insert(&mut self, a: ClusterName, b: ClusterName, time: Duration) {
-        self.times.entry(a.clone()).or_default().insert(b.clone(), time);
+        self.times
+            .entry(a.clone())
+            .or_default()
+            .insert(b.clone(), time);
         self.times.entry(b).or_default().insert(a, time);
     }
 
@@ -33,7 +36,13 @@ impl Proximity {
 
     /// The nearest others, at most `most`; ties by name.
     pub fn nearest(&self, to: &ClusterName, most: usize) -> Vec<(ClusterName, Duration)> {
-        let mut all: Vec<_> = self.times.get(to).into_iter().flatten().map(|(name, time)| (name.clone(), *time)).collect();
+        let mut all: Vec<_> = self
+            .times
+            .get(to)
+            .into_iter()
+            .flatten()
+            .map(|(name, time)| (name.clone(), *time))
+            .collect();
         all.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
         all.truncate(most);
         all

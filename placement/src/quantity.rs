@@ -6,7 +6,9 @@
 
 /// A text that is no quantity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a quantity: write a number with an optional suffix, e.g. 2, \"500m\", \"1.5\", \"512Mi\" or \"1e3\"")]
+#[error(
+    "{text:?} is not a quantity: write a number with an optional suffix, e.g. 2, \"500m\", \"1.5\", \"512Mi\" or \"1e3\""
+)]
 pub struct QuantityError {
     /// The text.
     pub text: String,
@@ -24,12 +26,16 @@ pub fn parse_whole(text: &str) -> Result<i64, QuantityError> {
 
 /// The value times 10^`shift`. What does not fit 63 bits is as large as they can say.
 fn parse(text: &str, shift: i32) -> Result<i64, QuantityError> {
-    let bad = || QuantityError { text: text.to_owned() };
+    let bad = || QuantityError {
+        text: text.to_owned(),
+    };
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+    let end = unsigned
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if fraction.contains('.') || (whole.is_empty() && fraction.is_empty()) {
@@ -69,7 +75,13 @@ fn scale(suffix: &str) -> Option<(u32, i32)> {
                 return None;
             }
             // Anything that long is zero or as large as can be.
-            (0, power.parse::<i32>().unwrap_or(if power.starts_with('-') { -1000 } else { 1000 }).clamp(-1000, 1000))
+            (
+                0,
+                power
+                    .parse::<i32>()
+                    .unwrap_or(if power.starts_with('-') { -1000 } else { 1000 })
+                    .clamp(-1000, 1000),
+            )
         }
     })
 }
@@ -83,7 +95,9 @@ fn scaled(digits: &str, binary: u32, power: i32) -> i64 {
     // behind it only matter for rounding up.
     let kept = digits.len().min(30);
     let dropped = i32::try_from(digits.len() - kept).unwrap_or(i32::MAX);
-    let Ok(mut value) = digits[..kept].parse::<u128>() else { return i64::MAX };
+    let Ok(mut value) = digits[..kept].parse::<u128>() else {
+        return i64::MAX;
+    };
     let mut inexact = digits[kept..].bytes().any(|c| c != b'0');
     let mut power = power.saturating_add(dropped);
     let mut binary = binary;
@@ -96,11 +110,15 @@ fn scaled(digits: &str, binary: u32, power: i32) -> i64 {
                 break;
             }
         } else if binary > 0 {
-            let Some(next) = value.checked_mul(2) else { return i64::MAX };
+            let Some(next) = value.checked_mul(2) else {
+                return i64::MAX;
+            };
             value = next;
             binary -= 1;
         } else {
-            let Some(next) = value.checked_mul(10) else { return i64::MAX };
+            let Some(next) = value.checked_mul(10) else {
+                return i64::MAX;
+            };
             value = next;
             power -= 1;
         }

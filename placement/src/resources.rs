@@ -39,7 +39,14 @@ impl Resources {
     fn pairwise(&self, other: &Self, combine: impl Fn(i64, i64) -> i64) -> Self {
         let amount = |of: &Self, name: &String| of.extended.get(name).copied().unwrap_or(0);
         let names = self.extended.keys().chain(other.extended.keys());
-        let extended = names.map(|name| (name.clone(), combine(amount(self, name), amount(other, name)))).collect();
+        let extended = names
+            .map(|name| {
+                (
+                    name.clone(),
+                    combine(amount(self, name), amount(other, name)),
+                )
+            })
+            .collect();
         Self {
             cpu_milli: combine(self.cpu_milli, other.cpu_milli),
             memory: combine(self.memory, other.memory),

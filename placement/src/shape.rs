@@ -102,7 +102,10 @@ impl Requirement {
     /// Whether a label with this value (or without, `None`) meets it.
     pub fn holds(&self, value: Option<&str>) -> bool {
         let listed = |value: &str| self.values.iter().any(|one| one == value);
-        let compared = |compare: fn(&i64, &i64) -> bool| match (value.and_then(|v| v.parse().ok()), self.values.as_slice()) {
+        let compared = |compare: fn(&i64, &i64) -> bool| match (
+            value.and_then(|v| v.parse().ok()),
+            self.values.as_slice(),
+        ) {
             (Some(value), [bound]) => bound.parse().is_ok_and(|bound| compare(&value, &bound)),
             _ => false,
         };
@@ -141,7 +144,9 @@ impl Toleration {
             (None, operator) => operator == TolerationOperator::Exists,
             (Some(key), _) if *key != taint.key => false,
             (Some(_), TolerationOperator::Exists) => true,
-            (Some(_), TolerationOperator::Equal) => self.value.as_deref().unwrap_or_default() == taint.value,
+            (Some(_), TolerationOperator::Equal) => {
+                self.value.as_deref().unwrap_or_default() == taint.value
+            }
         }
     }
 }
@@ -152,9 +157,9 @@ pub(crate) fn untolerated<'a>(
     tolerations: &[Toleration],
     effects: &[TaintEffect],
 ) -> Option<&'a Taint> {
-    taints
-        .iter()
-        .find(|taint| effects.contains(&taint.effect) && !tolerations.iter().any(|one| one.tolerates(taint)))
+    taints.iter().find(|taint| {
+        effects.contains(&taint.effect) && !tolerations.iter().any(|one| one.tolerates(taint))
+    })
 }
 
 #[cfg(test)]
@@ -176,16 +181,41 @@ mod tests {
     #[case(Operator::Gt, &["8"], Some("many"), false)]
     #[case(Operator::Lt, &["8"], Some("-1"), true)]
     #[case(Operator::Lt, &["8"], None, false)]
-    fn requirements(#[case] operator: Operator, #[case] values: &[&str], #[case] label: Option<&str>, #[case] holds: bool) {
+    fn requirements(
+        #[case] operator: Operator,
+        #[case] values: &[&str],
+        #[case] label: Option<&str>,
+        #[case] holds: bool,
+    ) {
         let values = values.iter().map(|&v| v.to_owned()).collect();
-        assert_eq!(Requirement { key: "k".into(), operator, values }.holds(label), holds);
+        assert_eq!(
+            Requirement {
+                key: "k".into(),
+                operator,
+                values
+            }
+            .holds(label),
+            holds
+        );
     }
 
     #[rstest]
     #[case(Some("edge"), TolerationOperator::Equal, Some("yes"), None, true)]
     #[case(Some("edge"), TolerationOperator::Equal, Some("no"), None, false)]
-    #[case(Some("edge"), TolerationOperator::Exists, None, Some(TaintEffect::NoSchedule), true)]
-    #[case(Some("edge"), TolerationOperator::Exists, None, Some(TaintEffect::NoExecute), false)]
+    #[case(
+        Some("edge"),
+        TolerationOperator::Exists,
+        None,
+        Some(TaintEffect::NoSchedule),
+        true
+    )]
+    #[case(
+        Some("edge"),
+        TolerationOperator::Exists,
+        None,
+        Some(TaintEffect::NoExecute),
+        false
+    )]
     #[case(None, TolerationOperator::Exists, None, None, true)]
     #[case(None, TolerationOperator::Equal, Some("yes"), None, false)]
     #[case(Some("other"), TolerationOperator::Exists, None, None, false)]
@@ -196,8 +226,17 @@ mod tests {
         #[case] effect: Option<TaintEffect>,
         #[case] tolerated: bool,
     ) {
-        let taint = Taint { key: "edge".into(), value: "yes".into(), effect: TaintEffect::NoSchedule };
-        let one = Toleration { key: key.map(Into::into), operator, value: value.map(Into::into), effect };
+        let taint = Taint {
+            key: "edge".into(),
+            value: "yes".into(),
+            effect: TaintEffect::NoSchedule,
+        };
+        let one = Toleration {
+            key: key.map(Into::into),
+            operator,
+            value: value.map(Into::into),
+            effect,
+        };
         assert_eq!(one.tolerates(&taint), tolerated);
     }
 }

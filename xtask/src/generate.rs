@@ -7,6 +7,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::repository::root;
 
+/// Says where a file comes from.
+const HEADER: &str =
+    "# Made by `cargo xtask generate` from federation/src/api. Change that instead.\n";
+
 /// Write the files that are made from the code.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -20,7 +24,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.check {
         return check();
     }
-    for (path, text) in targets() {
+    for (path, text) in targets()? {
         let target = root().join(&path);
         if fs::read_to_string(&target).is_ok_and(|found| found == text) {
             continue;
@@ -37,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Fails with the names of the files that are not up to date.
 pub(crate) fn check() -> Result<()> {
-    let stale: Vec<_> = targets()
+    let stale: Vec<_> = targets()?
         .into_iter()
         .filter(|(path, text)| {
             fs::read_to_string(root().join(path)).map_or(true, |found| found != *text)
@@ -53,8 +57,14 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Every generated file: its path from the root, and its content. None so
-/// far: the API types that the CRDs are made of live in `federation`.
-fn targets() -> Vec<(PathBuf, String)> {
-    Vec::new()
+/// Every generated file: its path from the root, and its content.
+fn targets() -> Result<Vec<(PathBuf, String)>> {
+    let crds = federation::api::crds().context("the CRDs cannot be made")?;
+    crds.iter()
+        .map(|crd| {
+            let path = format!("manifests/crds/{}.yaml", crd.spec.names.plural);
+            let text = serde_saphyr::to_string(crd).context("a CRD cannot be written as YAML")?;
+            Ok((PathBuf::from(path), format!("{HEADER}{text}")))
+        })
+        .collect()
 }

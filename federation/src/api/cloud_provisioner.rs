@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where and how cloud clusters are made: the fields that the original reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource,
+)]
 #[kube(
     group = "fogguru.eu",
     version = "v1",
@@ -14,8 +16,16 @@ use serde::{Deserialize, Serialize};
     shortname = "cp",
     derive = "PartialEq",
     doc = "Where and how cloud clusters are made.",
-    printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.cloudClusterName"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Cluster",
+        type_ = "string",
+        json_path = ".spec.cloudClusterName"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct CloudProvisionerSpec {

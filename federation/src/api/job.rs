@@ -23,10 +23,18 @@ use super::status::WorkloadStatus;
     printcolumn(name = "Policy", type_ = "string", json_path = ".status.policy"),
     printcolumn(name = "Clusters", type_ = "string", json_path = ".status.clusters"),
     printcolumn(name = "Placed", type_ = "integer", json_path = ".status.replicas"),
-    printcolumn(name = "Unplaced", type_ = "integer", json_path = ".status.unplacedReplicas"),
+    printcolumn(
+        name = "Unplaced",
+        type_ = "integer",
+        json_path = ".status.unplacedReplicas"
+    ),
     printcolumn(name = "Succeeded", type_ = "integer", json_path = ".status.succeeded"),
     printcolumn(name = "Failed", type_ = "integer", json_path = ".status.failed"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MultiClusterJobSpec {

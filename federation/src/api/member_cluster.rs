@@ -30,9 +30,22 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
     printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes"),
     printcolumn(name = "Free-CPU", type_ = "string", json_path = ".status.free.cpu"),
-    printcolumn(name = "Free-Memory", type_ = "string", json_path = ".status.free.memory"),
-    printcolumn(name = "Cordoned", type_ = "boolean", json_path = ".spec.unschedulable", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Free-Memory",
+        type_ = "string",
+        json_path = ".status.free.memory"
+    ),
+    printcolumn(
+        name = "Cordoned",
+        type_ = "boolean",
+        json_path = ".spec.unschedulable",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MemberClusterSpec {
@@ -162,7 +175,9 @@ pub struct Neighbour {
 }
 
 /// A deleted object that the member still holds something of: it was away when the object went.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Leftover {
     /// Uid of the deleted object.
     pub uid: String,

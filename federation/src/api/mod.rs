@@ -25,13 +25,13 @@ pub use cloud_provisioner::{CloudProvisioner, CloudProvisionerSpec};
 pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec};
 pub use job::{MultiClusterJob, MultiClusterJobSpec};
 pub use member_cluster::{
-    ClusterAccess, KubeFedClusterReference, Leftover, MemberCluster, MemberClusterSpec, MemberClusterStatus,
-    Neighbour, NodeClass, Role, SecretReference,
+    ClusterAccess, KubeFedClusterReference, Leftover, MemberCluster, MemberClusterSpec,
+    MemberClusterStatus, Neighbour, NodeClass, Role, SecretReference,
 };
 pub use names::{
-    CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING,
-    CONDITION_READY, FIELD_MANAGER, FINALIZER, GROUP, KOPF_FINALIZER, LABEL_HUB, LABEL_OWNER,
-    LABEL_OWNER_PREFIX, LABEL_SOURCE, ANNOTATION_OWNER, VERSION,
+    ANNOTATION_OWNER, CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED,
+    CONDITION_PROGRESSING, CONDITION_READY, FIELD_MANAGER, FINALIZER, GROUP, KOPF_FINALIZER,
+    LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX, LABEL_SOURCE, VERSION,
 };
 pub use placement::{
     Burst, ClusterOverride, ClusterReplicas, Dependencies, Overflow, PatchOperation,

@@ -80,12 +80,16 @@ impl ReplicaOverrides {
     /// The numbers, or the first entry that is none.
     pub fn parse(&self) -> Result<Vec<u32>, String> {
         let entries: Vec<String> = match self {
-            Self::List(list) => {
-                list.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect()
-            }
+            Self::List(list) => list
+                .iter()
+                .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+                .collect(),
             Self::Text(text) => text.split(',').map(str::to_owned).collect(),
         };
-        entries.iter().map(|entry| entry.trim().parse().map_err(|_| entry.clone())).collect()
+        entries
+            .iter()
+            .map(|entry| entry.trim().parse().map_err(|_| entry.clone()))
+            .collect()
     }
 }
 

@@ -129,7 +129,13 @@ fn placement(spec: &mut Value) {
     named_clusters(spec);
     let properties = &mut spec["properties"];
     let policies: Vec<String> = placement::policy::names()
-        .flat_map(|name| if name.contains('_') { vec![name.to_owned(), name.replace('_', "-")] } else { vec![name.to_owned()] })
+        .flat_map(|name| {
+            if name.contains('_') {
+                vec![name.to_owned(), name.replace('_', "-")]
+            } else {
+                vec![name.to_owned()]
+            }
+        })
         .collect();
     properties["placementPolicy"]["enum"] = json!(policies);
     properties["replicaOverrides"] = json!({
@@ -138,7 +144,8 @@ fn placement(spec: &mut Value) {
     });
     map_list(&mut properties["clusterReplicas"], "cluster", 1000);
     map_list(&mut properties["overrides"], "cluster", 1000);
-    let operation = &mut properties["overrides"]["items"]["properties"]["patch"]["items"]["properties"];
+    let operation =
+        &mut properties["overrides"]["items"]["properties"]["patch"]["items"]["properties"];
     operation["op"]["enum"] = json!(["add", "remove", "replace", "move", "copy", "test"]);
     operation["value"] = json!({ "x-kubernetes-preserve-unknown-fields": true });
     label_selector(&mut properties["clusterSelector"]);
@@ -225,16 +232,32 @@ fn status(schema: &mut Value) {
 }
 
 fn rules(schema: &mut Value, rules: &[(&str, &str)]) {
-    let mut all = schema["x-kubernetes-validations"].as_array().cloned().unwrap_or_default();
-    all.extend(rules.iter().map(|(rule, message)| json!({ "rule": rule, "message": message })));
+    let mut all = schema["x-kubernetes-validations"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    all.extend(
+        rules
+            .iter()
+            .map(|(rule, message)| json!({ "rule": rule, "message": message })),
+    );
     schema["x-kubernetes-validations"] = Value::Array(all);
 }
 
 /// Kubernetes' own types bring a book of descriptions, more than an annotation may hold (which
 /// client-side `kubectl apply` needs). Ours, at most three properties deep, stay.
 fn strip_kubernetes_descriptions(schema: &mut Value) {
-    const OURS: [&str; 6] = ["spec", "status", "access", "placements", "decision", "clusterReplicas"];
-    let Some(properties) = schema["properties"].as_object_mut() else { return };
+    const OURS: [&str; 6] = [
+        "spec",
+        "status",
+        "access",
+        "placements",
+        "decision",
+        "clusterReplicas",
+    ];
+    let Some(properties) = schema["properties"].as_object_mut() else {
+        return;
+    };
     for (name, property) in properties {
         if OURS.contains(&name.as_str()) {
             strip_kubernetes_descriptions(property);

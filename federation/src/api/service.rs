@@ -26,7 +26,11 @@ use super::status::WorkloadStatus;
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Placed\")].status"
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct MultiClusterServiceSpec {

@@ -99,7 +99,10 @@ pub struct ClusterVerdict {
     pub verdict: String,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the shape that serde asks for"
+)]
 fn is_zero(value: &u32) -> bool {
     *value == 0
 }

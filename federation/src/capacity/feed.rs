@@ -31,7 +31,11 @@ pub enum CapacityEvent {
 /// Where a member's capacity comes from: watches now, reported summaries later.
 pub trait CapacityFeed: Send + Sync {
     /// Hands every change to `sink`, until cancelled.
-    fn run(&self, sink: Box<dyn Fn(CapacityEvent) + Send + Sync>, cancel: CancellationToken) -> BoxFuture<'static, ()>;
+    fn run(
+        &self,
+        sink: Box<dyn Fn(CapacityEvent) + Send + Sync>,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'static, ()>;
 }
 
 /// Watches on the member's nodes and pods.
@@ -47,7 +51,11 @@ impl WatchFeed {
 }
 
 impl CapacityFeed for WatchFeed {
-    fn run(&self, sink: Box<dyn Fn(CapacityEvent) + Send + Sync>, cancel: CancellationToken) -> BoxFuture<'static, ()> {
+    fn run(
+        &self,
+        sink: Box<dyn Fn(CapacityEvent) + Send + Sync>,
+        cancel: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
         let nodes: Api<WatchedNode> = Api::all(self.client.clone());
         let pods: Api<WatchedPod> = Api::all(self.client.clone());
         Box::pin(async move {
@@ -58,7 +66,9 @@ impl CapacityFeed for WatchFeed {
                     listed_nodes.insert(node.name().to_owned());
                     sink(CapacityEvent::Node(node.node()));
                 }
-                Event::InitDone => sink(CapacityEvent::NodesListed(std::mem::take(&mut listed_nodes))),
+                Event::InitDone => sink(CapacityEvent::NodesListed(std::mem::take(
+                    &mut listed_nodes,
+                ))),
                 Event::Apply(node) => sink(CapacityEvent::Node(node.node())),
                 Event::Delete(node) => sink(CapacityEvent::NodeGone(node.name().to_owned())),
             };
@@ -71,7 +81,9 @@ impl CapacityFeed for WatchFeed {
                         sink(CapacityEvent::Pod(pod.key(), load));
                     }
                 }
-                Event::InitDone => sink(CapacityEvent::PodsListed(std::mem::take(&mut listed_pods))),
+                Event::InitDone => {
+                    sink(CapacityEvent::PodsListed(std::mem::take(&mut listed_pods)))
+                }
                 Event::Apply(pod) => sink(match pod.load() {
                     Some(load) => CapacityEvent::Pod(pod.key(), load),
                     None => CapacityEvent::PodGone(pod.key()),
@@ -79,8 +91,16 @@ impl CapacityFeed for WatchFeed {
                 Event::Delete(pod) => sink(CapacityEvent::PodGone(pod.key())),
             };
             futures::join!(
-                follow(watcher::watcher(nodes, watcher::Config::default()), on_node, &cancel),
-                follow(watcher::watcher(pods, watcher::Config::default()), on_pod, &cancel),
+                follow(
+                    watcher::watcher(nodes, watcher::Config::default()),
+                    on_node,
+                    &cancel
+                ),
+                follow(
+                    watcher::watcher(pods, watcher::Config::default()),
+                    on_pod,
+                    &cancel
+                ),
             );
         })
     }

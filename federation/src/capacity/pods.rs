@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use placement::{
-    NodeConstraints, NodeTerm, Operator, PodShape, QuantityError, Requirement, Resources, TaintEffect,
-    Toleration, TolerationOperator, parse_milli, parse_whole,
+    NodeConstraints, NodeTerm, Operator, PodShape, QuantityError, Requirement, Resources,
+    TaintEffect, Toleration, TolerationOperator, parse_milli, parse_whole,
 };
 use serde::{Deserialize, Deserializer};
 
@@ -46,7 +46,10 @@ pub fn shape_of_template(template: &serde_json::Value) -> Result<PodShape, Shape
         Some(spec) => PodSpec::deserialize(spec)?,
         None => PodSpec::default(),
     };
-    Ok(PodShape { requests: spec.requests()?, constraints: spec.constraints()? })
+    Ok(PodShape {
+        requests: spec.requests()?,
+        constraints: spec.constraints()?,
+    })
 }
 
 /// The parts of a pod spec that decide where it fits.
@@ -96,7 +99,9 @@ impl<'de> Deserialize<'de> for Amount {
         match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::String(text) => Ok(Self(text)),
             serde_json::Value::Number(number) => Ok(Self(number.to_string())),
-            other => Err(serde::de::Error::custom(format!("{other} is not a quantity: write \"500m\" or 2"))),
+            other => Err(serde::de::Error::custom(format!(
+                "{other} is not a quantity: write \"500m\" or 2"
+            ))),
         }
     }
 }
@@ -175,7 +180,10 @@ impl PodSpec {
                 total.memory = whole.memory;
             }
         }
-        let overhead = ContainerResources { requests: self.overhead.clone(), limits: Amounts::new() };
+        let overhead = ContainerResources {
+            requests: self.overhead.clone(),
+            limits: Amounts::new(),
+        };
         Ok(total.saturating_add(&resources_of("(overhead)", &overhead)?))
     }
 
@@ -184,13 +192,21 @@ impl PodSpec {
             .affinity
             .as_ref()
             .and_then(|a| a.node_affinity.as_ref())
-            .and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
+            .and_then(|a| {
+                a.required_during_scheduling_ignored_during_execution
+                    .as_ref()
+            });
         let affinity = required
             .map(|selector| {
                 selector
                     .node_selector_terms
                     .iter()
-                    .map(|term| Ok(NodeTerm { labels: requirements(&term.match_expressions)?, fields: requirements(&term.match_fields)? }))
+                    .map(|term| {
+                        Ok(NodeTerm {
+                            labels: requirements(&term.match_expressions)?,
+                            fields: requirements(&term.match_fields)?,
+                        })
+                    })
                     .collect::<Result<Vec<_>, ShapeError>>()
             })
             .transpose()?;
@@ -198,7 +214,11 @@ impl PodSpec {
             node_name: self.node_name.clone().filter(|name| !name.is_empty()),
             node_selector: self.node_selector.clone(),
             affinity,
-            tolerations: self.tolerations.iter().map(TolerationSpec::parse).collect::<Result<_, _>>()?,
+            tolerations: self
+                .tolerations
+                .iter()
+                .map(TolerationSpec::parse)
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -213,24 +233,38 @@ impl Container {
 fn resources_of(container: &str, resources: &ContainerResources) -> Result<Resources, ShapeError> {
     let mut amounts = resources.limits.clone();
     amounts.extend(resources.requests.clone());
-    quantities(amounts.iter().map(|(name, amount)| (name.as_str(), amount.0.as_str())))
-        .map_err(|(resource, source)| ShapeError::Quantity { container: container.to_owned(), resource, source })
+    quantities(
+        amounts
+            .iter()
+            .map(|(name, amount)| (name.as_str(), amount.0.as_str())),
+    )
+    .map_err(|(resource, source)| ShapeError::Quantity {
+        container: container.to_owned(),
+        resource,
+        source,
+    })
 }
 
 /// Resource amounts by name as integers; the error names the resource.
-pub fn quantities<'a>(amounts: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Resources, (String, QuantityError)> {
+pub fn quantities<'a>(
+    amounts: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<Resources, (String, QuantityError)> {
     let mut resources = Resources::default();
     for (name, text) in amounts {
         let failed = |error| (name.to_owned(), error);
         match name {
             "cpu" => resources.cpu_milli = parse_milli(text).map_err(failed)?,
             "memory" => resources.memory = parse_whole(text).map_err(failed)?,
-            "ephemeral-storage" => resources.ephemeral_storage = parse_whole(text).map_err(failed)?,
+            "ephemeral-storage" => {
+                resources.ephemeral_storage = parse_whole(text).map_err(failed)?
+            }
             "pods" => resources.pods = parse_whole(text).map_err(failed)?,
             // Attached volumes are counted by CSI drivers, not by requests.
             name if name.starts_with("attachable-volumes-") => {}
             name => {
-                resources.extended.insert(name.to_owned(), parse_whole(text).map_err(failed)?);
+                resources
+                    .extended
+                    .insert(name.to_owned(), parse_whole(text).map_err(failed)?);
             }
         }
     }
@@ -267,7 +301,11 @@ fn requirements(expressions: &[Expression]) -> Result<Vec<Requirement>, ShapeErr
                     });
                 }
             };
-            Ok(Requirement { key: e.key.clone(), operator, values: e.values.clone() })
+            Ok(Requirement {
+                key: e.key.clone(),
+                operator,
+                values: e.values.clone(),
+            })
         })
         .collect()
 }
@@ -278,7 +316,11 @@ impl TolerationSpec {
             None | Some("" | "Equal") => TolerationOperator::Equal,
             Some("Exists") => TolerationOperator::Exists,
             Some(other) => {
-                return Err(ShapeError::Unknown { what: "toleration operator", value: other.to_owned(), known: "Equal, Exists" });
+                return Err(ShapeError::Unknown {
+                    what: "toleration operator",
+                    value: other.to_owned(),
+                    known: "Equal, Exists",
+                });
             }
         };
         let effect = match self.effect.as_deref() {
@@ -289,7 +331,12 @@ impl TolerationSpec {
                 known: "NoSchedule, PreferNoSchedule, NoExecute",
             })?),
         };
-        Ok(Toleration { key: self.key.clone().filter(|key| !key.is_empty()), operator, value: self.value.clone(), effect })
+        Ok(Toleration {
+            key: self.key.clone().filter(|key| !key.is_empty()),
+            operator,
+            value: self.value.clone(),
+            effect,
+        })
     }
 }
 
@@ -303,7 +350,9 @@ pub fn taint_effect(name: &str) -> Option<TaintEffect> {
     }
 }
 
-fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -338,7 +387,10 @@ mod tests {
             { "name": "web", "resources": { "requests": { "memory": "1024Mb" } } }
         ]}});
         let error = shape_of_template(&template).unwrap_err().to_string();
-        assert!(error.contains("memory") && error.contains("web") && error.contains("1024Mb"), "{error}");
+        assert!(
+            error.contains("memory") && error.contains("web") && error.contains("1024Mb"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -352,7 +404,13 @@ mod tests {
         }});
         let constraints = shape_of_template(&template).unwrap().constraints;
         assert_eq!(constraints.node_selector["disk"], "ssd");
-        assert_eq!(constraints.affinity.unwrap()[0].labels[0].operator, Operator::Gt);
-        assert_eq!(constraints.tolerations[0].effect, Some(TaintEffect::NoSchedule));
+        assert_eq!(
+            constraints.affinity.unwrap()[0].labels[0].operator,
+            Operator::Gt
+        );
+        assert_eq!(
+            constraints.tolerations[0].effect,
+            Some(TaintEffect::NoSchedule)
+        );
     }
 }

@@ -72,11 +72,19 @@ impl WatchedPod {
 
     /// What it takes from its node; `None` when it is not bound yet or has ended.
     pub fn load(&self) -> Option<Pod> {
-        let node = self.spec.node_name.clone().filter(|node| !node.is_empty())?;
+        let node = self
+            .spec
+            .node_name
+            .clone()
+            .filter(|node| !node.is_empty())?;
         if matches!(self.status.phase.as_str(), "Succeeded" | "Failed") {
             return None;
         }
-        let owner = self.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_OWNER));
+        let owner = self
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(LABEL_OWNER));
         Some(Pod {
             node,
             // The API server has checked the amounts of a pod that exists.
@@ -103,11 +111,19 @@ impl WatchedNode {
                 .iter()
                 .filter_map(|taint| {
                     let effect = taint_effect(&taint.effect)?;
-                    Some(Taint { key: taint.key.clone(), value: taint.value.clone().unwrap_or_default(), effect })
+                    Some(Taint {
+                        key: taint.key.clone(),
+                        value: taint.value.clone().unwrap_or_default(),
+                        effect,
+                    })
                 })
                 .collect(),
             unschedulable: self.spec.unschedulable,
-            ready: self.status.conditions.iter().any(|c| c.kind == "Ready" && c.status == "True"),
+            ready: self
+                .status
+                .conditions
+                .iter()
+                .any(|c| c.kind == "Ready" && c.status == "True"),
             allocatable: typed_quantities(&self.status.allocatable),
         }
     }

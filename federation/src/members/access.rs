@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DynamicObject;
-use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, NamedAuthInfo, NamedCluster, NamedContext};
+use kube::config::{
+    AuthInfo, Cluster, Context, KubeConfigOptions, NamedAuthInfo, NamedCluster, NamedContext,
+};
 use kube::core::ApiResource;
 use kube::{Api, Client, Config};
 use secrecy::ExposeSecret as _;
@@ -26,7 +28,9 @@ pub struct ResolvedAccess {
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// The operator was given no kubeconfig, and access names a context.
-    #[error("access.context needs a kubeconfig: start the operator with --kubeconfig=FILE, or use access.secretRef")]
+    #[error(
+        "access.context needs a kubeconfig: start the operator with --kubeconfig=FILE, or use access.secretRef"
+    )]
     NoKubeconfig,
     /// The file cannot be read or parsed.
     #[error("kubeconfig {path}: {source}")]
@@ -64,7 +68,8 @@ pub struct Kubeconfig {
 impl Kubeconfig {
     /// The file's content now.
     pub fn read(&self) -> Result<kube::config::Kubeconfig, AccessError> {
-        kube::config::Kubeconfig::read_from(&self.path).map_err(|source| bad_kubeconfig(&self.path, source))
+        kube::config::Kubeconfig::read_from(&self.path)
+            .map_err(|source| bad_kubeconfig(&self.path, source))
     }
 }
 
@@ -100,61 +105,137 @@ async fn from_kubeconfig(
     // Only the parts of this context: another one's change must not restart this member.
     let mut own = kubeconfig.clone();
     let wanted = context.clone().or_else(|| own.current_context.clone());
-    own.contexts.retain(|named| Some(&named.name) == wanted.as_ref());
+    own.contexts
+        .retain(|named| Some(&named.name) == wanted.as_ref());
     let parts = own.contexts.first().and_then(|named| named.context.clone());
-    own.clusters.retain(|named| parts.as_ref().is_some_and(|context| context.cluster == named.name));
-    own.auth_infos.retain(|named| parts.as_ref().is_some_and(|context| context.user.as_ref() == Some(&named.name)));
+    own.clusters.retain(|named| {
+        parts
+            .as_ref()
+            .is_some_and(|context| context.cluster == named.name)
+    });
+    own.auth_infos.retain(|named| {
+        parts
+            .as_ref()
+            .is_some_and(|context| context.user.as_ref() == Some(&named.name))
+    });
     own.current_context = None;
     let digest = digest_of(&own);
-    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-    let config =
-        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|source| bad_kubeconfig(path, source))?;
-    Ok(ResolvedAccess { config: tuned(config), digest })
+    let options = KubeConfigOptions {
+        context,
+        ..KubeConfigOptions::default()
+    };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .map_err(|source| bad_kubeconfig(path, source))?;
+    Ok(ResolvedAccess {
+        config: tuned(config),
+        digest,
+    })
 }
 
-async fn from_secret(hub: &Client, reference: &SecretReference) -> Result<ResolvedAccess, AccessError> {
+async fn from_secret(
+    hub: &Client,
+    reference: &SecretReference,
+) -> Result<ResolvedAccess, AccessError> {
     let what = format!("Secret {}/{}", reference.namespace, reference.name);
     let secrets: Api<Secret> = Api::namespaced(hub.clone(), &reference.namespace);
-    let secret = secrets.get(&reference.name).await.map_err(|source| AccessError::Hub { what: what.clone(), source: Box::new(source) })?;
+    let secret = secrets
+        .get(&reference.name)
+        .await
+        .map_err(|source| AccessError::Hub {
+            what: what.clone(),
+            source: Box::new(source),
+        })?;
     let data = secret.data.unwrap_or_default();
     let value = match &reference.key {
         Some(key) => data.get(key),
         None => data.get("kubeconfig").or_else(|| data.get("value")),
     };
-    let incomplete = |problem: &str| AccessError::Incomplete { what: what.clone(), problem: problem.to_owned() };
+    let incomplete = |problem: &str| AccessError::Incomplete {
+        what: what.clone(),
+        problem: problem.to_owned(),
+    };
     let value = value.ok_or_else(|| incomplete("has no kubeconfig: put it under the key \"kubeconfig\", or name the key in access.secretRef.key"))?;
     // The parser's message may quote the text, which is secret.
-    let text = std::str::from_utf8(&value.0).map_err(|_| incomplete("the kubeconfig is not text"))?;
-    let kubeconfig = kube::config::Kubeconfig::from_yaml(text).map_err(|_| incomplete("the kubeconfig is not valid YAML of that form"))?;
+    let text =
+        std::str::from_utf8(&value.0).map_err(|_| incomplete("the kubeconfig is not text"))?;
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(text)
+        .map_err(|_| incomplete("the kubeconfig is not valid YAML of that form"))?;
     from_kubeconfig(kubeconfig, None, Path::new(&what)).await
 }
 
-async fn from_kubefed(hub: &Client, reference: &KubeFedClusterReference) -> Result<ResolvedAccess, AccessError> {
+async fn from_kubefed(
+    hub: &Client,
+    reference: &KubeFedClusterReference,
+) -> Result<ResolvedAccess, AccessError> {
     let what = format!("KubeFedCluster {}/{}", reference.namespace, reference.name);
-    let incomplete = |problem: &str| AccessError::Incomplete { what: what.clone(), problem: problem.to_owned() };
-    let failed = |source: kube::Error| AccessError::Hub { what: what.clone(), source: Box::new(source) };
-    let clusters: Api<DynamicObject> = Api::namespaced_with(hub.clone(), &reference.namespace, &kubefed_resource());
+    let incomplete = |problem: &str| AccessError::Incomplete {
+        what: what.clone(),
+        problem: problem.to_owned(),
+    };
+    let failed = |source: kube::Error| AccessError::Hub {
+        what: what.clone(),
+        source: Box::new(source),
+    };
+    let clusters: Api<DynamicObject> =
+        Api::namespaced_with(hub.clone(), &reference.namespace, &kubefed_resource());
     let cluster = clusters.get(&reference.name).await.map_err(failed)?;
     let spec = &cluster.data["spec"];
-    let endpoint = spec["apiEndpoint"].as_str().ok_or_else(|| incomplete("has no spec.apiEndpoint"))?;
-    let secret_name = spec["secretRef"]["name"].as_str().ok_or_else(|| incomplete("has no spec.secretRef.name"))?;
+    let endpoint = spec["apiEndpoint"]
+        .as_str()
+        .ok_or_else(|| incomplete("has no spec.apiEndpoint"))?;
+    let secret_name = spec["secretRef"]["name"]
+        .as_str()
+        .ok_or_else(|| incomplete("has no spec.secretRef.name"))?;
     let secrets: Api<Secret> = Api::namespaced(hub.clone(), &reference.namespace);
-    let data = secrets.get(secret_name).await.map_err(failed)?.data.unwrap_or_default();
-    let token = data.get("token").and_then(|token| String::from_utf8(token.0.clone()).ok());
+    let data = secrets
+        .get(secret_name)
+        .await
+        .map_err(failed)?
+        .data
+        .unwrap_or_default();
+    let token = data
+        .get("token")
+        .and_then(|token| String::from_utf8(token.0.clone()).ok());
     let token = token.ok_or_else(|| incomplete("its Secret has no token"))?;
-    let mut own = Cluster { server: Some(endpoint.to_owned()), ..Cluster::default() };
+    let mut own = Cluster {
+        server: Some(endpoint.to_owned()),
+        ..Cluster::default()
+    };
     own.certificate_authority_data = spec["caBundle"].as_str().map(str::to_owned);
-    if spec["disabledTLSValidations"].as_array().is_some_and(|off| off.iter().any(|one| one == "*")) {
+    if spec["disabledTLSValidations"]
+        .as_array()
+        .is_some_and(|off| off.iter().any(|one| one == "*"))
+    {
         own.insecure_skip_tls_verify = Some(true);
         own.certificate_authority_data = None;
     }
     let named = "member".to_owned();
-    let user = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
-    let context = Context { cluster: named.clone(), user: Some(named.clone()), ..Context::default() };
+    let user = AuthInfo {
+        token: Some(token.into()),
+        ..AuthInfo::default()
+    };
+    let context = Context {
+        cluster: named.clone(),
+        user: Some(named.clone()),
+        ..Context::default()
+    };
     let kubeconfig = kube::config::Kubeconfig {
-        clusters: vec![NamedCluster { name: named.clone(), cluster: Some(own), ..NamedCluster::default() }],
-        auth_infos: vec![NamedAuthInfo { name: named.clone(), auth_info: Some(user), ..NamedAuthInfo::default() }],
-        contexts: vec![NamedContext { name: named.clone(), context: Some(context), ..NamedContext::default() }],
+        clusters: vec![NamedCluster {
+            name: named.clone(),
+            cluster: Some(own),
+            ..NamedCluster::default()
+        }],
+        auth_infos: vec![NamedAuthInfo {
+            name: named.clone(),
+            auth_info: Some(user),
+            ..NamedAuthInfo::default()
+        }],
+        contexts: vec![NamedContext {
+            name: named.clone(),
+            context: Some(context),
+            ..NamedContext::default()
+        }],
         ..kube::config::Kubeconfig::default()
     };
     from_kubeconfig(kubeconfig, Some(named), Path::new(&what)).await
@@ -186,13 +267,26 @@ fn digest_of(kubeconfig: &kube::config::Kubeconfig) -> u128 {
         .iter()
         .filter_map(|named| named.auth_info.as_ref())
         .map(|auth| {
-            [&auth.token, &auth.password, &auth.client_key_data]
-                .map(|secret| secret.as_ref().map(|secret| secret.expose_secret().to_owned()))
+            [&auth.token, &auth.password, &auth.client_key_data].map(|secret| {
+                secret
+                    .as_ref()
+                    .map(|secret| secret.expose_secret().to_owned())
+            })
         })
         .collect();
-    digest_bits(json!([serde_json::to_value(kubeconfig).unwrap_or_default(), secrets]).to_string().as_bytes())
+    digest_bits(
+        json!([
+            serde_json::to_value(kubeconfig).unwrap_or_default(),
+            secrets
+        ])
+        .to_string()
+        .as_bytes(),
+    )
 }
 
 fn bad_kubeconfig(path: &Path, source: kube::config::KubeconfigError) -> AccessError {
-    AccessError::Kubeconfig { path: path.display().to_string(), source }
+    AccessError::Kubeconfig {
+        path: path.display().to_string(),
+        source,
+    }
 }

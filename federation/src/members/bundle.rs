@@ -2,7 +2,9 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount,
+};
 use kube::core::ApiResource;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -109,12 +111,18 @@ impl std::fmt::Display for ObjectKey {
 /// A uid as a number. Kubernetes' uids are UUIDs; anything else is digested.
 pub fn uid_bits(uid: &str) -> u128 {
     let hex: String = uid.chars().filter(|c| *c != '-').collect();
-    u128::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == 32).unwrap_or_else(|| digest_bits(uid.as_bytes()))
+    u128::from_str_radix(&hex, 16)
+        .ok()
+        .filter(|_| hex.len() == 32)
+        .unwrap_or_else(|| digest_bits(uid.as_bytes()))
 }
 
 /// The first 128 bits of a SHA-256.
 pub(super) fn digest_bits(bytes: &[u8]) -> u128 {
-    Sha256::digest(bytes).iter().take(16).fold(0, |bits, byte| (bits << 8) | u128::from(*byte))
+    Sha256::digest(bytes)
+        .iter()
+        .take(16)
+        .fold(0, |bits, byte| (bits << 8) | u128::from(*byte))
 }
 
 #[cfg(test)]

@@ -72,13 +72,20 @@ struct Applied {
 
 impl Pusher {
     pub(super) fn new(client: Client, hub: String, deadline: Duration) -> Self {
-        Self { client, hub, deadline, applied: Mutex::default() }
+        Self {
+            client,
+            hub,
+            deadline,
+            applied: Mutex::default(),
+        }
     }
 
     /// Somebody else has changed what we applied: it is to be applied again.
     pub(super) fn has_drifted(&self, key: &ObjectKey, now: Option<&Record>) -> bool {
         let mut applied = self.applied();
-        let Some(last) = applied.get(key) else { return false };
+        let Some(last) = applied.get(key) else {
+            return false;
+        };
         let drifted = match now {
             Some(record) => record.version > last.version && record.held != last.held,
             None => true,
@@ -98,7 +105,9 @@ impl Pusher {
         let owner = uid_bits(&bundle.owner.uid);
         let surplus: Vec<(ObjectKey, Record)> = lock(inventory)
             .of(owner)
-            .filter(|(key, record)| !wanted.contains(key) && record.hub.as_deref() == Some(self.hub.as_str()))
+            .filter(|(key, record)| {
+                !wanted.contains(key) && record.hub.as_deref() == Some(self.hub.as_str())
+            })
             .map(|(key, record)| (key.clone(), record.clone()))
             .collect();
         // The main object goes before what it depends on.
@@ -118,34 +127,65 @@ impl Pusher {
     async fn apply(&self, owner: &Owner, item: &Item, inventory: &Mutex<Inventory>) -> Outcome {
         let content = digest_bits(item.object.to_string().as_bytes());
         let (known, ours) = match lock(inventory).get(&item.key) {
-            Some(record) => (true, record.hub.as_deref() == Some(self.hub.as_str()) && (item.shared || record.owners.contains(&uid_bits(&owner.uid)))),
+            Some(record) => (
+                true,
+                record.hub.as_deref() == Some(self.hub.as_str())
+                    && (item.shared || record.owners.contains(&uid_bits(&owner.uid))),
+            ),
             None => (false, false),
         };
         if known && !ours {
             return Err(Failure {
                 kind: FailureKind::Conflict,
-                message: format!("{} exists and was not made by this object: rename one of the two, or delete that one", item.key),
+                message: format!(
+                    "{} exists and was not made by this object: rename one of the two, or delete that one",
+                    item.key
+                ),
             });
         }
-        if self.applied().get(&item.key).is_some_and(|last| last.content == content) {
+        if self
+            .applied()
+            .get(&item.key)
+            .is_some_and(|last| last.content == content)
+        {
             return Ok(());
         }
         // What is ours may be taken back from other writers; what is new must be nobody's.
-        let params = PatchParams { force: ours || item.shared, ..PatchParams::apply(&manager(owner, item.shared)) };
+        let params = PatchParams {
+            force: ours || item.shared,
+            ..PatchParams::apply(&manager(owner, item.shared))
+        };
         let api = self.api(&item.key);
         let patch = Patch::Apply(&item.object);
-        let mut result = api.patch(&item.key.name, &params, &patch).within(self.deadline).await;
-        if matches!(&result, Err(kube::Error::Api(status)) if status.code == 404 && status.details.as_ref().is_some_and(|d| d.kind == "namespaces")) {
+        let mut result = api
+            .patch(&item.key.name, &params, &patch)
+            .within(self.deadline)
+            .await;
+        if matches!(&result, Err(kube::Error::Api(status)) if status.code == 404 && status.details.as_ref().is_some_and(|d| d.kind == "namespaces"))
+        {
             self.make_namespace(&item.key.namespace).await?;
-            result = api.patch(&item.key.name, &params, &patch).within(self.deadline).await;
+            result = api
+                .patch(&item.key.name, &params, &patch)
+                .within(self.deadline)
+                .await;
         }
         let live = result.map_err(|error| failure(&item.key, &error))?;
         let version = version_of(&live.metadata);
-        self.applied().insert(item.key.clone(), Applied { content, version, held: held_fields(&live.metadata) });
+        self.applied().insert(
+            item.key.clone(),
+            Applied {
+                content,
+                version,
+                held: held_fields(&live.metadata),
+            },
+        );
         // So that a second delivery before the watch has caught up knows it as ours.
         let mut inventory = lock(inventory);
         if inventory.get(&item.key).is_none() {
-            inventory.put(item.key.clone(), Watched::of(live.metadata).record(item.key.kind));
+            inventory.put(
+                item.key.clone(),
+                Watched::of(live.metadata).record(item.key.kind),
+            );
         }
         Ok(())
     }
@@ -154,7 +194,10 @@ impl Pusher {
     async fn remove(&self, owner: &Owner, key: &ObjectKey, record: &Record) -> Outcome {
         self.applied().remove(key);
         let api = self.api(key);
-        let mut preconditions = Preconditions { uid: Some(record.uid.clone()), resource_version: None };
+        let mut preconditions = Preconditions {
+            uid: Some(record.uid.clone()),
+            resource_version: None,
+        };
         if record.shared {
             let resource = key.kind.resource();
             let released = json!({
@@ -162,17 +205,30 @@ impl Pusher {
                 "metadata": { "name": key.name, "namespace": key.namespace, "uid": record.uid },
             });
             let params = PatchParams::apply(&manager(owner, true)).force();
-            let live = match api.patch(&key.name, &params, &Patch::Apply(&released)).within(self.deadline).await {
+            let live = match api
+                .patch(&key.name, &params, &Patch::Apply(&released))
+                .within(self.deadline)
+                .await
+            {
                 Ok(live) => live,
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
                 Err(error) => return Err(failure(key, &error)),
             };
-            if live.metadata.labels.iter().flatten().any(|(label, _)| label.starts_with(LABEL_OWNER_PREFIX)) {
+            if live
+                .metadata
+                .labels
+                .iter()
+                .flatten()
+                .any(|(label, _)| label.starts_with(LABEL_OWNER_PREFIX))
+            {
                 return Ok(());
             }
             preconditions.resource_version = live.metadata.resource_version;
         }
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::background()
+        };
         match api.delete(&key.name, &params).within(self.deadline).await {
             Ok(_) => Ok(()),
             // Gone, or another object of that name by now: not ours either way.
@@ -186,9 +242,16 @@ impl Pusher {
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": { "name": name, "labels": { LABEL_HUB: self.hub, LABEL_MADE: "true" } },
         }))
-        .map_err(|error| Failure { kind: FailureKind::Rejected, message: format!("namespace {name}: {error}") })?;
+        .map_err(|error| Failure {
+            kind: FailureKind::Rejected,
+            message: format!("namespace {name}: {error}"),
+        })?;
         let api: Api<Namespace> = Api::all(self.client.clone());
-        match api.create(&PostParams::default(), &namespace).within(self.deadline).await {
+        match api
+            .create(&PostParams::default(), &namespace)
+            .within(self.deadline)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
             Err(error) => Err(named_failure(&format!("namespace {name}"), &error)),
@@ -198,13 +261,27 @@ impl Pusher {
     async fn remove_namespace(&self, name: &str) -> Outcome {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let what = format!("namespace {name}");
-        let live = api.get_metadata_opt(name).within(self.deadline).await.map_err(|error| named_failure(&what, &error))?;
+        let live = api
+            .get_metadata_opt(name)
+            .within(self.deadline)
+            .await
+            .map_err(|error| named_failure(&what, &error))?;
         let Some(live) = live else { return Ok(()) };
-        let label = |key: &str| live.metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+        let label = |key: &str| {
+            live.metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(key))
+                .map(String::as_str)
+        };
         if label(LABEL_MADE).is_none() || label(LABEL_HUB) != Some(self.hub.as_str()) {
             return Ok(());
         }
-        match api.delete(name, &DeleteParams::background()).within(self.deadline).await {
+        match api
+            .delete(name, &DeleteParams::background())
+            .within(self.deadline)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(named_failure(&what, &error)),
@@ -223,7 +300,11 @@ impl Pusher {
 /// One field manager an owner for what owners share: the API server then counts the owners, and
 /// a field leaves with the last one that asks for it.
 fn manager(owner: &Owner, shared: bool) -> String {
-    if shared { format!("{FIELD_MANAGER}-{}", owner.uid) } else { FIELD_MANAGER.to_owned() }
+    if shared {
+        format!("{FIELD_MANAGER}-{}", owner.uid)
+    } else {
+        FIELD_MANAGER.to_owned()
+    }
 }
 
 fn failure(key: &ObjectKey, error: &kube::Error) -> Failure {
@@ -241,12 +322,16 @@ fn named_failure(what: &str, error: &kube::Error) -> Failure {
             };
             (kind, status.message.clone())
         }
-        kube::Error::Service(error) if crate::operator::fence::is_not_leader(error.as_ref()) => {
-            (FailureKind::NotLeader, "this copy of the scheduler is not the leader".to_owned())
-        }
+        kube::Error::Service(error) if crate::operator::fence::is_not_leader(error.as_ref()) => (
+            FailureKind::NotLeader,
+            "this copy of the scheduler is not the leader".to_owned(),
+        ),
         error => (FailureKind::Unreachable, error.to_string()),
     };
-    Failure { kind, message: format!("{what}: {reason}") }
+    Failure {
+        kind,
+        message: format!("{what}: {reason}"),
+    }
 }
 
 pub(super) fn lock(inventory: &Mutex<Inventory>) -> MutexGuard<'_, Inventory> {

@@ -129,7 +129,10 @@ impl kube::Resource for Watched {
 impl Watched {
     /// Metadata alone.
     pub(super) fn of(metadata: ObjectMeta) -> Self {
-        Self { metadata, status: Status::default() }
+        Self {
+            metadata,
+            status: Status::default(),
+        }
     }
 
     pub(super) fn key(&self, kind: ManagedKind) -> ObjectKey {
@@ -156,9 +159,14 @@ impl Watched {
         Record {
             uid: self.metadata.uid.clone().unwrap_or_default(),
             version: version_of(&self.metadata),
-            held: if hub.is_some() { held_fields(&self.metadata) } else { 0 },
+            held: if hub.is_some() {
+                held_fields(&self.metadata)
+            } else {
+                0
+            },
             hub,
-            shared: labels.is_some_and(|labels| labels.keys().any(|key| key.starts_with(LABEL_OWNER_PREFIX))),
+            shared: labels
+                .is_some_and(|labels| labels.keys().any(|key| key.starts_with(LABEL_OWNER_PREFIX))),
             owners,
             observed: self.observed(kind),
         }
@@ -186,13 +194,20 @@ impl Watched {
     }
 
     fn has(&self, condition: &str) -> bool {
-        self.status.conditions.iter().any(|c| c.kind == condition && c.status == "True")
+        self.status
+            .conditions
+            .iter()
+            .any(|c| c.kind == condition && c.status == "True")
     }
 }
 
 /// Kubernetes promises (KEP-5504) and has always kept that resource versions grow as integers.
 pub(super) fn version_of(metadata: &ObjectMeta) -> u64 {
-    metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+    metadata
+        .resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Digest of what our server-side applies hold of an object.
@@ -203,9 +218,22 @@ pub(super) fn held_fields(metadata: &ObjectMeta) -> u128 {
         .flatten()
         .filter(|entry| {
             entry.operation.as_deref() == Some("Apply")
-                && entry.manager.as_deref().is_some_and(|manager| manager.starts_with(FIELD_MANAGER))
+                && entry
+                    .manager
+                    .as_deref()
+                    .is_some_and(|manager| manager.starts_with(FIELD_MANAGER))
         })
-        .map(|entry| format!("{:?} {}", entry.manager, entry.fields_v1.as_ref().map(|f| f.0.to_string()).unwrap_or_default()))
+        .map(|entry| {
+            format!(
+                "{:?} {}",
+                entry.manager,
+                entry
+                    .fields_v1
+                    .as_ref()
+                    .map(|f| f.0.to_string())
+                    .unwrap_or_default()
+            )
+        })
         .collect();
     held.sort();
     digest_bits(held.join("\n").as_bytes())
@@ -227,13 +255,25 @@ impl Inventory {
 
     /// The objects of an owner.
     pub(super) fn of(&self, owner: u128) -> impl Iterator<Item = (&ObjectKey, &Record)> {
-        self.by_owner.get(&owner).into_iter().flatten().filter_map(|key| self.records.get_key_value(key))
+        self.by_owner
+            .get(&owner)
+            .into_iter()
+            .flatten()
+            .filter_map(|key| self.records.get_key_value(key))
     }
 
     /// Every owner that a hub has here.
     pub(super) fn owners(&self, hub: &str) -> Vec<u128> {
-        let holds = |key: &ObjectKey| self.records.get(key).is_some_and(|r| r.hub.as_deref() == Some(hub));
-        self.by_owner.iter().filter(|(_, keys)| keys.iter().any(holds)).map(|(owner, _)| *owner).collect()
+        let holds = |key: &ObjectKey| {
+            self.records
+                .get(key)
+                .is_some_and(|r| r.hub.as_deref() == Some(hub))
+        };
+        self.by_owner
+            .iter()
+            .filter(|(_, keys)| keys.iter().any(holds))
+            .map(|(owner, _)| *owner)
+            .collect()
     }
 
     /// Everything is known.
@@ -259,7 +299,9 @@ impl Inventory {
     }
 
     pub(super) fn remove(&mut self, key: &ObjectKey) -> BTreeSet<u128> {
-        let Some(record) = self.records.remove(key) else { return BTreeSet::new() };
+        let Some(record) = self.records.remove(key) else {
+            return BTreeSet::new();
+        };
         for owner in &record.owners {
             if let Some(keys) = self.by_owner.get_mut(owner) {
                 keys.remove(key);
@@ -279,8 +321,12 @@ impl Inventory {
     pub(super) fn list_ends(&mut self, kind: ManagedKind) -> BTreeSet<u128> {
         self.listed.insert(kind);
         let seen = self.listing.remove(&kind).unwrap_or_default();
-        let gone: Vec<ObjectKey> =
-            self.records.keys().filter(|key| key.kind == kind && !seen.contains(*key)).cloned().collect();
+        let gone: Vec<ObjectKey> = self
+            .records
+            .keys()
+            .filter(|key| key.kind == kind && !seen.contains(*key))
+            .cloned()
+            .collect();
         gone.iter().flat_map(|key| self.remove(key)).collect()
     }
 

@@ -100,12 +100,24 @@ impl Member {
             events,
             inventory: Mutex::default(),
             bundles: Mutex::default(),
-            queue: WorkQueue::new(Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) }),
+            queue: WorkQueue::new(Backoff {
+                first: Duration::from_millis(500),
+                longest: Duration::from_secs(30),
+            }),
             open: watch::Sender::new(false),
         });
-        tokio::spawn(stop.clone().run_until_cancelled_owned(inner.clone().attend(stop.clone())));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(inner.clone().push_all()));
-        Self { inner, _stop: stop.drop_guard() }
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(inner.clone().attend(stop.clone())),
+        );
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(inner.clone().push_all()),
+        );
+        Self {
+            inner,
+            _stop: stop.drop_guard(),
+        }
     }
 
     /// The member's name.
@@ -120,7 +132,10 @@ impl Member {
 
     /// The state of the owner's main object, if the member has it.
     pub fn observed(&self, owner: u128, kind: ManagedKind) -> Option<Observed> {
-        lock(&self.inner.inventory).of(owner).find(|(key, _)| key.kind == kind).map(|(_, record)| record.observed)
+        lock(&self.inner.inventory)
+            .of(owner)
+            .find(|(key, _)| key.kind == kind)
+            .map(|(_, record)| record.observed)
     }
 
     /// Whether the member holds anything of the owner.
@@ -174,7 +189,11 @@ impl Inner {
                 }
             }
             self.reconsider_open(was_reachable == Some(true));
-            let pause = if was_reachable == Some(true) { self.options.probe_interval } else { Duration::from_secs(1).min(self.options.probe_interval) };
+            let pause = if was_reachable == Some(true) {
+                self.options.probe_interval
+            } else {
+                Duration::from_secs(1).min(self.options.probe_interval)
+            };
             tokio::time::sleep(pause).await;
         }
     }
@@ -188,7 +207,10 @@ impl Inner {
     fn watch(self: Arc<Self>, cancel: CancellationToken) {
         let feed = WatchFeed::new(self.client.clone());
         let sink = self.clone();
-        tokio::spawn(feed.run(Box::new(move |event| sink.send(Change::Capacity(event))), cancel.clone()));
+        tokio::spawn(feed.run(
+            Box::new(move |event| sink.send(Change::Capacity(event))),
+            cancel.clone(),
+        ));
         for kind in ManagedKind::ALL {
             tokio::spawn(self.clone().watch_kind(kind, cancel.clone()));
         }
@@ -198,11 +220,27 @@ impl Inner {
         let resource = kind.resource();
         if matches!(kind, ManagedKind::Deployment | ManagedKind::Job) {
             let api: Api<Watched> = Api::all_with(self.client.clone(), &resource);
-            follow(watcher::watcher(api, watcher::Config::default()), |event| self.observe(kind, event), &cancel).await;
+            follow(
+                watcher::watcher(api, watcher::Config::default()),
+                |event| self.observe(kind, event),
+                &cancel,
+            )
+            .await;
         } else {
-            let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(self.client.clone(), &resource);
+            let api: Api<PartialObjectMeta<DynamicObject>> =
+                Api::all_with(self.client.clone(), &resource);
             let events = watcher::watcher(api, watcher::Config::default());
-            follow(events, |event| self.observe(kind, map_event(event, |partial| Watched::of(partial.metadata))), &cancel).await;
+            follow(
+                events,
+                |event| {
+                    self.observe(
+                        kind,
+                        map_event(event, |partial| Watched::of(partial.metadata)),
+                    )
+                },
+                &cancel,
+            )
+            .await;
         }
     }
 
@@ -251,7 +289,11 @@ impl Inner {
 
     fn reconsider_open(&self, reachable: bool) {
         let open = reachable && lock(&self.inventory).is_complete();
-        if self.open.send_if_modified(|now| std::mem::replace(now, open) != open) && open {
+        if self
+            .open
+            .send_if_modified(|now| std::mem::replace(now, open) != open)
+            && open
+        {
             // It may have lost what was acknowledged, and failed deliveries need not wait.
             let owners: Vec<u128> = self.bundles().keys().copied().collect();
             for owner in owners {
@@ -268,8 +310,12 @@ impl Inner {
             if open.wait_for(|open| *open).await.is_err() {
                 return;
             }
-            let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            let Some(job) = self.queue.next().await else { return };
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                return;
+            };
+            let Some(job) = self.queue.next().await else {
+                return;
+            };
             let inner = self.clone();
             tokio::spawn(async move {
                 let owner = *job.key();
@@ -288,7 +334,9 @@ impl Inner {
     }
 
     async fn push(&self, owner: u128) -> Outcome {
-        let Some(bundle) = self.bundles().get(&owner).cloned() else { return Ok(()) };
+        let Some(bundle) = self.bundles().get(&owner).cloned() else {
+            return Ok(());
+        };
         let outcome = self.pusher.push(&bundle, &self.inventory).await;
         if outcome.is_ok() && bundle.items.is_empty() {
             // Unless another one was handed over meanwhile.
@@ -307,7 +355,10 @@ impl Inner {
 
     fn send(&self, change: Change) {
         // Nobody listens any more only when the operator stops.
-        drop(self.events.send(MemberEvent { cluster: self.name.clone(), change }));
+        drop(self.events.send(MemberEvent {
+            cluster: self.name.clone(),
+            change,
+        }));
     }
 
     fn bundles(&self) -> MutexGuard<'_, BTreeMap<u128, Bundle>> {

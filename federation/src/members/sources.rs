@@ -37,7 +37,14 @@ pub async fn follow_kubeconfig(
             Some(only) => only.contains(name),
             None => Some(name) != hub_context.as_ref(),
         });
-        Ok(wanted.map(|context| (dns_label(&context), json!({ "access": { "context": context } }))).collect())
+        Ok(wanted
+            .map(|context| {
+                (
+                    dns_label(&context),
+                    json!({ "access": { "context": context } }),
+                )
+            })
+            .collect())
     };
     follow_source(&hub, "kubeconfig", async || read(), &cancel).await;
 }
@@ -58,7 +65,10 @@ fn member_of_kubefed(cluster: &DynamicObject) -> (String, Value) {
     let name = cluster.name_any();
     let reference = json!({ "namespace": cluster.namespace().unwrap_or_default(), "name": name });
     let mut spec = json!({ "access": { "kubeFedCluster": reference } });
-    if let Some(region) = cluster.data["status"]["region"].as_str().filter(|region| !region.is_empty()) {
+    if let Some(region) = cluster.data["status"]["region"]
+        .as_str()
+        .filter(|region| !region.is_empty())
+    {
         spec["region"] = json!(region);
     }
     (dns_label(&name), spec)
@@ -76,13 +86,18 @@ async fn follow_source(
     loop {
         let result = match read().await {
             Ok(wanted) if written.as_ref() == Some(&wanted) => Ok(()),
-            Ok(wanted) => write(hub, source, &wanted).await.map(|()| written = Some(wanted)),
+            Ok(wanted) => write(hub, source, &wanted)
+                .await
+                .map(|()| written = Some(wanted)),
             Err(problem) => Err(problem),
         };
         match result {
             Ok(()) => last_problem.clear(),
             Err(problem) if problem != last_problem => {
-                warn!(source, problem, "members cannot be read or written; those known stay as they are");
+                warn!(
+                    source,
+                    problem, "members cannot be read or written; those known stay as they are"
+                );
                 last_problem = problem;
             }
             Err(_) => {}
@@ -96,11 +111,22 @@ async fn follow_source(
 
 async fn write(hub: &Client, source: &str, wanted: &BTreeMap<String, Value>) -> Result<(), String> {
     let members: Api<MemberCluster> = Api::all(hub.clone());
-    let listed = members.list(&ListParams::default()).within(DEADLINE).await.map_err(|error| error.to_string())?;
+    let listed = members
+        .list(&ListParams::default())
+        .within(DEADLINE)
+        .await
+        .map_err(|error| error.to_string())?;
     let source_of = |member: &MemberCluster| member.labels().get(LABEL_SOURCE).cloned();
-    let known: BTreeMap<String, MemberCluster> = listed.items.into_iter().map(|member| (member.name_any(), member)).collect();
+    let known: BTreeMap<String, MemberCluster> = listed
+        .items
+        .into_iter()
+        .map(|member| (member.name_any(), member))
+        .collect();
     for (name, spec) in wanted {
-        if known.get(name).is_some_and(|member| source_of(member).as_deref() != Some(source)) {
+        if known
+            .get(name)
+            .is_some_and(|member| source_of(member).as_deref() != Some(source))
+        {
             // Somebody else's object of that name: a person's, or another source's.
             continue;
         }
@@ -110,16 +136,30 @@ async fn write(hub: &Client, source: &str, wanted: &BTreeMap<String, Value>) -> 
             "spec": spec,
         });
         let params = PatchParams::apply(&format!("mck8s-source-{source}")).force();
-        members.patch(name, &params, &Patch::Apply(&object)).within(DEADLINE).await.map_err(|error| error.to_string())?;
+        members
+            .patch(name, &params, &Patch::Apply(&object))
+            .within(DEADLINE)
+            .await
+            .map_err(|error| error.to_string())?;
         if !known.contains_key(name) {
             info!(cluster = name, source, "found a member cluster");
         }
     }
     for (name, member) in &known {
         if source_of(member).as_deref() == Some(source) && !wanted.contains_key(name) {
-            let preconditions = Preconditions { uid: member.uid(), resource_version: None };
-            let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-            members.delete(name, &params).within(DEADLINE).await.map_err(|error| error.to_string())?;
+            let preconditions = Preconditions {
+                uid: member.uid(),
+                resource_version: None,
+            };
+            let params = DeleteParams {
+                preconditions: Some(preconditions),
+                ..DeleteParams::default()
+            };
+            members
+                .delete(name, &params)
+                .within(DEADLINE)
+                .await
+                .map_err(|error| error.to_string())?;
             info!(cluster = name, source, "a member cluster has left");
         }
     }
@@ -131,7 +171,9 @@ async fn write(hub: &Client, source: &str, wanted: &BTreeMap<String, Value>) -> 
 fn dns_label(context: &str) -> String {
     let is_label = !context.is_empty()
         && context.len() <= 63
-        && context.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+        && context
+            .bytes()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
         && !context.starts_with('-')
         && !context.ends_with('-');
     if is_label {
@@ -144,7 +186,9 @@ fn dns_label(context: &str) -> String {
         .take(50)
         .collect();
     let digest = digest_bits(context.as_bytes()) & 0xff_ffff;
-    format!("{}-{digest:06x}", kept.trim_matches('-')).trim_start_matches('-').to_owned()
+    format!("{}-{digest:06x}", kept.trim_matches('-'))
+        .trim_start_matches('-')
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -155,7 +199,10 @@ mod tests {
     fn a_context_that_is_no_label_gets_one_of_its_own() {
         assert_eq!(dns_label("cluster1"), "cluster1");
         let eks = dns_label("arn:aws:eks:eu-west-1:1234:cluster/Prod");
-        assert!(eks.starts_with("arn-aws-eks-eu-west-1-1234-cluster-prod-"), "{eks}");
+        assert!(
+            eks.starts_with("arn-aws-eks-eu-west-1-1234-cluster-prod-"),
+            "{eks}"
+        );
         assert_ne!(dns_label("Prod"), dns_label("prOd"));
         assert!(!dns_label("@@").starts_with('-'));
     }

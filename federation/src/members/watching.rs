@@ -4,9 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::WatchStreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -77,11 +77,17 @@ pub trait Deadlined: Future + Sized {
         Self: Future<Output = kube::Result<T>>,
     {
         async move {
-            tokio::time::timeout(deadline, self).await.unwrap_or_else(|_| {
-                Err(kube::Error::Api(Box::new(
-                    kube::core::Status::failure(&format!("no answer within {deadline:?}"), "Timeout").with_code(504),
-                )))
-            })
+            tokio::time::timeout(deadline, self)
+                .await
+                .unwrap_or_else(|_| {
+                    Err(kube::Error::Api(Box::new(
+                        kube::core::Status::failure(
+                            &format!("no answer within {deadline:?}"),
+                            "Timeout",
+                        )
+                        .with_code(504),
+                    )))
+                })
         }
     }
 }

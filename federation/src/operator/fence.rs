@@ -15,7 +15,9 @@ use super::leader::Leadership;
 
 /// A client whose writes pass only while this process leads.
 pub fn fenced_client(config: Config, leadership: Leadership) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Fence(leadership)).build())
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(&Fence(leadership))
+        .build())
 }
 
 /// The write was stopped: this process does not lead.
@@ -41,7 +43,10 @@ impl<S> Layer<S> for Fence {
     type Service = Fenced<S>;
 
     fn layer(&self, inner: S) -> Fenced<S> {
-        Fenced { inner, leadership: self.0.clone() }
+        Fenced {
+            inner,
+            leadership: self.0.clone(),
+        }
     }
 }
 
@@ -59,7 +64,10 @@ where
 {
     type Response = R;
     type Error = BoxError;
-    type Future = Either<futures::future::MapErr<S::Future, fn(S::Error) -> BoxError>, Ready<Result<R, BoxError>>>;
+    type Future = Either<
+        futures::future::MapErr<S::Future, fn(S::Error) -> BoxError>,
+        Ready<Result<R, BoxError>>,
+    >;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -68,7 +76,10 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.method() == http::Method::GET || self.leadership.is_leader() {
             let into: fn(S::Error) -> BoxError = Into::into;
-            Either::Left(futures::TryFutureExt::map_err(self.inner.call(request), into))
+            Either::Left(futures::TryFutureExt::map_err(
+                self.inner.call(request),
+                into,
+            ))
         } else {
             Either::Right(ready(Err(Box::new(NotLeader))))
         }

@@ -7,8 +7,8 @@
 
 pub mod args;
 pub mod clock;
-pub mod fence;
 pub mod events;
+pub mod fence;
 pub mod http;
 pub mod leader;
 pub mod queue;

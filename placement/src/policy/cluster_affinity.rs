@@ -11,11 +11,18 @@ impl Policy for ClusterAffinity {
     }
 
     fn score(&self, candidates: &[Candidate<'_>], _: &Inputs<'_>) -> Result<Vec<Verdict>, Missing> {
-        let named = candidates.iter().filter(|one| one.position.is_some()).count();
+        let named = candidates
+            .iter()
+            .filter(|one| one.position.is_some())
+            .count();
         let verdict = |(one, place): (&Candidate<'_>, usize)| {
             let place = one.position.unwrap_or(named + place);
             plain("place", place as f64 + 1.0, -(place as f64))
         };
-        Ok(candidates.iter().zip(by_name_order(candidates)).map(verdict).collect())
+        Ok(candidates
+            .iter()
+            .zip(by_name_order(candidates))
+            .map(verdict)
+            .collect())
     }
 }

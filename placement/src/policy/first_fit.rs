@@ -16,6 +16,10 @@ impl Policy for FirstFit {
             0 => Verdict::Drop(Filter::NoRoom),
             _ => plain("place by name", place as f64 + 1.0, -(place as f64)),
         };
-        Ok(candidates.iter().zip(by_name_order(candidates)).map(verdict).collect())
+        Ok(candidates
+            .iter()
+            .zip(by_name_order(candidates))
+            .map(verdict)
+            .collect())
     }
 }

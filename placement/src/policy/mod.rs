@@ -20,7 +20,11 @@ pub trait Policy: Sync {
 
     /// Scores every candidate, in their order: more is better, and ties go by name. `Err` when an
     /// input that it needs is missing; `worst_fit` ranks then.
-    fn score(&self, candidates: &[Candidate<'_>], inputs: &Inputs<'_>) -> Result<Vec<Verdict>, Missing>;
+    fn score(
+        &self,
+        candidates: &[Candidate<'_>],
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<Verdict>, Missing>;
 }
 
 /// A cluster that passed the filters.
@@ -85,12 +89,26 @@ fn each(candidates: &[Candidate<'_>], score: impl Fn(&Candidate<'_>) -> Verdict)
 
 /// A score that is made of nothing else.
 fn plain(name: &'static str, value: f64, score: f64) -> Verdict {
-    Verdict::Score { score, parts: vec![(name, value)] }
+    Verdict::Score {
+        score,
+        parts: vec![(name, value)],
+    }
 }
 
 /// The order of the candidates by name: place of each.
 fn by_name_order(candidates: &[Candidate<'_>]) -> Vec<usize> {
-    let mut names: Vec<_> = candidates.iter().map(|candidate| &candidate.cluster.name).collect();
+    let mut names: Vec<_> = candidates
+        .iter()
+        .map(|candidate| &candidate.cluster.name)
+        .collect();
     names.sort_unstable();
-    candidates.iter().map(|candidate| names.iter().take_while(|name| **name < &candidate.cluster.name).count()).collect()
+    candidates
+        .iter()
+        .map(|candidate| {
+            names
+                .iter()
+                .take_while(|name| **name < &candidate.cluster.name)
+                .count()
+        })
+        .collect()
 }

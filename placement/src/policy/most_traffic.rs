@@ -11,11 +11,19 @@ impl Policy for MostTraffic {
         "most_traffic"
     }
 
-    fn score(&self, candidates: &[Candidate<'_>], inputs: &Inputs<'_>) -> Result<Vec<Verdict>, Missing> {
+    fn score(
+        &self,
+        candidates: &[Candidate<'_>],
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<Verdict>, Missing> {
         let traffic = inputs.traffic.ok_or(Missing("traffic"))?;
         Ok(each(candidates, |one| {
             // A cluster without a sample receives nothing, as far as anybody knows.
-            let bytes = traffic.get(&one.cluster.name).copied().filter(|bytes| bytes.is_finite()).unwrap_or(0.0);
+            let bytes = traffic
+                .get(&one.cluster.name)
+                .copied()
+                .filter(|bytes| bytes.is_finite())
+                .unwrap_or(0.0);
             plain("bytes/s", bytes, bytes)
         }))
     }

@@ -11,13 +11,25 @@ impl Policy for Nearest {
         "nearest"
     }
 
-    fn score(&self, candidates: &[Candidate<'_>], inputs: &Inputs<'_>) -> Result<Vec<Verdict>, Missing> {
+    fn score(
+        &self,
+        candidates: &[Candidate<'_>],
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<Verdict>, Missing> {
         let origin = inputs.origin.ok_or(Missing("origin"))?;
         // A region stands for its clusters; anything else is taken for a cluster's name.
         let within = |one: &Candidate<'_>| one.cluster.region.as_deref() == Some(origin);
-        let region: Vec<&ClusterName> = candidates.iter().filter(|one| within(one)).map(|one| &one.cluster.name).collect();
+        let region: Vec<&ClusterName> = candidates
+            .iter()
+            .filter(|one| within(one))
+            .map(|one| &one.cluster.name)
+            .collect();
         let named = ClusterName::from(origin);
-        let origins = if region.is_empty() { vec![&named] } else { region };
+        let origins = if region.is_empty() {
+            vec![&named]
+        } else {
+            region
+        };
         let millis = |one: &Candidate<'_>| {
             let times = origins.iter().filter_map(|origin| match inputs.proximity {
                 Some(proximity) => proximity.rtt(origin, &one.cluster.name),
@@ -31,7 +43,10 @@ impl Policy for Nearest {
         Ok(each(candidates, |one| match millis(one) {
             Some(millis) => plain("ms to origin", millis, -millis),
             // Behind all whose distance is known.
-            None => Verdict::Score { score: f64::NEG_INFINITY, parts: Vec::new() },
+            None => Verdict::Score {
+                score: f64::NEG_INFINITY,
+                parts: Vec::new(),
+            },
         }))
     }
 }

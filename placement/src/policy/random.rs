@@ -10,11 +10,17 @@ impl Policy for Random {
         "random"
     }
 
-    fn score(&self, candidates: &[Candidate<'_>], inputs: &Inputs<'_>) -> Result<Vec<Verdict>, Missing> {
+    fn score(
+        &self,
+        candidates: &[Candidate<'_>],
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<Verdict>, Missing> {
         Ok(each(candidates, |one| {
             // Drawn for each name by itself, so a cluster that joins does not reshuffle the rest.
             let name = one.cluster.name.as_str().bytes();
-            let state = name.fold(inputs.seed, |state, byte| splitmix64(state ^ u64::from(byte)));
+            let state = name.fold(inputs.seed, |state, byte| {
+                splitmix64(state ^ u64::from(byte))
+            });
             let draw = (splitmix64(state) >> 11) as f64 / (1_u64 << 53) as f64;
             plain("draw", draw, draw)
         }))

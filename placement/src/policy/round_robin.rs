@@ -10,10 +10,17 @@ impl Policy for RoundRobin {
         "round_robin"
     }
 
-    fn score(&self, candidates: &[Candidate<'_>], inputs: &Inputs<'_>) -> Result<Vec<Verdict>, Missing> {
+    fn score(
+        &self,
+        candidates: &[Candidate<'_>],
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<Verdict>, Missing> {
         let count = candidates.len().max(1);
         let start = (inputs.cursor % count as u64) as usize;
         let turn = |place: usize| (place + count - start) % count;
-        Ok(by_name_order(candidates).into_iter().map(|place| plain("turn", turn(place) as f64 + 1.0, -(turn(place) as f64))).collect())
+        Ok(by_name_order(candidates)
+            .into_iter()
+            .map(|place| plain("turn", turn(place) as f64 + 1.0, -(turn(place) as f64)))
+            .collect())
     }
 }

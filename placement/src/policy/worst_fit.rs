@@ -11,6 +11,8 @@ impl Policy for WorstFit {
     }
 
     fn score(&self, candidates: &[Candidate<'_>], _: &Inputs<'_>) -> Result<Vec<Verdict>, Missing> {
-        Ok(each(candidates, |one| plain("room", one.room as f64, one.room as f64)))
+        Ok(each(candidates, |one| {
+            plain("room", one.room as f64, one.room as f64)
+        }))
     }
 }

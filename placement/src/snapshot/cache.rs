@@ -57,19 +57,30 @@ impl Cache {
                 None
             }
         };
-        let entry = entry.unwrap_or_else(|| Entry { shape: shape.clone(), load: Load::of(&shape.requests), views: BTreeMap::new() });
+        let entry = entry.unwrap_or_else(|| Entry {
+            shape: shape.clone(),
+            load: Load::of(&shape.requests),
+            views: BTreeMap::new(),
+        });
         let entry = self.by_age.entry(age).or_insert(entry);
         let (load, shape) = (&entry.load, &entry.shape);
         entry.views.entry(table.id).or_insert_with(|| {
             let mask = table.mask(&shape.constraints);
             let total = table.free.fit_all(load, mask.as_deref());
-            View { load: load.clone(), shape: shape.clone(), mask, total }
+            View {
+                load: load.clone(),
+                shape: shape.clone(),
+                mask,
+                total,
+            }
         })
     }
 
     /// Every view of a cluster.
     pub(super) fn views(&mut self, table: u32) -> impl Iterator<Item = &mut View> {
-        self.by_age.values_mut().filter_map(move |entry| entry.views.get_mut(&table))
+        self.by_age
+            .values_mut()
+            .filter_map(move |entry| entry.views.get_mut(&table))
     }
 
     /// A cluster left.

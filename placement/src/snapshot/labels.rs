@@ -46,7 +46,10 @@ impl Labels {
     pub(super) fn get(&self, node: usize, key: &str) -> Option<&str> {
         let column = self.columns.get(key)?;
         let number = column.values.get(node).copied().unwrap_or(ABSENT);
-        column.texts.get((number as usize).checked_sub(1)?).map(String::as_str)
+        column
+            .texts
+            .get((number as usize).checked_sub(1)?)
+            .map(String::as_str)
     }
 
     /// Clears the mask of the nodes that do not meet the requirement.
@@ -60,16 +63,28 @@ impl Labels {
         let absent = u8::from(requirement.holds(None));
         let (known, beyond) = mask.split_at_mut(column.values.len().min(mask.len()));
         beyond.iter_mut().for_each(|one| *one &= absent);
-        let holding: Vec<u32> = (1..).zip(&column.texts).filter(|(_, text)| requirement.holds(Some(text))).map(|(number, _)| number).collect();
+        let holding: Vec<u32> = (1..)
+            .zip(&column.texts)
+            .filter(|(_, text)| requirement.holds(Some(text)))
+            .map(|(number, _)| number)
+            .collect();
         match (holding.as_slice(), absent) {
             ([], 0) => known.fill(0),
             // The usual: one value. This loop runs as wide as the processor does.
-            (&[number], 0) => known.iter_mut().zip(&column.values).for_each(|(one, value)| *one &= u8::from(*value == number)),
+            (&[number], 0) => known
+                .iter_mut()
+                .zip(&column.values)
+                .for_each(|(one, value)| *one &= u8::from(*value == number)),
             _ => {
                 let mut holds = vec![0_u8; column.texts.len() + 1];
                 holds[ABSENT as usize] = absent;
-                holding.iter().for_each(|number| holds[*number as usize] = 1);
-                known.iter_mut().zip(&column.values).for_each(|(one, value)| *one &= holds[*value as usize]);
+                holding
+                    .iter()
+                    .for_each(|number| holds[*number as usize] = 1);
+                known
+                    .iter_mut()
+                    .zip(&column.values)
+                    .for_each(|(one, value)| *one &= holds[*value as usize]);
             }
         }
     }

@@ -90,7 +90,13 @@ impl Snapshot {
 
     /// The owner shall run `replicas` of the shape there. As many as are not seen as pods yet hold
     /// room on nodes that would take them, until their pods are seen or the hold is released.
-    pub fn reserve(&mut self, cluster: &ClusterName, owner: OwnerKey, shape: &PodShape, replicas: u32) {
+    pub fn reserve(
+        &mut self,
+        cluster: &ClusterName,
+        owner: OwnerKey,
+        shape: &PodShape,
+        replicas: u32,
+    ) {
         let (table, cache) = self.parts(cluster);
         table.reserve(owner, shape, replicas, cache);
     }
@@ -105,13 +111,17 @@ impl Snapshot {
 
     /// Replicas of the shape that fit on the cluster now.
     pub fn capacity(&self, cluster: &ClusterName, shape: &PodShape) -> u64 {
-        let Some(table) = self.tables.get(cluster) else { return 0 };
+        let Some(table) = self.tables.get(cluster) else {
+            return 0;
+        };
         self.cache.borrow_mut().view(shape, table).total
     }
 
     /// The same, with the owner's own pods and reservation counted as free.
     pub fn room(&self, cluster: &ClusterName, shape: &PodShape, owner: OwnerKey) -> u64 {
-        let Some(table) = self.tables.get(cluster) else { return 0 };
+        let Some(table) = self.tables.get(cluster) else {
+            return 0;
+        };
         let mut cache = self.cache.borrow_mut();
         let view = cache.view(shape, table);
         view.total + table.gain_without(owner, view)

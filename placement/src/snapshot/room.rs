@@ -37,17 +37,29 @@ impl Load {
             cpu: amount(requests.cpu_milli),
             memory: amount(requests.memory),
             storage: amount(requests.ephemeral_storage),
-            extended: requests.extended.iter().filter(|(_, value)| **value > 0).map(|(name, value)| (name.clone(), amount(*value))).collect(),
+            extended: requests
+                .extended
+                .iter()
+                .filter(|(_, value)| **value > 0)
+                .map(|(name, value)| (name.clone(), amount(*value)))
+                .collect(),
         }
     }
 }
 
 impl Free {
     pub(super) fn push(&mut self) {
-        for column in [&mut self.cpu, &mut self.memory, &mut self.pods, &mut self.storage] {
+        for column in [
+            &mut self.cpu,
+            &mut self.memory,
+            &mut self.pods,
+            &mut self.storage,
+        ] {
             column.push(0.0);
         }
-        self.extended.values_mut().for_each(|column| column.push(0.0));
+        self.extended
+            .values_mut()
+            .for_each(|column| column.push(0.0));
     }
 
     /// Adds `times` the amounts to a node (negative: takes them), and `pods`.
@@ -84,7 +96,10 @@ impl Free {
         }
         for (name, amount) in &load.extended {
             let free = self.extended.get(name).map_or(0.0, |column| column[node]);
-            let free = free + back.map_or(0.0, |(resources, _)| resources.extended.get(name).copied().unwrap_or(0) as f64);
+            let free = free
+                + back.map_or(0.0, |(resources, _)| {
+                    resources.extended.get(name).copied().unwrap_or(0) as f64
+                });
             most = most.min(free / amount);
         }
         floor(most.max(0.0))
@@ -95,19 +110,36 @@ impl Free {
         let nodes = self.cpu.len();
         if !load.extended.is_empty() || load.storage > 0.0 {
             let matches = |node: &usize| mask.is_none_or(|mask| mask[*node] != 0);
-            return (0..nodes).filter(matches).map(|node| self.fits(node, load, None)).sum::<f64>() as u64;
+            return (0..nodes)
+                .filter(matches)
+                .map(|node| self.fits(node, load, None))
+                .sum::<f64>() as u64;
         }
         // By far the most frequent shapes. What is not asked for divides by the smallest amount
         // there is, which never limits.
-        let divisor = |amount: f64| if amount > 0.0 { amount } else { f64::MIN_POSITIVE };
+        let divisor = |amount: f64| {
+            if amount > 0.0 {
+                amount
+            } else {
+                f64::MIN_POSITIVE
+            }
+        };
         let (cpu, memory) = (divisor(load.cpu), divisor(load.memory));
         let unlimited = |amount: f64| if amount > 0.0 { 0.0 } else { 1.0 };
         let (any_cpu, any_memory) = (unlimited(load.cpu), unlimited(load.memory));
-        let one = |c: f64, m: f64, p: f64| floor(p.min((c.max(0.0) + any_cpu) / cpu).min((m.max(0.0) + any_memory) / memory).max(0.0));
+        let one = |c: f64, m: f64, p: f64| {
+            floor(
+                p.min((c.max(0.0) + any_cpu) / cpu)
+                    .min((m.max(0.0) + any_memory) / memory)
+                    .max(0.0),
+            )
+        };
         let columns = self.cpu.iter().zip(&self.memory).zip(&self.pods);
         let total: f64 = match mask {
             None => sum(columns.map(|((c, m), p)| one(*c, *m, *p))),
-            Some(mask) => sum(columns.zip(mask).map(|(((c, m), p), keep)| one(*c, *m, *p) * f64::from(*keep))),
+            Some(mask) => sum(columns
+                .zip(mask)
+                .map(|(((c, m), p), keep)| one(*c, *m, *p) * f64::from(*keep))),
         };
         total as u64
     }
@@ -116,7 +148,11 @@ impl Free {
 /// The floor of a number from 0 to 2^52, without a call into the maths library.
 fn floor(value: f64) -> f64 {
     let rounded = (value + ROUND) - ROUND;
-    if rounded > value { rounded - 1.0 } else { rounded }
+    if rounded > value {
+        rounded - 1.0
+    } else {
+        rounded
+    }
 }
 
 /// A sum of whole numbers: exact, so the order is free, which lets the loop run wide.

@@ -48,15 +48,23 @@ impl Summary {
             summary.ready_nodes += 1;
             summary.allocatable = summary.allocatable.saturating_add(allocatable);
             summary.free = summary.free.saturating_add(&free);
-            let class = classes.entry(allocatable).or_insert_with(|| NodeClass { allocatable: allocatable.clone(), ..NodeClass::default() });
+            let class = classes.entry(allocatable).or_insert_with(|| NodeClass {
+                allocatable: allocatable.clone(),
+                ..NodeClass::default()
+            });
             class.nodes += 1;
             class.free = class.free.saturating_add(&free);
-            if class.nodes == 1 || (free.cpu_milli, free.memory) > (class.largest_free.cpu_milli, class.largest_free.memory) {
+            if class.nodes == 1
+                || (free.cpu_milli, free.memory)
+                    > (class.largest_free.cpu_milli, class.largest_free.memory)
+            {
                 class.largest_free = free;
             }
         }
         summary.classes = classes.into_values().collect();
-        summary.classes.sort_by(|a, b| (b.nodes, &b.allocatable).cmp(&(a.nodes, &a.allocatable)));
+        summary
+            .classes
+            .sort_by(|a, b| (b.nodes, &b.allocatable).cmp(&(a.nodes, &a.allocatable)));
         summary.classes.truncate(CLASSES);
         summary
     }
