@@ -20,7 +20,7 @@ pub const DEFAULT_PORT: u16 = 9440;
 ///
 /// It serves the hub, the cluster that the kubeconfig's current context names. Every other context
 /// of that file becomes a member cluster (see `kubectl get memberclusters`). Prometheus and serf
-/// are optional: without them the policies that need them fall back to worst_fit and say so.
+/// are optional: without them the policies that need them fall back to `worst_fit` and say so.
 #[derive(Debug, Parser)]
 #[command(name = "multi-cluster-scheduler", version, max_term_width = 100)]
 pub struct Args {
@@ -58,8 +58,8 @@ pub struct Args {
     #[arg(long, env = "MCK8S_PROBE_INTERVAL", value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub probe_interval: Duration,
 
-    /// Prometheus that sees every cluster (label cluster_name), for most_traffic;
-    /// e.g. http://prometheus:9090
+    /// Prometheus that sees every cluster (label `cluster_name`), for `most_traffic`;
+    /// e.g. <http://prometheus:9090>
     #[arg(long, env = "MCK8S_PROMETHEUS_URL", value_name = "URL")]
     pub prometheus_url: Option<String>,
 
@@ -81,11 +81,11 @@ pub struct Args {
     )]
     pub prometheus_ca_file: Option<PathBuf>,
 
-    /// PromQL for the bytes per second that each cluster receives, by cluster_name
+    /// `PromQL` for the bytes per second that each cluster receives, by `cluster_name`
     #[arg(long, env = "MCK8S_TRAFFIC_QUERY", value_name = "PROMQL", default_value_t = TrafficQueries::default().creation)]
     pub traffic_query: String,
 
-    /// PromQL for the bytes per second that an application's pods receive, by cluster_name;
+    /// `PromQL` for the bytes per second that an application's pods receive, by `cluster_name`;
     /// {namespace} and {pods} are filled in
     #[arg(long, env = "MCK8S_TRAFFIC_UPDATE_QUERY", value_name = "PROMQL", default_value_t = TrafficQueries::default().update)]
     pub traffic_update_query: String,

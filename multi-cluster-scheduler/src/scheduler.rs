@@ -452,7 +452,7 @@ impl Scheduler {
                 self.metrics.queued(self.queue.depth(), state.waiting.len());
             }
             self.retry_where_room_grew();
-            if ticks % STATUS_TICKS == 0 {
+            if ticks.is_multiple_of(STATUS_TICKS) {
                 cancel
                     .run_until_cancelled(self.write_member_statuses())
                     .await;

@@ -82,7 +82,7 @@ impl CapacityFeed for WatchFeed {
                     }
                 }
                 Event::InitDone => {
-                    sink(CapacityEvent::PodsListed(std::mem::take(&mut listed_pods)))
+                    sink(CapacityEvent::PodsListed(std::mem::take(&mut listed_pods)));
                 }
                 Event::Apply(pod) => sink(match pod.load() {
                     Some(load) => CapacityEvent::Pod(pod.key(), load),

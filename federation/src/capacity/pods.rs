@@ -256,7 +256,7 @@ pub fn quantities<'a>(
             "cpu" => resources.cpu_milli = parse_milli(text).map_err(failed)?,
             "memory" => resources.memory = parse_whole(text).map_err(failed)?,
             "ephemeral-storage" => {
-                resources.ephemeral_storage = parse_whole(text).map_err(failed)?
+                resources.ephemeral_storage = parse_whole(text).map_err(failed)?;
             }
             "pods" => resources.pods = parse_whole(text).map_err(failed)?,
             // Attached volumes are counted by CSI drivers, not by requests.

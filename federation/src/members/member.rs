@@ -236,7 +236,7 @@ impl Inner {
                     self.observe(
                         kind,
                         map_event(event, |partial| Watched::of(partial.metadata)),
-                    )
+                    );
                 },
                 &cancel,
             )

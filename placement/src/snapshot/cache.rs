@@ -41,21 +41,18 @@ impl Cache {
     pub(super) fn view(&mut self, shape: &PodShape, table: &Table) -> &View {
         self.uses += 1;
         let age = self.uses;
-        let entry = match self.shapes.get_mut(shape) {
-            Some(known) => {
-                let entry = self.by_age.remove(known);
-                *known = age;
-                entry
+        let entry = if let Some(known) = self.shapes.get_mut(shape) {
+            let entry = self.by_age.remove(known);
+            *known = age;
+            entry
+        } else {
+            self.shapes.insert(shape.clone(), age);
+            if self.shapes.len() > SHAPES
+                && let Some((_, oldest)) = self.by_age.pop_first()
+            {
+                self.shapes.remove(&oldest.shape);
             }
-            None => {
-                self.shapes.insert(shape.clone(), age);
-                if self.shapes.len() > SHAPES
-                    && let Some((_, oldest)) = self.by_age.pop_first()
-                {
-                    self.shapes.remove(&oldest.shape);
-                }
-                None
-            }
+            None
         };
         let entry = entry.unwrap_or_else(|| Entry {
             shape: shape.clone(),

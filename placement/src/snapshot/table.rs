@@ -502,7 +502,7 @@ impl Table {
 
     fn amounts(&mut self, node: usize, load: &Resources, times: f64, cache: &mut Cache) {
         self.change(node, cache, |table| {
-            table.free.add(node, load, times, times)
+            table.free.add(node, load, times, times);
         });
     }
 
