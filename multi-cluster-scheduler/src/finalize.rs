@@ -76,7 +76,7 @@ impl Scheduler {
                 .as_ref()
                 .is_some_and(|member| member.holds(owner));
             let removed = tracked.removed.contains(name);
-            if (assigned || holds) && !(removed && !holds) {
+            if holds || (assigned && !removed) {
                 remaining.push(name.clone());
                 if let Some(member) = &registered.member
                     && !removed

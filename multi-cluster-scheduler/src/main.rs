@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 // One thread: decisions are made in the order of the queue, and the rest is waiting.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match serve_hub(Args::parse()).await {
+    match Box::pin(serve_hub(Args::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("multi-cluster-scheduler: {error:#}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use federation::members::FailureKind;
+use federation::operator::fence::ApiRequests;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -23,6 +24,7 @@ pub struct Metrics {
     deliveries: Family<DeliveryLabels, Counter>,
     errors: Family<StepLabels, Counter>,
     members: Family<MemberLabels, Gauge>,
+    pub(crate) requests: ApiRequests,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,7 +60,9 @@ impl Metrics {
             deliveries: Family::default(),
             errors: Family::default(),
             members: Family::default(),
+            requests: ApiRequests::default(),
         };
+        metrics.requests.register(registry);
         let registry = registry.sub_registry_with_prefix("mck8s_scheduler");
         registry.register(
             "placements",

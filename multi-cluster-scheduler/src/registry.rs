@@ -9,7 +9,7 @@ use federation::members::{
     Bundle, Change, Deadlined as _, Delivery as _, Failure, Member, MemberEvent, MemberOptions,
     Outcome, Owner, resolve, uid_bits,
 };
-use federation::operator::fence::fenced_client;
+use federation::operator::fence::{Server, fenced_client};
 use federation::operator::queue::Priority;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -92,9 +92,14 @@ impl Scheduler {
                     if known {
                         continue;
                     }
-                    fenced_client(way.config, self.leadership.clone())
-                        .map(|client| (client, way.digest))
-                        .map_err(|error| error.to_string())
+                    fenced_client(
+                        way.config,
+                        self.leadership.clone(),
+                        &self.metrics.requests,
+                        Server::Member,
+                    )
+                    .map(|client| (client, way.digest))
+                    .map_err(|error| error.to_string())
                 }
                 Err(problem) => Err(problem),
             };

@@ -3,7 +3,7 @@
 use federation::members::{Deadlined as _, follow_kubeconfig, follow_kubefed};
 use federation::operator::clock::SharedClock;
 use federation::operator::events::Recorder;
-use federation::operator::fence::fenced_client;
+use federation::operator::fence::{Server, fenced_client};
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
 use federation::traffic::TrafficSource;
@@ -61,7 +61,12 @@ pub enum RunError {
 
 /// Runs the scheduler until cancelled. Only a leader's writes get through.
 pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunError> {
-    let hub = fenced_client(context.hub.clone(), context.leadership.clone())?;
+    let hub = fenced_client(
+        context.hub.clone(),
+        context.leadership.clone(),
+        &context.metrics.requests,
+        Server::Hub,
+    )?;
     let hub_uid = hub_uid(&hub, &context.options).await?;
     require_crds(&hub, &context.options).await?;
     context.health.set("hub", true);

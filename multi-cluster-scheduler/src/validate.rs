@@ -115,11 +115,10 @@ pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
         },
         overflow: match fields.overflow {
             Some(api::Overflow::Nearest) => Overflow::Nearest,
-            Some(api::Overflow::Policy) => Overflow::Policy,
             Some(api::Overflow::None) => Overflow::None,
             // The original's: nearest to the full one where clusters are named, else by rank.
             None if named => Overflow::Nearest,
-            None => Overflow::Policy,
+            Some(api::Overflow::Policy) | None => Overflow::Policy,
         },
         origin: fields.origin.clone(),
         parameters: fields.policy_parameters.clone(),

@@ -161,7 +161,7 @@ impl Inner {
     /// Watches and probes, for ever.
     async fn attend(self: Arc<Self>, stop: CancellationToken) {
         let mut watches = stop.child_token();
-        self.clone().watch(watches.clone());
+        self.clone().watch(&watches);
         let mut last_answer = Instant::now();
         let mut was_reachable = None;
         loop {
@@ -172,7 +172,7 @@ impl Inner {
                         watches.cancel();
                         watches = stop.child_token();
                         lock(&self.inventory).forget_completeness();
-                        self.clone().watch(watches.clone());
+                        self.clone().watch(&watches);
                     }
                     last_answer = Instant::now();
                     if was_reachable != Some(true) {
@@ -204,7 +204,7 @@ impl Inner {
         Ok(version.git_version)
     }
 
-    fn watch(self: Arc<Self>, cancel: CancellationToken) {
+    fn watch(self: Arc<Self>, cancel: &CancellationToken) {
         let feed = WatchFeed::new(self.client.clone());
         let sink = self.clone();
         tokio::spawn(feed.run(

@@ -9,15 +9,57 @@ use futures::future::{Either, Ready, ready};
 use kube::client::Body;
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 use tower::{BoxError, Layer, Service};
 
 use super::leader::Leadership;
 
-/// A client whose writes pass only while this process leads.
-pub fn fenced_client(config: Config, leadership: Leadership) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(config)?
-        .with_layer(&Fence(leadership))
-        .build())
+/// A client whose writes pass only while this process leads; what passes is counted.
+pub fn fenced_client(
+    config: Config,
+    leadership: Leadership,
+    requests: &ApiRequests,
+    server: Server,
+) -> kube::Result<Client> {
+    let fence = Fence {
+        leadership,
+        requests: requests.clone(),
+        server,
+    };
+    Ok(ClientBuilder::try_from(config)?.with_layer(&fence).build())
+}
+
+/// Requests to API servers, by server and method.
+#[derive(Clone, Debug, Default)]
+pub struct ApiRequests(Family<RequestLabels, Counter>);
+
+/// Whom a client talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Server {
+    /// The hub.
+    Hub,
+    /// A member.
+    Member,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    server: Server,
+    method: String,
+}
+
+impl ApiRequests {
+    /// Registers the counter.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "mck8s_api_requests",
+            "Requests sent to API servers, by server and method",
+            self.0.clone(),
+        );
+    }
 }
 
 /// The write was stopped: this process does not lead.
@@ -37,7 +79,11 @@ pub fn is_not_leader(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-struct Fence(Leadership);
+struct Fence {
+    leadership: Leadership,
+    requests: ApiRequests,
+    server: Server,
+}
 
 impl<S> Layer<S> for Fence {
     type Service = Fenced<S>;
@@ -45,7 +91,9 @@ impl<S> Layer<S> for Fence {
     fn layer(&self, inner: S) -> Fenced<S> {
         Fenced {
             inner,
-            leadership: self.0.clone(),
+            leadership: self.leadership.clone(),
+            requests: self.requests.clone(),
+            server: self.server,
         }
     }
 }
@@ -54,6 +102,8 @@ impl<S> Layer<S> for Fence {
 struct Fenced<S> {
     inner: S,
     leadership: Leadership,
+    requests: ApiRequests,
+    server: Server,
 }
 
 impl<S, R> Service<http::Request<Body>> for Fenced<S>
@@ -75,6 +125,11 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.method() == http::Method::GET || self.leadership.is_leader() {
+            let labels = RequestLabels {
+                server: self.server,
+                method: request.method().to_string(),
+            };
+            self.requests.0.get_or_create(&labels).inc();
             let into: fn(S::Error) -> BoxError = Into::into;
             Either::Left(futures::TryFutureExt::map_err(
                 self.inner.call(request),
