@@ -1,7 +1,7 @@
 //! The way of an object through the scheduler: dereference, validate, decide, apply, report.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,7 +135,6 @@ impl Scheduler {
         };
         self.metrics.decided(started.elapsed());
         state.cursor = state.cursor.max(cursor);
-        let owner = OwnerKey(workload.owner_bits());
         let until = Instant::now() + self.options.reservation;
         let waiting = (
             Reverse(workload.placement().map_or(0, |fields| fields.priority)),
@@ -149,53 +148,27 @@ impl Scheduler {
             return Ok(());
         };
         tracked.invalid = None;
-        let before: BTreeSet<String> = tracked
-            .assignment
-            .placements
-            .iter()
-            .map(|one| one.cluster.clone())
-            .collect();
-        if next.differs_from(&tracked.assignment) {
+        let changed = next.differs_from(&tracked.assignment);
+        if changed {
             info!(key = %workload.key, clusters = %summary(&next.placements), unplaced = next.unplaced, "decided");
             self.metrics.placed(validated.policy.name(), &next);
-            let gone: Vec<_> = tracked
-                .assignment
-                .placements
-                .iter()
-                .filter(|one| !next.placements.iter().any(|now| now.cluster == one.cluster))
-                .map(|one| ClusterName::from(one.cluster.as_str()))
-                .collect();
-            let shares: Vec<_> = next
-                .placements
-                .iter()
-                .map(|one| (ClusterName::from(one.cluster.as_str()), one.replicas))
-                .collect();
-            tracked.assignment = next;
-            for cluster in gone {
-                state.snapshot.release(&cluster, owner);
-            }
-            for (cluster, replicas) in shares {
-                state
-                    .snapshot
-                    .reserve(&cluster, owner, &validated.shape, replicas);
-                state.lapses.insert((until, owner.0, cluster));
-            }
-            // The service of its name goes where it goes.
-            let service = Key {
-                kind: Kind::Service,
-                ..workload.key.clone()
-            };
-            let now: BTreeSet<String> = state.workloads[&workload.key]
-                .assignment
-                .placements
-                .iter()
-                .map(|one| one.cluster.clone())
-                .collect();
-            if now != before && state.workloads.contains_key(&service) {
-                self.queue.add(service, Priority::High);
-            }
-        } else {
+        } else if tracked.reserved {
             tracked.assignment.fallback = next.fallback;
+            return Ok(());
+        }
+        // What was decided before this process started holds its room, too.
+        let next = if changed {
+            next
+        } else {
+            tracked.assignment.clone()
+        };
+        let moved = state.assign(&workload.key, next, &validated.shape, until);
+        let service = Key {
+            kind: Kind::Service,
+            ..workload.key.clone()
+        };
+        if moved && state.workloads.contains_key(&service) {
+            self.queue.add(service, Priority::High);
         }
         Ok(())
     }

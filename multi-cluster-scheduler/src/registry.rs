@@ -24,6 +24,8 @@ use crate::hub::HubError;
 use crate::scheduler::Scheduler;
 use crate::state::{Registered, State};
 
+/// The least time between two retries of what waits.
+const RETRY: Duration = Duration::from_millis(100);
 /// Neighbours in a status.
 const NEAREST: usize = 8;
 
@@ -283,10 +285,15 @@ impl Scheduler {
         }
     }
 
-    /// Retries what waits if any cluster has more room than when it was tried last.
+    /// Retries what waits if any cluster has more room than when it was tried last; not more often
+    /// than ten times a second, because a burst of pods ends one by one.
     pub(crate) fn retry_where_room_grew(&self) {
         let mut guard = self.state();
         let state = &mut *guard;
+        let now = Instant::now();
+        if state.waiting.is_empty() || state.last_retry.is_some_and(|last| now < last + RETRY) {
+            return;
+        }
         let mut grew = false;
         for (name, registered) in &mut state.members {
             let version = state.snapshot.version(name);
@@ -294,6 +301,7 @@ impl Scheduler {
             registered.capacity_version = version;
         }
         if grew {
+            state.last_retry = Some(now);
             self.retry_waiting(state);
         }
     }

@@ -151,7 +151,10 @@ impl Scheduler {
                 // Where there is no member yet, one may be about to be found.
                 let settled =
                     |one: &crate::state::Registered| one.is_open() || one.reachable == Some(false);
-                if !state.members.is_empty() && state.members.values().all(settled) {
+                if !state.members.is_empty()
+                    && state.sources_tried
+                    && state.members.values().all(settled)
+                {
                     break;
                 }
             }

@@ -14,6 +14,8 @@ use crate::scheduler::Scheduler;
 
 /// How often they are fetched.
 const INTERVAL: Duration = Duration::from_secs(15);
+/// The same, until the members are known.
+const FIRST: Duration = Duration::from_millis(200);
 
 /// Where round-trip times come from.
 #[derive(Clone)]
@@ -61,9 +63,15 @@ impl Scheduler {
                 });
                 said_once(&mut problems, "traffic", fetched);
             }
+            let pause = {
+                let mut state = self.state();
+                // Before the members are known, there is nothing to ask serf for.
+                state.sources_tried = !state.members.is_empty();
+                if state.sources_tried { INTERVAL } else { FIRST }
+            };
             tokio::select! {
                 () = cancel.cancelled() => return,
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }

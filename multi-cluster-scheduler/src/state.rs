@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use federation::api::{Leftover, MemberCluster, MemberClusterStatus, Role, WorkloadStatus};
 use federation::members::{Failure, Member, ObjectKey, Observed};
-use placement::{Cluster, ClusterName, Health, OwnerKey, Proximity, Snapshot, Taint};
+use placement::{Cluster, ClusterName, Health, OwnerKey, PodShape, Proximity, Snapshot, Taint};
 use tokio::time::Instant;
 
 use crate::decide::{Assignment, Standing};
@@ -32,6 +32,10 @@ pub struct State {
     pub lapses: BTreeSet<(Instant, u128, ClusterName)>,
     /// Next position of `round_robin`.
     pub cursor: u64,
+    /// When what waits was last tried.
+    pub last_retry: Option<Instant>,
+    /// Round-trip times and traffic were fetched, or cannot be.
+    pub sources_tried: bool,
     /// Round-trip times between clusters, when a source gives them.
     pub proximity: Option<Proximity>,
     /// Traffic by cluster, when a source gives it.
@@ -58,6 +62,8 @@ pub struct Tracked {
     pub removed: BTreeSet<ClusterName>,
     /// The status that the hub has.
     pub reported: WorkloadStatus,
+    /// Its share of each cluster is held in the snapshot.
+    pub reserved: bool,
     /// When the change that is being worked on was seen, for the end-to-end time.
     pub changed_at: Option<Instant>,
 }
@@ -109,6 +115,7 @@ impl Tracked {
             delivered: BTreeSet::new(),
             removed: BTreeSet::new(),
             reported: status.clone(),
+            reserved: false,
             changed_at: Some(now),
             workload,
         }
@@ -225,6 +232,40 @@ impl State {
             })
             .map(|(key, _)| key.clone())
             .collect()
+    }
+
+    /// Takes an assignment for an object's, and holds its room until then; whether the clusters are
+    /// other ones than before.
+    pub fn assign(
+        &mut self,
+        key: &Key,
+        assignment: Assignment,
+        shape: &PodShape,
+        until: Instant,
+    ) -> bool {
+        let Some(tracked) = self.workloads.get_mut(key) else {
+            return false;
+        };
+        let owner = OwnerKey(tracked.workload.owner_bits());
+        let clusters = |assignment: &Assignment| -> BTreeSet<ClusterName> {
+            let placements = assignment.placements.iter();
+            placements
+                .map(|one| ClusterName::from(one.cluster.as_str()))
+                .collect()
+        };
+        let before = clusters(&tracked.assignment);
+        let now = clusters(&assignment);
+        for cluster in before.difference(&now) {
+            self.snapshot.release(cluster, owner);
+        }
+        for one in &assignment.placements {
+            let cluster = ClusterName::from(one.cluster.as_str());
+            self.snapshot.reserve(&cluster, owner, shape, one.replicas);
+            self.lapses.insert((until, owner.0, cluster));
+        }
+        tracked.assignment = assignment;
+        tracked.reserved = true;
+        before != now
     }
 
     /// Forgets an object; its reservations go.

@@ -266,8 +266,8 @@ impl Inner {
                 let complete = inventory.is_complete();
                 drop(inventory);
                 if complete {
-                    self.send(Change::Synced);
                     self.open.send_replace(true);
+                    self.send(Change::Synced);
                 }
                 // What went while nobody watched is brought again.
                 return self.tell(concerned, true);
