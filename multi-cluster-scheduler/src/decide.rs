@@ -244,3 +244,7 @@ fn verdicts(plan: &Plan) -> Vec<ClusterVerdict> {
         .take(EXPLAINED)
         .collect()
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

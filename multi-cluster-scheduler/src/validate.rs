@@ -355,3 +355,7 @@ pub fn selector_text(workload: &Workload) -> Option<String> {
     });
     Some(labels.chain(expressions).collect::<Vec<_>>().join(","))
 }
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;

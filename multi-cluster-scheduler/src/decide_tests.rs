@@ -1,0 +1,132 @@
+//! What an assignment keeps while it moves, scales and loses clusters.
+
+use std::collections::BTreeMap;
+
+use federation::api::PlacementStatus;
+use placement::{ClusterName, Placement, Plan, Why};
+use serde_json::json;
+
+use super::{Assignment, Standing};
+use crate::validate::{Validated, validate};
+use crate::workload::{Kind, Workload};
+
+#[test]
+fn a_move_keeps_the_old_replicas_until_the_new_ones_are_available() {
+    let before = assignment(&[("a", 2, 0), ("b", 2, 0)]);
+    let plan = plan(&[("b", 2), ("c", 2)]);
+    let moving = next(&before, &plan, &[("a", 2), ("b", 2), ("c", 0)]);
+    assert_eq!(shares(&moving), [("a", 2, 2), ("b", 2, 0), ("c", 2, 0)]);
+    assert_eq!(moving.placed(), 4, "what leaves does not count");
+    let half = next(&moving, &plan, &[("a", 2), ("b", 2), ("c", 1)]);
+    assert_eq!(shares(&half), [("a", 1, 1), ("b", 2, 0), ("c", 2, 0)]);
+    let done = next(&half, &plan, &[("a", 1), ("b", 2), ("c", 2)]);
+    assert_eq!(shares(&done), [("b", 2, 0), ("c", 2, 0)]);
+}
+
+#[test]
+fn a_scale_down_keeps_nothing_even_when_pods_are_not_ready() {
+    let before = assignment(&[("a", 4, 0), ("b", 4, 0)]);
+    let after = next(&before, &plan(&[("a", 1), ("b", 1)]), &[("a", 0), ("b", 0)]);
+    assert_eq!(shares(&after), [("a", 1, 0), ("b", 1, 0)]);
+}
+
+#[test]
+fn what_a_silent_member_runs_stays_in_the_record() {
+    let before = assignment(&[("a", 2, 0), ("b", 2, 0)]);
+    let plan = plan(&[("b", 2), ("c", 2)]);
+    let mut standing = standing(&[("b", 2), ("c", 2)]);
+    standing.insert(
+        ClusterName::from("a"),
+        Standing {
+            open: false,
+            available: 0,
+        },
+    );
+    let lost = before.next(&plan, &validated(), 0, &standing);
+    assert_eq!(shares(&lost), [("a", 2, 2), ("b", 2, 0), ("c", 2, 0)]);
+    // It is back: its replacements are available, so its own go.
+    let back = next(&lost, &plan, &[("a", 2), ("b", 2), ("c", 2)]);
+    assert_eq!(shares(&back), [("b", 2, 0), ("c", 2, 0)]);
+}
+
+#[test]
+fn a_cluster_that_is_no_member_any_more_leaves_the_record() {
+    let before = assignment(&[("a", 2, 0), ("b", 2, 0)]);
+    let after = next(&before, &plan(&[("b", 2), ("c", 2)]), &[("b", 2), ("c", 0)]);
+    assert_eq!(shares(&after), [("b", 2, 0), ("c", 2, 0)]);
+}
+
+#[test]
+fn only_a_change_that_people_or_members_would_see_is_written() {
+    let before = next(&Assignment::default(), &plan(&[("a", 2)]), &[("a", 0)]);
+    let same = next(&before, &plan(&[("a", 2)]), &[("a", 2)]);
+    assert!(!same.differs_from(&before));
+    assert_eq!(same.decision.sequence, before.decision.sequence + 1);
+    let more = next(&before, &plan(&[("a", 3)]), &[("a", 2)]);
+    assert!(more.differs_from(&before));
+}
+
+fn next(before: &Assignment, plan: &Plan, available: &[(&str, u32)]) -> Assignment {
+    before.next(plan, &validated(), 0, &standing(available))
+}
+
+fn standing(available: &[(&str, u32)]) -> BTreeMap<ClusterName, Standing> {
+    let open = |available: &u32| Standing {
+        open: true,
+        available: *available,
+    };
+    available
+        .iter()
+        .map(|(name, count)| (ClusterName::from(*name), open(count)))
+        .collect()
+}
+
+fn assignment(shares: &[(&str, u32, u32)]) -> Assignment {
+    let placements = shares
+        .iter()
+        .map(|(cluster, replicas, leaving)| PlacementStatus {
+            cluster: (*cluster).to_owned(),
+            replicas: *replicas,
+            leaving: *leaving,
+            location: true,
+            ..PlacementStatus::default()
+        });
+    Assignment {
+        placements: placements.collect(),
+        ..Assignment::default()
+    }
+}
+
+fn shares(assignment: &Assignment) -> Vec<(&str, u32, u32)> {
+    assignment
+        .placements
+        .iter()
+        .map(|one| (one.cluster.as_str(), one.replicas, one.leaving))
+        .collect()
+}
+
+fn plan(shares: &[(&str, u32)]) -> Plan {
+    let placements = shares.iter().map(|(cluster, replicas)| Placement {
+        cluster: ClusterName::from(*cluster),
+        replicas: *replicas,
+        why: Why::Policy,
+        location: true,
+    });
+    Plan {
+        placements: placements.collect(),
+        wanted: shares.iter().map(|(_, replicas)| replicas).sum(),
+        unplaced: 0,
+        verdicts: Vec::new(),
+        fallback: None,
+        policy: "worst_fit",
+    }
+}
+
+fn validated() -> Validated {
+    let object = serde_json::from_value(json!({
+        "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterDeployment",
+        "metadata": { "name": "hello", "namespace": "default", "uid": "u" },
+        "spec": { "replicas": 2, "selector": { "matchLabels": { "app": "hello" } }, "template": {} },
+    }));
+    validate(&Workload::read(Kind::Deployment, &object.unwrap())).unwrap()
+}
