@@ -192,3 +192,7 @@ pub fn remove_nulls(value: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+#[path = "bundles_tests.rs"]
+mod tests;
