@@ -128,8 +128,8 @@ impl Args {
             reservation: self.reservation,
             deadline: self.deadline,
             probe_interval: self.probe_interval,
-            member_parallel: 8,
-            parallel: 32,
+            member_parallel: 4,
+            parallel: 8,
             report_delay: Duration::from_millis(300),
         }
     }

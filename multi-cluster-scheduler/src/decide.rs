@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use federation::api::{ClusterVerdict, Decision, PlacementStatus};
 use placement::{ClusterName, Current, Outcome, Plan, Why};
 
+use serde::{Deserialize, Serialize};
+
 use crate::validate::Validated;
 
 /// At most this many clusters are explained in a status; of a thousand, nobody reads all.
 const EXPLAINED: usize = 32;
 
 /// Which cluster runs how many, and why: what is written to the hub before a member is touched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The record of the decision.
     pub decision: Decision,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use federation::api::{FINALIZER, KOPF_FINALIZER, WorkloadStatus};
+use federation::api::{ANNOTATION_ASSIGNMENT, FINALIZER, KOPF_FINALIZER, WorkloadStatus};
 use federation::members::Deadlined as _;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -11,6 +11,7 @@ use kube::core::PartialObjectMeta;
 use serde_json::json;
 use tracing::debug;
 
+use crate::decide::Assignment;
 use crate::scheduler::Scheduler;
 use crate::workload::{Key, Workload};
 
@@ -51,36 +52,34 @@ impl Scheduler {
         Api::namespaced_with(self.hub.clone(), &key.namespace, &key.kind.resource())
     }
 
-    /// Puts our finalizer on and takes the original's off, if that is not so already.
-    pub(crate) async fn hold(&self, workload: &Arc<Workload>) -> Result<(), HubError> {
-        if workload.is_held() && !workload.is_held_by_kopf() {
-            return Ok(());
-        }
-        if workload.is_held_by_kopf() {
-            let kept = workload
-                .finalizers
-                .iter()
-                .filter(|one| *one != KOPF_FINALIZER && *one != FINALIZER)
-                .cloned();
-            return self
-                .replace_finalizers(workload, kept.chain([FINALIZER.to_owned()]).collect())
-                .await;
-        }
-        // An apply adds its entry to the set, whoever adds others meanwhile; the uid keeps it from
-        // bringing an object back that was just deleted.
-        let resource = workload.key.kind.resource();
-        let object = json!({
-            "apiVersion": resource.api_version, "kind": resource.kind,
+    /// Puts our finalizer on, and the assignment on record, in one write: before a member is
+    /// touched, both must be there, the one to go on after a crash, the other to clear the members
+    /// if the object is deleted meanwhile. Takes the original's finalizer off.
+    pub(crate) async fn hold(
+        &self,
+        workload: &Arc<Workload>,
+        assignment: &Assignment,
+    ) -> Result<(), HubError> {
+        let others = workload
+            .finalizers
+            .iter()
+            .filter(|one| one.as_str() != KOPF_FINALIZER && one.as_str() != FINALIZER);
+        let finalizers: Vec<&str> = others.map(String::as_str).chain([FINALIZER]).collect();
+        // What was said of each cluster is for the status; it would only make the object larger.
+        let mut record = assignment.clone();
+        record.decision.clusters.clear();
+        let record = serde_json::to_string(&record).unwrap_or_default();
+        let patch = Patch::Merge(json!({
             "metadata": {
-                "name": workload.key.name, "namespace": workload.key.namespace,
-                "uid": workload.uid, "finalizers": [FINALIZER],
+                "uid": workload.uid,
+                "resourceVersion": workload.resource_version,
+                "finalizers": finalizers,
+                "annotations": { ANNOTATION_ASSIGNMENT: record },
             },
-        });
-        let params = PatchParams::apply("mck8s-scheduler-finalizer").force();
+        }));
         let api = self.hub_api(&workload.key);
-        let patch = Patch::Apply(&object);
-        let written = api
-            .patch_metadata(&workload.key.name, &params, &patch)
+        let written: kube::Result<PartialObjectMeta<DynamicObject>> = api
+            .patch_metadata(&workload.key.name, &PatchParams::default(), &patch)
             .within(self.options.deadline)
             .await;
         written
@@ -167,7 +166,7 @@ impl Scheduler {
                 if let Some(tracked) = state.workloads.get_mut(key)
                     && tracked.workload.uid == workload.uid
                 {
-                    tracked.assignment = crate::state::assignment_of(&workload.status);
+                    tracked.assignment = crate::state::assignment_of(&workload);
                     tracked.recorded = tracked.assignment.decision.sequence;
                     tracked.reported = workload.status.clone();
                     tracked.workload = Arc::new(workload);

@@ -152,14 +152,16 @@ impl Scheduler {
         if changed {
             info!(key = %workload.key, clusters = %summary(&next.placements), unplaced = next.unplaced, "decided");
             self.metrics.placed(validated.policy.name(), &next);
-        } else if tracked.reserved {
-            tracked.assignment.fallback = next.fallback;
-            return Ok(());
         }
-        // What was decided before this process started holds its room, too.
         let next = if changed {
             next
         } else {
+            tracked.assignment.fallback = next.fallback;
+            if tracked.reserved {
+                return Ok(());
+            }
+            // What was decided before this process started holds its room, too.
+            tracked.assignment.decision.clusters = next.decision.clusters;
             tracked.assignment.clone()
         };
         let moved = state.assign(&workload.key, next, &validated.shape, until);
@@ -271,55 +273,42 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Writes the assignment to the hub, if it has not got it yet; members come after.
+    /// Puts the assignment on record on the hub, if it is not yet; members come after. One write:
+    /// the first together with the finalizer, later ones as the status.
     async fn record(&self, workload: &Arc<Workload>) -> Result<(), ReconcileError> {
-        let write = {
+        let held = workload.is_held() && !workload.is_held_by_kopf();
+        let (assignment, status, seen) = {
             let state = self.state();
             let Some(tracked) = state.workloads.get(&workload.key) else {
                 return Ok(());
             };
-            let pending = tracked.assignment.decision.sequence > tracked.recorded;
-            pending.then(|| {
-                (
-                    tracked.recorded,
-                    tracked.assignment.decision.sequence,
-                    self.status_of(&state, tracked),
-                )
-            })
-        };
-        let Some((seen, sequence, status)) = write else {
-            // Nothing to decide, but it may have lost its finalizer, or still have the original's.
-            let assigned = self
-                .state()
-                .workloads
-                .get(&workload.key)
-                .is_some_and(|tracked| tracked.recorded > 0);
-            if workload.is_held_by_kopf() || (assigned && !workload.is_held()) {
-                self.hold(workload).await.map_err(ReconcileError::Record)?;
+            let assignment = tracked.assignment.clone();
+            let pending = assignment.decision.sequence > tracked.recorded;
+            if !pending && (held || assignment.decision.sequence == 0) {
+                return Ok(());
             }
-            return Ok(());
+            let status = self.status_of(&state, tracked);
+            (assignment, status, tracked.reported_sequence())
         };
-        let result = futures::try_join!(
-            self.hold(workload),
-            self.write_status(workload, seen, &status)
-        );
-        match result {
-            Ok(_) => {
-                let mut state = self.state();
-                if let Some(tracked) = state.workloads.get_mut(&workload.key) {
-                    tracked.recorded = tracked.recorded.max(sequence);
-                    let before = std::mem::replace(&mut tracked.reported, status);
-                    self.announce(workload, &before, &tracked.reported);
-                }
-                Ok(())
+        let written = if held {
+            self.write_status(workload, seen, &status).await
+        } else {
+            self.hold(workload, &assignment).await
+        };
+        if let Err(error) = written {
+            if error.is_stale() {
+                self.refresh(&workload.key).await;
             }
-            Err(error) => {
-                if error.is_stale() {
-                    self.refresh(&workload.key).await;
-                }
-                Err(ReconcileError::Record(error))
+            return Err(ReconcileError::Record(error));
+        }
+        if let Some(tracked) = self.state().workloads.get_mut(&workload.key) {
+            tracked.recorded = tracked.recorded.max(assignment.decision.sequence);
+            if held {
+                let before = std::mem::replace(&mut tracked.reported, status);
+                self.announce(workload, &before, &tracked.reported);
             }
         }
+        Ok(())
     }
 
     /// Hands each member its bundle. Members that hold something and have no share get an empty one.

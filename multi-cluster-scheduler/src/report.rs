@@ -26,7 +26,7 @@ struct Verdict {
 impl Scheduler {
     /// Writes the object's status if it has changed.
     pub(crate) async fn report(&self, key: &Key) -> Result<(), HubError> {
-        let (workload, recorded, status, before) = {
+        let (workload, seen, status, before) = {
             let state = self.state();
             let Some(tracked) = state.workloads.get(key) else {
                 return Ok(());
@@ -37,7 +37,7 @@ impl Scheduler {
             }
             (
                 tracked.workload.clone(),
-                tracked.recorded,
+                tracked.reported_sequence(),
                 self.status_of(&state, tracked),
                 tracked.reported.clone(),
             )
@@ -45,11 +45,11 @@ impl Scheduler {
         if status == before {
             return Ok(());
         }
-        match self.write_status(&workload, recorded, &status).await {
+        match self.write_status(&workload, seen, &status).await {
             Ok(()) => {
                 self.announce(&workload, &before, &status);
                 if let Some(tracked) = self.state().workloads.get_mut(key)
-                    && tracked.recorded == recorded
+                    && tracked.reported_sequence() == seen
                 {
                     tracked.reported = status;
                 }

@@ -51,6 +51,8 @@ pub struct Options {
 
 /// How long decisions wait for the members at the start.
 const SETTLE: Duration = Duration::from_secs(10);
+/// How long reports give way to placements.
+const CALM: Duration = Duration::from_secs(1);
 /// How often ways, statuses and deadlines are looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// How often members' statuses are written.
@@ -278,18 +280,14 @@ impl Scheduler {
             return;
         };
         let before = std::mem::replace(&mut tracked.workload, workload.clone());
-        let decision = workload
-            .status
-            .decision
-            .as_ref()
-            .map_or(0, |decision| decision.sequence);
-        if decision > tracked.assignment.decision.sequence {
+        let recorded = crate::state::assignment_of(&workload);
+        if recorded.decision.sequence > tracked.assignment.decision.sequence {
             // An assignment that another writer made goes on from here.
-            tracked.assignment = crate::state::assignment_of(&workload.status);
-            tracked.recorded = decision;
+            tracked.recorded = recorded.decision.sequence;
+            tracked.assignment = recorded;
             tracked.reported = workload.status.clone();
-        } else if decision >= tracked.recorded {
-            tracked.recorded = decision;
+        } else {
+            tracked.recorded = tracked.recorded.max(recorded.decision.sequence);
         }
         let spec_changed = before.generation != workload.generation;
         if spec_changed {
@@ -510,12 +508,22 @@ impl Scheduler {
             };
             let this = self.clone();
             tokio::spawn(async move {
+                this.calm().await;
                 match this.report(job.key()).await {
                     Ok(()) => job.succeed(),
                     Err(_) => drop(job.fail()),
                 }
                 drop(slot);
             });
+        }
+    }
+
+    /// Waits while objects are to be placed, at most a second: in a burst, placing comes first and
+    /// telling after.
+    async fn calm(&self) {
+        let limit = Instant::now() + CALM;
+        while self.queue.depth() > 0 && Instant::now() < limit {
+            tokio::time::sleep(CALM / 20).await;
         }
     }
 }

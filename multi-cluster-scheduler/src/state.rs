@@ -48,7 +48,7 @@ pub struct Tracked {
     pub workload: Arc<Workload>,
     /// The last decision.
     pub assignment: Assignment,
-    /// The sequence of the last assignment that the hub has.
+    /// The sequence of the last assignment that the hub has on record.
     pub recorded: i64,
     /// Why the spec cannot be served.
     pub invalid: Option<String>,
@@ -102,35 +102,45 @@ impl Registered {
 impl Tracked {
     /// A newly seen object; what was decided for it before goes on.
     pub fn new(workload: Arc<Workload>, now: Instant) -> Self {
-        let status = &workload.status;
+        let assignment = assignment_of(&workload);
         Self {
-            assignment: assignment_of(status),
-            recorded: status
-                .decision
-                .as_ref()
-                .map_or(0, |decision| decision.sequence),
+            recorded: assignment.decision.sequence,
+            assignment,
             invalid: None,
             dependencies: None,
             failures: BTreeMap::new(),
             delivered: BTreeSet::new(),
             removed: BTreeSet::new(),
-            reported: status.clone(),
+            reported: workload.status.clone(),
             reserved: false,
             changed_at: Some(now),
             workload,
         }
     }
+
+    /// The sequence of the assignment in the status that the hub has.
+    pub fn reported_sequence(&self) -> i64 {
+        let decision = self.reported.decision.as_ref();
+        decision.map_or(0, |decision| decision.sequence)
+    }
 }
 
-/// The assignment that a status holds.
-pub fn assignment_of(status: &WorkloadStatus) -> Assignment {
-    Assignment {
+/// The assignment that the hub has on record: the status's, or the first one, that was written with
+/// the finalizer, while the status has none.
+pub fn assignment_of(workload: &Workload) -> Assignment {
+    let status = &workload.status;
+    let first = workload.first_assignment.as_ref();
+    let first = first.and_then(|text| serde_json::from_str::<Assignment>(text).ok());
+    let recorded = Assignment {
         decision: status.decision.clone().unwrap_or_default(),
         policy: status.policy.clone(),
         placements: status.placements.clone(),
         unplaced: status.unplaced_replicas,
         fallback: None,
-    }
+    };
+    first
+        .filter(|first| first.decision.sequence > recorded.decision.sequence)
+        .unwrap_or(recorded)
 }
 
 impl State {

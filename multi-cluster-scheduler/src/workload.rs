@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use federation::api::{
-    FINALIZER, GROUP, KOPF_FINALIZER, MultiClusterDeploymentSpec, MultiClusterJobSpec,
-    MultiClusterServiceSpec, PlacementFields, VERSION, WorkloadStatus,
+    ANNOTATION_ASSIGNMENT, FINALIZER, GROUP, KOPF_FINALIZER, MultiClusterDeploymentSpec,
+    MultiClusterJobSpec, MultiClusterServiceSpec, PlacementFields, VERSION, WorkloadStatus,
 };
 use federation::members::{ManagedKind, Owner, uid_bits};
 use kube::ResourceExt as _;
@@ -93,8 +93,10 @@ pub struct Workload {
     pub finalizers: Vec<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its annotations.
+    /// Its annotations, less our own.
     pub annotations: BTreeMap<String, String>,
+    /// The first assignment, as our annotation has it.
+    pub first_assignment: Option<String>,
     /// Its spec, or why that cannot be read.
     pub spec: Result<Spec, String>,
     /// Its status.
@@ -126,7 +128,9 @@ impl Workload {
                 MultiClusterServiceSpec::deserialize(spec).map(|spec| Spec::Service(Box::new(spec)))
             }
         };
+        let mut annotations = object.annotations().clone();
         Self {
+            first_assignment: annotations.remove(ANNOTATION_ASSIGNMENT),
             key: Key {
                 kind,
                 namespace: object.namespace().unwrap_or_default(),
@@ -142,7 +146,7 @@ impl Workload {
                 .map(|time| time.0),
             finalizers: object.finalizers().to_vec(),
             labels: object.labels().clone(),
-            annotations: object.annotations().clone(),
+            annotations,
             spec: spec.map_err(|error| format!("spec: {error}")),
             // A status that another program wrote is none of ours.
             status: WorkloadStatus::deserialize(&object.data["status"]).unwrap_or_default(),
