@@ -105,7 +105,6 @@ impl Tracked {
         let assignment = assignment_of(&workload);
         Self {
             recorded: assignment.decision.sequence,
-            assignment,
             invalid: None,
             dependencies: None,
             failures: BTreeMap::new(),
@@ -113,7 +112,9 @@ impl Tracked {
             removed: BTreeSet::new(),
             reported: workload.status.clone(),
             reserved: false,
-            changed_at: Some(now),
+            // What was on record when this process started is not a change that it has seen.
+            changed_at: (assignment.decision.sequence == 0).then_some(now),
+            assignment,
             workload,
         }
     }
