@@ -1,0 +1,606 @@
+//! What goes wrong at members and with the operator itself. After each: nothing lost, nothing
+//! twice, and the status true.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lab::real::proxy::{Fault, FaultProxy};
+use serde_json::{Value, json};
+
+use crate::harness::{MEMBERS, World, condition, eventually, scenarios};
+use crate::main_job::deployment;
+
+scenarios!(
+    a_template_that_members_refuse,
+    a_foreign_object_of_the_same_name,
+    a_missing_namespace_is_made_and_goes_with_the_hubs,
+    a_member_that_is_down_hangs_or_answers_with_errors,
+    two_deployments_for_the_last_slot,
+    killed_between_two_members,
+    two_copies_and_a_takeover,
+    a_suspended_leader_does_not_write,
+    deletion_while_a_member_is_away,
+    a_change_by_hand_is_put_back,
+    cordon_and_taints,
+    a_lost_member_is_replaced_and_comes_back,
+);
+
+fn everywhere() -> Value {
+    json!({ "clusters": MEMBERS, "overflow": "None" })
+}
+
+fn image(tag: &str) -> Value {
+    json!({ "spec": { "template": { "spec": { "containers": [{ "name": "hello", "image": format!("hello:{tag}") }] } } } })
+}
+
+async fn until_images(world: &World, wanted: [&str; 3]) -> Result<()> {
+    eventually(&format!("images {wanted:?}"), async || {
+        let mut now = Vec::new();
+        for (member, _) in MEMBERS
+            .iter()
+            .zip(wanted)
+            .filter(|(_, image)| !image.is_empty())
+        {
+            let found = world.get(member, "deployment/hello").await?;
+            now.push(
+                found["spec"]["template"]["spec"]["containers"][0]["image"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
+        }
+        let wanted: Vec<_> = wanted
+            .iter()
+            .filter(|image| !image.is_empty())
+            .map(|tag| format!("hello:{tag}"))
+            .collect();
+        Ok(if now == wanted {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        })
+    })
+    .await
+}
+
+async fn a_template_that_members_refuse(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let mut fields = everywhere();
+    fields["template"] = json!({ "spec": { "restartPolicy": "OnFailure" } });
+    world.apply(&deployment("refused", &fields)).await?;
+    let message = world
+        .until_condition("mcd/refused", "Progressing", "False", "Rejected")
+        .await?;
+    ensure!(
+        message.contains("cluster1") && message.contains("restartPolicy"),
+        "{message}"
+    );
+    world.apply(&deployment("good", &everywhere())).await?;
+    world
+        .until_condition("mcd/good", "Available", "True", "AllAvailable")
+        .await?;
+    world
+        .patch(
+            "mcd/refused",
+            &json!({ "spec": { "template": { "spec": { "restartPolicy": "Always" } } } }),
+        )
+        .await?;
+    world
+        .until_condition("mcd/refused", "Available", "True", "AllAvailable")
+        .await?;
+    Ok(())
+}
+
+async fn a_foreign_object_of_the_same_name(world: &World) -> Result<()> {
+    let namespace = world.namespace();
+    world
+        .on("cluster2", &["create", "namespace", &namespace])
+        .await?;
+    world
+        .on(
+            "cluster2",
+            &[
+                "-n",
+                &namespace,
+                "create",
+                "deployment",
+                "hello",
+                "--image=foreign:1",
+            ],
+        )
+        .await?;
+    world
+        .on(
+            "cluster2",
+            &[
+                "-n",
+                &namespace,
+                "wait",
+                "--for=condition=Available",
+                "deployment/hello",
+            ],
+        )
+        .await?;
+    let before = world.get("cluster2", "deployment/hello").await?;
+    let _operator = world.operator(&[]).await?;
+    world.apply(&deployment("hello", &everywhere())).await?;
+    let message = world
+        .until_condition("mcd/hello", "Conflict", "True", "ForeignObject")
+        .await?;
+    ensure!(message.contains("cluster2"), "{message}");
+    eventually("the others are served", async || {
+        let now = world.replicas("hello").await?;
+        Ok(if now == [Some(2), Some(1), Some(2)] {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        })
+    })
+    .await?;
+    let after = world.get("cluster2", "deployment/hello").await?;
+    ensure!(
+        before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"],
+        "the foreign object was written"
+    );
+    world
+        .on(
+            "cluster2",
+            &["-n", &namespace, "delete", "deployment", "hello"],
+        )
+        .await?;
+    world.until_replicas("hello", [Some(2); 3]).await?;
+    world
+        .until_condition("mcd/hello", "Conflict", "False", "NoConflict")
+        .await?;
+    Ok(())
+}
+
+async fn a_missing_namespace_is_made_and_goes_with_the_hubs(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let namespace = world.namespace();
+    world.apply(&deployment("hello", &everywhere())).await?;
+    world.until_replicas("hello", [Some(2); 3]).await?;
+    let hub = world
+        .kubectl(&[
+            "get",
+            "namespace",
+            "kube-system",
+            "-o",
+            "jsonpath={.metadata.uid}",
+        ])
+        .await?;
+    let label = world
+        .on(
+            "cluster1",
+            &[
+                "get",
+                "namespace",
+                &namespace,
+                "-o",
+                r"jsonpath={.metadata.labels.fogguru\.eu/hub}",
+            ],
+        )
+        .await?;
+    ensure!(
+        label == hub,
+        "the namespace carries {label:?}, the hub is {hub:?}"
+    );
+    world
+        .kubectl(&["delete", "namespace", &namespace, "--wait=false"])
+        .await?;
+    for member in MEMBERS {
+        eventually(&format!("the namespace leaves {member}"), async || {
+            let found = world
+                .on(
+                    member,
+                    &[
+                        "get",
+                        "namespace",
+                        &namespace,
+                        "--ignore-not-found",
+                        "-o",
+                        "name",
+                    ],
+                )
+                .await?;
+            Ok(if found.is_empty() { Ok(()) } else { Err(found) })
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn a_member_that_is_down_hangs_or_answers_with_errors(world: &World) -> Result<()> {
+    let proxy = FaultProxy::start(&*world.lab.cluster("cluster2")?).await?;
+    let servers = BTreeMap::from([("cluster2".to_owned(), proxy.url())]);
+    let kubeconfig = world.lab.kubeconfig_through("through-proxy", &servers)?;
+    let operator = world.candidate(&kubeconfig, &[])?;
+    operator.ready().await?;
+    world.apply(&deployment("hello", &everywhere())).await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    let faults = [
+        ("1", Fault::Status(500)),
+        (
+            "2",
+            Fault::TooManyRequests {
+                retry_after: Duration::from_secs(1),
+            },
+        ),
+        ("3", Fault::Hang),
+        ("4", Fault::Cut),
+    ];
+    for (tag, fault) in faults {
+        proxy.set(fault);
+        world.patch("mcd/hello", &image(tag)).await?;
+        until_images(world, [tag, "", tag]).await?;
+        world
+            .until_condition("mcd/hello", "Available", "False", "MemberUnreachable")
+            .await?;
+        proxy.set(Fault::None);
+        until_images(world, [tag, tag, tag]).await?;
+        world
+            .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+            .await?;
+    }
+    world.lab.cluster("cluster3")?.stop().await?;
+    world.patch("mcd/hello", &image("5")).await?;
+    until_images(world, ["5", "5", ""]).await?;
+    world
+        .until_condition("mcd/hello", "Available", "False", "MemberUnreachable")
+        .await?;
+    world.lab.cluster("cluster3")?.start().await?;
+    until_images(world, ["5", "5", "5"]).await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    ensure!(
+        world.replicas("hello").await? == [Some(2); 3],
+        "replicas were lost or doubled"
+    );
+    Ok(())
+}
+
+async fn two_deployments_for_the_last_slot(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let node = world
+        .on(
+            "cluster1",
+            &["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"],
+        )
+        .await?;
+    world
+        .on(
+            "cluster1",
+            &["label", "node", &node, "slot=last", "--overwrite"],
+        )
+        .await?;
+    let fields = json!({
+        "replicas": 1, "placementPolicy": "worst_fit",
+        "template": { "spec": {
+            "nodeSelector": { "slot": "last" },
+            "containers": [{ "name": "hello", "image": "hello:1", "resources": { "requests": { "cpu": "3" } } }],
+        } },
+    });
+    let both = json!({ "apiVersion": "v1", "kind": "List", "items": [deployment("first", &fields), deployment("second", &fields)] });
+    world.apply(&both).await?;
+    let mut loser = "";
+    eventually("one is placed and one is not", async || {
+        let placed = |object: &Value| object["status"]["replicas"].as_u64().unwrap_or(0);
+        let (first, second) = (
+            world.get("cluster0", "mcd/first").await?,
+            world.get("cluster0", "mcd/second").await?,
+        );
+        loser = if placed(&first) == 1 {
+            "second"
+        } else {
+            "first"
+        };
+        let waiting = [&first, &second]
+            .iter()
+            .any(|one| condition(one, "Placed")["reason"] == "InsufficientCapacity");
+        Ok(if placed(&first) + placed(&second) == 1 && waiting {
+            Ok(())
+        } else {
+            Err(format!("{} {}", first["status"], second["status"]))
+        })
+    })
+    .await?;
+    let winner = if loser == "first" { "second" } else { "first" };
+    world
+        .until_condition(
+            &format!("mcd/{winner}"),
+            "Available",
+            "True",
+            "AllAvailable",
+        )
+        .await?;
+    world
+        .until_condition(
+            &format!("mcd/{loser}"),
+            "Placed",
+            "False",
+            "InsufficientCapacity",
+        )
+        .await?;
+    world.delete(&format!("mcd/{winner}")).await?;
+    world
+        .until_condition(&format!("mcd/{loser}"), "Available", "True", "AllAvailable")
+        .await?;
+    world
+        .on("cluster1", &["label", "node", &node, "slot-"])
+        .await?;
+    Ok(())
+}
+
+async fn killed_between_two_members(world: &World) -> Result<()> {
+    let operator = world.operator(&["--probe-interval=30s"]).await?;
+    let away = world.lab.cluster("cluster3")?;
+    away.pause();
+    world.apply(&deployment("hello", &everywhere())).await?;
+    eventually("two of three members are written", async || {
+        let mut now = [None; 2];
+        for (member, replicas) in MEMBERS.iter().zip(&mut now) {
+            *replicas = world.get(member, "deployment/hello").await?["spec"]["replicas"].as_u64();
+        }
+        Ok(if now == [Some(2); 2] {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        })
+    })
+    .await?;
+    operator.kill()?;
+    away.resume();
+    let _again = world.operator(&[]).await?;
+    world.until_replicas("hello", [Some(2); 3]).await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    let first = world.get("cluster1", "deployment/hello").await?;
+    ensure!(
+        first["metadata"]["generation"] == 1,
+        "what was there was written again: {}",
+        first["metadata"]
+    );
+    let status = world.get("cluster0", "mcd/hello").await?["status"].clone();
+    ensure!(
+        status["replicas"] == 6 && status["decision"]["sequence"] == 1,
+        "{status}"
+    );
+    Ok(())
+}
+
+async fn two_copies_and_a_takeover(world: &World) -> Result<()> {
+    let first = world.operator(&["--identity=first"]).await?;
+    let second = world.candidate(&world.lab.kubeconfig(), &["--identity=second"])?;
+    world.apply(&deployment("hello", &everywhere())).await?;
+    world.until_replicas("hello", [Some(2); 3]).await?;
+    ensure!(
+        !second.get("/readyz").await?.starts_with("HTTP/1.1 200"),
+        "a copy without the lease says that it is ready"
+    );
+    first.kill()?;
+    second.ready().await?;
+    world
+        .patch("mcd/hello", &json!({ "spec": { "replicas": 3 } }))
+        .await?;
+    world.until_replicas("hello", [Some(3); 3]).await
+}
+
+async fn a_suspended_leader_does_not_write(world: &World) -> Result<()> {
+    let mut first = world.operator(&["--identity=first"]).await?;
+    world.apply(&deployment("hello", &everywhere())).await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    first.suspend()?;
+    let second = world.operator(&["--identity=second"]).await?;
+    // It will find this change when it goes on, and must leave it to the other.
+    world
+        .patch("mcd/hello", &json!({ "spec": { "replicas": 3 } }))
+        .await?;
+    world.until_replicas("hello", [Some(3); 3]).await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    let before = world.get("cluster0", "mcd/hello").await?;
+    first.resume()?;
+    let ended = first.ended().await?;
+    ensure!(
+        !ended.success(),
+        "a leader that lost its lease ended as if all were well"
+    );
+    let after = world.get("cluster0", "mcd/hello").await?;
+    ensure!(
+        before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"],
+        "it wrote: {}",
+        after["metadata"]
+    );
+    world
+        .patch("mcd/hello", &json!({ "spec": { "replicas": 1 } }))
+        .await?;
+    world.until_replicas("hello", [Some(1); 3]).await?;
+    drop(second);
+    Ok(())
+}
+
+async fn deletion_while_a_member_is_away(world: &World) -> Result<()> {
+    let _operator = world.operator(&["--deletion-grace=8s"]).await?;
+    world.apply(&deployment("hello", &everywhere())).await?;
+    world.until_replicas("hello", [Some(2); 3]).await?;
+    let away = world.lab.cluster("cluster2")?;
+    away.stop().await?;
+    world
+        .until_condition("mcd/hello", "Available", "False", "MemberUnreachable")
+        .await?;
+    world.delete("mcd/hello").await?;
+    let message = world
+        .until_condition("mcd/hello", "Progressing", "True", "WaitingForMember")
+        .await?;
+    ensure!(message.contains("cluster2"), "{message}");
+    world.until_gone("mcd/hello").await?;
+    let leftovers = "jsonpath={.status.leftovers[*].name}";
+    let recorded = world
+        .kubectl(&["get", "membercluster", "cluster2", "-o", leftovers])
+        .await?;
+    ensure!(recorded == "hello", "on record: {recorded:?}");
+    for member in ["cluster1", "cluster3"] {
+        let left = world.left_on(member).await?;
+        ensure!(left.is_empty(), "{member} still has {left}");
+    }
+    away.start().await?;
+    eventually("what was left is collected", async || {
+        let left = world.left_on("cluster2").await?;
+        let recorded = world
+            .kubectl(&["get", "membercluster", "cluster2", "-o", leftovers])
+            .await?;
+        Ok(if left.is_empty() && recorded.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left} {recorded}"))
+        })
+    })
+    .await
+}
+
+async fn a_change_by_hand_is_put_back(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let namespace = world.namespace();
+    world.apply(&deployment("hello", &everywhere())).await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    world
+        .on(
+            "cluster1",
+            &[
+                "-n",
+                &namespace,
+                "scale",
+                "deployment/hello",
+                "--replicas=7",
+            ],
+        )
+        .await?;
+    world.until_replicas("hello", [Some(2); 3]).await?;
+    world
+        .on(
+            "cluster2",
+            &[
+                "-n",
+                &namespace,
+                "set",
+                "image",
+                "deployment/hello",
+                "hello=other:1",
+            ],
+        )
+        .await?;
+    until_images(world, ["1", "1", "1"]).await?;
+    world
+        .on(
+            "cluster3",
+            &["-n", &namespace, "delete", "deployment/hello"],
+        )
+        .await?;
+    world.until_replicas("hello", [Some(2); 3]).await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    Ok(())
+}
+
+async fn cordon_and_taints(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let cluster = async |name: &str, patch: Value| {
+        world
+            .kubectl(&[
+                "patch",
+                "membercluster",
+                name,
+                "--type=merge",
+                "-p",
+                &patch.to_string(),
+            ])
+            .await
+    };
+    cluster("cluster1", json!({ "spec": { "unschedulable": true } })).await?;
+    cluster("cluster2", json!({ "spec": { "taints": [{ "key": "edge", "value": "yes", "effect": "NoSchedule" }] } })).await?;
+    eventually("the scheduler has seen both", async || {
+        let seen = world.kubectl(&["get", "memberclusters", "-o", "jsonpath={range .items[*]}{.metadata.generation}={.status.observedGeneration} {end}"]).await?;
+        let all = seen.split_whitespace().all(|pair| pair.split_once('=').is_some_and(|(a, b)| a == b));
+        Ok(if all { Ok(()) } else { Err(seen) })
+    })
+    .await?;
+    let any = json!({ "numberOfLocations": 3, "placementPolicy": "first_fit" });
+    world.apply(&deployment("hello", &any)).await?;
+    world.until_replicas("hello", [None, None, Some(2)]).await?;
+    world
+        .until_condition("mcd/hello", "Placed", "False", "InsufficientCapacity")
+        .await?;
+    let said =
+        world.get("cluster0", "mcd/hello").await?["status"]["decision"]["clusters"].to_string();
+    ensure!(
+        said.contains("cordoned") && said.contains("taint edge=yes:NoSchedule is not tolerated"),
+        "{said}"
+    );
+    let mut tolerant = any.clone();
+    tolerant["tolerations"] = json!([{ "key": "edge", "operator": "Exists" }]);
+    world.apply(&deployment("tolerant", &tolerant)).await?;
+    world
+        .until_replicas("tolerant", [None, Some(2), Some(2)])
+        .await?;
+    // Room appears: what waits is placed by itself.
+    cluster("cluster1", json!({ "spec": { "unschedulable": false } })).await?;
+    world
+        .until_replicas("hello", [Some(2), None, Some(2)])
+        .await?;
+    // And one that is evacuated is left.
+    cluster(
+        "cluster3",
+        json!({ "spec": { "taints": [{ "key": "broken", "effect": "NoExecute" }] } }),
+    )
+    .await?;
+    world.until_replicas("hello", [Some(2), None, None]).await?;
+    Ok(())
+}
+
+async fn a_lost_member_is_replaced_and_comes_back(world: &World) -> Result<()> {
+    let _operator = world.operator(&["--cluster-toleration=3s"]).await?;
+    world
+        .apply(&deployment(
+            "hello",
+            &json!({ "numberOfLocations": 2, "placementPolicy": "first_fit" }),
+        ))
+        .await?;
+    world
+        .until_replicas("hello", [Some(2), Some(2), None])
+        .await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    let lost = world.lab.cluster("cluster2")?;
+    lost.stop().await?;
+    eventually("its replicas run elsewhere", async || {
+        let found = world.get("cluster3", "deployment/hello").await?;
+        Ok(if found["status"]["availableReplicas"] == 2 {
+            Ok(())
+        } else {
+            Err(found["status"].to_string())
+        })
+    })
+    .await?;
+    let status = world.get("cluster0", "mcd/hello").await?["status"].clone();
+    ensure!(status["replicas"] == 4, "{status}");
+    lost.start().await?;
+    world
+        .until_replicas("hello", [Some(2), None, Some(2)])
+        .await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,481 @@
+//! The lab, the operator as a process, and ways to wait for what shall be.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lab::real::{Lab, Options};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// The longest that anything awaited may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+type Played<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// A scenario: its name, and what happens.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) play: for<'a> fn(&'a World) -> Played<'a>,
+}
+
+/// Makes a scenario of an async function.
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) fn all() -> Vec<crate::harness::Scenario> {
+            vec![$(crate::harness::Scenario { name: stringify!($name), play: |world| Box::pin($name(world)) }),*]
+        }
+    };
+}
+pub(crate) use scenarios;
+
+/// The lab and what the scenarios share.
+pub(crate) struct World {
+    pub(crate) lab: Lab,
+    log: RefCell<PathBuf>,
+    runs: Cell<u32>,
+    namespace: RefCell<String>,
+}
+
+impl World {
+    pub(crate) async fn start() -> Result<Self> {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios");
+        let lab = Lab::up(Options::uniform(directory, 3, 5)).await?;
+        let world = Self {
+            lab,
+            log: RefCell::default(),
+            runs: Cell::new(0),
+            namespace: RefCell::default(),
+        };
+        world.install_crds().await?;
+        Ok(world)
+    }
+
+    /// Client-side apply, as a newcomer would.
+    pub(crate) async fn install_crds(&self) -> Result<()> {
+        let crds = repository().join("manifests/crds");
+        self.kubectl(&["apply", "-f", &crds.to_string_lossy()])
+            .await?;
+        self.kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=30s",
+        ])
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn end(self) -> Result<()> {
+        Ok(self.lab.down().await?)
+    }
+
+    /// Plays one scenario in a namespace of its own, and clears up after it.
+    pub(crate) async fn play(&self, scenario: &Scenario) -> Result<()> {
+        let name = scenario.name.replace('_', "-");
+        self.namespace.replace(name.clone());
+        self.kubectl(&["create", "namespace", &name]).await?;
+        let played = tokio::time::timeout(PATIENCE * 4, (scenario.play)(self))
+            .await
+            .unwrap_or_else(|_| bail!("it took too long"));
+        self.clear(&name).await.context("clearing up")?;
+        played
+    }
+
+    /// Whatever the scenario left behind goes, without the operator's help.
+    async fn clear(&self, namespace: &str) -> Result<()> {
+        for kind in ["mcd", "mcs", "mcj"] {
+            let names = self
+                .kubectl(&["-n", namespace, "get", kind, "-o", "name"])
+                .await
+                .unwrap_or_default();
+            for name in names.lines() {
+                let no_finalizers = r#"{"metadata":{"finalizers":null}}"#;
+                // It may have gone meanwhile.
+                let _ = self
+                    .kubectl(&[
+                        "-n",
+                        namespace,
+                        "patch",
+                        name,
+                        "--type=merge",
+                        "-p",
+                        no_finalizers,
+                    ])
+                    .await;
+            }
+        }
+        self.kubectl(&[
+            "delete",
+            "namespace",
+            namespace,
+            "--wait=false",
+            "--ignore-not-found",
+        ])
+        .await?;
+        self.kubectl(&["delete", "memberclusters", "--all", "--wait=false"])
+            .await?;
+        for member in MEMBERS {
+            self.on(
+                member,
+                &[
+                    "delete",
+                    "namespace",
+                    namespace,
+                    "--wait=false",
+                    "--ignore-not-found",
+                ],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The scenario's namespace.
+    pub(crate) fn namespace(&self) -> String {
+        self.namespace.borrow().clone()
+    }
+
+    /// Starts the scheduler with these flags besides the usual.
+    pub(crate) async fn operator(&self, flags: &[&str]) -> Result<Operator> {
+        let operator = self.candidate(&self.lab.kubeconfig(), flags)?;
+        operator.ready().await?;
+        Ok(operator)
+    }
+
+    /// Starts a scheduler that may have to wait for the lease.
+    pub(crate) fn candidate(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Operator> {
+        let run = self.runs.get() + 1;
+        self.runs.set(run);
+        let log = self.lab.directory().join(format!("scheduler-{run}.log"));
+        self.log.replace(log.clone());
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let file = std::fs::File::create(&log)?;
+        let process = Command::new(env!("CARGO_BIN_EXE_multi-cluster-scheduler"))
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args([
+                "--lease-duration=3s",
+                "--lease-renew=1s",
+                "--probe-interval=500ms",
+                "--deadline=3s",
+            ])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .context("the scheduler did not start")?;
+        Ok(Operator { process, port })
+    }
+
+    /// What the last operator said last.
+    pub(crate) fn last_log(&self) -> String {
+        let text = std::fs::read_to_string(&*self.log.borrow()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(25)..].join("\n")
+    }
+
+    /// `kubectl` on the hub; its output.
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.lab.kubectl(arguments).await?;
+        ensure!(
+            output.success(),
+            "kubectl {}: {}",
+            arguments.join(" "),
+            output.stderr.trim()
+        );
+        Ok(output.stdout)
+    }
+
+    /// `kubectl` on a member.
+    pub(crate) async fn on(&self, member: &str, arguments: &[&str]) -> Result<String> {
+        let mut all = vec!["--context", member];
+        all.extend(arguments);
+        self.kubectl(&all).await
+    }
+
+    /// Applies objects on the hub, in the scenario's namespace.
+    pub(crate) async fn apply(&self, object: &Value) -> Result<()> {
+        let refused = self.refused(object).await?;
+        ensure!(refused.is_empty(), "refused: {refused}");
+        Ok(())
+    }
+
+    /// What the hub says against an object; nothing when it takes it.
+    pub(crate) async fn refused(&self, object: &Value) -> Result<String> {
+        let namespace = self.namespace();
+        let output = self
+            .lab
+            .kubectl_with_input(&["-n", &namespace, "apply", "-f", "-"], &object.to_string())
+            .await?;
+        Ok(if output.success() {
+            String::new()
+        } else {
+            output.stderr
+        })
+    }
+
+    /// A merge patch on an object of the scenario.
+    pub(crate) async fn patch(&self, object: &str, patch: &Value) -> Result<()> {
+        let namespace = self.namespace();
+        self.kubectl(&[
+            "-n",
+            &namespace,
+            "patch",
+            object,
+            "--type=merge",
+            "-p",
+            &patch.to_string(),
+        ])
+        .await?;
+        Ok(())
+    }
+
+    /// An object of the scenario on the hub (`cluster0`) or a member; null when there is none.
+    pub(crate) async fn get(&self, cluster: &str, object: &str) -> Result<Value> {
+        let namespace = self.namespace();
+        let text = self
+            .on(
+                cluster,
+                &[
+                    "-n",
+                    &namespace,
+                    "get",
+                    object,
+                    "-o",
+                    "json",
+                    "--ignore-not-found",
+                ],
+            )
+            .await?;
+        Ok(if text.trim().is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text)?
+        })
+    }
+
+    /// Replicas of a Deployment that each member runs; `None` where there is none.
+    pub(crate) async fn replicas(&self, name: &str) -> Result<[Option<u64>; 3]> {
+        let mut all = [None; 3];
+        for (member, replicas) in MEMBERS.iter().zip(&mut all) {
+            *replicas =
+                self.get(member, &format!("deployment/{name}")).await?["spec"]["replicas"].as_u64();
+        }
+        Ok(all)
+    }
+
+    /// Waits until each member runs so many replicas of a Deployment.
+    pub(crate) async fn until_replicas(&self, name: &str, wanted: [Option<u64>; 3]) -> Result<()> {
+        eventually(&format!("{name} runs {wanted:?}"), async || {
+            let now = self.replicas(name).await?;
+            Ok(if now == wanted {
+                Ok(())
+            } else {
+                Err(format!("{now:?}"))
+            })
+        })
+        .await
+    }
+
+    /// Waits until a condition of an object on the hub has a status and a reason; its message.
+    pub(crate) async fn until_condition(
+        &self,
+        object: &str,
+        kind: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<String> {
+        let mut message = String::new();
+        eventually(
+            &format!("{object} has {kind}={status} {reason}"),
+            async || {
+                let found = self.get("cluster0", object).await?;
+                let condition = condition(&found, kind);
+                condition["message"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .clone_into(&mut message);
+                let met = condition["status"] == status && condition["reason"] == reason;
+                Ok(if met {
+                    Ok(())
+                } else {
+                    Err(format!("{}", found["status"]["conditions"]))
+                })
+            },
+        )
+        .await?;
+        Ok(message)
+    }
+
+    /// Waits until an object of the scenario is gone from the hub.
+    pub(crate) async fn until_gone(&self, object: &str) -> Result<()> {
+        eventually(&format!("{object} is gone"), async || {
+            let found = self.get("cluster0", object).await?;
+            Ok(if found.is_null() {
+                Ok(())
+            } else {
+                Err(found["metadata"].to_string())
+            })
+        })
+        .await
+    }
+
+    /// Deletes an object of the scenario, without waiting.
+    pub(crate) async fn delete(&self, object: &str) -> Result<()> {
+        let namespace = self.namespace();
+        self.kubectl(&["-n", &namespace, "delete", object, "--wait=false"])
+            .await?;
+        Ok(())
+    }
+
+    /// Everything of ours that a member holds in the scenario's namespace.
+    pub(crate) async fn left_on(&self, member: &str) -> Result<String> {
+        let namespace = self.namespace();
+        let kinds =
+            "deployments,jobs,services,configmaps,secrets,serviceaccounts,persistentvolumeclaims";
+        self.on(
+            member,
+            &[
+                "-n",
+                &namespace,
+                "get",
+                kinds,
+                "-l",
+                "fogguru.eu/hub",
+                "-o",
+                "name",
+            ],
+        )
+        .await
+    }
+}
+
+pub(crate) const MEMBERS: [&str; 3] = ["cluster1", "cluster2", "cluster3"];
+
+/// The root of the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A condition of an object.
+pub(crate) fn condition(object: &Value, kind: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .find(|one| one["type"] == kind)
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// Waits until `check` gives `Ok`; the last `Err` says what was seen instead.
+pub(crate) async fn eventually(
+    what: &str,
+    mut check: impl AsyncFnMut() -> Result<Result<(), String>>,
+) -> Result<()> {
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        match check().await? {
+            Ok(()) => return Ok(()),
+            Err(seen) if Instant::now() > limit => {
+                bail!("{what}: not within {PATIENCE:?}; seen last: {seen}")
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// A running scheduler; dropped, it is killed.
+pub(crate) struct Operator {
+    process: Child,
+    port: u16,
+}
+
+impl Operator {
+    pub(crate) async fn ready(&self) -> Result<()> {
+        eventually("the scheduler is ready", async || {
+            let answer = self.get("/readyz").await.unwrap_or_default();
+            Ok(if answer.starts_with("HTTP/1.1 200") {
+                Ok(())
+            } else {
+                Err(answer)
+            })
+        })
+        .await
+    }
+
+    /// An answer of its HTTP server, head and body.
+    pub(crate) async fn get(&self, path: &str) -> Result<String> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
+        stream
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and how it ends.
+    pub(crate) async fn stop(mut self) -> Result<ExitStatus> {
+        self.signal("TERM")?;
+        self.ended().await
+    }
+
+    /// SIGSTOP.
+    pub(crate) fn suspend(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self) -> Result<ExitStatus> {
+        let mut status = None;
+        eventually("the scheduler ends", async || {
+            status = self.process.try_wait()?;
+            Ok(status.map(|_| ()).ok_or_else(|| "it runs".to_owned()))
+        })
+        .await?;
+        status.context("no status")
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.process.id().to_string()])
+            .status()?;
+        ensure!(status.success(), "kill -{name} failed");
+        Ok(())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
