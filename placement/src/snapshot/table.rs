@@ -587,12 +587,6 @@ impl Table {
     }
 }
 
-impl View {
-    pub(super) fn matches(&self, node: usize) -> bool {
-        self.mask.as_ref().is_none_or(|mask| mask[node] != 0)
-    }
-}
-
 impl Loads {
     fn number(&mut self, load: Resources) -> u32 {
         if let Some(number) = self.numbers.get(&load) {

@@ -1,0 +1,6 @@
+//! What holds for every input, checked against a naive model. A failing case is printed with the
+//! seed that replays it (proptest keeps it in `proptest-regressions`).
+
+mod model;
+mod policies;
+mod snapshot;
