@@ -77,7 +77,7 @@ async fn serve_hub(args: Args) -> anyhow::Result<()> {
         traffic: args.traffic().context("--prometheus-url")?,
         proximity: args.proximity().context("--serf-auth-file")?,
     };
-    let worked = lead(context, &leadership, &stop).await;
+    let worked = Box::pin(lead(context, &leadership, &stop)).await;
     stop.cancel();
     term.cancel();
     if let Some(election) = election {
