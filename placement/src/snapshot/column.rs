@@ -62,6 +62,10 @@ impl Values {
 }
 
 /// Clears the mask where the value is none of those that hold.
+#[allow(
+    clippy::needless_bitwise_bool,
+    reason = "branches would keep the loops narrow"
+)]
 fn keep_those<T: Copy + Eq + Into<u32>>(
     mask: &mut [u8],
     values: &[T],
