@@ -1,5 +1,10 @@
 //! The ranking and overflow rules of the original mck8s, and what was added to them, as a table.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests; clippy only knows the test functions themselves"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,11 +15,14 @@ use placement::{
 };
 use rstest::rstest;
 
+/// What happens to a cluster.
+type Change = fn(&mut Cluster);
+
 /// What a test changes of four fog clusters with room for 2, 5, 3 and 0, and a cloud for 9.
 struct Scene {
     policy: &'static str,
     request: Request<'static>,
-    states: Vec<(&'static str, fn(&mut Cluster))>,
+    states: Vec<(&'static str, Change)>,
     traffic: Option<BTreeMap<ClusterName, f64>>,
     proximity: Option<Proximity>,
 }
