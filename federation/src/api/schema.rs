@@ -283,3 +283,36 @@ fn remove_descriptions(value: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crd_fits_into_the_annotation_of_client_side_apply() {
+        for crd in crds().unwrap() {
+            let bytes = serde_json::to_string(&crd).unwrap().len();
+            // The limit is on all annotations together.
+            assert!(
+                bytes < 256 * 1024 - 1024,
+                "{:?}: {bytes}",
+                crd.metadata.name
+            );
+        }
+    }
+
+    #[test]
+    fn every_policy_is_offered_in_both_spellings() {
+        let all = serde_json::to_value(crds().unwrap()).unwrap();
+        let spec =
+            &all[0]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        let offered = spec["properties"]["placementPolicy"]["enum"].to_string();
+        for name in placement::policy::names() {
+            assert!(offered.contains(&format!("{name:?}")), "{offered}");
+            assert!(
+                offered.contains(&format!("{:?}", name.replace('_', "-"))),
+                "{offered}"
+            );
+        }
+    }
+}
