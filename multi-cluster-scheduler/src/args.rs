@@ -22,7 +22,12 @@ pub const DEFAULT_PORT: u16 = 9440;
 /// of that file becomes a member cluster (see `kubectl get memberclusters`). Prometheus and serf
 /// are optional: without them the policies that need them fall back to `worst_fit` and say so.
 #[derive(Debug, Parser)]
-#[command(name = "multi-cluster-scheduler", version, max_term_width = 100)]
+#[command(
+    name = "multi-cluster-scheduler",
+    version,
+    max_term_width = 100,
+    args_override_self = true
+)]
 pub struct Args {
     /// What every operator has.
     #[command(flatten)]

@@ -11,6 +11,7 @@ use federation::operator::leader::{Election, Leadership};
 use federation::operator::{signals, telemetry};
 use multi_cluster_scheduler::{Args, Context, DEFAULT_PORT, Metrics, run};
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 
 // One thread: decisions are made in the order of the queue, and the rest is waiting.
 #[tokio::main(flavor = "current_thread")]
@@ -53,46 +54,54 @@ async fn serve_hub(args: Args) -> anyhow::Result<()> {
         .as_ref()
         .map_or("multi-cluster-scheduler", |options| &options.identity)
         .to_owned();
+    // The lease is given back when the work has ended, however it ended, and not before.
+    let term = CancellationToken::new();
     let (leadership, election) = match election {
         Some(options) => {
             let client = kube::Client::try_from(hub.clone())?;
             let (election, leadership) = Election::new(client, options, clock.clone());
-            (leadership, Some(tokio::spawn(election.run(stop.clone()))))
+            (leadership, Some(tokio::spawn(election.run(term.clone()))))
         }
         None => (Leadership::always(), None),
     };
-    if stop
-        .run_until_cancelled(leadership.acquired())
-        .await
-        .is_some()
-    {
-        let context = Context {
-            hub,
-            hub_context: args.common.hub_context.clone(),
-            member_contexts: args.member_contexts.clone(),
-            identity,
-            leadership: leadership.clone(),
-            options: args.options(),
-            clock,
-            metrics,
-            health,
-            traffic: args.traffic().context("--prometheus-url")?,
-            proximity: args.proximity().context("--serf-auth-file")?,
-        };
-        tokio::select! {
-            result = run(context, stop.clone()) => result?,
-            // Whoever leads now starts from what is on the hub; so shall this copy.
-            () = leadership.lost() => {
-                if !stop.is_cancelled() {
-                    anyhow::bail!("the lease is lost: another copy leads now, or the hub did not answer in time");
-                }
-            }
-        }
-    }
+    let context = Context {
+        hub,
+        hub_context: args.common.hub_context.clone(),
+        member_contexts: args.member_contexts.clone(),
+        identity,
+        leadership: leadership.clone(),
+        options: args.options(),
+        clock,
+        metrics,
+        health,
+        traffic: args.traffic().context("--prometheus-url")?,
+        proximity: args.proximity().context("--serf-auth-file")?,
+    };
+    let worked = Box::pin(lead(context, &leadership, &stop)).await;
     stop.cancel();
+    term.cancel();
     if let Some(election) = election {
         election.await?;
     }
     server.await??;
-    Ok(())
+    worked
+}
+
+/// Waits for the lease and works until told to stop, or until the lease is lost.
+async fn lead(
+    context: Context,
+    leadership: &Leadership,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let acquired = stop.run_until_cancelled(leadership.acquired()).await;
+    if acquired.is_none() {
+        return Ok(());
+    }
+    tokio::select! {
+        result = run(context, stop.clone()) => Ok(result?),
+        // Whoever leads now starts from what is on the hub; so shall this copy.
+        () = leadership.lost() => {
+            anyhow::bail!("the lease is lost: another copy leads now, or the hub did not answer in time");
+        }
+    }
 }

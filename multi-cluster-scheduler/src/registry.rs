@@ -270,6 +270,8 @@ impl Scheduler {
 
     /// A cluster's standing may have changed: what is placed on it, or waits, is looked at again.
     pub(crate) fn cluster_changed(&self, state: &mut State, name: &ClusterName) {
+        let open = state.members.get(name).is_some_and(Registered::is_open);
+        self.metrics.member(name.as_str(), open);
         if state.refresh_cluster(name, self.options.toleration, Instant::now()) {
             for key in state.placed_on(name) {
                 self.queue.add(key, Priority::Low);
@@ -323,7 +325,6 @@ impl Scheduler {
                 return Ok(());
             };
             let status = self.member_status(&state, name, registered);
-            self.metrics.member(name.as_str(), registered.is_open());
             if registered.reported.as_ref() == Some(&status) {
                 return Ok(());
             }

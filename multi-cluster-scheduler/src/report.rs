@@ -151,12 +151,11 @@ impl Scheduler {
             let same = old.is_some_and(|old| {
                 old.status == condition.status && old.reason == condition.reason
             });
-            // What goes without saying: nothing conflicts, nothing is available yet.
-            let quiet = matches!(condition.reason.as_str(), "NoConflict" | "Complete")
-                && old.is_none()
+            // What goes without saying, or what the status says well enough.
+            let quiet = matches!(condition.reason.as_str(), "NoConflict") && old.is_none()
                 || matches!(
                     condition.reason.as_str(),
-                    "RollingOut" | "SomeUnavailable" | "Running" | "NotFailed" | "NotComplete"
+                    "RollingOut" | "Complete" | "SomeUnavailable" | "NotFailed" | "NotComplete"
                 );
             if !same && !quiet {
                 let warning = matches!(

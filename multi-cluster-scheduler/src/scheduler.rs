@@ -518,11 +518,15 @@ impl Scheduler {
         }
     }
 
-    /// Waits while objects are to be placed, at most a second: in a burst, placing comes first and
+    /// Waits while objects are being placed, at most a second: in a burst, placing comes first and
     /// telling after.
     async fn calm(&self) {
         let limit = Instant::now() + CALM;
-        while self.queue.depth() > 0 && Instant::now() < limit {
+        let busy = || {
+            let state = self.state();
+            state.workloads.values().any(|one| one.changed_at.is_some())
+        };
+        while busy() && Instant::now() < limit {
             tokio::time::sleep(CALM / 20).await;
         }
     }

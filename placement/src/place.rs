@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, Health, Role, TaintEffect};
 use crate::name::ClusterName;
 use crate::plan::{Fallback, Filter, Outcome, Placement, Plan, Verdict, Why};
 use crate::policy::{self, Candidate, Policy};
-use crate::request::{Current, Overflow, ReplicaScheduling, Request, Targets};
+use crate::request::{Current, Overflow, ReplicaScheduling, Request, Target, Targets};
 use crate::shape::untolerated;
 use crate::snapshot::Snapshot;
 
@@ -215,16 +215,21 @@ impl<'a> Decision<'a> {
     /// The locations in order, each with what it is meant to run.
     fn locations(&self) -> Vec<Location> {
         let request = self.request;
-        let (mut locations, count): (Vec<(ClusterName, Option<u32>, Why)>, usize) =
-            match &request.targets {
-                Targets::Given(targets) => {
-                    let all = targets
-                        .iter()
-                        .map(|target| (target.cluster.clone(), target.replicas, Why::Location));
-                    (all.collect(), targets.len())
-                }
-                Targets::Chosen { count } => (self.chosen(*count as usize), *count as usize),
-            };
+        let (mut locations, count): (Vec<(ClusterName, Option<u32>, Why)>, usize) = match &request
+            .targets
+        {
+            Targets::Given(targets) => {
+                // Named twice is named once, as it was first.
+                let first = |(place, target): &(usize, &Target)| {
+                    position(request, &target.cluster) == Some(*place)
+                };
+                let all = targets.iter().enumerate().filter(first);
+                let all =
+                    all.map(|(_, target)| (target.cluster.clone(), target.replicas, Why::Location));
+                (all.collect(), targets.len())
+            }
+            Targets::Chosen { count } => (self.chosen(*count as usize), *count as usize),
+        };
         locations.truncate(count);
         let wanted: Vec<u32> = match request.scheduling {
             ReplicaScheduling::PerLocation => locations
@@ -333,7 +338,7 @@ impl<'a> Decision<'a> {
             return;
         }
         if !self.request.rechoose {
-            self.keep_overflow(locations, &mut excess);
+            self.keep_overflow(&mut excess);
         }
         for (full, mut short) in excess {
             for name in self.overflow_order(&full, locations) {
@@ -349,20 +354,22 @@ impl<'a> Decision<'a> {
     }
 
     /// Overflow stays where it is while there is any: what runs is not moved for another place.
-    fn keep_overflow(&mut self, locations: &[Location], excess: &mut [(ClusterName, u32)]) {
-        let request = self.request;
-        for current in &request.current {
-            let is_location = locations
-                .iter()
-                .any(|location| location.cluster == current.cluster);
-            let ranked = self
-                .ranked
-                .iter()
-                .any(|ranked| ranked.cluster.name == current.cluster);
-            if is_location || !(ranked || self.keeping.contains_key(&current.cluster)) {
-                continue;
-            }
-            let mut left = current.replicas;
+    /// Locations may hold some beside their own; clusters of the last resort keep theirs last.
+    fn keep_overflow(&mut self, excess: &mut [(ClusterName, u32)]) {
+        let mut holders: Vec<(Role, &Current)> = self
+            .request
+            .current
+            .iter()
+            .filter(|one| self.keeping.contains_key(&one.cluster) || self.is_ranked(&one.cluster))
+            .filter_map(|one| Some((self.snapshot.cluster(&one.cluster)?.role, one)))
+            .collect();
+        holders.sort_by_key(|(role, _)| *role);
+        for (_, current) in holders {
+            let own = self
+                .shares
+                .get(&current.cluster)
+                .map_or(0, |share| share.replicas);
+            let mut left = current.replicas.saturating_sub(own);
             for (full, short) in excess.iter_mut() {
                 let moved = left.min(*short);
                 self.add(&current.cluster, moved, full);
@@ -491,10 +498,13 @@ impl<'a> Decision<'a> {
 
     /// What runs there and may stay.
     fn current(&self, name: &ClusterName) -> u32 {
-        let stays =
-            !self.request.rechoose && self.ranked.iter().any(|one| one.cluster.name == *name);
+        let stays = !self.request.rechoose && self.is_ranked(name);
         let current = self.request.current.iter().find(|one| one.cluster == *name);
         current.filter(|_| stays).map_or(0, |one| one.replicas)
+    }
+
+    fn is_ranked(&self, name: &ClusterName) -> bool {
+        self.ranked.iter().any(|one| one.cluster.name == *name)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The most recently asked shapes are kept; every change of a node is folded into each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::room::Load;
 use super::table::Table;
@@ -14,22 +15,22 @@ const SHAPES: usize = 128;
 /// Cached shapes.
 #[derive(Default)]
 pub(super) struct Cache {
-    shapes: HashMap<PodShape, u64>,
-    /// By the number of the last use: the first is the oldest.
-    by_age: BTreeMap<u64, Entry>,
+    numbers: HashMap<Arc<PodShape>, usize>,
+    kept: Vec<Kept>,
+    /// By table, each shape's view in its place: a change of a node walks along one of them.
+    views: HashMap<u32, Vec<Option<View>>>,
     uses: u64,
 }
 
-struct Entry {
-    shape: PodShape,
-    load: Load,
-    views: BTreeMap<u32, View>,
+struct Kept {
+    shape: Arc<PodShape>,
+    last_use: u64,
 }
 
 /// A shape on a cluster.
 pub(super) struct View {
     pub(super) load: Load,
-    pub(super) shape: PodShape,
+    pub(super) shape: Arc<PodShape>,
     /// Nodes that match, one byte each; `None` when all do.
     pub(super) mask: Option<Vec<u8>>,
     /// Replicas that fit.
@@ -39,51 +40,73 @@ pub(super) struct View {
 impl Cache {
     /// The view of a shape on a cluster, computed if it is new.
     pub(super) fn view(&mut self, shape: &PodShape, table: &Table) -> &View {
-        self.uses += 1;
-        let age = self.uses;
-        let entry = if let Some(known) = self.shapes.get_mut(shape) {
-            let entry = self.by_age.remove(known);
-            *known = age;
-            entry
-        } else {
-            self.shapes.insert(shape.clone(), age);
-            if self.shapes.len() > SHAPES
-                && let Some((_, oldest)) = self.by_age.pop_first()
-            {
-                self.shapes.remove(&oldest.shape);
-            }
-            None
+        let number = match self.numbers.get(shape) {
+            Some(number) => *number,
+            None => self.keep(shape),
         };
-        let entry = entry.unwrap_or_else(|| Entry {
-            shape: shape.clone(),
-            load: Load::of(&shape.requests),
-            views: BTreeMap::new(),
-        });
-        let entry = self.by_age.entry(age).or_insert(entry);
-        let (load, shape) = (&entry.load, &entry.shape);
-        entry.views.entry(table.id).or_insert_with(|| {
-            let mask = table.mask(&shape.constraints);
-            let total = table.free.fit_all(load, mask.as_deref());
-            View {
-                load: load.clone(),
-                shape: shape.clone(),
-                mask,
-                total,
+        self.uses += 1;
+        let kept = &mut self.kept[number];
+        kept.last_use = self.uses;
+        let views = self.views.entry(table.id).or_default();
+        if views.len() <= number {
+            views.resize_with(number + 1, || None);
+        }
+        views[number].get_or_insert_with(|| View::of(&kept.shape, table))
+    }
+
+    /// A number for a new shape: the next, or that of the one that was not used for longest.
+    fn keep(&mut self, shape: &PodShape) -> usize {
+        let kept = Kept {
+            shape: Arc::new(shape.clone()),
+            last_use: self.uses,
+        };
+        let oldest = (0..self.kept.len()).min_by_key(|number| self.kept[*number].last_use);
+        let number = match oldest.filter(|_| self.kept.len() >= SHAPES) {
+            Some(oldest) => {
+                self.numbers.remove(&self.kept[oldest].shape);
+                for views in self.views.values_mut() {
+                    if let Some(view) = views.get_mut(oldest) {
+                        *view = None;
+                    }
+                }
+                oldest
             }
-        })
+            None => self.kept.len(),
+        };
+        self.numbers.insert(kept.shape.clone(), number);
+        if number < self.kept.len() {
+            self.kept[number] = kept;
+        } else {
+            self.kept.push(kept);
+        }
+        number
     }
 
     /// Every view of a cluster.
     pub(super) fn views(&mut self, table: u32) -> impl Iterator<Item = &mut View> {
-        self.by_age
-            .values_mut()
-            .filter_map(move |entry| entry.views.get_mut(&table))
+        self.views.get_mut(&table).into_iter().flatten().flatten()
     }
 
     /// A cluster left.
     pub(super) fn forget(&mut self, table: u32) {
-        for entry in self.by_age.values_mut() {
-            entry.views.remove(&table);
+        self.views.remove(&table);
+    }
+}
+
+impl View {
+    fn of(shape: &Arc<PodShape>, table: &Table) -> Self {
+        let load = Load::of(&shape.requests);
+        let mask = table.mask(&shape.constraints);
+        Self {
+            total: table.free.fit_all(&load, mask.as_deref()),
+            shape: shape.clone(),
+            load,
+            mask,
         }
+    }
+
+    /// Whether a node matches.
+    pub(super) fn matches(&self, node: usize) -> bool {
+        self.mask.as_ref().is_none_or(|mask| mask[node] != 0)
     }
 }

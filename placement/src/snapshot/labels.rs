@@ -4,10 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::column::{ABSENT, Values};
 use crate::shape::Requirement;
-
-/// No such label.
-const ABSENT: u32 = 0;
 
 #[derive(Default)]
 pub(super) struct Labels {
@@ -16,8 +14,7 @@ pub(super) struct Labels {
 
 #[derive(Default)]
 struct Column {
-    /// By node; shorter than the table where later nodes lack the label.
-    values: Vec<u32>,
+    values: Values,
     /// The texts; number `n` is at `n - 1`.
     texts: Vec<String>,
     numbers: HashMap<String, u32>,
@@ -28,7 +25,7 @@ impl Labels {
     pub(super) fn set(&mut self, node: usize, labels: &BTreeMap<String, String>) {
         for (key, column) in &mut self.columns {
             if !labels.contains_key(key) {
-                column.put(node, ABSENT);
+                column.values.put(node, ABSENT);
             }
         }
         for (key, value) in labels {
@@ -37,7 +34,7 @@ impl Labels {
             }
             if let Some(column) = self.columns.get_mut(key) {
                 let number = column.number(value);
-                column.put(node, number);
+                column.values.put(node, number);
             }
         }
     }
@@ -45,7 +42,7 @@ impl Labels {
     /// The value of a node's label.
     pub(super) fn get(&self, node: usize, key: &str) -> Option<&str> {
         let column = self.columns.get(key)?;
-        let number = column.values.get(node).copied().unwrap_or(ABSENT);
+        let number = column.values.at(node);
         column
             .texts
             .get((number as usize).checked_sub(1)?)
@@ -60,33 +57,15 @@ impl Labels {
             }
             return;
         };
-        let absent = u8::from(requirement.holds(None));
-        let (known, beyond) = mask.split_at_mut(column.values.len().min(mask.len()));
-        beyond.iter_mut().for_each(|one| *one &= absent);
-        let holding: Vec<u32> = (1..)
+        let mut holding: Vec<u32> = (1..)
             .zip(&column.texts)
             .filter(|(_, text)| requirement.holds(Some(text)))
             .map(|(number, _)| number)
             .collect();
-        match (holding.as_slice(), absent) {
-            ([], 0) => known.fill(0),
-            // The usual: one value. This loop runs as wide as the processor does.
-            (&[number], 0) => known
-                .iter_mut()
-                .zip(&column.values)
-                .for_each(|(one, value)| *one &= u8::from(*value == number)),
-            _ => {
-                let mut holds = vec![0_u8; column.texts.len() + 1];
-                holds[ABSENT as usize] = absent;
-                holding
-                    .iter()
-                    .for_each(|number| holds[*number as usize] = 1);
-                known
-                    .iter_mut()
-                    .zip(&column.values)
-                    .for_each(|(one, value)| *one &= holds[*value as usize]);
-            }
+        if requirement.holds(None) {
+            holding.push(ABSENT);
         }
+        column.values.keep(mask, &holding, column.texts.len());
     }
 }
 
@@ -99,15 +78,5 @@ impl Column {
         let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
         self.numbers.insert(text.to_owned(), number);
         number
-    }
-
-    fn put(&mut self, node: usize, number: u32) {
-        if node >= self.values.len() {
-            if number == ABSENT {
-                return;
-            }
-            self.values.resize(node + 1, ABSENT);
-        }
-        self.values[node] = number;
     }
 }

@@ -4,7 +4,10 @@
 //! change, and every cached shape's total by the difference. A decision reads totals.
 
 mod cache;
+mod column;
 mod labels;
+mod matching;
+mod reservation;
 mod room;
 mod summary;
 mod table;

@@ -1,0 +1,97 @@
+//! Which nodes of a cluster a shape may run on.
+
+use super::table::{Table, UNUSABLE};
+use crate::cluster::TaintEffect;
+use crate::shape::{NodeConstraints, untolerated};
+
+impl Table {
+    /// Which nodes match, a byte each; `None` when all do.
+    pub(super) fn mask(&self, constraints: &NodeConstraints) -> Option<Vec<u8>> {
+        let admitted: Vec<u32> = (0..self.taint_sets.len())
+            .filter(|class| self.admits(*class, constraints))
+            .map(|class| class as u32)
+            .collect();
+        let NodeConstraints {
+            node_name,
+            node_selector,
+            affinity,
+            ..
+        } = constraints;
+        let mut mask = vec![1_u8; self.slots.len()];
+        self.classes
+            .keep(&mut mask, &admitted, self.taint_sets.len() - 1);
+        if node_name.is_none()
+            && node_selector.is_empty()
+            && affinity.is_none()
+            && !mask.contains(&0)
+        {
+            return None;
+        }
+        for requirement in constraints.selector_requirements() {
+            self.labels.restrict(&requirement, &mut mask);
+        }
+        if let Some(terms) = affinity {
+            let mut any = vec![0_u8; mask.len()];
+            for term in terms
+                .iter()
+                .filter(|term| !term.labels.is_empty() || !term.fields.is_empty())
+            {
+                let mut holds = vec![1_u8; mask.len()];
+                term.labels
+                    .iter()
+                    .for_each(|requirement| self.labels.restrict(requirement, &mut holds));
+                for field in &term.fields {
+                    let meets = |name: &String| {
+                        u8::from(field.key == "metadata.name" && field.holds(Some(name)))
+                    };
+                    holds
+                        .iter_mut()
+                        .zip(&self.names)
+                        .for_each(|(one, name)| *one &= meets(name));
+                }
+                any.iter_mut()
+                    .zip(&holds)
+                    .for_each(|(any, holds)| *any |= holds);
+            }
+            mask.iter_mut().zip(&any).for_each(|(one, any)| *one &= any);
+        }
+        if let Some(name) = node_name {
+            let only = self.by_name.get(name).map(|index| *index as usize);
+            mask.iter_mut()
+                .enumerate()
+                .for_each(|(node, one)| *one &= u8::from(Some(node) == only));
+        }
+        Some(mask)
+    }
+
+    /// Whether one node matches.
+    pub(super) fn admits_node(&self, node: usize, constraints: &NodeConstraints) -> bool {
+        let name = &self.names[node];
+        let label = |key: &str| self.labels.get(node, key);
+        self.admits(self.classes.at(node) as usize, constraints)
+            && constraints
+                .node_name
+                .as_ref()
+                .is_none_or(|only| only == name)
+            && constraints
+                .node_selector
+                .iter()
+                .all(|(key, value)| label(key) == Some(value))
+            && constraints.affinity.as_ref().is_none_or(|terms| {
+                terms.iter().any(|term| {
+                    (!term.labels.is_empty() || !term.fields.is_empty())
+                        && term.labels.iter().all(|one| one.holds(label(&one.key)))
+                        && term
+                            .fields
+                            .iter()
+                            .all(|one| one.key == "metadata.name" && one.holds(Some(name)))
+                })
+            })
+    }
+
+    fn admits(&self, class: usize, constraints: &NodeConstraints) -> bool {
+        let effects = [TaintEffect::NoSchedule, TaintEffect::NoExecute];
+        class != UNUSABLE as usize
+            && untolerated(&self.taint_sets[class], &constraints.tolerations, &effects).is_none()
+    }
+}

@@ -1,0 +1,394 @@
+//! What every policy owes, whatever the clusters and the request are.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use placement::{
+    Cluster, ClusterName, Current, Eligibility, Filter, Health, Inputs, Node, NodeConstraints,
+    Outcome, Overflow, OwnerKey, Plan, PodShape, Proximity, ReplicaScheduling, Request, Resources,
+    Role, Snapshot, Taint, TaintEffect, Target, Targets, place, policy,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestRunner};
+use rstest::rstest;
+
+const OWNER: OwnerKey = OwnerKey(1);
+
+/// Clusters and a request, as values.
+#[derive(Clone, Debug)]
+struct Case {
+    /// Each with the replicas that fit.
+    clusters: Vec<(Cluster, u32)>,
+    targets: Targets,
+    replicas: u32,
+    scheduling: ReplicaScheduling,
+    overflow: Overflow,
+    cloud: bool,
+    rechoose: bool,
+    current: Vec<Current>,
+    traffic: Option<BTreeMap<ClusterName, f64>>,
+    proximity: Option<Proximity>,
+    origin: Option<String>,
+    cursor: u64,
+}
+
+fn shape() -> PodShape {
+    PodShape {
+        requests: Resources {
+            cpu_milli: 100,
+            ..Resources::default()
+        },
+        constraints: NodeConstraints::default(),
+    }
+}
+
+impl Case {
+    fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::new();
+        for (cluster, room) in &self.clusters {
+            snapshot.upsert_cluster(cluster.clone());
+            let node = Node {
+                name: "n".to_owned(),
+                labels: BTreeMap::new(),
+                taints: Vec::new(),
+                unschedulable: false,
+                ready: true,
+                allocatable: Resources {
+                    cpu_milli: i64::from(*room) * 100 + 99,
+                    pods: 110,
+                    ..Resources::default()
+                },
+            };
+            snapshot.upsert_node(&cluster.name, node);
+        }
+        snapshot
+    }
+
+    fn request<'a>(&'a self, shape: &'a PodShape) -> Request<'a> {
+        Request {
+            owner: OWNER,
+            shape,
+            targets: self.targets.clone(),
+            replicas: self.replicas,
+            scheduling: self.scheduling,
+            eligibility: Eligibility {
+                cloud: self.cloud,
+                ..Eligibility::default()
+            },
+            overflow: self.overflow,
+            current: self.current.clone(),
+            rechoose: self.rechoose,
+            inputs: Inputs {
+                traffic: self.traffic.as_ref(),
+                proximity: self.proximity.as_ref(),
+                origin: self.origin.as_deref(),
+                cursor: self.cursor,
+                seed: 7,
+                parameters: BTreeMap::new(),
+            },
+        }
+    }
+
+    /// What was there before on a cluster.
+    fn had(&self, name: &ClusterName) -> u32 {
+        let mut current = self.current.iter();
+        current
+            .find(|one| one.cluster == *name)
+            .map_or(0, |one| one.replicas)
+    }
+
+    fn room(&self, name: &ClusterName) -> u32 {
+        let mut clusters = self.clusters.iter();
+        clusters
+            .find(|(cluster, _)| cluster.name == *name)
+            .map_or(0, |(_, room)| *room)
+    }
+}
+
+fn name(number: u8) -> ClusterName {
+    ClusterName::from(format!("c{number}"))
+}
+
+prop_compose! {
+    fn cluster(number: u8)(
+        role in prop_oneof![4 => Just(Role::OnPremises), 1 => Just(Role::Cloud)],
+        health in prop_oneof![
+            8 => Just(Health::Ready), 1 => Just(Health::Unreachable), 1 => Just(Health::Lost),
+        ],
+        unschedulable in prop::bool::weighted(0.1),
+        taint in option::weighted(
+            0.15, select(vec![TaintEffect::NoSchedule, TaintEffect::NoExecute]),
+        ),
+        region in option::of(select(vec!["west".to_owned(), "east".to_owned()])),
+        room in 0..8_u32,
+    ) -> (Cluster, u32) {
+        let taints = taint.map(|effect| Taint {
+            key: "maintenance".to_owned(), value: String::new(), effect,
+        });
+        let cluster = Cluster {
+            name: name(number), role, region, zone: None, labels: BTreeMap::new(),
+            taints: taints.into_iter().collect(), unschedulable, health,
+        };
+        (cluster, room)
+    }
+}
+
+fn targets() -> impl Strategy<Value = Targets> {
+    let target = (0..8_u8, option::weighted(0.3, 0..9_u32)).prop_map(|(number, replicas)| Target {
+        cluster: name(number),
+        replicas,
+    });
+    prop_oneof![
+        3 => (0..8_u32).prop_map(|count| Targets::Chosen { count }),
+        1 => Just(Targets::Chosen { count: u32::MAX }),
+        4 => vec(target, 0..5).prop_map(Targets::Given),
+    ]
+}
+
+fn proximity() -> impl Strategy<Value = Proximity> {
+    vec((0..8_u8, 0..8_u8, 1..50_u64), 0..30).prop_map(|times| {
+        let mut proximity = Proximity::new();
+        for (a, b, millis) in times {
+            proximity.insert(name(a), name(b), Duration::from_millis(millis));
+        }
+        proximity
+    })
+}
+
+fn current() -> impl Strategy<Value = Vec<Current>> {
+    let one = (0..8_u8, 0..9_u32, any::<bool>()).prop_map(|(number, replicas, location)| Current {
+        cluster: name(number),
+        replicas,
+        location,
+    });
+    vec(one, 0..5).prop_map(|mut all| {
+        all.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+        all.dedup_by(|a, b| a.cluster == b.cluster);
+        all
+    })
+}
+
+prop_compose! {
+    fn case()(
+        clusters in (0..7_u8).prop_flat_map(|count| (0..count).map(cluster).collect::<Vec<_>>()),
+        targets in targets(),
+        (replicas, scheduling) in (
+            0..12_u32,
+            select(vec![ReplicaScheduling::PerLocation, ReplicaScheduling::Total]),
+        ),
+        overflow in select(vec![Overflow::Nearest, Overflow::Policy, Overflow::None]),
+        (cloud, rechoose) in any::<(bool, bool)>(),
+        current in current(),
+        traffic in option::of(vec((0..8_u8, 0.0..9.0_f64), 0..8)),
+        proximity in option::of(proximity()),
+        origin in option::of(select(vec!["west", "c0", "nowhere"])),
+        cursor in any::<u64>(),
+    ) -> Case {
+        Case {
+            clusters, targets, replicas, scheduling, overflow, cloud, rechoose, current,
+            traffic: traffic.map(|all| all.into_iter().map(|(n, bytes)| (name(n), bytes)).collect()),
+            proximity, origin: origin.map(str::to_owned), cursor,
+        }
+    }
+}
+
+/// Decides the case, and checks what holds of every plan.
+fn decide(policy: &str, case: &Case) -> Result<Plan, TestCaseError> {
+    let policy = policy::by_name(policy).unwrap();
+    let (snapshot, shape) = (case.snapshot(), shape());
+    let plan = place(&snapshot, &case.request(&shape), policy);
+    let placed: u32 = plan.placements.iter().map(|one| one.replicas).sum();
+    prop_assert_eq!(placed + plan.unplaced, plan.wanted);
+
+    let mut seen = Vec::new();
+    for one in &plan.placements {
+        prop_assert!(!seen.contains(&&one.cluster), "twice: {:?}", plan);
+        seen.push(&one.cluster);
+        // New ones only where they fit; what runs may stay.
+        let most = case.room(&one.cluster).max(case.had(&one.cluster));
+        prop_assert!(one.replicas <= most, "over capacity: {:?}", plan);
+        let verdict = plan
+            .verdicts
+            .iter()
+            .find(|verdict| verdict.cluster == one.cluster);
+        if let Some(Outcome::Filtered(filter)) = verdict.map(|verdict| &verdict.outcome) {
+            let keeps = matches!(filter, Filter::Unreachable | Filter::Cordoned)
+                || matches!(filter, Filter::Tainted(taint) if taint.effect == TaintEffect::NoSchedule);
+            let most = if keeps { case.had(&one.cluster) } else { 0 };
+            prop_assert!(one.replicas <= most, "new where nothing may go: {:?}", plan);
+        }
+    }
+    // The same again, in another snapshot.
+    let again = place(&case.snapshot(), &case.request(&shape), policy);
+    prop_assert_eq!(&plan, &again);
+    Ok(plan)
+}
+
+/// Replicas that the request wants, counted by hand.
+fn wanted(case: &Case, plan: &Plan) -> u32 {
+    match (&case.targets, case.scheduling) {
+        (Targets::Chosen { count: u32::MAX }, ReplicaScheduling::PerLocation) => {
+            let locations = plan.placements.iter().filter(|one| one.location).count();
+            case.replicas * u32::try_from(locations.max(1)).unwrap()
+        }
+        (Targets::Chosen { count }, ReplicaScheduling::PerLocation) => count * case.replicas,
+        (Targets::Chosen { .. }, ReplicaScheduling::Total) => case.replicas,
+        (Targets::Given(targets), scheduling) => {
+            let mut first: BTreeMap<_, _> = BTreeMap::new();
+            for target in targets {
+                first.entry(&target.cluster).or_insert(target.replicas);
+            }
+            match scheduling {
+                ReplicaScheduling::Total if first.is_empty() => 0,
+                ReplicaScheduling::Total => case.replicas,
+                ReplicaScheduling::PerLocation => {
+                    first.values().map(|one| one.unwrap_or(case.replicas)).sum()
+                }
+            }
+        }
+    }
+}
+
+fn check(test: impl Fn(Case) -> Result<(), TestCaseError>) {
+    let config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config);
+    runner.run(&case(), test).unwrap();
+}
+
+#[rstest]
+fn plans_keep_the_bounds(
+    #[values(
+        "worst_fit",
+        "best_fit",
+        "first_fit",
+        "most_traffic",
+        "nearest",
+        "cluster_affinity",
+        "round_robin",
+        "random"
+    )]
+    policy: &str,
+) {
+    check(|case| {
+        let plan = decide(policy, &case)?;
+        prop_assert_eq!(plan.wanted, wanted(&case, &plan), "{:?}", plan);
+        Ok(())
+    });
+}
+
+#[rstest]
+fn what_fits_is_placed(
+    #[values(
+        "worst_fit",
+        "best_fit",
+        "first_fit",
+        "most_traffic",
+        "nearest",
+        "cluster_affinity",
+        "round_robin",
+        "random"
+    )]
+    policy: &str,
+) {
+    check(|mut case| {
+        case.current.clear();
+        let plan = decide(policy, &case)?;
+        let rooms: Vec<u32> = plan
+            .verdicts
+            .iter()
+            .filter(|verdict| matches!(verdict.outcome, Outcome::Scored { .. }))
+            .map(|verdict| case.room(&verdict.cluster))
+            .collect();
+        let room: u32 = rooms.iter().sum();
+        let missing = match (&case.targets, case.scheduling) {
+            (Targets::Chosen { count }, ReplicaScheduling::PerLocation) if *count != u32::MAX => {
+                let short = count.saturating_sub(u32::try_from(rooms.len()).unwrap());
+                short * case.replicas
+            }
+            (Targets::Chosen { .. }, _) if rooms.is_empty() => case.replicas,
+            (Targets::Chosen { count: 0 }, _) => case.replicas,
+            _ => 0,
+        };
+        if case.overflow != Overflow::None {
+            let left = (plan.wanted - missing).saturating_sub(room);
+            prop_assert_eq!(plan.unplaced, missing + left, "{:?}", plan);
+        }
+        Ok(())
+    });
+}
+
+#[rstest]
+fn a_plan_is_settled(
+    #[values(
+        "worst_fit",
+        "best_fit",
+        "first_fit",
+        "most_traffic",
+        "nearest",
+        "cluster_affinity",
+        "round_robin",
+        "random"
+    )]
+    policy: &str,
+) {
+    check(|case| {
+        let plan = decide(policy, &case)?;
+        let mut next = case.clone();
+        next.rechoose = false;
+        // Another decision was made in between.
+        next.cursor = next.cursor.wrapping_add(1);
+        next.current = plan
+            .placements
+            .iter()
+            .map(|one| Current {
+                cluster: one.cluster.clone(),
+                replicas: one.replicas,
+                location: one.location,
+            })
+            .collect();
+        let again = decide(policy, &next)?;
+        let shares = |plan: &Plan| {
+            let mut shares: Vec<_> = plan
+                .placements
+                .iter()
+                .map(|one| (one.cluster.clone(), one.replicas, one.location))
+                .collect();
+            shares.sort();
+            shares
+        };
+        prop_assert_eq!(
+            shares(&plan),
+            shares(&again),
+            "{:?}\nthen {:?}",
+            plan,
+            again
+        );
+        prop_assert_eq!(plan.unplaced, again.unplaced);
+        Ok(())
+    });
+}
+
+/// The lists above leave none out.
+#[test]
+fn every_policy_is_checked() {
+    let names: Vec<_> = policy::names().collect();
+    assert_eq!(
+        names,
+        [
+            "worst_fit",
+            "best_fit",
+            "first_fit",
+            "most_traffic",
+            "nearest",
+            "cluster_affinity",
+            "round_robin",
+            "random"
+        ]
+    );
+}

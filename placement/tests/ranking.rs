@@ -1,0 +1,290 @@
+//! The ranking and overflow rules of the original mck8s, and what was added to them, as a table.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests; clippy only knows the test functions themselves"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use placement::{
+    Cluster, ClusterName, Current, Eligibility, Health, Inputs, Node, Overflow, OwnerKey, Plan,
+    PodShape, Proximity, ReplicaScheduling, Request, Resources, Role, Snapshot, Taint, TaintEffect,
+    Target, Targets, place, policy,
+};
+use rstest::rstest;
+
+/// What happens to a cluster.
+type Change = fn(&mut Cluster);
+
+/// What a test changes of four fog clusters with room for 2, 5, 3 and 0, and a cloud for 9.
+struct Scene {
+    policy: &'static str,
+    request: Request<'static>,
+    states: Vec<(&'static str, Change)>,
+    traffic: Option<BTreeMap<ClusterName, f64>>,
+    proximity: Option<Proximity>,
+}
+
+fn scene(policy: &'static str, targets: Targets, replicas: u32) -> Scene {
+    Scene {
+        policy,
+        request: Request {
+            owner: OwnerKey(1),
+            shape: Box::leak(Box::new(PodShape {
+                requests: Resources {
+                    cpu_milli: 500,
+                    ..Resources::default()
+                },
+                ..PodShape::default()
+            })),
+            targets,
+            replicas,
+            scheduling: ReplicaScheduling::PerLocation,
+            eligibility: Eligibility {
+                cloud: true,
+                ..Eligibility::default()
+            },
+            overflow: Overflow::Policy,
+            current: Vec::new(),
+            rechoose: false,
+            inputs: Inputs::default(),
+        },
+        states: Vec::new(),
+        traffic: Some([("lyon".into(), 90.0), ("nantes".into(), 70.0)].into()),
+        proximity: None,
+    }
+}
+
+impl Scene {
+    fn plan(&self) -> Plan {
+        let mut snapshot = Snapshot::new();
+        for (name, room) in [
+            ("lille", 2),
+            ("lyon", 5),
+            ("nantes", 3),
+            ("rennes", 0),
+            ("cloud", 9),
+        ] {
+            let mut cluster = Cluster {
+                name: name.into(),
+                role: if name == "cloud" {
+                    Role::Cloud
+                } else {
+                    Role::OnPremises
+                },
+                region: None,
+                zone: None,
+                labels: BTreeMap::new(),
+                taints: Vec::new(),
+                unschedulable: false,
+                health: Health::Ready,
+            };
+            for (_, change) in self.states.iter().filter(|(state, _)| *state == name) {
+                change(&mut cluster);
+            }
+            snapshot.upsert_cluster(cluster);
+            let node = Node {
+                name: "n".to_owned(),
+                labels: BTreeMap::new(),
+                taints: Vec::new(),
+                unschedulable: false,
+                ready: true,
+                allocatable: Resources {
+                    cpu_milli: room * 500,
+                    pods: 110,
+                    ..Resources::default()
+                },
+            };
+            snapshot.upsert_node(&name.into(), node);
+        }
+        let mut request = self.request.clone();
+        request.inputs.traffic = self.traffic.as_ref();
+        request.inputs.proximity = self.proximity.as_ref();
+        place(&snapshot, &request, policy::by_name(self.policy).unwrap())
+    }
+
+    /// The shares as text: overflow with its `+`.
+    fn shares(&self) -> String {
+        text(&self.plan())
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+fn text(plan: &Plan) -> String {
+    let mut words: Vec<_> = plan
+        .placements
+        .iter()
+        .map(|one| {
+            let plus = if one.location { "" } else { "+" };
+            format!("{plus}{} {}", one.cluster, one.replicas)
+        })
+        .collect();
+    if plan.unplaced > 0 {
+        words.push(format!("unplaced {}", plan.unplaced));
+    }
+    words.join(", ")
+}
+
+fn chosen(count: u32) -> Targets {
+    Targets::Chosen { count }
+}
+
+fn given(targets: &[(&str, Option<u32>)]) -> Targets {
+    let target = |(name, replicas): &(&str, Option<u32>)| Target {
+        cluster: (*name).into(),
+        replicas: *replicas,
+    };
+    Targets::Given(targets.iter().map(target).collect())
+}
+
+fn had(cluster: &str, replicas: u32, location: bool) -> Current {
+    Current {
+        cluster: cluster.into(),
+        replicas,
+        location,
+    }
+}
+
+#[rstest]
+// Ranking.
+#[case::most_room_first("worst_fit", chosen(2), 1, "lyon 1, nantes 1")]
+#[case::least_room_that_takes_one_first("best_fit", chosen(2), 1, "lille 1, nantes 1")]
+#[case::most_traffic_first("most_traffic", chosen(2), 1, "lyon 1, nantes 1")]
+#[case::named_in_their_order("worst_fit", given(&[("rennes", None), ("lyon", None)]), 0, "rennes 0, lyon 0")]
+// Overflow: down the ranking, then the cloud, then nowhere.
+#[case::down_the_ranking("worst_fit", chosen(1), 7, "lyon 5, +nantes 2")]
+#[case::best_fit_down_the_ranking("best_fit", chosen(1), 4, "lille 2, +nantes 2")]
+#[case::cloud_last("worst_fit", chosen(1), 12, "lyon 5, +cloud 2, +lille 2, +nantes 3")]
+#[case::left_over(
+    "worst_fit",
+    chosen(1),
+    22,
+    "lyon 5, +cloud 9, +lille 2, +nantes 3, unplaced 3"
+)]
+// Overrides go by position; each location gets its own number.
+#[case::overrides("worst_fit", given(&[("lille", Some(1)), ("lyon", None)]), 4, "lille 1, lyon 4")]
+#[case::a_name_twice("worst_fit", given(&[("lyon", Some(1)), ("lyon", Some(3))]), 4, "lyon 1")]
+#[case::a_stranger_overflows("worst_fit", given(&[("mars", None)]), 2, "+lyon 2")]
+// More locations than there are clusters.
+#[case::more_than_there_are(
+    "worst_fit",
+    chosen(7),
+    1,
+    "lyon 2, nantes 1, lille 1, rennes 0, cloud 1, unplaced 2"
+)]
+fn shares(
+    #[case] policy: &'static str,
+    #[case] targets: Targets,
+    #[case] replicas: u32,
+    #[case] expected: &str,
+) {
+    assert_eq!(scene(policy, targets, replicas).shares(), expected);
+}
+
+#[test]
+fn named_clusters_overflow_to_the_nearest() {
+    let mut times = Proximity::new();
+    for (name, millis) in [("lyon", 20), ("nantes", 5), ("rennes", 1), ("cloud", 2)] {
+        times.insert("lille".into(), name.into(), Duration::from_millis(millis));
+    }
+    let near = scene("worst_fit", given(&[("lille", None)]), 6).with(|scene| {
+        scene.request.overflow = Overflow::Nearest;
+        scene.proximity = Some(times);
+    });
+    // Rennes is full; the cloud, although nearer, comes last.
+    assert_eq!(near.shares(), "lille 2, +lyon 1, +nantes 3");
+    let unknown = near.with(|scene| scene.proximity = None);
+    assert_eq!(unknown.shares(), "lille 2, +lyon 4");
+    assert_eq!(unknown.plan().fallback.unwrap().missing, "round-trip times");
+}
+
+#[test]
+fn nothing_overflows_that_must_not() {
+    let scene = scene("worst_fit", given(&[("lille", None)]), 6)
+        .with(|scene| scene.request.overflow = Overflow::None);
+    assert_eq!(scene.shares(), "lille 2, unplaced 4");
+}
+
+#[test]
+fn burst_is_allowed_or_not() {
+    let scene =
+        scene("worst_fit", chosen(1), 12).with(|scene| scene.request.eligibility.cloud = false);
+    assert_eq!(scene.shares(), "lyon 5, +lille 2, +nantes 3, unplaced 2");
+}
+
+#[rstest]
+#[case("most_traffic", "traffic")]
+#[case("nearest", "origin")]
+fn without_its_input_worst_fit_ranks(#[case] policy: &'static str, #[case] missing: &str) {
+    let scene = scene(policy, chosen(1), 1).with(|scene| scene.traffic = None);
+    let plan = scene.plan();
+    assert_eq!(text(&plan), "lyon 1");
+    let fallback = plan.fallback.unwrap();
+    assert_eq!((fallback.asked, fallback.used), (policy, "worst_fit"));
+    assert_eq!(fallback.missing, missing);
+}
+
+/// The remainder goes by name, whatever the order of the locations.
+#[test]
+fn a_total_is_divided_evenly() {
+    let scene = scene(
+        "worst_fit",
+        given(&[("nantes", None), ("lyon", None), ("lille", None)]),
+        5,
+    )
+    .with(|scene| scene.request.scheduling = ReplicaScheduling::Total);
+    assert_eq!(scene.shares(), "nantes 1, lyon 2, lille 2");
+}
+
+#[test]
+fn an_update_keeps_and_a_new_choice_does_not() {
+    let update = scene("worst_fit", chosen(1), 4).with(|scene| {
+        scene.request.current = vec![had("lille", 2, true), had("nantes", 1, false)];
+    });
+    assert_eq!(update.shares(), "lille 2, +lyon 1, +nantes 1");
+    let anew = update.with(|scene| scene.request.rechoose = true);
+    assert_eq!(anew.shares(), "lyon 4");
+}
+
+#[test]
+fn the_last_resort_is_given_up_first() {
+    let scene = scene("worst_fit", chosen(1), 6).with(|scene| {
+        scene.request.current = vec![
+            had("cloud", 2, false),
+            had("lyon", 5, true),
+            had("nantes", 1, false),
+        ];
+    });
+    assert_eq!(scene.shares(), "lyon 5, +nantes 1");
+}
+
+fn taint(cluster: &mut Cluster, effect: TaintEffect) {
+    cluster.taints.push(Taint {
+        key: "power".to_owned(),
+        value: String::new(),
+        effect,
+    });
+}
+
+#[rstest]
+#[case::cordoned(|cluster: &mut Cluster| cluster.unschedulable = true, "lille 1, +lyon 3")]
+#[case::tainted(|cluster: &mut Cluster| taint(cluster, TaintEffect::NoSchedule), "lille 1, +lyon 3")]
+#[case::unreachable(|cluster: &mut Cluster| cluster.health = Health::Unreachable, "lille 1, +lyon 3")]
+#[case::lost(|cluster: &mut Cluster| cluster.health = Health::Lost, "lyon 4")]
+#[case::evacuated(|cluster: &mut Cluster| taint(cluster, TaintEffect::NoExecute), "lyon 4")]
+fn closed_clusters(#[case] state: fn(&mut Cluster), #[case] expected: &str) {
+    let scene = scene("worst_fit", chosen(1), 4).with(|scene| {
+        scene.request.current = vec![had("lille", 1, true)];
+        scene.states.push(("lille", state));
+    });
+    assert_eq!(scene.shares(), expected);
+    // And nothing new where nothing was.
+    let new = scene.with(|scene| scene.request.current.clear());
+    assert_eq!(new.shares(), "lyon 4");
+}
