@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use federation::api::{ClusterVerdict, Decision, PlacementStatus};
-use placement::{ClusterName, Current, Outcome, Plan, Why};
+use placement::{ClusterName, Current, Filter, Outcome, Plan, Why};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct Assignment {
     pub unplaced: u32,
     /// Why the policy asked for did not rank.
     pub fallback: Option<String>,
+    /// Why no cluster at all may serve, or which named one is no member.
+    pub obstacle: Option<String>,
 }
 
 /// What is known of a cluster when an assignment is made.
@@ -108,6 +110,7 @@ impl Assignment {
             policy: Some(plan.policy.to_owned()),
             placements: placements.into_values().collect(),
             unplaced: plan.unplaced,
+            obstacle: obstacle(plan),
             fallback: plan.fallback.as_ref().map(|fallback| {
                 format!(
                     "{} has no {}; {} decided instead",
@@ -205,6 +208,34 @@ fn why(plan: &Plan, cluster: &ClusterName, why: &Why) -> String {
         Why::Overflow { from } => format!("takes what {from} cannot hold"),
         Why::Retained => "kept from the assignment before".to_owned(),
     }
+}
+
+/// What stands in the way when waiting for room would be in vain.
+fn obstacle(plan: &Plan) -> Option<String> {
+    let unknown = plan.verdicts.iter().filter_map(|verdict| {
+        let is_unknown = matches!(verdict.outcome, Outcome::Filtered(Filter::Unknown));
+        is_unknown.then(|| verdict.cluster.to_string())
+    });
+    let unknown: Vec<_> = unknown.collect();
+    if !unknown.is_empty() {
+        return Some(format!(
+            "there is no member cluster {}: correct the name, or see kubectl get memberclusters",
+            unknown.join(", ")
+        ));
+    }
+    let scored = |outcome: &Outcome| matches!(outcome, Outcome::Scored { .. });
+    if plan.unplaced == 0 || plan.verdicts.iter().any(|verdict| scored(&verdict.outcome)) {
+        return None;
+    }
+    let reasons = plan
+        .verdicts
+        .iter()
+        .take(3)
+        .map(|verdict| format!("{}: {}", verdict.cluster, verdict.outcome));
+    Some(format!(
+        "no cluster may serve ({})",
+        reasons.collect::<Vec<_>>().join("; ")
+    ))
 }
 
 /// The chosen first, then by rank, then what was dropped.

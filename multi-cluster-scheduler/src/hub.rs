@@ -68,7 +68,7 @@ impl Scheduler {
         // What was said of each cluster is for the status; it would only make the object larger.
         let mut record = assignment.clone();
         record.decision.clusters.clear();
-        let record = serde_json::to_string(&record).unwrap_or_default();
+        let record = json!({ "uid": workload.uid, "assignment": record }).to_string();
         let patch = Patch::Merge(json!({
             "metadata": {
                 "uid": workload.uid,

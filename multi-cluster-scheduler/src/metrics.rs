@@ -152,11 +152,18 @@ impl Metrics {
         self.errors.get_or_create(&StepLabels { step }).inc();
     }
 
-    pub(crate) fn member(&self, cluster: &str, ready: bool) {
-        self.members
-            .get_or_create(&MemberLabels {
-                cluster: cluster.to_owned(),
-            })
-            .set(i64::from(ready));
+    /// `None` for one that is no member any more.
+    pub(crate) fn member(&self, cluster: &str, ready: Option<bool>) {
+        let labels = MemberLabels {
+            cluster: cluster.to_owned(),
+        };
+        match ready {
+            Some(ready) => {
+                self.members.get_or_create(&labels).set(i64::from(ready));
+            }
+            None => {
+                self.members.remove(&labels);
+            }
+        }
     }
 }

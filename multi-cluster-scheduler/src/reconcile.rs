@@ -49,16 +49,19 @@ impl ReconcileError {
 impl Scheduler {
     /// Takes one object as far as it can go now; `Some` says when to look again.
     pub(crate) async fn reconcile(&self, key: &Key) -> Result<Option<Duration>, ReconcileError> {
-        let Some(workload) = self
+        let Some((workload, ended)) = self
             .state()
             .workloads
             .get(key)
-            .map(|tracked| tracked.workload.clone())
+            .map(|tracked| (tracked.workload.clone(), tracked.has_ended()))
         else {
             return Ok(None);
         };
         if workload.deleted_at.is_some() {
             return self.finalize(&workload).await;
+        }
+        if ended {
+            return Ok(None);
         }
         let dependencies = self.dereference(&workload).await?;
         let decided = match workload.key.kind {
@@ -157,6 +160,7 @@ impl Scheduler {
             next
         } else {
             tracked.assignment.fallback = next.fallback;
+            tracked.assignment.obstacle = next.obstacle;
             if tracked.reserved {
                 return Ok(());
             }

@@ -49,7 +49,7 @@ impl Scheduler {
                 member: None,
                 digest: 0,
                 reachable: None,
-                unreachable_since: None,
+                closed_since: None,
                 version: None,
                 problem: None,
                 leftovers,
@@ -135,9 +135,6 @@ impl Scheduler {
                     // One that is connected goes on by the old way until there is a new one.
                     if registered.member.is_none() {
                         registered.reachable = Some(false);
-                        registered
-                            .unreachable_since
-                            .get_or_insert_with(Instant::now);
                     }
                     registered.problem = Some(problem);
                 }
@@ -158,15 +155,11 @@ impl Scheduler {
             Change::Reachable(version) => {
                 registered.version = Some(version);
                 registered.reachable = Some(true);
-                registered.unreachable_since = None;
                 registered.problem = None;
                 self.cluster_changed(state, &cluster);
             }
             Change::Unreachable(problem) => {
                 registered.reachable = Some(false);
-                registered
-                    .unreachable_since
-                    .get_or_insert_with(Instant::now);
                 registered.problem = Some(format!("does not answer: {problem}"));
                 self.cluster_changed(state, &cluster);
             }
@@ -270,7 +263,7 @@ impl Scheduler {
 
     /// A cluster's standing may have changed: what is placed on it, or waits, is looked at again.
     pub(crate) fn cluster_changed(&self, state: &mut State, name: &ClusterName) {
-        let open = state.members.get(name).is_some_and(Registered::is_open);
+        let open = state.members.get(name).map(Registered::is_open);
         self.metrics.member(name.as_str(), open);
         if state.refresh_cluster(name, self.options.toleration, Instant::now()) {
             for key in state.placed_on(name) {

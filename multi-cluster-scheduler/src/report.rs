@@ -31,8 +31,9 @@ impl Scheduler {
             let Some(tracked) = state.workloads.get(key) else {
                 return Ok(());
             };
-            if tracked.assignment.decision.sequence != tracked.recorded {
-                // The reconcile will write it, with the assignment.
+            let ended = tracked.has_ended() && tracked.workload.deleted_at.is_none();
+            if ended || tracked.assignment.decision.sequence != tracked.recorded {
+                // What has ended stays as it ended; an assignment is written by the reconcile.
                 return Ok(());
             }
             (
@@ -161,6 +162,8 @@ impl Scheduler {
                 let warning = matches!(
                     condition.reason.as_str(),
                     "InvalidSpec"
+                        | "NoEligibleCluster"
+                        | "UnknownCluster"
                         | "InsufficientCapacity"
                         | "NoCluster"
                         | "Rejected"
@@ -258,6 +261,9 @@ fn placed(state: &State, tracked: &Tracked) -> Verdict {
                 "no member cluster is ready: see kubectl get memberclusters".to_owned(),
             );
         }
+        if let Some(obstacle) = &assignment.obstacle {
+            return verdict(false, "NoEligibleCluster", obstacle.clone());
+        }
         let wanted = assignment.placed() + assignment.unplaced;
         return verdict(
             false,
@@ -273,6 +279,20 @@ fn placed(state: &State, tracked: &Tracked) -> Verdict {
             true,
             "PlacedByFallback",
             format!("every replica has a cluster{fallback}"),
+        );
+    }
+    let unknown: Vec<_> = (assignment.placements.iter())
+        .map(|one| one.cluster.as_str())
+        .filter(|name| !state.members.contains_key(*name))
+        .collect();
+    if !unknown.is_empty() {
+        return verdict(
+            false,
+            "UnknownCluster",
+            format!(
+                "there is no member cluster {}: correct the name, or see kubectl get memberclusters",
+                unknown.join(", ")
+            ),
         );
     }
     if tracked.workload.key.kind == Kind::Service && assignment.placements.is_empty() {

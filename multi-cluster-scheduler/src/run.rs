@@ -1,5 +1,6 @@
 //! From a context to a scheduler at work.
 
+use federation::api::MemberCluster;
 use federation::members::{Deadlined as _, follow_kubeconfig, follow_kubefed};
 use federation::operator::clock::SharedClock;
 use federation::operator::events::Recorder;
@@ -8,6 +9,8 @@ use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
 use federation::traffic::TrafficSource;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DynamicObject, ListParams};
+use kube::core::ApiResource;
 use kube::{Api, Client, Config, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -16,6 +19,7 @@ use crate::announce::Announcer;
 use crate::metrics::Metrics;
 use crate::scheduler::{Options, Scheduler};
 use crate::sources::ProximitySource;
+use crate::workload::Kind;
 
 /// What a scheduler needs from outside.
 pub struct Context {
@@ -126,16 +130,15 @@ async fn hub_uid(hub: &Client, options: &Options) -> Result<String, RunError> {
 }
 
 async fn require_crds(hub: &Client, options: &Options) -> Result<(), RunError> {
-    for kind in crate::workload::Kind::ALL {
-        let api: Api<kube::api::DynamicObject> = Api::all_with(hub.clone(), &kind.resource());
-        match api
-            .list_metadata(&kube::api::ListParams::default().limit(1))
-            .within(options.deadline)
-            .await
-        {
+    let members = ApiResource::erase::<MemberCluster>(&());
+    let kinds = Kind::ALL.map(|kind| (kind.name(), kind.resource()));
+    for (name, resource) in kinds.into_iter().chain([("MemberCluster", members)]) {
+        let api: Api<DynamicObject> = Api::all_with(hub.clone(), &resource);
+        let one = ListParams::default().limit(1);
+        match api.list_metadata(&one).within(options.deadline).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 404 => {
-                return Err(RunError::NoCrds(kind.name()));
+                return Err(RunError::NoCrds(name));
             }
             Err(error) => return Err(error.into()),
         }

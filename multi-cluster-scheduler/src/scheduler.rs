@@ -259,8 +259,9 @@ impl Scheduler {
         let state = &mut *guard;
         let key = workload.key.clone();
         let workload = Arc::new(workload);
-        if let Some(decision) = &workload.status.decision {
-            state.cursor = state.cursor.max(decision.cursor + 1);
+        let recorded = crate::state::assignment_of(&workload).decision;
+        if recorded.sequence > 0 {
+            state.cursor = state.cursor.max(recorded.cursor + 1);
         }
         if state
             .workloads
@@ -524,7 +525,11 @@ impl Scheduler {
         let limit = Instant::now() + CALM;
         let busy = || {
             let state = self.state();
-            state.workloads.values().any(|one| one.changed_at.is_some())
+            let fresh = |since: Instant| since.elapsed() < CALM;
+            state
+                .workloads
+                .values()
+                .any(|one| one.changed_at.is_some_and(fresh))
         };
         while busy() && Instant::now() < limit {
             tokio::time::sleep(CALM / 20).await;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use federation::api::{Leftover, MemberCluster, MemberClusterStatus, Role, WorkloadStatus};
 use federation::members::{Failure, Member, ObjectKey, Observed};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use placement::{Cluster, ClusterName, Health, OwnerKey, PodShape, Proximity, Snapshot, Taint};
 use tokio::time::Instant;
 
 use crate::decide::{Assignment, Standing};
 use crate::dependencies::Fetched;
-use crate::workload::{Key, Workload};
+use crate::workload::{Key, Kind, Workload};
 
 /// Everything that is known.
 #[derive(Default)]
@@ -78,8 +79,8 @@ pub struct Registered {
     pub digest: u128,
     /// Whether it answers; unknown at first.
     pub reachable: Option<bool>,
-    /// Since when it does not.
-    pub unreachable_since: Option<Instant>,
+    /// Since when it cannot be worked with.
+    pub closed_since: Option<Instant>,
     /// Its version.
     pub version: Option<String>,
     /// Why it cannot be reached.
@@ -119,6 +120,17 @@ impl Tracked {
         }
     }
 
+    /// A job that is complete or has failed for good, as the hub has it on record: it is not run
+    /// again, whatever becomes of its members and of its Jobs there.
+    pub fn has_ended(&self) -> bool {
+        let ended = |condition: &Condition| {
+            matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True"
+        };
+        self.workload.key.kind == Kind::Job
+            && self.reported.observed_generation == Some(self.workload.generation)
+            && self.reported.conditions.iter().any(ended)
+    }
+
     /// The sequence of the assignment in the status that the hub has.
     pub fn reported_sequence(&self) -> i64 {
         let decision = self.reported.decision.as_ref();
@@ -126,18 +138,29 @@ impl Tracked {
     }
 }
 
+/// What the annotation of the first assignment holds.
+#[derive(serde::Deserialize)]
+struct FirstAssignment {
+    uid: String,
+    assignment: Assignment,
+}
+
 /// The assignment that the hub has on record: the status's, or the first one, that was written with
 /// the finalizer, while the status has none.
 pub fn assignment_of(workload: &Workload) -> Assignment {
     let status = &workload.status;
     let first = workload.first_assignment.as_ref();
-    let first = first.and_then(|text| serde_json::from_str::<Assignment>(text).ok());
+    let first = first.and_then(|text| serde_json::from_str::<FirstAssignment>(text).ok());
+    // A copy of an object brings the annotation along, but is another object.
+    let first = first.filter(|first| first.uid == workload.uid);
+    let first = first.map(|first| first.assignment);
     let recorded = Assignment {
         decision: status.decision.clone().unwrap_or_default(),
         policy: status.policy.clone(),
         placements: status.placements.clone(),
         unplaced: status.unplaced_replicas,
         fallback: None,
+        obstacle: None,
     };
     first
         .filter(|first| first.decision.sequence > recorded.decision.sequence)
@@ -181,16 +204,19 @@ impl State {
         lost_after: std::time::Duration,
         now: Instant,
     ) -> bool {
-        let Some(registered) = self.members.get(name) else {
+        let Some(registered) = self.members.get_mut(name) else {
             let known = self.snapshot.cluster(name).is_some();
             self.snapshot.remove_cluster(name);
             return known;
         };
         let spec = &registered.object.spec;
-        let health = if registered.is_open() {
+        let open = registered.is_open();
+        // One that answers and does not let itself be listed cannot be worked with, either.
+        registered.closed_since = (!open).then(|| registered.closed_since.unwrap_or(now));
+        let health = if open {
             Health::Ready
         } else if registered
-            .unreachable_since
+            .closed_since
             .is_some_and(|since| now.duration_since(since) >= lost_after)
         {
             Health::Lost

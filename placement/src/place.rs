@@ -332,7 +332,8 @@ impl<'a> Decision<'a> {
         let mut excess: Vec<(ClusterName, u32)> = locations
             .iter()
             .map(|location| (location.cluster.clone(), short(self, location)))
-            .filter(|(_, short)| *short > 0)
+            // A name that is no member is a mistake to report, not room to find elsewhere.
+            .filter(|(name, short)| *short > 0 && self.snapshot.cluster(name).is_some())
             .collect();
         if excess.is_empty() || self.request.overflow == Overflow::None {
             return;

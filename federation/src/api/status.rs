@@ -82,7 +82,7 @@ pub struct Decision {
     pub sequence: i64,
     /// Digest of the fields that choose clusters; when it changes, clusters are chosen again.
     pub key: String,
-    /// Position of `round_robin` after this decision.
+    /// Position of `round_robin` at this decision.
     #[serde(default)]
     pub cursor: u64,
     /// What was said of each cluster, the chosen first; at most 32.

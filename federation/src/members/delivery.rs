@@ -115,8 +115,13 @@ impl Pusher {
             if key.kind == ManagedKind::PersistentVolumeClaim && !bundle.owner_gone {
                 continue;
             }
-            self.remove(&bundle.owner, key, record).await?;
-            lock(inventory).remove(key);
+            let left = self.remove(&bundle.owner, key, record).await?;
+            let mut inventory = lock(inventory);
+            match left {
+                // The watch may have said so already, and will not say it again.
+                Some(record) => inventory.put(key.clone(), record),
+                None => inventory.remove(key),
+            };
         }
         if bundle.namespace_gone {
             self.remove_namespace(&bundle.owner.namespace).await?;
@@ -152,7 +157,7 @@ impl Pusher {
         }
         // What is ours may be taken back from other writers; what is new must be nobody's.
         let params = PatchParams {
-            force: ours || item.shared,
+            force: ours,
             ..PatchParams::apply(&manager(owner, item.shared))
         };
         let api = self.api(&item.key);
@@ -190,8 +195,13 @@ impl Pusher {
         Ok(())
     }
 
-    /// Deletes an object, or leaves it to its other owners.
-    async fn remove(&self, owner: &Owner, key: &ObjectKey, record: &Record) -> Outcome {
+    /// Deletes an object, or leaves it to its other owners: then it is given as it is now.
+    async fn remove(
+        &self,
+        owner: &Owner,
+        key: &ObjectKey,
+        record: &Record,
+    ) -> Result<Option<Record>, Failure> {
         self.applied().remove(key);
         let api = self.api(key);
         let mut preconditions = Preconditions {
@@ -211,7 +221,9 @@ impl Pusher {
                 .await
             {
                 Ok(live) => live,
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
+                    return Ok(None);
+                }
                 Err(error) => return Err(failure(key, &error)),
             };
             if live
@@ -221,7 +233,7 @@ impl Pusher {
                 .flatten()
                 .any(|(label, _)| label.starts_with(LABEL_OWNER_PREFIX))
             {
-                return Ok(());
+                return Ok(Some(Watched::of(live.metadata).record(key.kind)));
             }
             preconditions.resource_version = live.metadata.resource_version;
         }
@@ -230,9 +242,14 @@ impl Pusher {
             ..DeleteParams::background()
         };
         match api.delete(&key.name, &params).within(self.deadline).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
+            // Somebody became an owner meanwhile: it is looked at again.
+            Err(kube::Error::Api(status)) if status.code == 409 && record.shared => Err(Failure {
+                kind: FailureKind::Unavailable,
+                message: format!("{key} changed while it was being removed"),
+            }),
             // Gone, or another object of that name by now: not ours either way.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
             Err(error) => Err(failure(key, &error)),
         }
     }

@@ -21,6 +21,13 @@ pub enum Observed {
     Present,
 }
 
+impl Observed {
+    /// A Job that is complete or has failed for good.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self, Self::Job(job) if job.complete || job.given_up)
+    }
+}
+
 /// A Deployment's replicas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ObservedReplicas {

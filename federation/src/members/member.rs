@@ -258,7 +258,11 @@ impl Inner {
             }
             Event::Delete(object) => {
                 let key = object.key(kind);
-                let drifted = self.pusher.has_drifted(&key, None);
+                // A Job that has ended may be cleared away by the member; it is not run again.
+                let ended = inventory
+                    .get(&key)
+                    .is_some_and(|record| record.observed.has_ended());
+                let drifted = !ended && self.pusher.has_drifted(&key, None);
                 (inventory.remove(&key), drifted)
             }
             Event::InitDone => {

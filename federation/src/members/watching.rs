@@ -4,33 +4,15 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 /// Waits between tries of a watch: 200 ms, doubled up to 5 s. Without jitter, so that a run in
 /// virtual time repeats; the members' outages do not coincide anyway.
-#[derive(Clone, Debug, Default)]
-pub struct RetryDelay {
-    failures: u32,
-}
-
-impl Iterator for RetryDelay {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let delay = Duration::from_millis(200) * 2_u32.pow(self.failures.min(5));
-        self.failures += 1;
-        Some(delay.min(Duration::from_secs(5)))
-    }
-}
-
-impl Backoff for RetryDelay {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
+fn retry_delay(failures: u32) -> Duration {
+    let delay = Duration::from_millis(200) * 2_u32.pow(failures.min(5));
+    delay.min(Duration::from_secs(5))
 }
 
 /// Hands the events of a watch to `handle` until cancelled; errors (410 among them) end in a new
@@ -52,17 +34,26 @@ pub async fn watch_with<K: Send>(
     mut failed: impl FnMut(&watcher::Error),
     cancel: &CancellationToken,
 ) {
-    let mut events = std::pin::pin!(events.backoff(RetryDelay::default()));
+    let mut events = std::pin::pin!(events);
+    let mut failures = 0;
     loop {
         let next = tokio::select! {
             () = cancel.cancelled() => return,
             next = events.next() => next,
         };
         match next {
-            Some(Ok(event)) => handle(event),
+            // A list begins before anybody knows whether it will be answered.
+            Some(Ok(event @ Event::Init)) => handle(event),
+            Some(Ok(event)) => {
+                failures = 0;
+                handle(event);
+            }
             Some(Err(error)) => {
                 debug!(%error, "watch interrupted");
                 failed(&error);
+                let delay = retry_delay(failures);
+                failures += 1;
+                cancel.run_until_cancelled(tokio::time::sleep(delay)).await;
             }
             None => return,
         }

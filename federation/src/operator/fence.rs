@@ -9,7 +9,7 @@ use futures::future::{Either, Ready, ready};
 use kube::client::Body;
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -37,7 +37,7 @@ pub fn fenced_client(
 pub struct ApiRequests(Family<RequestLabels, Counter>);
 
 /// Whom a client talks to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Server {
     /// The hub.
     Hub,
@@ -47,8 +47,17 @@ pub enum Server {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    server: Server,
+    server: &'static str,
     method: String,
+}
+
+impl Server {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Hub => "hub",
+            Self::Member => "member",
+        }
+    }
 }
 
 impl ApiRequests {
@@ -126,7 +135,7 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.method() == http::Method::GET || self.leadership.is_leader() {
             let labels = RequestLabels {
-                server: self.server,
+                server: self.server.label(),
                 method: request.method().to_string(),
             };
             self.requests.0.get_or_create(&labels).inc();
