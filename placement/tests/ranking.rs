@@ -1,5 +1,8 @@
 //! The ranking and overflow rules of the original mck8s, and what was added to them, as a table.
 
+// Helpers of tests are tests to everyone but the lint.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,11 +13,13 @@ use placement::{
 };
 use rstest::rstest;
 
+type Change = fn(&mut Cluster);
+
 /// What a test changes of four fog clusters with room for 2, 5, 3 and 0, and a cloud for 9.
 struct Scene {
     policy: &'static str,
     request: Request<'static>,
-    states: Vec<(&'static str, fn(&mut Cluster))>,
+    states: Vec<(&'static str, Change)>,
     traffic: Option<BTreeMap<ClusterName, f64>>,
     proximity: Option<Proximity>,
 }
@@ -270,7 +275,7 @@ fn taint(cluster: &mut Cluster, effect: TaintEffect) {
 #[case::unreachable(|cluster: &mut Cluster| cluster.health = Health::Unreachable, "lille 1, +lyon 3")]
 #[case::lost(|cluster: &mut Cluster| cluster.health = Health::Lost, "lyon 4")]
 #[case::evacuated(|cluster: &mut Cluster| taint(cluster, TaintEffect::NoExecute), "lyon 4")]
-fn closed_clusters(#[case] state: fn(&mut Cluster), #[case] expected: &str) {
+fn closed_clusters(#[case] state: Change, #[case] expected: &str) {
     let scene = scene("worst_fit", chosen(1), 4).with(|scene| {
         scene.request.current = vec![had("lille", 1, true)];
         scene.states.push(("lille", state));
