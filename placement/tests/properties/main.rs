@@ -1,5 +1,5 @@
-//! What holds for every input, checked against a naive model. A failing case is printed with the
-//! seed that replays it (proptest keeps it in `proptest-regressions`).
+//! What holds for every input, checked against a naive model. A failing case is printed as the
+//! smallest that still fails.
 
 // Helpers of tests are tests to everyone but the lint.
 #![allow(clippy::unwrap_used)]
