@@ -1,9 +1,7 @@
 //! The ranking and overflow rules of the original mck8s, and what was added to them, as a table.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests; clippy only knows the test functions themselves"
-)]
+// Helpers of tests are tests to everyone but the lint.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +13,6 @@ use placement::{
 };
 use rstest::rstest;
 
-/// What happens to a cluster.
 type Change = fn(&mut Cluster);
 
 /// What a test changes of four fog clusters with room for 2, 5, 3 and 0, and a cloud for 9.
@@ -170,7 +167,9 @@ fn had(cluster: &str, replicas: u32, location: bool) -> Current {
 // Overrides go by position; each location gets its own number.
 #[case::overrides("worst_fit", given(&[("lille", Some(1)), ("lyon", None)]), 4, "lille 1, lyon 4")]
 #[case::a_name_twice("worst_fit", given(&[("lyon", Some(1)), ("lyon", Some(3))]), 4, "lyon 1")]
-#[case::a_stranger_overflows("worst_fit", given(&[("mars", None)]), 2, "+lyon 2")]
+// A name that is no member is a mistake to report: its share goes nowhere else.
+#[case::a_stranger("worst_fit", given(&[("mars", None)]), 2, "unplaced 2")]
+#[case::a_stranger_beside("worst_fit", given(&[("mars", Some(1)), ("lyon", None)]), 2, "lyon 2, unplaced 1")]
 // More locations than there are clusters.
 #[case::more_than_there_are(
     "worst_fit",
@@ -278,7 +277,7 @@ fn taint(cluster: &mut Cluster, effect: TaintEffect) {
 #[case::unreachable(|cluster: &mut Cluster| cluster.health = Health::Unreachable, "lille 1, +lyon 3")]
 #[case::lost(|cluster: &mut Cluster| cluster.health = Health::Lost, "lyon 4")]
 #[case::evacuated(|cluster: &mut Cluster| taint(cluster, TaintEffect::NoExecute), "lyon 4")]
-fn closed_clusters(#[case] state: fn(&mut Cluster), #[case] expected: &str) {
+fn closed_clusters(#[case] state: Change, #[case] expected: &str) {
     let scene = scene("worst_fit", chosen(1), 4).with(|scene| {
         scene.request.current = vec![had("lille", 1, true)];
         scene.states.push(("lille", state));

@@ -76,9 +76,9 @@ fn keep_those<T: Copy + Eq + Into<u32>>(
     match *holding {
         [] => mask.fill(0),
         [a] => each(mask, values, |value| value == a),
-        [a, b] => each(mask, values, |value| (value == a) | (value == b)),
+        [a, b] => each(mask, values, |value| (value == a) || (value == b)),
         [a, b, c] => each(mask, values, |value| {
-            (value == a) | (value == b) | (value == c)
+            (value == a) || (value == b) || (value == c)
         }),
         _ => {
             let mut holds = vec![false; largest + 1];

@@ -12,8 +12,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 use rstest::rstest;
+
+use crate::config;
 
 const OWNER: OwnerKey = OwnerKey(1);
 
@@ -252,13 +254,28 @@ fn wanted(case: &Case, plan: &Plan) -> u32 {
     }
 }
 
+/// Replicas that are wanted on clusters that do not exist: they go nowhere else.
+fn wanted_of_strangers(case: &Case, targets: &[Target]) -> u32 {
+    let mut first: BTreeMap<_, _> = BTreeMap::new();
+    for target in targets {
+        first.entry(&target.cluster).or_insert(target.replicas);
+    }
+    let count = u32::try_from(first.len()).unwrap();
+    let wanted = (0..).zip(&first).map(|(place, (name, replicas))| {
+        let wanted = match case.scheduling {
+            ReplicaScheduling::PerLocation => replicas.unwrap_or(case.replicas),
+            ReplicaScheduling::Total => {
+                case.replicas / count + u32::from(place < case.replicas % count)
+            }
+        };
+        let is_member = case.clusters.iter().any(|(one, _)| one.name == **name);
+        if is_member { 0 } else { wanted }
+    });
+    wanted.sum()
+}
+
 fn check(test: impl Fn(Case) -> Result<(), TestCaseError>) {
-    let config = Config {
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let mut runner = TestRunner::new(config);
-    runner.run(&case(), test).unwrap();
+    TestRunner::new(config()).run(&case(), test).unwrap();
 }
 
 #[rstest]
@@ -313,6 +330,7 @@ fn what_fits_is_placed(
             }
             (Targets::Chosen { .. }, _) if rooms.is_empty() => case.replicas,
             (Targets::Chosen { count: 0 }, _) => case.replicas,
+            (Targets::Given(targets), _) => wanted_of_strangers(&case, targets),
             _ => 0,
         };
         if case.overflow != Overflow::None {

@@ -6,6 +6,7 @@ use placement::{ClusterName, Node, OwnerKey, Pod, PodKey, PodShape, Snapshot};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
+use crate::config;
 use crate::model::{self, Model};
 
 #[derive(Clone, Debug)]
@@ -86,6 +87,8 @@ fn release_all(snapshot: &mut Snapshot) {
 }
 
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn counts_are_those_of_the_model(
         steps in vec(step(), 1..60),

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements, and where they are written.
 
+mod decision;
 mod end_to_end;
 mod figure;
 mod machine;
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
 type Part = fn(quick: bool) -> Result<Vec<Figure>>;
 
 /// The parts of `bench placement`, in the order of the document.
-const PLACEMENT: &[Part] = &[end_to_end::run];
+const PLACEMENT: &[Part] = &[decision::run, end_to_end::run];
 
 pub(crate) fn run(command: &Command) -> Result<()> {
     let (section, arguments, parts) = match command {
