@@ -1,6 +1,7 @@
 //! The flags.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +63,24 @@ pub struct Args {
     /// The time between two looks at a member's health
     #[arg(long, env = "MCK8S_PROBE_INTERVAL", value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub probe_interval: Duration,
+
+    /// Objects that are worked on at the same time
+    #[arg(
+        long,
+        env = "MCK8S_CONCURRENT_SYNCS",
+        value_name = "NUMBER",
+        default_value = "16"
+    )]
+    pub concurrent_syncs: NonZeroUsize,
+
+    /// Deliveries to one member at the same time
+    #[arg(
+        long,
+        env = "MCK8S_CONCURRENT_MEMBER_SYNCS",
+        value_name = "NUMBER",
+        default_value = "16"
+    )]
+    pub concurrent_member_syncs: NonZeroUsize,
 
     /// Prometheus that sees every cluster (label `cluster_name`), for `most_traffic`;
     /// e.g. <http://prometheus:9090>
@@ -133,8 +152,8 @@ impl Args {
             reservation: self.reservation,
             deadline: self.deadline,
             probe_interval: self.probe_interval,
-            member_parallel: 4,
-            parallel: 8,
+            member_parallel: self.concurrent_member_syncs.get(),
+            parallel: self.concurrent_syncs.get(),
             report_delay: Duration::from_millis(300),
         }
     }

@@ -7,6 +7,7 @@
 mod announce;
 mod args;
 mod bundles;
+mod burst;
 mod decide;
 mod dependencies;
 mod finalize;

@@ -9,6 +9,7 @@ use federation::api::PlacementStatus;
 use federation::members::{Delivery as _, Item};
 use federation::operator::queue::Priority;
 use placement::{ClusterName, Inputs, OwnerKey, Request, place};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -47,8 +48,13 @@ impl ReconcileError {
 }
 
 impl Scheduler {
-    /// Takes one object as far as it can go now; `Some` says when to look again.
-    pub(crate) async fn reconcile(&self, key: &Key) -> Result<Option<Duration>, ReconcileError> {
+    /// Takes one object as far as it can go now; `Some` says when to look again. The slot is for
+    /// the hub: it is free again when the hub has all that it shall have.
+    pub(crate) async fn reconcile(
+        &self,
+        key: &Key,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<Option<Duration>, ReconcileError> {
         let Some((workload, ended)) = self
             .state()
             .workloads
@@ -71,6 +77,8 @@ impl Scheduler {
         match decided {
             Ok(()) => {
                 self.record(&workload).await?;
+                drop(slot);
+                self.hub_first().await;
                 self.apply(&workload, &dependencies);
             }
             Err(Invalid(problem)) => {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::announce::Announcer;
+use crate::burst;
 use crate::metrics::Metrics;
 use crate::state::{State, Tracked};
 use crate::workload::{Key, Kind, Workload};
@@ -51,8 +52,10 @@ pub struct Options {
 
 /// How long decisions wait for the members at the start.
 const SETTLE: Duration = Duration::from_secs(10);
-/// How long reports give way to placements.
-const CALM: Duration = Duration::from_secs(1);
+/// How long deliveries to members give way to the hub's writes of a burst.
+const HUB_FIRST: Duration = Duration::from_secs(1);
+/// How long statuses give way to the placements of a burst.
+const PLACEMENTS_FIRST: Duration = Duration::from_secs(3);
 /// How often ways, statuses and deadlines are looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// How often members' statuses are written.
@@ -272,6 +275,7 @@ impl Scheduler {
             state.forget(&key);
         }
         let Some(tracked) = state.workloads.get_mut(&key) else {
+            state.burst.change(Instant::now());
             state.owners.insert(workload.owner_bits(), key.clone());
             state
                 .workloads
@@ -292,8 +296,10 @@ impl Scheduler {
         }
         let spec_changed = before.generation != workload.generation;
         if spec_changed {
-            tracked.changed_at = Some(Instant::now());
+            let now = Instant::now();
+            tracked.changed_at = Some(now);
             tracked.delivered.clear();
+            state.burst.change(now);
         }
         let relevant = spec_changed
             || before.deleted_at != workload.deleted_at
@@ -478,7 +484,7 @@ impl Scheduler {
             };
             let this = self.clone();
             tokio::spawn(async move {
-                match this.reconcile(job.key()).await {
+                match this.reconcile(job.key(), slot).await {
                     Ok(None) => job.succeed(),
                     Ok(Some(again)) => job.succeed_until(again),
                     Err(error) => {
@@ -487,7 +493,6 @@ impl Scheduler {
                         job.fail();
                     }
                 }
-                drop(slot);
             });
         }
         // What is under way ends before we do.
@@ -509,7 +514,7 @@ impl Scheduler {
             };
             let this = self.clone();
             tokio::spawn(async move {
-                this.calm().await;
+                this.placements_first().await;
                 match this.report(job.key()).await {
                     Ok(()) => job.succeed(),
                     Err(_) => drop(job.fail()),
@@ -519,20 +524,38 @@ impl Scheduler {
         }
     }
 
-    /// Waits while objects are being placed, at most a second: in a burst, placing comes first and
-    /// telling after.
-    async fn calm(&self) {
-        let limit = Instant::now() + CALM;
-        let busy = || {
-            let state = self.state();
-            let fresh = |since: Instant| since.elapsed() < CALM;
-            state
-                .workloads
-                .values()
-                .any(|one| one.changed_at.is_some_and(fresh))
-        };
-        while busy() && Instant::now() < limit {
-            tokio::time::sleep(CALM / 20).await;
+    /// Lets the hub's writes of a burst go before the members'.
+    pub(crate) async fn hub_first(&self) {
+        self.wait_while(HUB_FIRST, HUB_FIRST / 200, |state, now| {
+            state.burst.is_on(now)
+        })
+        .await;
+    }
+
+    /// Lets the placements of a burst go before the statuses.
+    async fn placements_first(&self) {
+        self.wait_while(PLACEMENTS_FIRST, PLACEMENTS_FIRST / 30, |state, now| {
+            let fresh = |since: Instant| now.duration_since(since) < PLACEMENTS_FIRST;
+            let placing = |one: &Tracked| one.changed_at.is_some_and(fresh);
+            state.workloads.values().filter(|one| placing(one)).count() >= burst::MANY
+        })
+        .await;
+    }
+
+    /// Looks every so often, at most so long, until nothing goes first any more.
+    async fn wait_while(
+        &self,
+        at_most: Duration,
+        every: Duration,
+        busy: impl Fn(&State, Instant) -> bool,
+    ) {
+        let limit = Instant::now() + at_most;
+        loop {
+            let now = Instant::now();
+            if now >= limit || !busy(&self.state(), now) {
+                return;
+            }
+            tokio::time::sleep(every).await;
         }
     }
 }

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use placement::{Cluster, ClusterName, Health, OwnerKey, PodShape, Proximity, Snapshot, Taint};
 use tokio::time::Instant;
 
+use crate::burst::Burst;
 use crate::decide::{Assignment, Standing};
 use crate::dependencies::Fetched;
 use crate::workload::{Key, Kind, Workload};
@@ -35,6 +36,8 @@ pub struct State {
     pub cursor: u64,
     /// When what waits was last tried.
     pub last_retry: Option<Instant>,
+    /// The last changes of specs.
+    pub burst: Burst,
     /// Round-trip times and traffic were fetched, or cannot be.
     pub sources_tried: bool,
     /// Round-trip times between clusters, when a source gives them.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, PartialObjectMeta};
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
@@ -157,7 +157,7 @@ impl Bench {
                     if pair > 0 {
                         match kind {
                             Kind::Ours => ours.push(taken),
-                            Kind::Floor => floor.push(taken),
+                            Kind::Floor | Kind::Applied => floor.push(taken),
                         }
                     }
                     self.clear(kind, &[name]).await?;
@@ -183,12 +183,13 @@ impl Bench {
         }])
     }
 
-    /// Pairs of bursts.
+    /// Pairs of bursts; beside each the floor with server-side apply, which is what objects on
+    /// members are written with.
     async fn at_once(&self, count: usize, pairs: usize) -> Result<Vec<Figure>> {
-        let (mut ours, mut floor) = (Vec::new(), Vec::new());
+        let (mut ours, mut floor, mut applied) = (Vec::new(), Vec::new(), Vec::new());
         let mut requests = 0.0;
         for pair in 0..pairs {
-            for kind in [Kind::Floor, Kind::Ours] {
+            for kind in [Kind::Floor, Kind::Applied, Kind::Ours] {
                 let names: Vec<String> = (0..count)
                     .map(|number| format!("all-{}-{pair}-{number}", kind.prefix()))
                     .collect();
@@ -200,11 +201,12 @@ impl Bench {
                         ours.push(taken);
                     }
                     Kind::Floor => floor.push(taken),
+                    Kind::Applied => applied.push(taken),
                 }
                 self.clear(kind, &names).await?;
             }
         }
-        let (ours, floor) = (median(&ours), median(&floor));
+        let (ours, floor, applied) = (median(&ours), median(&floor), median(&applied));
         let rate = |time: Duration| count as f64 / time.as_secs_f64();
         let ratio = rate(ours) / rate(floor);
         Ok(vec![Figure {
@@ -213,9 +215,10 @@ impl Bench {
                 self.nodes
             ),
             measured: format!(
-                "{:.1}/s; floor {:.1}/s; ratio {ratio:.2}; {:.1} API requests a placement",
+                "{:.1}/s; floor {:.1}/s; ratio {ratio:.2}; floor with server-side apply {:.1}/s; {:.1} API requests a placement",
                 rate(ours),
                 rate(floor),
+                rate(applied),
                 requests / pairs as f64
             ),
             target: "at least 0.6 x the floor's rate".to_owned(),
@@ -242,7 +245,7 @@ impl Bench {
                     .try_collect::<Vec<_>>()
                     .await?;
             }
-            Kind::Floor => {
+            Kind::Floor | Kind::Applied => {
                 let posts = names
                     .iter()
                     .flat_map(|name| self.members.iter().map(move |client| (client, name)));
@@ -250,12 +253,14 @@ impl Bench {
                     .map(|(client, name)| {
                         let api: Api<Deployment> = Api::default_namespaced(client.clone());
                         async move {
-                            api.create(
-                                &PostParams::default(),
-                                &serde_json::from_value(deployment(name))?,
-                            )
-                            .await
-                            .context("POST to a member")
+                            let object = serde_json::from_value(deployment(name))?;
+                            let made = if matches!(kind, Kind::Applied) {
+                                let params = PatchParams::apply("bench");
+                                api.patch(name, &params, &Patch::Apply(&object)).await
+                            } else {
+                                api.create(&PostParams::default(), &object).await
+                            };
+                            made.context("Deployment to a member")
                         }
                     })
                     .buffer_unordered(parallel * self.members.len())
@@ -281,7 +286,7 @@ impl Bench {
                     .try_collect::<Vec<_>>()
                     .await?;
             }
-            Kind::Floor => {
+            Kind::Floor | Kind::Applied => {
                 for client in &self.members {
                     let api: Api<Deployment> = Api::default_namespaced(client.clone());
                     api.delete_collection(
@@ -344,7 +349,10 @@ impl Bench {
 #[derive(Clone, Copy)]
 enum Kind {
     Ours,
+    /// POSTs to the members.
     Floor,
+    /// The same by server-side apply.
+    Applied,
 }
 
 impl Kind {
@@ -352,6 +360,7 @@ impl Kind {
         match self {
             Self::Ours => "ours",
             Self::Floor => "floor",
+            Self::Applied => "applied",
         }
     }
 }
