@@ -8,6 +8,7 @@ mod announce;
 mod args;
 mod bundles;
 mod burst;
+mod conditions;
 mod decide;
 mod dependencies;
 mod finalize;

@@ -25,6 +25,7 @@ pub struct Metrics {
     errors: Family<StepLabels, Counter>,
     members: Family<MemberLabels, Gauge>,
     pub(crate) requests: ApiRequests,
+    pub(crate) events_dropped: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,6 +62,7 @@ impl Metrics {
             errors: Family::default(),
             members: Family::default(),
             requests: ApiRequests::default(),
+            events_dropped: Counter::default(),
         };
         metrics.requests.register(registry);
         let registry = registry.sub_registry_with_prefix("mck8s_scheduler");
@@ -98,6 +100,11 @@ impl Metrics {
             "reconcile_errors",
             "Reconciles that failed, by step",
             metrics.errors.clone(),
+        );
+        registry.register(
+            "events_dropped",
+            "Events that were not written",
+            metrics.events_dropped.clone(),
         );
         registry.register(
             "member_ready",

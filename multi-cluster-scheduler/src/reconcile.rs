@@ -396,11 +396,16 @@ fn decide(
         eligibility: validated.eligibility.clone(),
         overflow: validated.overflow,
         current: before.current(),
+        growing: workload.key.kind != Kind::Job,
         rechoose,
         inputs: Inputs {
             traffic: own_traffic.or(state.traffic.as_ref()),
             proximity: state.proximity.as_ref(),
-            origin: validated.origin.as_deref(),
+            origins: validated
+                .origin
+                .iter()
+                .flat_map(|origin| state.snapshot.origins(origin))
+                .collect(),
             cursor,
             seed: validated.seed,
             parameters: validated.parameters.clone(),

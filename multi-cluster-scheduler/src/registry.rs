@@ -1,5 +1,6 @@
 //! The members: from `MemberCluster` objects to members at work, and their status.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ impl Scheduler {
                 closed_since: None,
                 version: None,
                 problem: None,
+                refused: None,
                 leftovers,
                 reported: object.status.clone(),
                 capacity_version: 0,
@@ -80,66 +82,88 @@ impl Scheduler {
             .iter()
             .map(|(name, one)| (name.clone(), one.object.clone()))
             .collect();
-        for (name, object) in objects {
-            let way = resolve(&self.hub, self.options.kubeconfig.as_ref(), &object.spec)
-                .within_access(self.options.deadline)
-                .await;
-            let client = match way {
-                Ok(way) => {
-                    let known = self
-                        .state()
-                        .members
-                        .get(&name)
-                        .is_some_and(|one| one.member.is_some() && one.digest == way.digest);
-                    if known {
-                        continue;
-                    }
-                    fenced_client(
-                        way.config,
-                        self.leadership.clone(),
-                        &self.metrics.requests,
-                        Server::Member,
-                    )
+        // At the same time: a plugin that hangs delays only its own member.
+        let connecting = objects
+            .into_iter()
+            .map(|(name, object)| self.connect_member(name, object));
+        futures::future::join_all(connecting).await;
+    }
+
+    async fn connect_member(&self, name: ClusterName, object: Arc<MemberCluster>) {
+        let way = resolve(&self.hub, self.options.kubeconfig.as_ref(), &object.spec);
+        let client = match self.within_deadline(way).await {
+            Ok(way) => {
+                let known = self
+                    .state()
+                    .members
+                    .get(&name)
+                    .is_some_and(|one| one.member.is_some() && one.digest == way.digest);
+                if known {
+                    return;
+                }
+                let (leadership, requests) =
+                    (self.leadership.clone(), self.metrics.requests.clone());
+                // A kubeconfig's plugin is run here, and waited for.
+                let made = tokio::task::spawn_blocking(move || {
+                    fenced_client(way.config, leadership, &requests, Server::Member)
+                });
+                let made = self.within_deadline(made).await;
+                made.and_then(|made| made.map_err(|error| error.to_string()))
                     .map(|client| (client, way.digest))
-                    .map_err(|error| error.to_string())
+            }
+            Err(problem) => Err(problem),
+        };
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(registered) = state.members.get_mut(&name) else {
+            return;
+        };
+        match client {
+            Ok((client, digest)) => {
+                info!(cluster = %name, "connecting");
+                let options = MemberOptions {
+                    hub: self.hub_uid.clone(),
+                    deadline: self.options.deadline,
+                    probe_interval: self.options.probe_interval,
+                    parallel: self.options.member_parallel,
+                };
+                registered.member = Some(Member::start(
+                    name.clone(),
+                    client,
+                    options,
+                    self.events.clone(),
+                ));
+                registered.digest = digest;
+                registered.problem = None;
+                registered.refused = None;
+            }
+            Err(problem) => {
+                if registered.problem.as_ref() != Some(&problem) {
+                    warn!(cluster = %name, problem, "cannot be reached as its object says");
                 }
-                Err(problem) => Err(problem),
-            };
-            let mut guard = self.state();
-            let state = &mut *guard;
-            let Some(registered) = state.members.get_mut(&name) else {
-                continue;
-            };
-            match client {
-                Ok((client, digest)) => {
-                    info!(cluster = %name, "connecting");
-                    let options = MemberOptions {
-                        hub: self.hub_uid.clone(),
-                        deadline: self.options.deadline,
-                        probe_interval: self.options.probe_interval,
-                        parallel: self.options.member_parallel,
-                    };
-                    registered.member = Some(Member::start(
-                        name.clone(),
-                        client,
-                        options,
-                        self.events.clone(),
-                    ));
-                    registered.digest = digest;
-                    registered.problem = None;
+                // One that is connected goes on by the old way until there is a new one.
+                if registered.member.is_none() {
+                    registered.reachable = Some(false);
                 }
-                Err(problem) => {
-                    if registered.problem.as_ref() != Some(&problem) {
-                        warn!(cluster = %name, problem, "cannot be reached as its object says");
-                    }
-                    // One that is connected goes on by the old way until there is a new one.
-                    if registered.member.is_none() {
-                        registered.reachable = Some(false);
-                    }
-                    registered.problem = Some(problem);
-                }
+                registered.problem = Some(problem);
             }
         }
+    }
+
+    /// The way to a member must be found in time: a kubeconfig's plugin may hang.
+    async fn within_deadline<T, E: std::fmt::Display>(
+        &self,
+        step: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, String> {
+        let deadline = self.options.deadline;
+        tokio::time::timeout(deadline, step).await.map_or_else(
+            |_| {
+                Err(format!(
+                    "its credentials were not there within {deadline:?}"
+                ))
+            },
+            |result| result.map_err(|error| error.to_string()),
+        )
     }
 
     /// Something happened at a member.
@@ -151,7 +175,21 @@ impl Scheduler {
             return;
         };
         match change {
-            Change::Capacity(event) => capacity(state, &cluster, event),
+            Change::Capacity(event) => {
+                if matches!(
+                    event,
+                    CapacityEvent::NodesListed(_) | CapacityEvent::PodsListed(_)
+                ) {
+                    registered.refused = None;
+                }
+                capacity(state, &cluster, event);
+            }
+            Change::Refused(problem) => {
+                if registered.refused.as_ref() != Some(&problem) {
+                    warn!(%cluster, problem, "does not let itself be watched");
+                }
+                registered.refused = Some(problem);
+            }
             Change::Reachable(version) => {
                 registered.version = Some(version);
                 registered.reachable = Some(true);
@@ -163,7 +201,10 @@ impl Scheduler {
                 registered.problem = Some(format!("does not answer: {problem}"));
                 self.cluster_changed(state, &cluster);
             }
-            Change::Synced => self.member_synced(state, &cluster),
+            Change::Synced => {
+                registered.refused = None;
+                self.member_synced(state, &cluster);
+            }
             Change::Observed(owner) => self.observed(state, owner),
             Change::Delivered(owner, outcome) => self.delivered(state, &cluster, owner, outcome),
         }
@@ -349,8 +390,10 @@ impl Scheduler {
         registered: &Registered,
     ) -> MemberClusterStatus {
         let open = registered.is_open();
-        let (reason, message) = match (&registered.problem, open) {
+        let refused = registered.refused.as_ref();
+        let (reason, message) = match (registered.problem.as_ref(), open) {
             (Some(problem), _) => ("Unreachable", problem.clone()),
+            (None, _) if let Some(refused) = refused => ("Forbidden", refused.clone()),
             (None, true) => (
                 "Answering",
                 "answers, and what it holds is known".to_owned(),
@@ -362,7 +405,11 @@ impl Scheduler {
             .iter()
             .flat_map(|status| &status.conditions)
             .find(|one| one.type_ == CONDITION_READY);
-        let status = if open { "True" } else { "False" };
+        let status = if open && refused.is_none() {
+            "True"
+        } else {
+            "False"
+        };
         let condition = Condition {
             type_: CONDITION_READY.to_owned(),
             status: status.to_owned(),
@@ -427,6 +474,8 @@ fn capacity(state: &mut State, cluster: &ClusterName, event: CapacityEvent) {
         CapacityEvent::PodGone(key) => snapshot.remove_pod(cluster, key),
         CapacityEvent::NodesListed(names) => snapshot.retain_nodes(cluster, &names),
         CapacityEvent::PodsListed(keys) => snapshot.retain_pods(cluster, &keys),
+        // The member says so itself.
+        CapacityEvent::Refused(_) => {}
     }
 }
 
@@ -466,31 +515,4 @@ fn bytes(amount: i64) -> String {
         || amount.to_string(),
         |(name, size)| format!("{}{name}", amount / size),
     )
-}
-
-/// A deadline for the way to a member: a kubeconfig's exec plugin may hang.
-trait WithinAccess {
-    async fn within_access(
-        self,
-        deadline: Duration,
-    ) -> Result<federation::members::ResolvedAccess, String>;
-}
-
-impl<F> WithinAccess for F
-where
-    F: Future<
-        Output = Result<federation::members::ResolvedAccess, federation::members::AccessError>,
-    >,
-{
-    async fn within_access(
-        self,
-        deadline: Duration,
-    ) -> Result<federation::members::ResolvedAccess, String> {
-        match tokio::time::timeout(deadline, self).await {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(_) => Err(format!(
-                "its credentials were not there within {deadline:?}"
-            )),
-        }
-    }
 }

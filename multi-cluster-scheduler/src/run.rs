@@ -79,6 +79,7 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
         "multi-cluster-scheduler",
         &context.identity,
         context.clock.clone(),
+        context.metrics.events_dropped.clone(),
     );
     let (scheduler, events) = Scheduler::new(
         hub.clone(),

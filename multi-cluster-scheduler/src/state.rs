@@ -88,6 +88,8 @@ pub struct Registered {
     pub version: Option<String>,
     /// Why it cannot be reached.
     pub problem: Option<String>,
+    /// Why it does not let itself be watched.
+    pub refused: Option<String>,
     /// Deleted objects that it still holds something of.
     pub leftovers: Vec<Leftover>,
     /// The status that the hub has.

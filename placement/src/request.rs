@@ -25,6 +25,9 @@ pub struct Request<'a> {
     pub overflow: Overflow,
     /// The assignment so far.
     pub current: Vec<Current>,
+    /// A cluster's share may grow where there is room. That of a Job may not: how often it is to
+    /// complete is fixed when it is made.
+    pub growing: bool,
     /// Choose from scratch: the policy, the locations or a selector changed.
     pub rechoose: bool,
     /// What policies go by.
@@ -101,8 +104,8 @@ pub struct Inputs<'a> {
     pub traffic: Option<&'a BTreeMap<ClusterName, f64>>,
     /// Round-trip times.
     pub proximity: Option<&'a Proximity>,
-    /// The cluster, or the region, where the users are.
-    pub origin: Option<&'a str>,
+    /// The clusters where the users are, by [`crate::Snapshot::origins`]; empty when not known.
+    pub origins: Vec<ClusterName>,
     /// How many decisions `round_robin` has made before.
     pub cursor: u64,
     /// Seed of `random`.

@@ -45,6 +45,7 @@ fn scene(policy: &'static str, targets: Targets, replicas: u32) -> Scene {
             },
             overflow: Overflow::Policy,
             current: Vec::new(),
+            growing: true,
             rechoose: false,
             inputs: Inputs::default(),
         },
@@ -55,7 +56,7 @@ fn scene(policy: &'static str, targets: Targets, replicas: u32) -> Scene {
 }
 
 impl Scene {
-    fn plan(&self) -> Plan {
+    fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::new();
         for (name, room) in [
             ("lille", 2),
@@ -96,10 +97,18 @@ impl Scene {
             };
             snapshot.upsert_node(&name.into(), node);
         }
+        snapshot
+    }
+
+    fn plan(&self) -> Plan {
         let mut request = self.request.clone();
         request.inputs.traffic = self.traffic.as_ref();
         request.inputs.proximity = self.proximity.as_ref();
-        place(&snapshot, &request, policy::by_name(self.policy).unwrap())
+        place(
+            &self.snapshot(),
+            &request,
+            policy::by_name(self.policy).unwrap(),
+        )
     }
 
     /// The shares as text: overflow with its `+`.
@@ -251,6 +260,39 @@ fn an_update_keeps_and_a_new_choice_does_not() {
     assert_eq!(anew.shares(), "lyon 4");
 }
 
+/// What a Job has on a cluster stays as it is: more goes where nothing of it is.
+#[test]
+fn a_share_that_may_not_grow() {
+    let scene = scene("worst_fit", given(&[("lyon", None)]), 4).with(|scene| {
+        scene.request.current = vec![had("lyon", 1, true)];
+        scene.request.growing = false;
+    });
+    assert_eq!(scene.shares(), "lyon 1, +nantes 3");
+}
+
+/// Users are where they are: a region's clusters are near although they may get nothing.
+#[test]
+fn a_closed_region_is_an_origin() {
+    let times = [
+        ("lyon", "nantes", 9),
+        ("lyon", "rennes", 5),
+        ("lyon", "lille", 2),
+    ];
+    let mut proximity = Proximity::new();
+    for (from, to, millis) in times {
+        proximity.insert(from.into(), to.into(), Duration::from_millis(millis));
+    }
+    let scene = scene("nearest", chosen(1), 1).with(|scene| {
+        scene.states.push(("lyon", |cluster| {
+            cluster.region = Some("south".to_owned());
+            cluster.unschedulable = true;
+        }));
+        scene.request.inputs.origins = scene.snapshot().origins("south");
+        scene.proximity = Some(proximity.clone());
+    });
+    assert_eq!(scene.shares(), "lille 1");
+}
+
 #[test]
 fn the_last_resort_is_given_up_first() {
     let scene = scene("worst_fit", chosen(1), 6).with(|scene| {
@@ -277,6 +319,10 @@ fn taint(cluster: &mut Cluster, effect: TaintEffect) {
 #[case::unreachable(|cluster: &mut Cluster| cluster.health = Health::Unreachable, "lille 1, +lyon 3")]
 #[case::lost(|cluster: &mut Cluster| cluster.health = Health::Lost, "lyon 4")]
 #[case::evacuated(|cluster: &mut Cluster| taint(cluster, TaintEffect::NoExecute), "lyon 4")]
+#[case::evacuated_and_unreachable(|cluster: &mut Cluster| {
+    cluster.health = Health::Unreachable;
+    taint(cluster, TaintEffect::NoExecute);
+}, "lyon 4")]
 fn closed_clusters(#[case] state: Change, #[case] expected: &str) {
     let scene = scene("worst_fit", chosen(1), 4).with(|scene| {
         scene.request.current = vec![had("lille", 1, true)];

@@ -92,10 +92,19 @@ fn job(schema: &mut Value) {
     template(&mut spec["properties"]["template"]);
     rules(
         spec,
-        &[(
-            "self.replicaScheduling != 'Total' || !(has(self.parallelism) || has(self.completions))",
-            "replicaScheduling Total divides replicas over the clusters: leave parallelism and completions out, or use PerLocation",
-        )],
+        &[
+            (
+                "self.replicaScheduling != 'Total' || !(has(self.parallelism) || has(self.completions))",
+                "replicaScheduling Total divides replicas over the clusters: leave parallelism and completions out, or use PerLocation",
+            ),
+            (
+                "self.replicas == oldSelf.replicas && has(self.parallelism) == has(oldSelf.parallelism) && \
+                 (!has(self.parallelism) || self.parallelism == oldSelf.parallelism) && \
+                 has(self.completions) == has(oldSelf.completions) && \
+                 (!has(self.completions) || self.completions == oldSelf.completions)",
+                "replicas, parallelism and completions cannot be changed once the job is made: delete the object and create it anew",
+            ),
+        ],
     );
 }
 

@@ -9,7 +9,7 @@ use placement::{Node, Pod, PodKey};
 use tokio_util::sync::CancellationToken;
 
 use super::watched::{WatchedNode, WatchedPod};
-use crate::members::follow;
+use crate::members::{refusal, watch_with};
 
 /// One change of a member's capacity.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub enum CapacityEvent {
     NodesListed(BTreeSet<String>),
     /// The pods were listed anew: there are no others.
     PodsListed(BTreeSet<PodKey>),
+    /// The member refuses to show them; why.
+    Refused(String),
 }
 
 /// Where a member's capacity comes from: watches now, reported summaries later.
@@ -90,15 +92,22 @@ impl CapacityFeed for WatchFeed {
                 }),
                 Event::Delete(pod) => sink(CapacityEvent::PodGone(pod.key())),
             };
+            let failed = |error: &watcher::Error| {
+                if let Some(problem) = refusal(error) {
+                    sink(CapacityEvent::Refused(problem));
+                }
+            };
             futures::join!(
-                follow(
+                watch_with(
                     watcher::watcher(nodes, watcher::Config::default()),
                     on_node,
+                    failed,
                     &cancel
                 ),
-                follow(
+                watch_with(
                     watcher::watcher(pods, watcher::Config::default()),
                     on_pod,
+                    failed,
                     &cancel
                 ),
             );

@@ -274,10 +274,19 @@ fn digest_of(kubeconfig: &kube::config::Kubeconfig) -> u128 {
             })
         })
         .collect();
+    let clusters = (kubeconfig.clusters.iter()).filter_map(|named| named.cluster.as_ref());
+    let users = (kubeconfig.auth_infos.iter()).filter_map(|named| named.auth_info.as_ref());
+    let files = clusters
+        .map(|cluster| &cluster.certificate_authority)
+        .chain(users.flat_map(|user| [&user.client_certificate, &user.client_key]))
+        .flatten();
+    // One that cannot be read is said when the configuration is made.
+    let files: Vec<_> = files.map(|file| std::fs::read(file).ok()).collect();
     digest_bits(
         json!([
             serde_json::to_value(kubeconfig).unwrap_or_default(),
-            secrets
+            secrets,
+            files
         ])
         .to_string()
         .as_bytes(),

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
 use super::inventory::{Inventory, Observed, Watched};
-use super::watching::{Deadlined as _, follow};
+use super::watching::{Deadlined as _, refusal, watch_with};
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
 use crate::operator::queue::{Backoff, Priority, WorkQueue};
 
@@ -40,6 +40,8 @@ pub enum Change {
     Reachable(String),
     /// It does not answer; why.
     Unreachable(String),
+    /// It does not let itself be watched; why.
+    Refused(String),
     /// Everything that it holds is known now, anew.
     Synced,
     /// An object of this owner changed.
@@ -208,7 +210,12 @@ impl Inner {
         let feed = WatchFeed::new(self.client.clone());
         let sink = self.clone();
         tokio::spawn(feed.run(
-            Box::new(move |event| sink.send(Change::Capacity(event))),
+            Box::new(move |event| {
+                sink.send(match event {
+                    CapacityEvent::Refused(problem) => Change::Refused(problem),
+                    event => Change::Capacity(event),
+                });
+            }),
             cancel.clone(),
         ));
         for kind in ManagedKind::ALL {
@@ -218,11 +225,17 @@ impl Inner {
 
     async fn watch_kind(self: Arc<Self>, kind: ManagedKind, cancel: CancellationToken) {
         let resource = kind.resource();
+        let failed = |error: &watcher::Error| {
+            if let Some(problem) = refusal(error) {
+                self.send(Change::Refused(problem));
+            }
+        };
         if matches!(kind, ManagedKind::Deployment | ManagedKind::Job) {
             let api: Api<Watched> = Api::all_with(self.client.clone(), &resource);
-            follow(
+            watch_with(
                 watcher::watcher(api, watcher::Config::default()),
                 |event| self.observe(kind, event),
+                failed,
                 &cancel,
             )
             .await;
@@ -230,7 +243,7 @@ impl Inner {
             let api: Api<PartialObjectMeta<DynamicObject>> =
                 Api::all_with(self.client.clone(), &resource);
             let events = watcher::watcher(api, watcher::Config::default());
-            follow(
+            watch_with(
                 events,
                 |event| {
                     self.observe(
@@ -238,6 +251,7 @@ impl Inner {
                         map_event(event, |partial| Watched::of(partial.metadata)),
                     );
                 },
+                failed,
                 &cancel,
             )
             .await;

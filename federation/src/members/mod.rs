@@ -15,5 +15,5 @@ pub use delivery::{Delivery, Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};
 pub use member::{Change, Member, MemberEvent, MemberOptions};
 pub use sources::{follow_kubeconfig, follow_kubefed};
-pub(crate) use watching::follow;
+pub(crate) use watching::refusal;
 pub use watching::{Deadlined, watch_with};

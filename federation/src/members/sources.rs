@@ -8,6 +8,7 @@ use std::time::Duration;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -18,6 +19,8 @@ use crate::api::{LABEL_SOURCE, MemberCluster};
 
 /// How often a source is read again.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// How often what is known to be written is written all the same: somebody may have removed it.
+const REWRITE: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Keeps a `MemberCluster` for every context of the file but the hub's (or for the named ones),
@@ -81,14 +84,20 @@ async fn follow_source(
     read: impl AsyncFn() -> Result<BTreeMap<String, Value>, String>,
     cancel: &CancellationToken,
 ) {
-    let mut written = None;
+    let mut written: Option<(Instant, BTreeMap<String, Value>)> = None;
     let mut last_problem = String::new();
     loop {
         let result = match read().await {
-            Ok(wanted) if written.as_ref() == Some(&wanted) => Ok(()),
+            Ok(wanted)
+                if written
+                    .as_ref()
+                    .is_some_and(|(since, last)| *last == wanted && since.elapsed() < REWRITE) =>
+            {
+                Ok(())
+            }
             Ok(wanted) => write(hub, source, &wanted)
                 .await
-                .map(|()| written = Some(wanted)),
+                .map(|()| written = Some((Instant::now(), wanted))),
             Err(problem) => Err(problem),
         };
         match result {

@@ -15,19 +15,23 @@ fn retry_delay(failures: u32) -> Duration {
     delay.min(Duration::from_secs(5))
 }
 
-/// Hands the events of a watch to `handle` until cancelled; errors (410 among them) end in a new
-/// list by the watcher itself, after a delay.
-pub(crate) async fn follow<K>(
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-    handle: impl FnMut(Event<K>),
-    cancel: &CancellationToken,
-) where
-    K: Send,
-{
-    watch_with(events, handle, |_| {}, cancel).await;
+/// Why a watch was refused for want of rights, if that is what happened.
+pub(crate) fn refusal(error: &watcher::Error) -> Option<String> {
+    let (watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause)) =
+        error
+    else {
+        return None;
+    };
+    match cause {
+        kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
+            Some(status.message.clone())
+        }
+        _ => None,
+    }
 }
 
-/// The same, with a look at each error.
+/// Hands the events of a watch to `handle`, and its errors to `failed`, until cancelled; errors
+/// (410 among them) end in a new list by the watcher itself, after a delay.
 pub async fn watch_with<K: Send>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
     mut handle: impl FnMut(Event<K>),

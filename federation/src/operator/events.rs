@@ -92,17 +92,19 @@ struct News {
 impl Recorder {
     /// A recorder, and the writer that must be run for anything to be written.
     ///
-    /// `operator` is the operator's name, `identity` that of this copy of it.
+    /// `operator` is the operator's name, `identity` that of this copy of it; `dropped` counts
+    /// the news that was not written, because the queue was full or the hub did not take it.
     pub fn new(
         client: Client,
         operator: &str,
         identity: &str,
         clock: SharedClock,
+        dropped: Counter,
     ) -> (Self, Writer) {
         let recorder = Self(Arc::new(Shared {
             queue: Mutex::new(VecDeque::new()),
             changed: Notify::new(),
-            dropped: Counter::default(),
+            dropped,
             clock,
         }));
         let writer = Writer {
@@ -141,12 +143,6 @@ impl Recorder {
         queue.push_back(News { story, object, at });
         drop(queue);
         self.0.changed.notify_one();
-    }
-
-    /// How much news was not written, because the queue was full or the hub did not take it. To be
-    /// registered as a metric.
-    pub fn dropped(&self) -> Counter {
-        self.0.dropped.clone()
     }
 
     fn queue(&self) -> MutexGuard<'_, VecDeque<News>> {

@@ -89,6 +89,7 @@ fn recorder(hub: &Hub) -> (Recorder, Writer) {
         "multi-cluster-scheduler",
         "hub-0",
         clock,
+        Counter::default(),
     )
 }
 
@@ -199,7 +200,7 @@ async fn a_full_queue_drops_the_oldest_and_counts_it() {
             "",
         );
     }
-    assert_eq!(recorder.dropped().get(), 5);
+    assert_eq!(recorder.0.dropped.get(), 5);
     let stop = CancellationToken::new();
     stop.cancel();
     writer.run(stop).await;
@@ -229,7 +230,7 @@ async fn a_busy_hub_is_asked_again_and_a_refusal_is_not() {
     recorder.record(deployment("web"), EventType::Normal, "Placed", "");
     sleep(10 * PAUSE).await;
     assert_eq!(hub.0.lock().unwrap().requests, 4);
-    assert_eq!(recorder.dropped().get(), 1);
+    assert_eq!(recorder.0.dropped.get(), 1);
 
     // Somebody has deleted the Event.
     hub.0.lock().unwrap().events.clear();

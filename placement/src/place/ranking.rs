@@ -34,7 +34,10 @@ impl Decision<'_> {
                 }
                 None => candidates.push(Candidate {
                     cluster,
-                    room: snapshot.room(&cluster.name, request.shape, request.owner),
+                    room: match current {
+                        Some(current) if !request.growing => u64::from(current.replicas),
+                        _ => snapshot.room(&cluster.name, request.shape, request.owner),
+                    },
                     position: position(request, &cluster.name),
                 }),
             }
@@ -119,12 +122,16 @@ impl Decision<'_> {
         let mismatch = eligibility.labels.iter().find(|requirement| {
             !requirement.holds(cluster.labels.get(&requirement.key).map(String::as_str))
         });
-        match cluster.health {
-            Health::Lost => return Some(Filter::Lost),
-            Health::Unreachable => return Some(Filter::Unreachable),
-            Health::Ready => {}
+        if cluster.health == Health::Lost {
+            return Some(Filter::Lost);
         }
-        if let Some(taint) = evacuating.or(closed) {
+        if let Some(taint) = evacuating {
+            return Some(Filter::Tainted(taint.clone()));
+        }
+        if cluster.health == Health::Unreachable {
+            return Some(Filter::Unreachable);
+        }
+        if let Some(taint) = closed {
             return Some(Filter::Tainted(taint.clone()));
         }
         if cluster.unschedulable {

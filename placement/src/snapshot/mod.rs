@@ -112,6 +112,18 @@ impl Snapshot {
         }
     }
 
+    /// The clusters that an origin names: those of the region, or else the one cluster.
+    pub fn origins(&self, origin: &str) -> Vec<ClusterName> {
+        let within = |cluster: &&Cluster| cluster.region.as_deref() == Some(origin);
+        let region = self.clusters.values().filter(within);
+        let region: Vec<_> = region.map(|cluster| cluster.name.clone()).collect();
+        if region.is_empty() {
+            vec![ClusterName::from(origin)]
+        } else {
+            region
+        }
+    }
+
     /// Replicas of the shape that fit on the cluster now.
     pub fn capacity(&self, cluster: &ClusterName, shape: &PodShape) -> u64 {
         let Some(table) = self.tables.get(cluster) else {

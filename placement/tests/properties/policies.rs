@@ -82,11 +82,14 @@ impl Case {
             },
             overflow: self.overflow,
             current: self.current.clone(),
+            growing: true,
             rechoose: self.rechoose,
             inputs: Inputs {
                 traffic: self.traffic.as_ref(),
                 proximity: self.proximity.as_ref(),
-                origin: self.origin.as_deref(),
+                origins: (self.origin.iter())
+                    .flat_map(|origin| self.snapshot().origins(origin))
+                    .collect(),
                 cursor: self.cursor,
                 seed: 7,
                 parameters: BTreeMap::new(),

@@ -98,6 +98,7 @@ fn decisions<'a>(snapshot: &Snapshot, shapes: impl Iterator<Item = &'a PodShape>
                 eligibility: Eligibility::default(),
                 overflow: Overflow::Policy,
                 current: Vec::new(),
+                growing: true,
                 rechoose: false,
                 inputs: Inputs {
                     traffic: Some(&traffic),

@@ -1,0 +1,329 @@
+//! The conditions of an object, each from what is known of it. Pure.
+
+use federation::api::{
+    CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING,
+    WorkloadStatus,
+};
+use federation::members::{Failure, FailureKind, Observed};
+use placement::ClusterName;
+
+use crate::state::{State, Tracked};
+use crate::workload::Kind;
+
+/// What a condition says.
+pub(crate) struct Verdict {
+    pub(crate) kind: &'static str,
+    pub(crate) status: bool,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+pub(crate) fn placed(state: &State, tracked: &Tracked) -> Verdict {
+    let assignment = &tracked.assignment;
+    let verdict = |status, reason, message| Verdict {
+        kind: CONDITION_PLACED,
+        status,
+        reason,
+        message,
+    };
+    if let Some(problem) = &tracked.invalid {
+        let reason = if tracked.workload.key.kind == Kind::Service && tracked.workload.spec.is_ok()
+        {
+            "DeploymentNotFound"
+        } else {
+            "InvalidSpec"
+        };
+        return verdict(false, reason, problem.clone());
+    }
+    let fallback = assignment
+        .fallback
+        .as_ref()
+        .map(|fallback| format!(" ({fallback})"))
+        .unwrap_or_default();
+    if assignment.unplaced > 0 {
+        if !state
+            .members
+            .values()
+            .any(crate::state::Registered::is_open)
+        {
+            return verdict(
+                false,
+                "NoCluster",
+                "no member cluster is ready: see kubectl get memberclusters".to_owned(),
+            );
+        }
+        if let Some(obstacle) = &assignment.obstacle {
+            return verdict(false, "NoEligibleCluster", obstacle.clone());
+        }
+        let wanted = assignment.placed() + assignment.unplaced;
+        return verdict(
+            false,
+            "InsufficientCapacity",
+            format!(
+                "{} of {wanted} replicas fit nowhere; they are placed when there is room{fallback}",
+                assignment.unplaced
+            ),
+        );
+    }
+    if assignment.fallback.is_some() {
+        return verdict(
+            true,
+            "PlacedByFallback",
+            format!("every replica has a cluster{fallback}"),
+        );
+    }
+    let unknown: Vec<_> = (assignment.placements.iter())
+        .map(|one| one.cluster.as_str())
+        .filter(|name| !state.members.contains_key(*name))
+        .collect();
+    if !unknown.is_empty() {
+        return verdict(
+            false,
+            "UnknownCluster",
+            format!(
+                "there is no member cluster {}: correct the name, or see kubectl get memberclusters",
+                unknown.join(", ")
+            ),
+        );
+    }
+    if tracked.workload.key.kind == Kind::Service && assignment.placements.is_empty() {
+        return verdict(
+            false,
+            "DeploymentNotPlaced",
+            "the deployment of its name runs nowhere yet".to_owned(),
+        );
+    }
+    verdict(true, "AllPlaced", "every replica has a cluster".to_owned())
+}
+
+pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
+    let verdict = |status, reason, message| Verdict {
+        kind: CONDITION_PROGRESSING,
+        status,
+        reason,
+        message,
+    };
+    if tracked.workload.deleted_at.is_some() {
+        let away: Vec<_> = status
+            .placements
+            .iter()
+            .filter(|one| one.problem.is_some())
+            .map(|one| one.cluster.as_str())
+            .collect();
+        if away.is_empty() {
+            return verdict(
+                true,
+                "Deleting",
+                "its copies on the members are being removed".to_owned(),
+            );
+        }
+        return verdict(
+            true,
+            "WaitingForMember",
+            format!(
+                "{} cannot be cleaned now; after the grace the object goes, and what is left there is collected when the member is back",
+                away.join(", ")
+            ),
+        );
+    }
+    let first = |wanted: &[FailureKind]| {
+        tracked
+            .failures
+            .iter()
+            .find(|(_, failure)| wanted.contains(&failure.kind))
+            .map(|(cluster, failure)| format!("{cluster}: {failure}"))
+    };
+    if let Some(message) = first(&[FailureKind::Rejected]) {
+        return verdict(false, "Rejected", message);
+    }
+    if let Some(message) = first(&[
+        FailureKind::Unavailable,
+        FailureKind::Unreachable,
+        FailureKind::NotLeader,
+    ]) {
+        return verdict(true, "Retrying", message);
+    }
+    if let Some(fetched) = tracked
+        .dependencies
+        .as_ref()
+        .filter(|fetched| !fetched.missing.is_empty())
+    {
+        let names: Vec<_> = fetched.missing.iter().map(ToString::to_string).collect();
+        return verdict(
+            true,
+            "DependencyMissing",
+            format!(
+                "the template names what the hub does not have: {}",
+                names.join(", ")
+            ),
+        );
+    }
+    if tracked.assignment.is_moving() {
+        return verdict(
+            true,
+            "Moving",
+            "old replicas stay until the new ones are available".to_owned(),
+        );
+    }
+    let kind = tracked.workload.key.kind;
+    let (owner, on_members) = (tracked.workload.owner_bits(), kind.on_members());
+    let settled = tracked.assignment.placements.iter().all(|one| {
+        let member = state
+            .members
+            .get(&ClusterName::from(one.cluster.as_str()))
+            .and_then(|r| r.member.as_ref());
+        match member.and_then(|member| member.observed(owner, on_members)) {
+            Some(Observed::Replicas(replicas)) => {
+                replicas.current
+                    && replicas.updated == one.replicas
+                    && replicas.available == one.replicas
+            }
+            Some(Observed::Job(job)) => job.complete || job.given_up,
+            Some(Observed::Present) => true,
+            None => false,
+        }
+    });
+    if settled {
+        verdict(
+            false,
+            "Complete",
+            "every cluster runs what it shall".to_owned(),
+        )
+    } else {
+        verdict(
+            true,
+            "RollingOut",
+            format!(
+                "{} of {} replicas are ready",
+                status.ready_replicas, status.replicas
+            ),
+        )
+    }
+}
+
+pub(crate) fn conflict(tracked: &Tracked) -> Verdict {
+    let foreign: Vec<_> = tracked
+        .failures
+        .iter()
+        .filter(|(_, failure)| failure.kind == FailureKind::Conflict)
+        .map(|(cluster, failure): (_, &Failure)| format!("{cluster}: {failure}"))
+        .collect();
+    if foreign.is_empty() {
+        Verdict {
+            kind: CONDITION_CONFLICT,
+            status: false,
+            reason: "NoConflict",
+            message: "no object of this name on a member is somebody else's".to_owned(),
+        }
+    } else {
+        Verdict {
+            kind: CONDITION_CONFLICT,
+            status: true,
+            reason: "ForeignObject",
+            message: foreign.join("; "),
+        }
+    }
+}
+
+pub(crate) fn available(state: &State, status: &WorkloadStatus) -> Verdict {
+    let available: u32 = status
+        .placements
+        .iter()
+        .map(|one| one.available.min(one.replicas))
+        .sum();
+    let wanted = status.replicas + status.unplaced_replicas;
+    let verdict = |status, reason, message| Verdict {
+        kind: CONDITION_AVAILABLE,
+        status,
+        reason,
+        message,
+    };
+    let silent: Vec<_> = status
+        .placements
+        .iter()
+        .filter(|one| {
+            !state
+                .members
+                .get(&ClusterName::from(one.cluster.as_str()))
+                .is_some_and(crate::state::Registered::is_open)
+        })
+        .map(|one| one.cluster.as_str())
+        .collect();
+    if !silent.is_empty() {
+        return verdict(
+            false,
+            "MemberUnreachable",
+            format!(
+                "{} does not answer; what it runs is not known",
+                silent.join(", ")
+            ),
+        );
+    }
+    if available >= wanted {
+        verdict(
+            true,
+            "AllAvailable",
+            format!("{wanted} of {wanted} replicas are available"),
+        )
+    } else {
+        verdict(
+            false,
+            "SomeUnavailable",
+            format!("{available} of {wanted} replicas are available"),
+        )
+    }
+}
+
+/// `Complete` when the Job of every cluster is, `Failed` when one has failed for good.
+pub(crate) fn finished(
+    state: &State,
+    tracked: &Tracked,
+    status: &mut WorkloadStatus,
+) -> [Verdict; 2] {
+    let (owner, kind) = (
+        tracked.workload.owner_bits(),
+        tracked.workload.key.kind.on_members(),
+    );
+    let (mut complete, mut failed_on, mut succeeded, mut failed) = (0, Vec::new(), 0, 0);
+    for one in &tracked.assignment.placements {
+        let member = state
+            .members
+            .get(&ClusterName::from(one.cluster.as_str()))
+            .and_then(|r| r.member.as_ref());
+        if let Some(Observed::Job(job)) = member.and_then(|member| member.observed(owner, kind)) {
+            succeeded += job.succeeded;
+            failed += job.failed;
+            complete += usize::from(job.complete);
+            if job.given_up {
+                failed_on.push(one.cluster.as_str());
+            }
+        }
+    }
+    (status.succeeded, status.failed) = (Some(succeeded), Some(failed));
+    let clusters = tracked.assignment.placements.len();
+    let all = clusters > 0 && complete == clusters && status.unplaced_replicas == 0;
+    [
+        Verdict {
+            kind: "Complete",
+            status: all,
+            reason: if all { "JobComplete" } else { "NotComplete" },
+            message: format!(
+                "complete on {complete} of {clusters} clusters, {succeeded} pods succeeded"
+            ),
+        },
+        Verdict {
+            kind: "Failed",
+            status: !failed_on.is_empty(),
+            reason: if failed_on.is_empty() {
+                "NotFailed"
+            } else {
+                "JobFailed"
+            },
+            message: if failed_on.is_empty() {
+                format!("{failed} pods failed")
+            } else {
+                format!("failed for good on {}", failed_on.join(", "))
+            },
+        },
+    ]
+}
