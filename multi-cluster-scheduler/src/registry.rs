@@ -307,6 +307,7 @@ impl Scheduler {
         let open = state.members.get(name).map(Registered::is_open);
         self.metrics.member(name.as_str(), open);
         if state.refresh_cluster(name, self.options.toleration, Instant::now()) {
+            state.standing_changed = true;
             for key in state.placed_on(name) {
                 self.queue.add(key, Priority::Low);
             }

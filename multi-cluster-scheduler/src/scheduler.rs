@@ -58,7 +58,7 @@ const HUB_FIRST: Duration = Duration::from_secs(1);
 const PLACEMENTS_FIRST: Duration = Duration::from_secs(3);
 /// How often ways, statuses and deadlines are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// How often members' statuses are written.
+/// How often members' statuses are written, if only amounts have changed.
 const STATUS_TICKS: u32 = 3;
 
 /// What the parts of the scheduler share.
@@ -457,10 +457,10 @@ impl Scheduler {
                         }
                     }
                 }
-                self.metrics.queued(self.queue.depth(), state.waiting.len());
             }
             self.retry_where_room_grew();
-            if ticks.is_multiple_of(STATUS_TICKS) {
+            let standing_changed = std::mem::take(&mut self.state().standing_changed);
+            if standing_changed || ticks.is_multiple_of(STATUS_TICKS) {
                 cancel
                     .run_until_cancelled(self.write_member_statuses())
                     .await;
@@ -493,6 +493,8 @@ impl Scheduler {
                         job.fail();
                     }
                 }
+                let waiting = this.state().waiting.len();
+                this.metrics.queued(this.queue.depth(), waiting);
             });
         }
         // What is under way ends before we do.

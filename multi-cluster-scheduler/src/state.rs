@@ -38,6 +38,8 @@ pub struct State {
     pub last_retry: Option<Instant>,
     /// The last changes of specs.
     pub burst: Burst,
+    /// A member came, went, opened or closed since statuses were last written.
+    pub standing_changed: bool,
     /// Round-trip times and traffic were fetched, or cannot be.
     pub sources_tried: bool,
     /// Round-trip times between clusters, when a source gives them.

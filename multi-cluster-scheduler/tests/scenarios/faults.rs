@@ -442,9 +442,12 @@ async fn deletion_while_a_member_is_away(world: &World) -> Result<()> {
         .await?;
     ensure!(message.contains("cluster2"), "{message}");
     world.until_gone("mcd/hello").await?;
-    let leftovers = "jsonpath={.status.leftovers[*].name}";
+    let leftovers = format!(
+        "jsonpath={{.status.leftovers[?(@.namespace=='{}')].name}}",
+        world.namespace()
+    );
     let recorded = world
-        .kubectl(&["get", "membercluster", "cluster2", "-o", leftovers])
+        .kubectl(&["get", "membercluster", "cluster2", "-o", &leftovers])
         .await?;
     ensure!(recorded == "hello", "on record: {recorded:?}");
     for member in ["cluster1", "cluster3"] {
@@ -455,7 +458,7 @@ async fn deletion_while_a_member_is_away(world: &World) -> Result<()> {
     eventually("what was left is collected", async || {
         let left = world.left_on("cluster2").await?;
         let recorded = world
-            .kubectl(&["get", "membercluster", "cluster2", "-o", leftovers])
+            .kubectl(&["get", "membercluster", "cluster2", "-o", &leftovers])
             .await?;
         Ok(if left.is_empty() && recorded.is_empty() {
             Ok(())

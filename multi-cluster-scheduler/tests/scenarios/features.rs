@@ -12,6 +12,7 @@ scenarios!(
     dependencies_go_along_and_leave_with_the_last_owner,
     overrides_and_totals,
     contexts_come_and_go,
+    members_by_kubefed_and_by_secret,
     a_missing_input_falls_back_and_says_so,
 );
 
@@ -266,6 +267,105 @@ async fn contexts_come_and_go(world: &World) -> Result<()> {
         .kubectl(&["get", "memberclusters", "-o", "name"])
         .await?;
     ensure!(!members.contains("cluster3"), "{members}");
+    Ok(())
+}
+
+/// One member that `KubeFed` has joined, with credentials that lack a right at first; one whose
+/// kubeconfig is in a Secret.
+async fn members_by_kubefed_and_by_secret(world: &World) -> Result<()> {
+    let namespace = world.namespace();
+    let definitions = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "kubefedclusters.core.kubefed.io" },
+        "spec": {
+            "group": "core.kubefed.io", "scope": "Namespaced",
+            "names": { "kind": "KubeFedCluster", "plural": "kubefedclusters", "singular": "kubefedcluster" },
+            "versions": [{ "name": "v1beta1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+            } } }],
+        },
+    });
+    world.apply(&definitions).await?;
+    world
+        .kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd/kubefedclusters.core.kubefed.io",
+        ])
+        .await?;
+    let on2 = async |arguments: &[&str]| world.on("cluster2", arguments).await;
+    on2(&["create", "namespace", &namespace]).await?;
+    on2(&["-n", &namespace, "create", "serviceaccount", "hub"]).await?;
+    let token = on2(&["-n", &namespace, "create", "token", "hub"]).await?;
+    let view = |context: &'static str| {
+        world.on(
+            context,
+            &["config", "view", "--raw", "--minify", "-o", "json"],
+        )
+    };
+    let config: serde_json::Value = serde_json::from_str(&view("cluster2").await?)?;
+    let cluster = &config["clusters"][0]["cluster"];
+    world.apply(&json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "cluster2" }, "stringData": { "token": token.trim() },
+    })).await?;
+    world.apply(&json!({
+        "apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedCluster", "metadata": { "name": "cluster2" },
+        "spec": {
+            "apiEndpoint": cluster["server"], "caBundle": cluster["certificate-authority-data"],
+            "secretRef": { "name": "cluster2" },
+        },
+    })).await?;
+
+    let _operator = world.operator(&["--member-contexts=cluster1"]).await?;
+    let message = world
+        .until_condition("membercluster/cluster2", "Ready", "False", "Forbidden")
+        .await?;
+    ensure!(message.contains("cannot list resource"), "{message}");
+    let account = format!("--serviceaccount={namespace}:hub");
+    let admin = [
+        "create",
+        "clusterrolebinding",
+        "hub",
+        "--clusterrole=cluster-admin",
+    ];
+    on2(&[&admin[..], &[&account]].concat()).await?;
+    world
+        .until_condition("membercluster/cluster2", "Ready", "True", "Answering")
+        .await?;
+
+    world
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "cluster3" },
+            "stringData": { "kubeconfig": view("cluster3").await? },
+        }))
+        .await?;
+    world.apply(&json!({
+        "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster", "metadata": { "name": "cluster3" },
+        "spec": { "access": { "secretRef": { "namespace": namespace, "name": "cluster3" } } },
+    })).await?;
+    world
+        .apply(&deployment(
+            "hello",
+            &json!({ "numberOfLocations": 3, "placementPolicy": "worst_fit" }),
+        ))
+        .await?;
+    world.until_replicas("hello", [Some(2); 3]).await?;
+
+    world.delete("kubefedcluster/cluster2").await?;
+    world
+        .until_condition("mcd/hello", "Placed", "False", "InsufficientCapacity")
+        .await?;
+    let members = world
+        .kubectl(&["get", "memberclusters", "-o", "name"])
+        .await?;
+    ensure!(
+        members.lines().count() == 2 && !members.contains("cluster2"),
+        "{members}"
+    );
+    on2(&["delete", "clusterrolebinding", "hub"]).await?;
+    world
+        .kubectl(&["delete", "crd", "kubefedclusters.core.kubefed.io"])
+        .await?;
     Ok(())
 }
 

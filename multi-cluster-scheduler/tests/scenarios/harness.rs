@@ -83,8 +83,12 @@ impl World {
         let played = tokio::time::timeout(PATIENCE * 4, (scenario.play)(self))
             .await
             .unwrap_or_else(|_| bail!("it took too long"));
-        self.clear(&name).await.context("clearing up")?;
-        played
+        // A scenario that failed may have left a cluster stopped.
+        for cluster in ["cluster0"].iter().chain(&MEMBERS) {
+            self.lab.cluster(cluster)?.start().await?;
+        }
+        let cleared = self.clear(&name).await.context("clearing up");
+        played.and(cleared)
     }
 
     /// Whatever the scenario left behind goes, without the operator's help.

@@ -62,17 +62,18 @@ async fn the_example_is_placed_and_follows_its_spec(world: &World) -> Result<()>
             "describe does not say {words:?}:\n{text}"
         );
     }
-    let clusters = world.kubectl(&["get", "memberclusters"]).await?;
-    let row: Vec<&str> = clusters
-        .lines()
-        .nth(1)
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    ensure!(
-        row[..2] == ["cluster1", "OnPremises"] && row.contains(&"True") && row.contains(&"v1.34.3"),
-        "{clusters}"
-    );
+    eventually(
+        "the table of members says that they are ready",
+        async || {
+            let clusters = world.kubectl(&["get", "memberclusters"]).await?;
+            let first = clusters.lines().nth(1).unwrap_or_default();
+            let row: Vec<&str> = first.split_whitespace().collect();
+            let known = row.starts_with(&["cluster1", "OnPremises"]);
+            let ready = row.contains(&"True") && row.contains(&"v1.34.3");
+            Ok((known && ready).then_some(()).ok_or(clusters))
+        },
+    )
+    .await?;
 
     world
         .patch("mcd/hello", &json!({ "spec": { "replicas": 3 } }))
@@ -128,6 +129,13 @@ async fn the_example_is_placed_and_follows_its_spec(world: &World) -> Result<()>
 }
 
 async fn a_graceful_stop_and_probes(world: &World) -> Result<()> {
+    const LINES: [&str; 5] = [
+        r#"mck8s_scheduler_placements_total{policy="worst_fit",result="placed"} 1"#,
+        r#"mck8s_scheduler_member_ready{cluster="cluster1"} 1"#,
+        "mck8s_scheduler_decision_seconds_count",
+        "mck8s_scheduler_placement_seconds_count 1",
+        "mck8s_scheduler_pending_objects 0",
+    ];
     let operator = world.operator(&[]).await?;
     world
         .apply(&deployment(
@@ -142,16 +150,12 @@ async fn a_graceful_stop_and_probes(world: &World) -> Result<()> {
         operator.get("/healthz").await?.starts_with("HTTP/1.1 200"),
         "not alive"
     );
-    let metrics = operator.get("/metrics").await?;
-    for line in [
-        r#"mck8s_scheduler_placements_total{policy="worst_fit",result="placed"} 1"#,
-        r#"mck8s_scheduler_member_ready{cluster="cluster1"} 1"#,
-        "mck8s_scheduler_decision_seconds_count",
-        "mck8s_scheduler_placement_seconds_count 1",
-        "mck8s_scheduler_pending_objects 0",
-    ] {
-        ensure!(metrics.contains(line), "no {line} in\n{metrics}");
-    }
+    eventually("the metrics tell of it", async || {
+        let metrics = operator.get("/metrics").await?;
+        let missing = LINES.iter().find(|line| !metrics.contains(**line));
+        Ok(missing.map_or(Ok(()), |line| Err(format!("no {line} in\n{metrics}"))))
+    })
+    .await?;
     let status = operator.stop().await?;
     ensure!(status.success(), "{status}");
     let lease = world
