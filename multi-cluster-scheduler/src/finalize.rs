@@ -79,7 +79,7 @@ impl Scheduler {
             if holds || (assigned && !removed) {
                 remaining.push(name.clone());
                 if let Some(member) = &registered.member
-                    && !removed
+                    && (holds || !removed)
                 {
                     let mut bundle = bundles::nothing(workload);
                     (bundle.owner_gone, bundle.namespace_gone) = (true, namespace_gone);

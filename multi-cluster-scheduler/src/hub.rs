@@ -1,6 +1,7 @@
 //! Writes to the hub. Each is conditional: on the object's uid, and for a status on the sequence of
 //! the last assignment seen, so that a writer that has missed one is refused.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use federation::api::{ANNOTATION_ASSIGNMENT, FINALIZER, KOPF_FINALIZER, WorkloadStatus};
@@ -8,6 +9,7 @@ use federation::members::Deadlined as _;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
+use serde::Serialize;
 use serde_json::json;
 use tracing::debug;
 
@@ -77,14 +79,7 @@ impl Scheduler {
                 "annotations": { ANNOTATION_ASSIGNMENT: record },
             },
         }));
-        let api = self.hub_api(&workload.key);
-        let written: kube::Result<PartialObjectMeta<DynamicObject>> = api
-            .patch_metadata(&workload.key.name, &PatchParams::default(), &patch)
-            .within(self.options.deadline)
-            .await;
-        written
-            .map(drop)
-            .map_err(|error| HubError::of(&workload.key, error))
+        self.patch_metadata(workload, &patch).await
     }
 
     /// Takes our finalizer off (and the original's): the object may go.
@@ -112,13 +107,18 @@ impl Scheduler {
             { "op": "test", "path": "/metadata/finalizers", "value": workload.finalizers },
             { "op": "replace", "path": "/metadata/finalizers", "value": finalizers },
         ]));
+        self.patch_metadata(workload, &Patch::<()>::Json(patch))
+            .await
+    }
+
+    async fn patch_metadata<P: Serialize + Debug + Send + Sync>(
+        &self,
+        workload: &Workload,
+        patch: &Patch<P>,
+    ) -> Result<(), HubError> {
         let api = self.hub_api(&workload.key);
         let written: kube::Result<PartialObjectMeta<DynamicObject>> = api
-            .patch_metadata(
-                &workload.key.name,
-                &PatchParams::default(),
-                &Patch::<()>::Json(patch),
-            )
+            .patch_metadata(&workload.key.name, &PatchParams::default(), patch)
             .within(self.options.deadline)
             .await;
         written

@@ -13,6 +13,8 @@ mod decide;
 mod dependencies;
 mod finalize;
 mod hub;
+mod hub_watches;
+mod member_status;
 mod metrics;
 pub mod reconcile;
 mod registry;

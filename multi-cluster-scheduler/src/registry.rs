@@ -1,34 +1,27 @@
-//! The members: from `MemberCluster` objects to members at work, and their status.
+//! The members: from `MemberCluster` objects to members at work, and what happens there.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use federation::api::{CONDITION_READY, MemberCluster, MemberClusterStatus, Neighbour, NodeClass};
+use federation::api::MemberCluster;
 use federation::capacity::CapacityEvent;
 use federation::members::{
-    Bundle, Change, Deadlined as _, Delivery as _, Failure, Member, MemberEvent, MemberOptions,
-    Outcome, Owner, resolve, uid_bits,
+    Bundle, Change, Delivery as _, Failure, Member, MemberEvent, MemberOptions, Outcome, Owner,
+    resolve, uid_bits,
 };
 use federation::operator::fence::{Server, fenced_client};
 use federation::operator::queue::Priority;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt as _};
-use placement::{ClusterName, Resources};
-use serde_json::json;
+use kube::ResourceExt as _;
+use placement::ClusterName;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::hub::HubError;
 use crate::scheduler::Scheduler;
 use crate::state::{Registered, State};
 
 /// The least time between two retries of what waits.
 const RETRY: Duration = Duration::from_millis(100);
-/// Neighbours in a status.
-const NEAREST: usize = 8;
 
 impl Scheduler {
     /// A `MemberCluster` appeared or changed.
@@ -206,7 +199,11 @@ impl Scheduler {
                 self.member_synced(state, &cluster);
             }
             Change::Observed(owner) => self.observed(state, owner),
-            Change::Delivered(owner, outcome) => self.delivered(state, &cluster, owner, outcome),
+            Change::Delivered {
+                owner,
+                last,
+                outcome,
+            } => self.delivered(state, &cluster, owner, last, outcome),
         }
     }
 
@@ -256,8 +253,16 @@ impl Scheduler {
         }
     }
 
-    fn delivered(&self, state: &mut State, cluster: &ClusterName, owner: u128, outcome: Outcome) {
+    fn delivered(
+        &self,
+        state: &mut State,
+        cluster: &ClusterName,
+        owner: u128,
+        last: bool,
+        outcome: Outcome,
+    ) {
         if let Some(registered) = state.members.get_mut(cluster)
+            && last
             && outcome.is_ok()
         {
             registered
@@ -276,7 +281,10 @@ impl Scheduler {
             Ok(()) => {
                 tracked.failures.remove(cluster);
                 if tracked.workload.deleted_at.is_some() {
-                    tracked.removed.insert(cluster.clone());
+                    // One that was under way when the deletion came has brought it, not taken it.
+                    if last {
+                        tracked.removed.insert(cluster.clone());
+                    }
                     self.queue.add(key.clone(), Priority::High);
                 } else if tracked
                     .assignment
@@ -342,128 +350,6 @@ impl Scheduler {
             self.retry_waiting(state);
         }
     }
-
-    /// Writes the status of every member whose status has changed.
-    pub(crate) async fn write_member_statuses(&self) {
-        let names: Vec<_> = self.state().members.keys().cloned().collect();
-        for name in names {
-            if let Err(error) = self.write_member_status(&name).await {
-                warn!(cluster = %name, %error, "status of the member not written");
-            }
-        }
-    }
-
-    pub(crate) async fn write_member_status(&self, name: &ClusterName) -> Result<(), HubError> {
-        let status = {
-            let state = self.state();
-            let Some(registered) = state.members.get(name) else {
-                return Ok(());
-            };
-            let status = self.member_status(&state, name, registered);
-            if registered.reported.as_ref() == Some(&status) {
-                return Ok(());
-            }
-            status
-        };
-        let members: Api<MemberCluster> = Api::all(self.hub.clone());
-        let patch = json!({ "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster", "metadata": { "name": name.as_str() }, "status": status });
-        let params = PatchParams::apply("mck8s-scheduler-status").force();
-        match members
-            .patch_status(name.as_str(), &params, &Patch::Apply(&patch))
-            .within(self.options.deadline)
-            .await
-        {
-            Ok(_) => {
-                if let Some(registered) = self.state().members.get_mut(name) {
-                    registered.reported = Some(status);
-                }
-                Ok(())
-            }
-            Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
-            Err(error) => Err(HubError::Api(Box::new(error))),
-        }
-    }
-
-    fn member_status(
-        &self,
-        state: &State,
-        name: &ClusterName,
-        registered: &Registered,
-    ) -> MemberClusterStatus {
-        let open = registered.is_open();
-        let refused = registered.refused.as_ref();
-        let (reason, message) = match (registered.problem.as_ref(), open) {
-            (Some(problem), _) => ("Unreachable", problem.clone()),
-            (None, _) if let Some(refused) = refused => ("Forbidden", refused.clone()),
-            (None, true) => (
-                "Answering",
-                "answers, and what it holds is known".to_owned(),
-            ),
-            (None, false) => ("Listing", "its objects are being listed".to_owned()),
-        };
-        let before = registered
-            .reported
-            .iter()
-            .flat_map(|status| &status.conditions)
-            .find(|one| one.type_ == CONDITION_READY);
-        let status = if open && refused.is_none() {
-            "True"
-        } else {
-            "False"
-        };
-        let condition = Condition {
-            type_: CONDITION_READY.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message,
-            observed_generation: registered.object.metadata.generation,
-            last_transition_time: before.filter(|one| one.status == status).map_or_else(
-                || {
-                    Time(
-                        k8s_openapi::jiff::Timestamp::from_second(self.clock.now().as_second())
-                            .unwrap_or_default(),
-                    )
-                },
-                |one| one.last_transition_time.clone(),
-            ),
-        };
-        let summary = state.snapshot.summary(name);
-        let nearest = state
-            .proximity
-            .iter()
-            .flat_map(|proximity| proximity.nearest(name, NEAREST))
-            .map(|(cluster, time)| Neighbour {
-                cluster: cluster.to_string(),
-                // Tenths: the coordinates move all the time, the status need not.
-                round_trip_millis: (time.as_secs_f64() * 10_000.0).round() / 10.0,
-            });
-        let classes = summary
-            .iter()
-            .flat_map(|summary| &summary.classes)
-            .map(|class| NodeClass {
-                nodes: class.nodes,
-                allocatable: amounts(&class.allocatable),
-                free: amounts(&class.free),
-                largest_free: amounts(&class.largest_free),
-            });
-        MemberClusterStatus {
-            observed_generation: registered.object.metadata.generation,
-            conditions: vec![condition],
-            version: registered.version.clone(),
-            nodes: summary.as_ref().map_or(0, |summary| summary.ready_nodes),
-            allocatable: summary
-                .as_ref()
-                .map(|summary| amounts(&summary.allocatable))
-                .unwrap_or_default(),
-            free: summary
-                .as_ref()
-                .map(|summary| amounts(&summary.free))
-                .unwrap_or_default(),
-            node_classes: classes.collect(),
-            nearest: nearest.collect(),
-            leftovers: registered.leftovers.clone(),
-        }
-    }
 }
 
 fn capacity(state: &mut State, cluster: &ClusterName, event: CapacityEvent) {
@@ -478,42 +364,4 @@ fn capacity(state: &mut State, cluster: &ClusterName, event: CapacityEvent) {
         // The member says so itself.
         CapacityEvent::Refused(_) => {}
     }
-}
-
-/// Amounts as people write them.
-fn amounts(resources: &Resources) -> std::collections::BTreeMap<String, Quantity> {
-    let cpu = if resources.cpu_milli % 1000 == 0 {
-        (resources.cpu_milli / 1000).to_string()
-    } else {
-        format!("{}m", resources.cpu_milli)
-    };
-    let mut all = std::collections::BTreeMap::from([
-        ("cpu".to_owned(), Quantity(cpu)),
-        ("memory".to_owned(), Quantity(bytes(resources.memory))),
-        ("pods".to_owned(), Quantity(resources.pods.to_string())),
-    ]);
-    if resources.ephemeral_storage > 0 {
-        all.insert(
-            "ephemeral-storage".to_owned(),
-            Quantity(bytes(resources.ephemeral_storage)),
-        );
-    }
-    all.extend(
-        resources
-            .extended
-            .iter()
-            .map(|(name, amount)| (name.clone(), Quantity(amount.to_string()))),
-    );
-    all
-}
-
-fn bytes(amount: i64) -> String {
-    const UNITS: [(&str, i64); 3] = [("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
-    let unit = UNITS
-        .iter()
-        .find(|(_, size)| amount != 0 && amount % size == 0);
-    unit.map_or_else(
-        || amount.to_string(),
-        |(name, size)| format!("{}{name}", amount / size),
-    )
 }

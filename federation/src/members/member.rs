@@ -46,8 +46,15 @@ pub enum Change {
     Synced,
     /// An object of this owner changed.
     Observed(u128),
-    /// A delivery for this owner ended.
-    Delivered(u128, Outcome),
+    /// A delivery ended.
+    Delivered {
+        /// For this owner.
+        owner: u128,
+        /// The one after its end, that leaves nothing of it.
+        last: bool,
+        /// What came of it.
+        outcome: Outcome,
+    },
 }
 
 /// How a member is dealt with.
@@ -337,7 +344,7 @@ impl Inner {
             let inner = self.clone();
             tokio::spawn(async move {
                 let owner = *job.key();
-                let outcome = inner.push(owner).await;
+                let (last, outcome) = inner.push(owner).await;
                 match &outcome {
                     Ok(()) => job.succeed(),
                     Err(failure) => {
@@ -345,15 +352,20 @@ impl Inner {
                         job.fail();
                     }
                 }
-                inner.send(Change::Delivered(owner, outcome));
+                inner.send(Change::Delivered {
+                    owner,
+                    last,
+                    outcome,
+                });
                 drop(slot);
             });
         }
     }
 
-    async fn push(&self, owner: u128) -> Outcome {
+    /// One delivery of what the owner shall have here now; whether it is its last.
+    async fn push(&self, owner: u128) -> (bool, Outcome) {
         let Some(bundle) = self.bundles().get(&owner).cloned() else {
-            return Ok(());
+            return (false, Ok(()));
         };
         let outcome = self.pusher.push(&bundle, &self.inventory).await;
         if outcome.is_ok() && bundle.items.is_empty() {
@@ -368,7 +380,7 @@ impl Inner {
         {
             debug!(cluster = %self.name, "a delivery got no answer");
         }
-        outcome
+        (bundle.owner_gone, outcome)
     }
 
     fn send(&self, change: Change) {

@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::core::ApiResource;
+use kube::runtime::wait::await_condition;
+use kube::{Api, ResourceExt};
 use lab::real::proxy::{Fault, FaultProxy};
 use serde_json::{Value, json};
 
@@ -20,6 +25,7 @@ scenarios!(
     killed_between_two_members,
     two_copies_and_a_takeover,
     a_suspended_leader_does_not_write,
+    deleted_while_they_are_being_placed,
     deletion_while_a_member_is_away,
     a_change_by_hand_is_put_back,
     cordon_and_taints,
@@ -424,6 +430,51 @@ async fn a_suspended_leader_does_not_write(world: &World) -> Result<()> {
         .await?;
     world.until_replicas("hello", [Some(1); 3]).await?;
     drop(second);
+    Ok(())
+}
+
+/// Objects that are deleted as soon as the last member has got them: what is under way then must
+/// not be taken for what comes after.
+async fn deleted_while_they_are_being_placed(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let resource = ApiResource {
+        group: "fogguru.eu".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "fogguru.eu/v1".to_owned(),
+        kind: "MultiClusterDeployment".to_owned(),
+        plural: "multiclusterdeployments".to_owned(),
+    };
+    let namespace = world.namespace();
+    let hub = world.lab.client("cluster0").await?;
+    let objects: Api<DynamicObject> = Api::namespaced_with(hub, &namespace, &resource);
+    let member = world.lab.client("cluster3").await?;
+    let copies: Api<Deployment> = Api::namespaced(member, &namespace);
+    for number in 0..60 {
+        let name = format!("short-{number}");
+        let object = serde_json::from_value(deployment(&name, &everywhere()))?;
+        objects.create(&PostParams::default(), &object).await?;
+        // Some are deleted while they are decided, most while they are delivered.
+        if number % 4 > 0 {
+            await_condition(copies.clone(), &name, |copy: Option<&Deployment>| {
+                copy.is_some()
+            })
+            .await?;
+        }
+        objects.delete(&name, &DeleteParams::default()).await?;
+    }
+    eventually("all have left the hub", async || {
+        let left = objects.list(&ListParams::default()).await?;
+        let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
+        Ok(names
+            .is_empty()
+            .then_some(())
+            .ok_or_else(|| names.join(", ")))
+    })
+    .await?;
+    for member in MEMBERS {
+        let left = world.left_on(member).await?;
+        ensure!(left.is_empty(), "{member} still has {left}");
+    }
     Ok(())
 }
 

@@ -1,26 +1,23 @@
 //! From the POST on the hub to the Deployment on the last member, beside the floor: the same
 //! Deployments posted straight to the members, over warm connections, in turn.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, PartialObjectMeta};
-use kube::runtime::watcher::{Config, Event, watcher};
-use kube::{Api, Client, ResourceExt as _};
+use kube::core::ApiResource;
+use kube::{Api, Client};
 use lab::real::{Lab, Options};
 use serde_json::{Value, json};
 use statrs::statistics::{Data, OrderStatistics as _};
-use tokio::sync::Notify;
 
 use super::Figure;
+use super::operator::Scheduler;
+use super::seen::Seen;
 use crate::repository::{self, root};
 
 const MEMBERS: [&str; 3] = ["cluster1", "cluster2", "cluster3"];
@@ -67,27 +64,6 @@ struct Bench {
     seen: Arc<Seen>,
 }
 
-/// When each Deployment was first seen on each member.
-#[derive(Default)]
-struct Seen {
-    times: Mutex<BTreeMap<String, Vec<Instant>>>,
-    changed: Notify,
-}
-
-/// The operator as people run it.
-struct Scheduler {
-    process: Child,
-    metrics: String,
-}
-
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 impl Bench {
     async fn start(nodes: usize) -> Result<Self> {
         let directory = root().join("target/bench-lab");
@@ -126,16 +102,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Resident memory of the operator when nothing happens.
     fn idle_memory(&self) -> Result<Figure> {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.scheduler.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes: f64 = line
-            .and_then(|line| line.split_whitespace().next())
-            .context("no VmRSS")?
-            .parse()?;
-        let megabytes = kilobytes / 1000.0;
+        let megabytes = self.scheduler.resident()?;
         Ok(Figure {
             name: "idle operator, 3 members, resident".to_owned(),
             measured: format!("{megabytes:.1} MB"),
@@ -268,7 +236,7 @@ impl Bench {
                     .await?;
             }
         }
-        let last = self.seen.all(names, self.members.len()).await?;
+        let last = self.seen.all(names, self.members.len(), SETTLE).await?;
         Ok(last.duration_since(started))
     }
 
@@ -362,122 +330,6 @@ impl Kind {
             Self::Floor => "floor",
             Self::Applied => "applied",
         }
-    }
-}
-
-impl Seen {
-    async fn follow(self: Arc<Self>, client: Client) {
-        let api: Api<PartialObjectMeta<Deployment>> = Api::all(client);
-        let mut known = std::collections::BTreeSet::new();
-        let mut events = std::pin::pin!(watcher(api, Config::default()));
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(Event::Apply(object)) if known.insert(object.uid()) => {
-                    let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-                    times
-                        .entry(object.name_any())
-                        .or_default()
-                        .push(Instant::now());
-                    drop(times);
-                    self.changed.notify_waiters();
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// When the last of the names was seen for the last time of `each`.
-    async fn all(&self, names: &[String], each: usize) -> Result<Instant> {
-        let found = async {
-            loop {
-                let changed = self.changed.notified();
-                {
-                    let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-                    let complete = |name: &String| {
-                        times
-                            .get(name)
-                            .filter(|times| times.len() >= each)?
-                            .iter()
-                            .max()
-                            .copied()
-                    };
-                    if let Some(all) = names.iter().map(complete).collect::<Option<Vec<_>>>() {
-                        return all.into_iter().max();
-                    }
-                }
-                changed.await;
-            }
-        };
-        tokio::time::timeout(SETTLE, found)
-            .await
-            .ok()
-            .flatten()
-            .context("not every Deployment was seen on every member")
-    }
-}
-
-impl Scheduler {
-    fn start(kubeconfig: &Path) -> Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
-        let program: PathBuf = root().join("target/release/multi-cluster-scheduler");
-        let log = std::fs::File::create(root().join("target/bench-scheduler.log"))?;
-        let process = Command::new(&program)
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Self {
-            process,
-            metrics: format!("127.0.0.1:{port}"),
-        })
-    }
-
-    async fn ready(&self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while !self
-            .get("/readyz")
-            .await
-            .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
-        {
-            if Instant::now() > deadline {
-                bail!("the scheduler did not become ready: see target/bench-scheduler.log");
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        // Until the caches and the allocator are quiet, too.
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        Ok(())
-    }
-
-    /// Requests sent to API servers so far, watches included.
-    async fn requests(&self) -> Result<f64> {
-        let text = self.get("/metrics").await?;
-        let counters = text
-            .lines()
-            .filter(|line| line.starts_with("mck8s_api_requests_total"));
-        Ok(counters
-            .filter_map(|line| line.rsplit(' ').next()?.trim().parse::<f64>().ok())
-            .sum())
-    }
-
-    async fn get(&self, path: &str) -> Result<String> {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let mut stream = tokio::net::TcpStream::connect(&self.metrics).await?;
-        stream
-            .write_all(
-                format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
-                    .as_bytes(),
-            )
-            .await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
     }
 }
 

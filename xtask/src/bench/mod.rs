@@ -4,6 +4,8 @@ mod decision;
 mod end_to_end;
 mod figure;
 mod machine;
+mod operator;
+mod seen;
 
 use anyhow::{Result, bail};
 

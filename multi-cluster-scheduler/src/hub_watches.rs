@@ -1,0 +1,259 @@
+//! The watches on the hub: members, the objects that are served, and what their templates name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use federation::api::MemberCluster;
+use federation::members::{Delivery as _, ManagedKind, ObjectKey, watch_with};
+use federation::operator::queue::Priority;
+use kube::api::DynamicObject;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, ResourceExt as _};
+use placement::ClusterName;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::scheduler::Scheduler;
+use crate::state::{State, Tracked, assignment_of};
+use crate::workload::{Key, Kind, Workload};
+
+impl Scheduler {
+    pub(crate) async fn follow_members(
+        &self,
+        listed: &watch::Sender<BTreeSet<&'static str>>,
+        cancel: &CancellationToken,
+    ) {
+        let api: Api<MemberCluster> = Api::all(self.hub.clone());
+        let mut seen = BTreeSet::new();
+        let handle = |event: Event<MemberCluster>| match event {
+            Event::Init => seen.clear(),
+            Event::InitApply(object) => {
+                seen.insert(ClusterName::from(object.name_any()));
+                self.member_applied(object);
+            }
+            Event::Apply(object) => self.member_applied(object),
+            Event::Delete(object) => self.member_gone(&object.name_any()),
+            Event::InitDone => {
+                let gone: Vec<_> = self
+                    .state()
+                    .members
+                    .keys()
+                    .filter(|name| !seen.contains(*name))
+                    .cloned()
+                    .collect();
+                gone.iter().for_each(|name| self.member_gone(name.as_str()));
+                listed.send_modify(|lists| lists.extend(["members"]));
+            }
+        };
+        watch_with(
+            watcher::watcher(api, watcher::Config::default()),
+            handle,
+            complain,
+            cancel,
+        )
+        .await;
+    }
+
+    pub(crate) async fn follow_workloads(
+        &self,
+        kind: Kind,
+        listed: &watch::Sender<BTreeSet<&'static str>>,
+        cancel: &CancellationToken,
+    ) {
+        let api: Api<DynamicObject> = Api::all_with(self.hub.clone(), &kind.resource());
+        let mut seen = BTreeSet::new();
+        let handle = |event: Event<DynamicObject>| match event {
+            Event::Init => seen.clear(),
+            Event::InitApply(object) => {
+                let workload = Workload::read(kind, &object);
+                seen.insert(workload.key.clone());
+                self.workload_applied(workload);
+            }
+            Event::Apply(object) => self.workload_applied(Workload::read(kind, &object)),
+            Event::Delete(object) => self.workload_deleted(&Workload::read(kind, &object)),
+            Event::InitDone => {
+                // Not in the list is not deleted: a hub that was restored from before an object
+                // has no record of its end, and its copies on the members stay.
+                let mut state = self.state();
+                let gone: Vec<_> = state
+                    .workloads
+                    .keys()
+                    .filter(|key| key.kind == kind && !seen.contains(*key))
+                    .cloned()
+                    .collect();
+                for key in gone {
+                    warn!(%key, "is not on the hub any more, without a deletion on record: its copies are left alone");
+                    state.forget(&key);
+                }
+                drop(state);
+                listed.send_modify(|lists| lists.extend([kind.name()]));
+            }
+        };
+        watch_with(
+            watcher::watcher(api, watcher::Config::default()),
+            handle,
+            complain,
+            cancel,
+        )
+        .await;
+    }
+
+    fn workload_applied(&self, workload: Workload) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let key = workload.key.clone();
+        let workload = Arc::new(workload);
+        let recorded = assignment_of(&workload).decision;
+        if recorded.sequence > 0 {
+            state.cursor = state.cursor.max(recorded.cursor + 1);
+        }
+        if state
+            .workloads
+            .get(&key)
+            .is_some_and(|tracked| tracked.workload.uid != workload.uid)
+        {
+            // Another object of the same name: the one before was let go.
+            state.forget(&key);
+        }
+        let Some(tracked) = state.workloads.get_mut(&key) else {
+            state.burst.change(Instant::now());
+            state.owners.insert(workload.owner_bits(), key.clone());
+            state
+                .workloads
+                .insert(key.clone(), Tracked::new(workload, Instant::now()));
+            self.queue.add(key.clone(), Priority::High);
+            self.follow_service(state, &key);
+            return;
+        };
+        let before = std::mem::replace(&mut tracked.workload, workload.clone());
+        let recorded = assignment_of(&workload);
+        if recorded.decision.sequence > tracked.assignment.decision.sequence {
+            // An assignment that another writer made goes on from here.
+            tracked.recorded = recorded.decision.sequence;
+            tracked.assignment = recorded;
+            tracked.reported = workload.status.clone();
+        } else {
+            tracked.recorded = tracked.recorded.max(recorded.decision.sequence);
+        }
+        let spec_changed = before.generation != workload.generation;
+        if spec_changed {
+            let now = Instant::now();
+            tracked.changed_at = Some(now);
+            tracked.delivered.clear();
+            state.burst.change(now);
+        }
+        let relevant = spec_changed
+            || before.deleted_at != workload.deleted_at
+            || before.labels != workload.labels
+            || before.annotations != workload.annotations
+            || (before.is_held() && !workload.is_held())
+            || (workload.deleted_at.is_some() && before.finalizers != workload.finalizers);
+        if relevant {
+            self.queue.add(key.clone(), Priority::High);
+            if before.deleted_at != workload.deleted_at {
+                self.follow_service(state, &key);
+            }
+        }
+    }
+
+    /// The service of a deployment's name looks again where that is.
+    fn follow_service(&self, state: &State, deployment: &Key) {
+        let service = Key {
+            kind: Kind::Service,
+            ..deployment.clone()
+        };
+        if deployment.kind == Kind::Deployment && state.workloads.contains_key(&service) {
+            self.queue.add(service, Priority::High);
+        }
+    }
+
+    /// The hub says that the object was deleted. One that we held was cleared before; one that went
+    /// between its assignment and our finalizer is cleared now.
+    fn workload_deleted(&self, workload: &Workload) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(tracked) = state.workloads.get(&workload.key) else {
+            return;
+        };
+        if tracked.workload.uid != workload.uid {
+            return;
+        }
+        let owner = workload.owner_bits();
+        for registered in state.members.values() {
+            if let Some(member) = &registered.member {
+                let assigned = tracked
+                    .assignment
+                    .placements
+                    .iter()
+                    .any(|one| one.cluster == member.name().as_str());
+                if member.holds(owner)
+                    || (assigned && !workload.is_held() && !tracked.workload.is_held())
+                {
+                    let mut bundle = crate::bundles::nothing(workload);
+                    bundle.owner_gone = true;
+                    member.deliver(bundle);
+                }
+            }
+        }
+        state.forget(&workload.key);
+        self.follow_service(state, &workload.key);
+        self.retry_waiting(state);
+    }
+
+    /// Objects that templates name: whoever names one that changed brings it again.
+    pub(crate) async fn follow_dependencies(&self, cancel: &CancellationToken) {
+        let kinds = [
+            ManagedKind::ConfigMap,
+            ManagedKind::Secret,
+            ManagedKind::ServiceAccount,
+            ManagedKind::PersistentVolumeClaim,
+        ];
+        futures::future::join_all(kinds.map(|kind| async move {
+            let api: Api<PartialObjectMeta<DynamicObject>> =
+                Api::all_with(self.hub.clone(), &kind.resource());
+            let mut versions: BTreeMap<ObjectKey, Option<String>> = BTreeMap::new();
+            let handle = |event: Event<PartialObjectMeta<DynamicObject>>| {
+                let (object, gone) = match event {
+                    Event::InitApply(object) | Event::Apply(object) => (object, false),
+                    Event::Delete(object) => (object, true),
+                    Event::Init | Event::InitDone => return,
+                };
+                let key = ObjectKey {
+                    kind,
+                    namespace: object.namespace().unwrap_or_default(),
+                    name: object.name_any(),
+                };
+                let version = (!gone).then(|| object.resource_version()).flatten();
+                let mut state = self.state();
+                let Some(dependants) = state.dependants.get(&key).cloned() else {
+                    versions.remove(&key);
+                    return;
+                };
+                if versions.insert(key, version.clone()) == Some(version) {
+                    return;
+                }
+                for dependant in dependants {
+                    if let Some(tracked) = state.workloads.get_mut(&dependant) {
+                        tracked.dependencies = None;
+                    }
+                    self.queue.add(dependant, Priority::High);
+                }
+            };
+            watch_with(
+                watcher::watcher(api, watcher::Config::default()),
+                handle,
+                complain,
+                cancel,
+            )
+            .await;
+        }))
+        .await;
+    }
+}
+
+fn complain(error: &watcher::Error) {
+    warn!(%error, "a watch on the hub was interrupted; it goes on by itself");
+}
