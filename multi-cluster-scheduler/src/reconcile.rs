@@ -330,7 +330,8 @@ impl Scheduler {
         let Some(tracked) = state.workloads.get_mut(&workload.key) else {
             return;
         };
-        if tracked.assignment.decision.sequence == 0 {
+        // While the hub went first, another object of that name may have come.
+        if tracked.assignment.decision.sequence == 0 || tracked.workload.uid != workload.uid {
             return;
         }
         let owner = workload.owner_bits();

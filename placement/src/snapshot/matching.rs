@@ -2,7 +2,7 @@
 
 use super::table::{Table, UNUSABLE};
 use crate::cluster::TaintEffect;
-use crate::shape::{NodeConstraints, untolerated};
+use crate::shape::{NodeConstraints, NodeTerm, untolerated};
 
 impl Table {
     /// Which nodes match, a byte each; `None` when all do.
@@ -30,30 +30,26 @@ impl Table {
         for requirement in constraints.selector_requirements() {
             self.labels.restrict(&requirement, &mut mask);
         }
-        if let Some(terms) = affinity {
-            let mut any = vec![0_u8; mask.len()];
-            for term in terms
-                .iter()
-                .filter(|term| !term.labels.is_empty() || !term.fields.is_empty())
-            {
+        let terms: Vec<&NodeTerm> = (affinity.iter().flatten())
+            .filter(|term| !term.labels.is_empty() || !term.fields.is_empty())
+            .collect();
+        match terms[..] {
+            [] if affinity.is_some() => mask.fill(0),
+            [] => {}
+            // One alone needs no room of its own.
+            [term] => self.restrict(term, &mut mask),
+            [..] => {
+                let mut any = vec![0_u8; mask.len()];
                 let mut holds = vec![1_u8; mask.len()];
-                term.labels
-                    .iter()
-                    .for_each(|requirement| self.labels.restrict(requirement, &mut holds));
-                for field in &term.fields {
-                    let meets = |name: &String| {
-                        u8::from(field.key == "metadata.name" && field.holds(Some(name)))
-                    };
-                    holds
-                        .iter_mut()
-                        .zip(&self.names)
-                        .for_each(|(one, name)| *one &= meets(name));
+                for term in terms {
+                    holds.fill(1);
+                    self.restrict(term, &mut holds);
+                    any.iter_mut()
+                        .zip(&holds)
+                        .for_each(|(any, holds)| *any |= holds);
                 }
-                any.iter_mut()
-                    .zip(&holds)
-                    .for_each(|(any, holds)| *any |= holds);
+                mask.iter_mut().zip(&any).for_each(|(one, any)| *one &= any);
             }
-            mask.iter_mut().zip(&any).for_each(|(one, any)| *one &= any);
         }
         if let Some(name) = node_name {
             let only = self.by_name.get(name).map(|index| *index as usize);
@@ -62,6 +58,19 @@ impl Table {
                 .for_each(|(node, one)| *one &= u8::from(Some(node) == only));
         }
         Some(mask)
+    }
+
+    /// Leaves the nodes that meet a term.
+    fn restrict(&self, term: &NodeTerm, mask: &mut [u8]) {
+        for requirement in &term.labels {
+            self.labels.restrict(requirement, mask);
+        }
+        for field in &term.fields {
+            let meets = |name: &String| field.key == "metadata.name" && field.holds(Some(name));
+            mask.iter_mut()
+                .zip(&self.names)
+                .for_each(|(one, name)| *one &= u8::from(meets(name)));
+        }
     }
 
     /// Whether one node matches.
