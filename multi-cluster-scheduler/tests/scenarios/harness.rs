@@ -124,6 +124,9 @@ impl World {
         .await?;
         self.kubectl(&["delete", "memberclusters", "--all", "--wait=false"])
             .await?;
+        // Of an operator that was killed; the next one would wait for it.
+        self.kubectl(&["-n", "mck8s-system", "delete", "lease", "--all"])
+            .await?;
         for member in MEMBERS {
             self.on(
                 member,
