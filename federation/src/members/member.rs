@@ -147,9 +147,14 @@ impl Member {
             .map(|(_, record)| record.observed)
     }
 
-    /// Whether the member holds anything of the owner.
+    /// Whether the member holds anything of the owner, or is being brought something.
     pub fn holds(&self, owner: u128) -> bool {
-        lock(&self.inner.inventory).of(owner).next().is_some()
+        let bundles = self.inner.bundles();
+        let coming = bundles
+            .get(&owner)
+            .is_some_and(|bundle| !bundle.items.is_empty());
+        drop(bundles);
+        coming || lock(&self.inner.inventory).of(owner).next().is_some()
     }
 
     /// Every owner of this hub that the member holds something of.
