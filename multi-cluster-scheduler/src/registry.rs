@@ -86,12 +86,14 @@ impl Scheduler {
         let way = resolve(&self.hub, self.options.kubeconfig.as_ref(), &object.spec);
         let client = match self.within_deadline(way).await {
             Ok(way) => {
-                let known = self
-                    .state()
-                    .members
-                    .get(&name)
-                    .is_some_and(|one| one.member.is_some() && one.digest == way.digest);
-                if known {
+                if let Some(one) = self.state().members.get_mut(&name)
+                    && one.member.is_some()
+                    && one.digest == way.digest
+                {
+                    // The way was not to be found for a while, and is again.
+                    if one.reachable == Some(true) {
+                        one.problem = None;
+                    }
                     return;
                 }
                 let (leadership, requests) =
