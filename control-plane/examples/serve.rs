@@ -13,7 +13,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let options = Options {
-        tokens: [("admin".to_owned(), User::admin())].into(),
+        tokens: [
+            ("admin".to_owned(), User::admin()),
+            ("bob".to_owned(), User::new("bob", &["devs"])),
+        ]
+        .into(),
         anonymous: true,
         ..Options::default()
     };

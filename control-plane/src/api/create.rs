@@ -102,7 +102,7 @@ fn prepare(
 /// Sets what only the server sets.
 fn stamp(call: &Call, value: &mut Value) -> Result<(), ApiError> {
     if !matches!(text(value, "/metadata/resourceVersion"), "" | "0") {
-        return Err(ApiError::internal_plain(
+        return Err(ApiError::unforeseen(
             "resourceVersion should not be set on objects to be created",
         ));
     }
@@ -131,11 +131,4 @@ fn stamp(call: &Call, value: &mut Value) -> Result<(), ApiError> {
         metadata.insert("generation".to_owned(), json!(1));
     }
     Ok(())
-}
-
-impl ApiError {
-    /// An error of the server that it reports as it is.
-    fn internal_plain(message: &str) -> Self {
-        Self::new(500, "", message)
-    }
 }

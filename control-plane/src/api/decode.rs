@@ -1,5 +1,7 @@
 //! From a body to an object of a kind.
 
+use std::fmt::Write;
+
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
@@ -73,17 +75,31 @@ pub(crate) fn parse(
         });
     }
     if !parsed.value.is_object() {
-        let found = match &parsed.value {
-            Value::Array(_) => "array",
-            Value::String(_) => "string",
-            Value::Number(_) => "number",
-            _ => "bool",
-        };
+        let found = go_kind(&parsed.value).unwrap_or("string");
         let target = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
         let why = format!("json: cannot unmarshal {found} into Go value of type {target}");
         return Err(unrecognized(why));
     }
+    for field in ["apiVersion", "kind"] {
+        if let Some(found) = parsed.value.get(field).and_then(go_kind) {
+            let why = format!(
+                "json: cannot unmarshal {found} into Go struct field .{field} of type string"
+            );
+            return Err(unrecognized(why));
+        }
+    }
     Ok(parsed)
+}
+
+/// What Go calls a value that is no text and not null.
+fn go_kind(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Array(_) => Some("array"),
+        Value::Object(_) => Some("object"),
+        Value::Number(_) => Some("number"),
+        Value::Bool(_) => Some("bool"),
+        Value::String(_) | Value::Null => None,
+    }
 }
 
 /// Reads YAML.
@@ -96,21 +112,22 @@ pub(crate) fn yaml(bytes: &[u8]) -> Result<Parsed, String> {
     })
 }
 
-/// The beginning of a body, as messages show it.
+/// The beginning of a body, as messages show it: JSON as it is, anything else in hexadecimal.
 fn shown(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    if bytes.is_empty() {
-        return "<empty>".to_owned();
+    const LENGTH: usize = 1024;
+    let (start, cut) = match bytes.get(..LENGTH) {
+        Some(start) if bytes.len() > LENGTH => (start, " ..."),
+        _ => (bytes, ""),
+    };
+    match start.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{cut}", String::from_utf8_lossy(start)),
+        Some(_) => start.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a text does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        }),
     }
-    let mut text = String::new();
-    for byte in bytes.iter().take(1024) {
-        // Writing to a text does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    if bytes.len() > 1024 {
-        text.push_str("...");
-    }
-    text
 }
 
 /// What is wrong with JSON, in the words of Go.
@@ -118,14 +135,27 @@ pub(crate) fn syntax(bytes: &[u8], error: &serde_json::Error) -> String {
     if error.is_eof() {
         return "unexpected end of JSON input".to_owned();
     }
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    match first {
-        Some(&byte) if !b"{[\"-0123456789tfn".contains(&byte) => {
-            let letter = char::from(byte);
-            format!("invalid character '{letter}' looking for beginning of value")
+    let line = bytes
+        .split(|&byte| byte == b'\n')
+        .nth(error.line().saturating_sub(1));
+    let column = error.column().saturating_sub(1);
+    let letter = line
+        .and_then(|line| line.get(column))
+        .copied()
+        .map(char::from);
+    let message = error.to_string();
+    let wrong = match letter {
+        Some(_) if message.starts_with("trailing characters") => "after top-level value",
+        Some(_) if message.starts_with("expected value") => "looking for beginning of value",
+        Some(_) if message.starts_with("key must be a string") => {
+            "looking for beginning of object key string"
         }
-        _ => error.to_string(),
-    }
+        Some(_) if message.starts_with("expected `:`") => "after object key",
+        Some(_) if message.starts_with("expected `,` or `}`") => "after object key:value pair",
+        Some(_) if message.starts_with("expected `,` or `]`") => "after array element",
+        _ => return message,
+    };
+    format!("invalid character '{}' {wrong}", letter.unwrap_or_default())
 }
 
 /// Takes an object from a body: typed, pruned, and with its namespace.
@@ -139,7 +169,7 @@ pub(crate) fn object(
     let expected = Expected::of(resource);
     let parsed = parse(bytes, form, &expected)?;
     let mut value = parsed.value;
-    check_type(&mut value, resource)?;
+    check_type(call, &mut value)?;
     let unknown = pipeline::prune(resource, &mut value)?;
     let found = findings(bytes, unknown, parsed.duplicates, form);
     report(call, found, validation)?;
@@ -193,20 +223,19 @@ pub(crate) fn cannot_be_handled(resource: &Resource, why: &str) -> ApiError {
 }
 
 /// The body names the kind of the path, or none.
-fn check_type(value: &mut Value, resource: &Resource) -> Result<(), ApiError> {
-    let expected = Expected::of(resource);
+fn check_type(call: &Call, value: &mut Value) -> Result<(), ApiError> {
+    let resource = &call.resource;
+    let expected = Expected::of(resource).api_version();
+    let custom = resource.custom.is_some();
     let given_version = text(value, "/apiVersion").to_owned();
     let given_kind = text(value, "/kind").to_owned();
-    let custom = resource.custom.is_some();
     if custom && (given_kind.is_empty() || given_version.is_empty()) {
-        let (missing, json) = (
-            if given_kind.is_empty() {
-                "Kind"
-            } else {
-                "apiVersion"
-            },
-            value.to_string(),
-        );
+        let missing = if given_kind.is_empty() {
+            "Kind"
+        } else {
+            "apiVersion"
+        };
+        let json = String::from_utf8_lossy(&call.body).into_owned();
         let why = format!("Object '{missing}' is missing in '{json}'");
         return Err(ApiError::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): {why} ({})",
@@ -214,33 +243,61 @@ fn check_type(value: &mut Value, resource: &Resource) -> Result<(), ApiError> {
             shown(json.as_bytes())
         )));
     }
-    if !given_version.is_empty() && given_version != expected.api_version() {
-        return Err(ApiError::bad_request(format!(
-            "the API version in the data ({given_version}) does not match the expected API version ({})",
-            expected.api_version()
-        )));
-    }
-    if !given_kind.is_empty() && given_kind != resource.kind {
-        let Resource { kind, version, .. } = resource;
-        let why = if custom {
-            format!("the kind in the data ({given_kind}) does not match the expected kind ({kind})")
-        } else {
-            let package = if resource.group.is_empty() {
-                "core"
-            } else {
-                resource.group.split('.').next().unwrap_or_default()
-            };
-            format!("converting (v1.{given_kind}) to ({package}.{kind}): unknown conversion")
-        };
-        return Err(ApiError::bad_request(format!(
-            "{given_kind} in version {version:?} cannot be handled as a {kind}: {why}"
-        )));
+    let version = if given_version.is_empty() {
+        &expected
+    } else {
+        &given_version
+    };
+    let kind = if given_kind.is_empty() {
+        &resource.kind
+    } else {
+        &given_kind
+    };
+    if *version != expected || *kind != resource.kind {
+        return Err(wrong_type(call, version, kind));
     }
     if let Some(fields) = value.as_object_mut() {
-        fields.insert("apiVersion".to_owned(), expected.api_version().into());
+        fields.insert("apiVersion".to_owned(), expected.into());
         fields.insert("kind".to_owned(), resource.kind.clone().into());
     }
     Ok(())
+}
+
+/// The refusal of an object of another kind than that of the path.
+fn wrong_type(call: &Call, given_version: &str, given_kind: &str) -> ApiError {
+    let resource = &call.resource;
+    let Resource { kind, group, .. } = &**resource;
+    let version = given_version.rsplit('/').next().unwrap_or_default();
+    if resource.custom.is_some() {
+        let expected = resource.api_version();
+        if given_version != expected {
+            return ApiError::bad_request(format!(
+                "the API version in the data ({given_version}) does not match the expected API version ({expected})"
+            ));
+        }
+        return ApiError::bad_request(format!(
+            "{given_kind} in version {version:?} cannot be handled as a {kind}: the kind in the data ({given_kind}) does not match the expected kind ({kind})"
+        ));
+    }
+    let why = if call.kinds.find_kind(given_version, given_kind).is_some() {
+        let package = match group.split('.').next() {
+            None | Some("") => "core",
+            Some(package) => package,
+        };
+        format!("converting ({version}.{given_kind}) to ({package}.{kind}): unknown conversion")
+    } else {
+        not_registered(given_version, given_kind)
+    };
+    ApiError::bad_request(format!(
+        "{given_kind} in version {version:?} cannot be handled as a {kind}: {why}"
+    ))
+}
+
+/// What is said about a kind that nobody knows.
+pub(crate) fn not_registered(version: &str, kind: &str) -> String {
+    format!(
+        "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:110\""
+    )
 }
 
 /// The object gets the namespace of the path, which it may not contradict.

@@ -84,13 +84,16 @@ pub(crate) fn options(call: &Call) -> Result<DeleteOptions, ApiError> {
         version: "v1",
         kind: "DeleteOptions",
     };
-    let body = decode::parse(&call.body, form, &expected)?.value;
+    let body = decode::parse(&call.body, form, &expected).map_err(|error| {
+        let why = error.message.split_once("): ").map_or("", |(_, why)| why);
+        let why = why.rsplit_once(" (").map_or(why, |(why, _)| why);
+        ApiError::unforeseen(why)
+    })?;
+    let body = body.value;
     let kind = text(&body, "/kind");
     if !matches!(kind, "" | "DeleteOptions") {
-        let version = text(&body, "/apiVersion");
-        return Err(ApiError::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as DeleteOptions"
-        )));
+        let why = decode::not_registered(text(&body, "/apiVersion"), kind);
+        return Err(ApiError::unforeseen(why));
     }
     DeleteOptions::of(&call.query, Some(&body))
 }

@@ -174,12 +174,12 @@ fn add_names(entry: &mut Value, resource: &Resource) {
 
 /// Tells clients that migrate storage which version is stored.
 fn storage_hash(resource: &Resource) -> String {
-    let Resource {
-        group,
-        version,
-        kind,
-        ..
-    } = resource;
+    let Resource { group, kind, .. } = resource;
+    // Definitions are still stored as they were in the beginning.
+    let version = match kind.as_str() {
+        "CustomResourceDefinition" => "v1beta1",
+        _ => &resource.version,
+    };
     let hash = Sha256::digest(format!("{group}/{version}/{kind}"));
     STANDARD.encode(hash.get(..8).unwrap_or_default())
 }

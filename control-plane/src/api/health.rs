@@ -35,6 +35,15 @@ pub(crate) fn answer(path: &str, query: &Query) -> Option<Response> {
     }
 }
 
+/// As Go calls it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
 fn version() -> Response {
     let version = json!({
         "major": "1",
@@ -49,7 +58,7 @@ fn version() -> Response {
         "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "none",
         "compiler": "rustc",
-        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+        "platform": format!("{}/{}", std::env::consts::OS, architecture()),
     });
     respond(
         200,

@@ -72,6 +72,9 @@ fn quality(range: &Range<'_>) -> u32 {
     (quality.clamp(0.0, 1.0) * 1000.0) as u32
 }
 
+/// What clients of a real server may ask for.
+const REPRESENTATIONS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 impl Form {
@@ -102,8 +105,8 @@ impl Form {
             return Ok(Self { shape, yaml });
         }
         let message =
-            "only the following media types are accepted: application/json, application/yaml";
-        Err(ApiError::new(406, "NotAcceptable", message))
+            format!("406: Not Acceptable\n\nAvailable representations: {REPRESENTATIONS}");
+        Err(ApiError::new(406, "NotAcceptable", message).with_details())
     }
 
     pub(crate) fn content_type(self) -> &'static str {
@@ -142,7 +145,13 @@ impl BodyForm {
         match media_type(headers).as_str() {
             "" | "application/json" => Ok(Self::Json),
             "application/yaml" => Ok(Self::Yaml),
-            _ => Err(unsupported(&["application/json", "application/yaml"])),
+            // Not named among the accepted ones to a client that tries it.
+            PROTOBUF => Err(unsupported(&["application/json", "application/yaml"])),
+            _ => Err(unsupported(&[
+                "application/json",
+                "application/yaml",
+                PROTOBUF,
+            ])),
         }
     }
 }

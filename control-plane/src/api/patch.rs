@@ -7,11 +7,11 @@ use super::call::Call;
 use super::create::create_object;
 use super::decode::{self, syntax};
 use super::json;
-use super::negotiate::{media_type, unsupported};
+use super::negotiate::media_type;
 use super::pipeline::{self, Writer};
 use super::query::{FieldValidation, WriteOptions};
-use super::status::ApiError;
-use super::update::{Change, modify};
+use super::status::{ApiError, Cause};
+use super::update::{Change, modify, wrong_uid};
 use super::view::Item;
 use super::write::manager;
 use crate::meta::{metadata, name, text, uid};
@@ -34,17 +34,10 @@ impl PatchKind {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" if !custom => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
-            _ if custom => Err(unsupported(&[
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/apply-patch+yaml",
-            ])),
-            _ => Err(unsupported(&[
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
-                "application/apply-patch+yaml",
-            ])),
+            _ => Err(
+                ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+                    .with_details(),
+            ),
         }
     }
 }
@@ -83,6 +76,17 @@ impl Patch {
             let why = syntax(bytes, &error);
             ApiError::bad_request(format!("error decoding patch: {why}"))
         })?;
+        if !parsed.value.is_object() {
+            let found = match parsed.value {
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Number(_) => "number",
+                _ => "bool",
+            };
+            return Err(ApiError::bad_request(format!(
+                "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )));
+        }
         Ok(match kind {
             PatchKind::Strategic => Self::Strategic(parsed.value),
             _ => Self::Merge(parsed.value),
@@ -113,16 +117,11 @@ fn patched(
     let resource = &call.resource;
     let shown = resource.conversion.from_stored(old.clone());
     let mut new = patch.apply(resource, &shown)?;
-    if !new.is_object() {
-        return Err(ApiError::bad_request("the patch leaves no object"));
-    }
-    if text(&new, "/kind") != resource.kind || text(&new, "/apiVersion") != resource.api_version() {
-        return Err(ApiError::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: the type of an object can't be changed",
-            text(&new, "/kind"),
-            resource.version,
-            resource.kind
-        )));
+    let (given_kind, given_version) = (text(&new, "/kind"), text(&new, "/apiVersion"));
+    if given_kind != resource.kind || given_version != resource.api_version() {
+        let why = decode::not_registered(given_version, given_kind);
+        let cause = Cause::invalid("patch", &format!("{:?}", new.to_string()), &why);
+        return Err(ApiError::invalid_in("", "", "", &[cause]));
     }
     let unknown = pipeline::prune(resource, &mut new)?;
     let unknown = unknown
@@ -131,7 +130,7 @@ fn patched(
     let unknown: Vec<_> = unknown.collect();
     if options.field_validation == FieldValidation::Strict && !unknown.is_empty() {
         let cause = format!("strict decoding error: {}", unknown.join(", "));
-        let cause = super::status::Cause::invalid("patch", &shown_patch(call), &cause);
+        let cause = Cause::invalid("patch", &shown_patch(call), &cause);
         return Err(ApiError::invalid(resource, &call.path.name, &[cause]));
     }
     decode::report(call, unknown, options.field_validation)?;
@@ -168,11 +167,7 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
     let force = options.force.unwrap_or(false);
     if !there {
         if !uid(&config).is_empty() {
-            let why = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: ",
-                uid(&config)
-            );
-            return Err(ApiError::conflict(resource, &call.path.name, &why));
+            return Err(wrong_uid(call, uid(&config), ""));
         }
         let new = pipeline::apply(resource, None, &config, force, &writer)?;
         let item = create_object(call, new, options, false).await?;
@@ -198,19 +193,16 @@ fn config(call: &Call, options: &WriteOptions) -> Result<Value, ApiError> {
         let why = "the applied configuration is not an object".to_owned();
         return Err(wrong(why));
     }
-    for (field, expected) in [
-        ("kind", &resource.kind),
-        ("apiVersion", &resource.api_version()),
-    ] {
-        let given = config
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if given != expected {
-            return Err(ApiError::bad_request(format!(
-                "invalid object type: the applied {field} ({given}) does not match the expected one ({expected})"
-            )));
-        }
+    let (version, kind) = (text(&config, "/apiVersion"), text(&config, "/kind"));
+    if kind != resource.kind || version != resource.api_version() {
+        let version = if version.contains('/') {
+            version.to_owned()
+        } else {
+            format!("/{version}")
+        };
+        return Err(ApiError::bad_request(format!(
+            "invalid object type: {version}, Kind={kind}"
+        )));
     }
     let unknown = pipeline::prune(resource, &mut config)?;
     let unknown = unknown

@@ -61,11 +61,12 @@ pub(crate) fn json_patch(
     value: &Value,
     patch: &[u8],
 ) -> Result<Value, ApiError> {
+    let patch: Value = serde_json::from_slice(patch)
+        .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
     let patch: json_patch::Patch =
-        serde_json::from_slice(patch).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        serde_json::from_value(patch).map_err(|_| ApiError::rejected())?;
     let mut value = value.clone();
-    json_patch::patch(&mut value, &patch)
-        .map_err(|error| ApiError::new(422, "Invalid", error.to_string()))?;
+    json_patch::patch(&mut value, &patch).map_err(|_| ApiError::rejected())?;
     Ok(value)
 }
 

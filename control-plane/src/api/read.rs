@@ -35,7 +35,8 @@ pub(crate) fn revision(text: &str) -> Result<u64, ApiError> {
     }
     text.parse().map_err(|_| {
         let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-        let why = format!("resourceVersion: Invalid value: {text:?}: {why}");
+        let why =
+            format!("invalid resource version: resourceVersion: Invalid value: {text:?}: {why}");
         ApiError::bad_request(why)
     })
 }
@@ -219,11 +220,16 @@ fn token_of(revision: i64, after: &str) -> String {
 
 /// The revision (none to go on with the latest) and the position.
 fn read_token(text: &str) -> Result<(Option<u64>, String), ApiError> {
-    let wrong = |why: &str| ApiError::bad_request(format!("continue key is not valid: {why}"));
+    let wrong = |why: &str| {
+        ApiError::bad_request(format!(
+            "invalid continue token: continue key is not valid: {why}"
+        ))
+    };
     let text = text.trim_end_matches('=');
     let bytes = URL_SAFE_NO_PAD.decode(text);
     let bytes = bytes.map_err(|error| wrong(&error.to_string()))?;
-    let token: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(&error.to_string()))?;
+    let token: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| wrong(&super::decode::syntax(&bytes, &error)))?;
     if token.get("v").and_then(Value::as_str) != Some("meta.k8s.io/v1") {
         return Err(wrong("server does not recognize this encoded version"));
     }

@@ -98,6 +98,12 @@ impl ApiError {
         self
     }
 
+    /// With `details`, be they empty.
+    pub(crate) fn with_details(mut self) -> Self {
+        self.details.get_or_insert_default();
+        self
+    }
+
     pub(crate) fn with_causes(mut self, causes: &[Cause]) -> Self {
         let causes: Vec<Value> = causes.iter().map(cause).collect();
         if !causes.is_empty() {
@@ -213,6 +219,17 @@ impl ApiError {
         }
     }
 
+    /// An error that the real server did not foresee, and reports as it is.
+    pub(crate) fn unforeseen(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
+    /// A patch that can't be applied.
+    pub(crate) fn rejected() -> Self {
+        let message = "the server rejected our request due to an error in our request";
+        Self::new(422, "Invalid", message).with_details()
+    }
+
     pub(crate) fn too_large(limit: usize) -> Self {
         let message = format!("Request entity too large: limit is {limit}");
         Self::new(413, "RequestEntityTooLarge", message)
@@ -271,6 +288,9 @@ impl ApiError {
             "reason": self.reason,
             "code": self.code,
         });
+        if let (true, Some(fields)) = (self.reason.is_empty(), status.as_object_mut()) {
+            fields.remove("reason");
+        }
         if let Some(token) = &self.continues {
             status["metadata"] = json!({ "continue": token });
         }

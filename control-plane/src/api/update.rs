@@ -36,9 +36,7 @@ pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
         let mut value = value;
         let given = uid(&value).to_owned();
         if !given.is_empty() {
-            let why =
-                format!("Precondition failed: UID in precondition: {given}, UID in object meta: ");
-            return Err(ApiError::conflict(&call.resource, &call.path.name, &why));
+            return Err(wrong_uid(call, &given, ""));
         }
         metadata(&mut value).remove("resourceVersion");
         let item = create_object(call, value, &options, true).await?;
@@ -56,8 +54,9 @@ pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
 fn check_name(call: &Call, value: &Value) -> Result<(), ApiError> {
     let (given, expected) = (name(value), call.path.name.as_str());
     if given.is_empty() {
-        let error = ApiError::bad_request("name must be provided");
-        return Err(error);
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({expected} based on URL) was undeterminable: name must be provided"
+        )));
     }
     if given != expected {
         let message = format!(
@@ -174,16 +173,9 @@ fn check_revision(
         return Ok(());
     }
     let given: u64 = given.parse().map_err(|_| {
-        let why = format!("strconv.ParseUint: parsing {given:?}: invalid syntax");
-        ApiError::invalid(
-            resource,
-            name,
-            &[Cause::invalid(
-                "metadata.resourceVersion",
-                &format!("{given:?}"),
-                &why,
-            )],
-        )
+        ApiError::unforeseen(format!(
+            "strconv.ParseUint: parsing {given:?}: invalid syntax"
+        ))
     })?;
     if given == object.revision() {
         Ok(())
@@ -198,9 +190,7 @@ fn check_uid(call: &Call, old: &Value, new: &Value) -> Result<(), ApiError> {
     if given.is_empty() || given == there {
         return Ok(());
     }
-    let why =
-        format!("Precondition failed: UID in precondition: {given}, UID in object meta: {there}");
-    Err(ApiError::conflict(&call.resource, &call.path.name, &why))
+    Err(wrong_uid(call, given, there))
 }
 
 /// All that happens to a changed object before it is stored.
@@ -274,4 +264,18 @@ fn must_go(old: &Value, new: &Value) -> bool {
         && is_deleting(old)
         && number(old, "/metadata/deletionGracePeriodSeconds").unwrap_or(0) == 0
         && items(new, "/spec/finalizers").is_empty()
+}
+
+/// The refusal of a change that was meant for another object of the same name.
+pub(crate) fn wrong_uid(call: &Call, given: &str, there: &str) -> ApiError {
+    let resource = &call.resource;
+    let name = &call.path.name;
+    let group = resource.custom.as_ref().map(|_| resource.group.as_str());
+    let place = [group, Some(resource.plural.as_str()), call.namespace()];
+    let place: Vec<&str> = place.into_iter().flatten().collect();
+    let place = place.join("/");
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{place}/{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object meta: {there}"
+    );
+    ApiError::conflict(resource, name, &why)
 }
