@@ -1,9 +1,11 @@
 //! One control plane: a store, the kinds that it serves, and who may use it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::Request;
+use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -11,6 +13,7 @@ use crate::access::bootstrap::bootstrap;
 use crate::access::{Tokens, User};
 use crate::api::dispatch::handle;
 use crate::api::services::ServiceNetwork;
+use crate::api::tokens::Issued;
 use crate::controllers::{self, Changes, definitions};
 use crate::kinds::Registry;
 use crate::sources::Sources;
@@ -60,6 +63,22 @@ pub(crate) struct Plane {
     pub(crate) sources: Sources,
     pub(crate) options: Options,
     pub(crate) changes: Changes,
+    tokens: Mutex<BTreeMap<String, Issued>>,
+}
+
+impl Plane {
+    /// Keeps a token that was given out, and forgets those that have expired.
+    pub(crate) fn keep_token(&self, token: String, issued: Issued, now: Timestamp) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, issued| issued.is_alive(now));
+        tokens.insert(token, issued);
+    }
+
+    /// A token that was given out.
+    pub(crate) fn token(&self, token: &str) -> Option<Issued> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.get(token).cloned()
+    }
 }
 
 /// A Kubernetes API server over a store. Clones share it; it ends with the last clone and router.
@@ -77,6 +96,7 @@ impl ControlPlane {
             sources: options.sources.clone(),
             options,
             changes,
+            tokens: Mutex::default(),
         });
         let started = bootstrap(&plane).await;
         started.map_err(|error| StartError(error.message))?;

@@ -1,10 +1,16 @@
 //! What happens to an object on its way into the store, beyond HTTP: pruning, defaulting,
 //! validation, patches and managed fields. The one place that joins `schema`, `patch` and `apply`.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use super::decode::cannot_be_handled;
 use super::status::{ApiError, Cause};
+use super::types::mismatch;
 use crate::kinds::Resource;
+use crate::schema::Schema;
+use crate::schema::builtin::builtin;
 
 /// Who writes, for managed fields.
 pub(crate) struct Writer<'a> {
@@ -14,9 +20,24 @@ pub(crate) struct Writer<'a> {
     pub(crate) time: &'a str,
 }
 
-/// Drops the fields that the kind does not have. Gives their paths, as `spec.foo`.
-pub(crate) fn prune(_resource: &Resource, _value: &mut Value) -> Result<Vec<String>, ApiError> {
-    Ok(Vec::new())
+/// The schema of a kind; none if nothing is known of it.
+fn schema(resource: &Resource) -> Option<Arc<Schema>> {
+    match &resource.custom {
+        Some(_) => None,
+        None => builtin(&resource.group, &resource.version, &resource.kind),
+    }
+}
+
+/// Drops the fields that the kind does not have. Gives their paths, as `spec.foo`. Refuses values
+/// that are not of their field's type.
+pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String>, ApiError> {
+    let Some(schema) = schema(resource) else {
+        return Ok(Vec::new());
+    };
+    if let Some(why) = mismatch(&schema, value, &resource.kind) {
+        return Err(cannot_be_handled(resource, &why));
+    }
+    Ok(schema.prune(value))
 }
 
 /// Fills in what was left out.

@@ -61,7 +61,8 @@ impl Cause {
         Self::new("FieldValueNotSupported", field, message)
     }
 
-    fn text(&self) -> String {
+    /// With its field.
+    pub(crate) fn text(&self) -> String {
         format!("{}: {}", self.field, self.message)
     }
 }

@@ -4,7 +4,7 @@ use axum::response::Response;
 
 use super::call::Call;
 use super::status::ApiError;
-use super::{patch, read, update};
+use super::{patch, pods, read, scale, tokens, update};
 
 /// Answers a request for a subresource.
 pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
@@ -17,13 +17,30 @@ pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
         return Err(ApiError::method_not_allowed());
     }
     match (name, verb) {
-        ("status" | "approval" | "ephemeralcontainers" | "resize", "get") => read::get(call),
-        ("status" | "approval" | "ephemeralcontainers" | "resize", "update") => {
-            update::update(call).await
-        }
-        ("status" | "approval" | "ephemeralcontainers" | "resize", "patch") => {
-            patch::patch(call).await
-        }
-        _ => Err(ApiError::no_such_resource()),
+        ("scale", "get") => scale::get(call),
+        ("scale", "update") => scale::update(call).await,
+        ("scale", _) => scale::patch(call).await,
+        ("binding", _) => pods::bind(call, &call.path.name).await,
+        ("eviction", _) => pods::evict(call).await,
+        ("log", _) => pods::log(call),
+        ("token", _) => tokens::create(call).await,
+        ("exec" | "attach" | "portforward" | "proxy", _) => Err(unreachable_kubelet(call)),
+        (_, "get") => read::get(call),
+        (_, "update") => update::update(call).await,
+        _ => patch::patch(call).await,
     }
+}
+
+/// What only a kubelet could do.
+fn unreachable_kubelet(call: &Call) -> ApiError {
+    let name = &call.path.name;
+    if call.plane.store.get(&call.key(name)).is_none() {
+        return ApiError::not_found(&call.resource, name);
+    }
+    let what = &call.path.subresource;
+    ApiError::new(
+        501,
+        "NotImplemented",
+        format!("{what} is not served: no kubelet is behind this API server"),
+    )
 }

@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use super::names::{wrong_key, wrong_value};
 use crate::meta::{items, strings, text};
+use crate::schema::names::{label_value, qualified};
 
 /// What an object's labels must be like. The default takes all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -183,7 +183,7 @@ impl Parser {
             Token::Word(key) => key,
             other => return Err(format!("found '{}', expected: identifier", other.text())),
         };
-        let wrong = wrong_key(&key);
+        let wrong = qualified(&key);
         if !wrong.is_empty() {
             return Err(format!(
                 "<nil>: Invalid value: {key:?}: {}",
@@ -274,7 +274,7 @@ impl Parser {
 }
 
 fn checked(key: &str, index: usize, value: String) -> Parsed<String> {
-    let wrong = wrong_value(&value);
+    let wrong = label_value(&value);
     if wrong.is_empty() {
         return Ok(value);
     }

@@ -2,7 +2,5 @@
 
 mod fields;
 mod labels;
-mod names;
-
 pub(crate) use fields::FieldSelector;
 pub(crate) use labels::LabelSelector;
