@@ -84,6 +84,12 @@ pub(crate) fn json_patch(
 ) -> Result<Value, ApiError> {
     let patch: Value = serde_json::from_slice(patch)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
+    if !patch.is_array() {
+        let why = "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp";
+        return Err(ApiError::bad_request(format!(
+            "error decoding patch: {why}"
+        )));
+    }
     let patch: json_patch::Patch =
         serde_json::from_value(patch).map_err(|_| ApiError::rejected())?;
     let mut value = value.clone();

@@ -75,7 +75,7 @@ pub(crate) fn prepare_update(resource: &Resource, subresource: &str, new: &mut V
     put(metadata(new), "generation", generation);
     match subresource {
         "status" => keep_but_status(resource, new, old),
-        "approval" | "ephemeralcontainers" | "resize" | "" => {
+        "approval" | "ephemeralcontainers" | "resize" | "scale" | "" => {
             if resource.has_status() {
                 keep(new, old, "status");
             }
@@ -85,7 +85,7 @@ pub(crate) fn prepare_update(resource: &Resource, subresource: &str, new: &mut V
         }
         _ => {}
     }
-    if subresource.is_empty() {
+    if matches!(subresource, "" | "scale") {
         count_generation(resource, new, old);
     }
 }
