@@ -65,6 +65,17 @@ pub struct List {
     pub items: Arc<Schema>,
     /// How two lists are merged.
     pub kind: ListKind,
+    /// How a strategic merge patch merges it, where it does.
+    pub patch_merge: Option<PatchMerge>,
+}
+
+/// How a strategic merge patch merges a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatchMerge {
+    /// Items with the same value under this key.
+    Key(String),
+    /// Values.
+    Values,
 }
 
 /// How two lists are merged.
