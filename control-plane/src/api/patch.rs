@@ -158,11 +158,11 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
     if !there && !call.path.subresource.is_empty() {
         return Err(ApiError::not_found(resource, &call.path.name));
     }
-    let time = call.plane.sources.now_text();
+    let manager = manager(call, options);
     let writer = Writer {
-        manager: manager(call, options),
+        manager: &manager,
         subresource: &call.path.subresource,
-        time: &time,
+        time: call.plane.sources.now(),
     };
     let force = options.force.unwrap_or(false);
     if !there {

@@ -6,12 +6,16 @@ use serde_json::Value;
 
 use super::{ALL_VERBS, Conversion, Resource, Subresource, Traits, table};
 use crate::meta::{items, strings, text};
+use crate::schema::Path;
+use crate::schema::custom::CustomSchema;
 
 /// What a CRD says about one version.
 #[derive(Debug)]
 pub(crate) struct CustomVersion {
     /// The OpenAPI schema, as the CRD has it.
     pub(crate) schema: Value,
+    /// The schema, compiled; none if it is not structural.
+    pub(crate) compiled: Option<CustomSchema>,
     /// Where the scale subresource looks.
     pub(crate) scale: Option<ScalePaths>,
     pub(crate) columns: Vec<Column>,
@@ -106,6 +110,7 @@ fn custom_version(crd: &Value, version: &Value) -> CustomVersion {
     let deprecated = version.get("deprecated") == Some(&Value::Bool(true));
     CustomVersion {
         schema: schema.cloned().unwrap_or(Value::Null),
+        compiled: schema.and_then(|schema| CustomSchema::parse(schema, &Path::ROOT).ok()),
         scale,
         columns: columns(version),
         selectable: selectable

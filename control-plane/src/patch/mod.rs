@@ -1,1 +1,3 @@
-//!
+//! Patches.
+
+pub(crate) mod print;
