@@ -87,4 +87,5 @@ pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+#[cfg(test)]
 mod tests;
