@@ -87,5 +87,4 @@ pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
-#[cfg(test)]
 mod tests;
