@@ -1,13 +1,18 @@
 //! The built-in types: their schemas, their defaults, and what is valid.
 
 mod convert;
+mod defaults;
 mod kinds;
 mod merging;
 mod metrics;
+mod normalize;
+mod quantity;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::Schema;
 
@@ -21,4 +26,13 @@ pub fn builtin(group: &str, version: &str, kind: &str) -> Option<Arc<Schema>> {
 /// `io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta`, if a built-in kind uses it.
 pub fn builtin_type(name: &str) -> Option<Arc<Schema>> {
     kinds::type_schema(name)
+}
+
+/// Fills in the defaults of an object of a built-in kind, in place, and brings it into the form in
+/// which it is stored: without nulls and empty lists, quantities in canonical form.
+pub fn default(group: &str, version: &str, kind: &str, object: &mut Value) {
+    if let Some(schema) = builtin(group, version, kind) {
+        normalize::normalize(&schema, object);
+    }
+    defaults::default(group, version, kind, object);
 }
