@@ -9,12 +9,13 @@ mod normalize;
 mod quantity;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Schema;
+use super::{FieldError, Schema};
 
 /// The schema of a built-in kind, with the descriptions that `kubectl explain` shows. The group of
 /// the core is empty.
@@ -35,4 +36,14 @@ pub fn default(group: &str, version: &str, kind: &str, object: &mut Value) {
         normalize::normalize(&schema, object);
     }
     defaults::default(group, version, kind, object);
+}
+
+/// Checks a new object of a built-in kind, with its defaults filled in and its name generated.
+pub fn validate_create(group: &str, kind: &str, object: &Value) -> Vec<FieldError> {
+    validate::create(group, kind, object)
+}
+
+/// Checks an object of a built-in kind that is written again.
+pub fn validate_update(group: &str, kind: &str, object: &Value, old: &Value) -> Vec<FieldError> {
+    validate::update(group, kind, object, old)
 }
