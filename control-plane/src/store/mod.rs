@@ -1,1 +1,217 @@
-//! 
+//! What the API server keeps: objects, their revisions, and what happened to them lately.
+//!
+//! One counter numbers every write of a store, as etcd's revision does. Reads are answered from
+//! memory under a lock that is held only while pointers are copied. Writes take effect one after
+//! the other; readers and watches see a write when it is done, never before.
+//!
+//! [`Store::memory`] keeps nothing beyond the process. It uses no thread, clock or randomness, so a
+//! run in virtual time can be repeated. [`Store::open`] keeps every acknowledged write in a log on
+//! disk: `durable.rs` says what that promises.
+
+mod disk;
+mod draft;
+mod durable;
+mod error;
+#[cfg(test)]
+mod fake_disk;
+mod frame;
+mod list;
+mod log;
+mod object;
+mod state;
+mod watch;
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use serde_json::Value;
+use tokio::task::coop::consume_budget;
+
+use draft::{Action, Draft, Write};
+use durable::Writer;
+pub use error::{Expired, OpenError, ReadError, WriteError};
+pub use list::{List, Page};
+pub use object::{Key, Object};
+use state::State;
+pub use watch::{Change, Event, Watch};
+
+/// How much a store remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Events that are kept, over all resources. Watches and continued lists reach back this far;
+    /// a resource that others have pushed out entirely can still be watched from its last event.
+    pub history: usize,
+    /// Events that may wait for a watch's reader. One more, and the watch expires.
+    pub backlog: usize,
+}
+
+impl Default for Options {
+    /// 10,000 of each.
+    fn default() -> Self {
+        Self {
+            history: 10_000,
+            backlog: 10_000,
+        }
+    }
+}
+
+/// A store of objects. Clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    /// Who writes the log; none in memory.
+    writer: Option<Writer>,
+}
+
+impl Store {
+    /// An empty store, gone with its last clone.
+    pub fn memory(options: Options) -> Self {
+        Self(Arc::new(Inner {
+            shared: Arc::new(Shared::new(State::new(options))),
+            writer: None,
+        }))
+    }
+
+    /// The store that is kept in a folder, which is made if need be. It goes on with the revision
+    /// it had; watches and continued lists from before expire.
+    ///
+    /// Reads and parses everything, so it blocks. Dropping the last clone waits for the writes that
+    /// are under way.
+    pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
+        Self::on(Box::new(disk::Folder::open(folder)?), options)
+    }
+
+    fn on(disk: Box<dyn disk::Disk>, options: Options) -> Result<Self, OpenError> {
+        let (log, recovered) = log::Log::open(disk)?;
+        let state = State::recovered(recovered, options);
+        let shared = Arc::new(Shared::new(state));
+        let writer = Writer::start(Arc::clone(&shared), log)?;
+        Ok(Self(Arc::new(Inner {
+            shared,
+            writer: Some(writer),
+        })))
+    }
+
+    /// The revision of the latest write; 1 before the first.
+    pub fn revision(&self) -> u64 {
+        self.0.shared.read().revision()
+    }
+
+    /// An object as it is now.
+    pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
+        let path = key.path();
+        self.0.shared.read().get(&key.resource, &path)
+    }
+
+    /// The objects of a resource, of one namespace or of all, in the order in which etcd would
+    /// list them, all as they were at one revision.
+    pub fn list(
+        &self,
+        resource: &str,
+        namespace: Option<&str>,
+        page: &Page,
+    ) -> Result<List, ReadError> {
+        self.0.shared.read().list(resource, namespace, page)
+    }
+
+    /// What happens to a resource, in one namespace or in all, after a revision: every event once,
+    /// in order. With the revision of a list, nothing is missed in between.
+    ///
+    /// A revision that is still to come is allowed; events up to it are left out.
+    pub fn watch(
+        &self,
+        resource: &str,
+        namespace: Option<&str>,
+        after: u64,
+    ) -> Result<Watch, Expired> {
+        Watch::begin(&self.0.shared, resource, namespace, after)
+    }
+
+    /// Adds an object. Gives it as it was stored, with its revision.
+    ///
+    /// This and the other writes happen whole or not at all. A write whose future is dropped before
+    /// it is done may still happen.
+    pub async fn create(&self, key: Key, value: Value) -> Result<Arc<Object>, WriteError> {
+        self.write(key, Action::Create(value)).await
+    }
+
+    /// Replaces the object that was written at the revision `expected`. Gives the new one.
+    pub async fn update(
+        &self,
+        key: Key,
+        value: Value,
+        expected: u64,
+    ) -> Result<Arc<Object>, WriteError> {
+        self.write(key, Action::Update(value, expected)).await
+    }
+
+    /// Removes the object that was written at the revision `expected`. Gives it as it was last, but
+    /// with the revision of its removal, as its watch event has it.
+    pub async fn delete(&self, key: Key, expected: u64) -> Result<Arc<Object>, WriteError> {
+        self.write(key, Action::Delete(expected)).await
+    }
+
+    async fn write(&self, key: Key, action: Action) -> Result<Arc<Object>, WriteError> {
+        // A task that only writes would never let others run: writes to memory do not wait.
+        consume_budget().await;
+        let write = Write { key, action };
+        match &self.0.writer {
+            Some(writer) => writer.write(write).await,
+            None => self.0.shared.write_at_once(write),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // First the writes that are under way, then the end of the watches that saw them.
+        self.writer = None;
+        let queues = self.shared.state().close();
+        queues.iter().for_each(|queue| queue.wake());
+    }
+}
+
+/// The state and its lock.
+struct Shared(RwLock<State>);
+
+impl Shared {
+    fn new(state: State) -> Self {
+        Self(RwLock::new(state))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes events part of the state, for readers and watches to see.
+    fn publish(&self, events: Vec<Arc<Event>>) {
+        let queues = self.state().publish(events);
+        // After the lock is let go: whoever wakes wants it.
+        queues.iter().for_each(|queue| queue.wake());
+    }
+
+    fn write_at_once(&self, write: Write) -> Result<Arc<Object>, WriteError> {
+        let mut state = self.state();
+        let mut draft = Draft::new(&state);
+        let object = draft.add(write)?;
+        let events = draft.into_events();
+        let queues = state.publish(events);
+        drop(state);
+        queues.iter().for_each(|queue| queue.wake());
+        Ok(object)
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod model_tests;

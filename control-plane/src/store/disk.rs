@@ -1,0 +1,135 @@
+//! Where a log lies.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::OpenError;
+
+/// A place for one log. Tests put a faulty one in its place.
+pub(super) trait Disk: Send {
+    /// The whole log; none if there is none yet.
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>>;
+    /// Adds to the log. If it fails, a part may have been added.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Makes durable what was added.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Shortens the log.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+    /// Writes another log beside the log, and makes it durable. If it fails, the log is as it was.
+    fn prepare(&mut self, parts: &mut dyn Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<()>;
+    /// Puts the prepared log in the log's place. If it fails, either may be there.
+    fn replace(&mut self) -> io::Result<()>;
+}
+
+/// A folder with a log, locked against others.
+pub(super) struct Folder {
+    path: PathBuf,
+    log: Option<File>,
+    prepared: Option<File>,
+    /// Held as long as the folder is open.
+    _lock: File,
+}
+
+const LOG: &str = "log";
+const PREPARED: &str = "log.new";
+const LOCK: &str = "lock";
+
+impl Folder {
+    /// Opens a folder, which is made if need be.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        fs::create_dir_all(path)?;
+        if let Some(parent) = path.canonicalize()?.parent() {
+            sync_folder(parent)?;
+        }
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join(LOCK))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
+            TryLockError::Error(error) => OpenError::Storage(error),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            log: None,
+            prepared: None,
+            _lock: lock,
+        })
+    }
+
+    fn log(&mut self) -> io::Result<&mut File> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no log");
+        self.log.as_mut().ok_or_else(missing)
+    }
+}
+
+impl Disk for Folder {
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let path = self.path.join(LOG);
+        let mut file = match OpenOptions::new().read(true).append(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // What is there may have been written, but not synced, by one that was killed.
+        file.sync_all()?;
+        sync_folder(&self.path)?;
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        self.log = Some(file);
+        Ok(Some(bytes))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.log()?.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.log()?.sync_data()
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        let log = self.log()?;
+        log.set_len(length)?;
+        log.sync_data()
+    }
+
+    fn prepare(&mut self, parts: &mut dyn Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<()> {
+        let path = self.path.join(PREPARED);
+        let write = || -> io::Result<File> {
+            // One that is left over from a crash is of no use.
+            File::create(&path)?;
+            let mut file = OpenOptions::new().append(true).open(&path)?;
+            for part in parts {
+                file.write_all(&part?)?;
+            }
+            file.sync_all()?;
+            Ok(file)
+        };
+        match write() {
+            Ok(file) => {
+                self.prepared = Some(file);
+                Ok(())
+            }
+            Err(error) => {
+                // It may have filled the disk.
+                let _ = fs::remove_file(&path);
+                Err(error)
+            }
+        }
+    }
+
+    fn replace(&mut self) -> io::Result<()> {
+        fs::rename(self.path.join(PREPARED), self.path.join(LOG))?;
+        self.log = self.prepared.take();
+        sync_folder(&self.path)
+    }
+}
+
+/// Makes the names in a folder durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,184 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::super::fake_disk::FakeDisk;
+use super::super::tests::pod;
+use super::super::{Options, Page, Store};
+use super::*;
+
+/// What a store holds: the revision, and each object's JSON.
+type Contents = (u64, Vec<String>);
+
+fn contents(store: &Store) -> Contents {
+    let list = store.list("pods", None, &Page::default()).unwrap();
+    let objects = list.items.iter();
+    (
+        list.revision,
+        objects.map(|object| object.json().to_owned()).collect(),
+    )
+}
+
+fn open(log: &[u8]) -> Result<Contents, OpenError> {
+    let store = Store::on(Box::new(FakeDisk::with(log.to_vec())), Options::default());
+    store.map(|store| contents(&store))
+}
+
+/// A log of single writes, and what the store held at each length that it had.
+async fn history() -> (Vec<u8>, BTreeMap<usize, Contents>) {
+    let disk = FakeDisk::default();
+    let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
+    let mut states = BTreeMap::from([(disk.log().len(), contents(&store))]);
+    for step in 0..40_u64 {
+        let name = (step * 7 % 5).to_string();
+        match store.get(&pod(&name)) {
+            None => store.create(pod(&name), json!({"step": step})).await,
+            Some(old) if step % 3 == 0 => store.delete(pod(&name), old.revision()).await,
+            Some(old) => {
+                let value = json!({"step": step, "text": "ü".repeat(step as usize)});
+                store.update(pod(&name), value, old.revision()).await
+            }
+        }
+        .unwrap();
+        states.insert(disk.log().len(), contents(&store));
+    }
+    (disk.log(), states)
+}
+
+#[tokio::test]
+async fn cut_anywhere_it_is_what_was_acknowledged_up_to_there() {
+    let (log, states) = history().await;
+    let (first, _) = states.first_key_value().unwrap();
+    for length in 0..*first {
+        let damaged = open(&log[..length]).unwrap_err();
+        assert!(matches!(damaged, OpenError::Damaged { .. }), "{length}");
+    }
+    for length in *first..=log.len() {
+        let (_, expected) = states.range(..=length).next_back().unwrap();
+        assert_eq!(&open(&log[..length]).unwrap(), expected, "{length}");
+        // The end is there, but not what was written to it.
+        let mut torn = log[..length].to_vec();
+        torn.resize(log.len(), 0);
+        assert_eq!(&open(&torn).unwrap(), expected, "{length}, zeros");
+        torn[length..].fill(0xFF);
+        assert_eq!(&open(&torn).unwrap(), expected, "{length}, ones");
+    }
+}
+
+#[tokio::test]
+async fn goes_on_where_it_was_cut() {
+    let (log, states) = history().await;
+    let lengths: Vec<_> = states.keys().copied().collect();
+    for length in [lengths[20], lengths[20] + 9, lengths[21] - 1] {
+        let disk = FakeDisk::with(log[..length].to_vec());
+        let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
+        let written = store.create(pod("new"), json!({})).await.unwrap();
+        let before = &states.range(..=length).next_back().unwrap().1;
+        assert_eq!(written.revision(), before.0 + 1);
+        let expected = contents(&store);
+        drop(store);
+        assert_eq!(open(&disk.log()).unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn damage_before_the_end_is_refused() {
+    let (log, states) = history().await;
+    let last = *states.keys().nth_back(1).unwrap();
+    for place in 0..last {
+        let mut damaged = log.clone();
+        damaged[place] ^= 0x10;
+        let frame = states.keys().take_while(|end| **end <= place).last();
+        let expected = frame.copied().unwrap_or(0);
+        match open(&damaged) {
+            Err(OpenError::Damaged { offset }) => assert_eq!(offset, expected, "{place}"),
+            other => panic!("{place}: {other:?}"),
+        }
+    }
+    // At the end it can't be told from a write that was cut short.
+    let mut damaged = log.clone();
+    damaged[last + 20] ^= 0x10;
+    assert_eq!(open(&damaged).unwrap(), states[&last]);
+}
+
+#[tokio::test]
+async fn a_batch_is_there_as_a_whole_or_not_at_all() {
+    let (log, states) = history().await;
+    let before = states.last_key_value().unwrap().1;
+    let disk = FakeDisk::with(log.clone());
+    let (mut appended, recovered) = Log::open(Box::new(disk.clone())).unwrap();
+    let events: Vec<_> = (0..5_u64)
+        .map(|n| added(recovered.revision + 1 + n))
+        .collect();
+    appended.append(&events, || (0, Vec::new())).unwrap();
+    let longer = disk.log();
+    for length in log.len()..longer.len() {
+        assert_eq!(&open(&longer[..length]).unwrap(), before);
+    }
+    assert_eq!(open(&longer).unwrap().0, before.0 + 5);
+}
+
+fn added(revision: u64) -> Arc<Event> {
+    let key = pod(&format!("batch-{revision}"));
+    Arc::new(Event {
+        revision,
+        change: super::super::Change::Added,
+        object: Arc::new(Object::written(json!({}), revision).unwrap()),
+        previous: None,
+        place: Place::of(&key).unwrap(),
+    })
+}
+
+#[tokio::test]
+async fn a_long_log_is_written_anew() {
+    let disk = FakeDisk::default();
+    let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
+    let text = "x".repeat(1 << 20);
+    let mut revision = store.create(pod("a"), json!({})).await.unwrap().revision();
+    for name in ["b", "c", "d"] {
+        store
+            .create(pod(name), json!({"text": text}))
+            .await
+            .unwrap();
+    }
+    for _ in 0..60 {
+        let updated = store
+            .update(pod("a"), json!({"text": text}), revision)
+            .await;
+        revision = updated.unwrap().revision();
+    }
+    assert!(disk.log().len() < 30 << 20);
+    assert!(
+        (2..5).contains(&disk.platter().rewrites),
+        "the first is the empty one"
+    );
+    let expected = contents(&store);
+    drop(store);
+    assert_eq!(open(&disk.log()).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_long_log_goes_on_while_it_cannot_be_written_anew() {
+    let disk = FakeDisk::default();
+    let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
+    let text = "x".repeat(1 << 20);
+    let mut revision = store
+        .create(pod("a"), json!({"text": text}))
+        .await
+        .unwrap()
+        .revision();
+    // Enough for the log to grow to its limit, not for another beside it.
+    disk.platter().room = Some((15 << 20) + 8192);
+    for _ in 0..15 {
+        let updated = store
+            .update(pod("a"), json!({"text": text}), revision)
+            .await;
+        revision = updated.unwrap().revision();
+    }
+    let small = store.create(pod("b"), json!({})).await;
+    small.unwrap();
+    let expected = contents(&store);
+    drop(store);
+    assert_eq!(disk.platter().rewrites, 1);
+    assert_eq!(open(&disk.log()).unwrap(), expected);
+}

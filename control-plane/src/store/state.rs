@@ -1,0 +1,171 @@
+//! Objects, history and watches, as of one revision.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::Options;
+use super::error::Expired;
+use super::log::{Entry, Recovered};
+use super::object::{Object, Place};
+use super::watch::{Change, Event, Queue, Watchers};
+
+/// Everything, at the latest revision.
+pub(super) struct State {
+    revision: u64,
+    /// Where the history begins: what was before is not known of any resource.
+    floor: u64,
+    tables: BTreeMap<Arc<str>, Table>,
+    /// The resource of every event that is kept, oldest first.
+    order: VecDeque<Arc<str>>,
+    options: Options,
+    next_watch: u64,
+}
+
+/// A resource.
+#[derive(Default)]
+pub(super) struct Table {
+    /// By path.
+    pub(super) objects: BTreeMap<Arc<str>, Arc<Object>>,
+    /// Oldest first.
+    pub(super) history: VecDeque<Arc<Event>>,
+    /// The revision of the latest event that is no longer kept.
+    evicted: u64,
+    watchers: Watchers,
+}
+
+impl State {
+    /// Empty, at revision 1.
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            revision: 1,
+            floor: 1,
+            tables: BTreeMap::new(),
+            order: VecDeque::new(),
+            options,
+            next_watch: 0,
+        }
+    }
+
+    /// What a log held. Of what led to it nothing is known.
+    pub(super) fn recovered(recovered: Recovered, options: Options) -> Self {
+        let mut state = Self::new(options);
+        state.revision = recovered.revision;
+        state.floor = recovered.revision;
+        for (place, object) in recovered.objects {
+            let table = state.tables.entry(place.resource).or_default();
+            table.objects.insert(place.path, Arc::new(object));
+        }
+        state
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(super) fn get(&self, resource: &str, path: &str) -> Option<Arc<Object>> {
+        self.tables.get(resource)?.objects.get(path).cloned()
+    }
+
+    pub(super) fn table(&self, resource: &str) -> Option<&Table> {
+        self.tables.get(resource)
+    }
+
+    /// Every object, for the log to be written anew.
+    pub(super) fn objects(&self) -> Vec<Entry> {
+        let mut objects = Vec::new();
+        for (resource, table) in &self.tables {
+            for (path, object) in &table.objects {
+                let place = Place {
+                    resource: Arc::clone(resource),
+                    path: Arc::clone(path),
+                };
+                objects.push((place, Arc::clone(object)));
+            }
+        }
+        objects
+    }
+
+    /// The events of a resource after a revision are all kept, or else it has expired.
+    pub(super) fn reaches(&self, resource: &str, revision: u64) -> Result<(), Expired> {
+        let evicted = self.tables.get(resource).map_or(0, |table| table.evicted);
+        let oldest = evicted.max(self.floor);
+        if revision < oldest {
+            return Err(Expired { oldest });
+        }
+        Ok(())
+    }
+
+    /// Takes over events, which follow the revision one by one. Gives the queues to be woken.
+    pub(super) fn publish(&mut self, events: Vec<Arc<Event>>) -> Vec<Arc<Queue>> {
+        let mut woken = Vec::new();
+        for event in events {
+            self.revision = event.revision;
+            let resource = Arc::clone(&event.place.resource);
+            let table = self.tables.entry(Arc::clone(&resource)).or_default();
+            if event.change == Change::Deleted {
+                table.objects.remove(&event.place.path);
+            } else {
+                let path = Arc::clone(&event.place.path);
+                table.objects.insert(path, Arc::clone(&event.object));
+            }
+            table.watchers.send(&event, &mut woken);
+            table.history.push_back(event);
+            self.order.push_back(resource);
+            self.forget();
+        }
+        woken
+    }
+
+    /// Lets go of the oldest events.
+    fn forget(&mut self) {
+        while self.order.len() > self.options.history {
+            let Some(resource) = self.order.pop_front() else {
+                return;
+            };
+            let table = self.tables.get_mut(&resource);
+            let Some(table) = table else { continue };
+            if let Some(event) = table.history.pop_front() {
+                table.evicted = event.revision;
+            }
+        }
+    }
+
+    /// Begins a watch: what has happened since, in a queue that is given what happens from now on.
+    pub(super) fn subscribe(
+        &mut self,
+        resource: &str,
+        namespace: Option<&str>,
+        after: u64,
+    ) -> Result<(u64, Arc<Queue>), Expired> {
+        self.reaches(resource, after)?;
+        self.next_watch += 1;
+        let number = self.next_watch;
+        let table = self.tables.entry(Arc::from(resource)).or_default();
+        let first = table
+            .history
+            .partition_point(|event| event.revision <= after);
+        let events = table.history.range(first..);
+        let events =
+            events.filter(|event| namespace.is_none() || event.place.namespace() == namespace);
+        let queue = Queue::new(events.cloned().collect(), after, self.options.backlog);
+        let queue = Arc::new(queue);
+        table.watchers.add(number, namespace, Arc::clone(&queue));
+        Ok((number, queue))
+    }
+
+    /// Ends a watch.
+    pub(super) fn unsubscribe(&mut self, resource: &str, namespace: Option<&str>, number: u64) {
+        if let Some(table) = self.tables.get_mut(resource) {
+            table.watchers.remove(number, namespace);
+        }
+    }
+
+    /// Ends every watch. Gives the queues to be woken.
+    pub(super) fn close(&mut self) -> Vec<Arc<Queue>> {
+        let mut woken = Vec::new();
+        for table in self.tables.values_mut() {
+            table.watchers.close(&mut woken);
+        }
+        woken
+    }
+}

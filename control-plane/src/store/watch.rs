@@ -1,0 +1,241 @@
+//! Watches.
+//!
+//! Every watch has a queue. A write puts its event, which all share, into the queues of those who
+//! watch its resource and namespace, and touches no other: an idle watch costs nothing. A reader
+//! takes events from its own queue, so that it holds up nobody; when its queue is full, the watch
+//! expires.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::coop::consume_budget;
+
+use super::Shared;
+use super::error::Expired;
+use super::object::{Object, Place};
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was created.
+    Added,
+    /// It was replaced.
+    Modified,
+    /// It was removed.
+    Deleted,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub struct Event {
+    /// The revision that it made.
+    pub revision: u64,
+    /// What happened.
+    pub change: Change,
+    /// The object since then; one that was removed as it was last, but with this revision.
+    pub object: Arc<Object>,
+    /// The object before; none if it was created.
+    pub previous: Option<Arc<Object>>,
+    pub(super) place: Place,
+}
+
+/// What happens to a resource, event by event. Dropping it ends it.
+pub struct Watch {
+    shared: Arc<Shared>,
+    resource: String,
+    namespace: Option<String>,
+    number: u64,
+    queue: Arc<Queue>,
+    /// The revision up to which every event was handed out.
+    seen: u64,
+}
+
+impl Watch {
+    pub(super) fn begin(
+        shared: &Arc<Shared>,
+        resource: &str,
+        namespace: Option<&str>,
+        after: u64,
+    ) -> Result<Self, Expired> {
+        let (number, queue) = shared.state().subscribe(resource, namespace, after)?;
+        Ok(Self {
+            shared: Arc::clone(shared),
+            resource: resource.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            number,
+            queue,
+            seen: after,
+        })
+    }
+
+    /// Waits for the next event. Gives [`Expired`] once if this reader fell too far behind, then
+    /// `None`; `None` also when the store has ended. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Result<Arc<Event>, Expired>> {
+        // A reader that always finds an event would never let others run.
+        consume_budget().await;
+        loop {
+            // Before the look at the queue, so that nothing is missed in between.
+            let changed = self.queue.changed.notified();
+            {
+                let mut waiting = self.queue.waiting();
+                if let Some(event) = waiting.events.pop_front() {
+                    self.seen = event.revision;
+                    return Some(Ok(event));
+                }
+                match waiting.end {
+                    None => {}
+                    Some(End::Closed) => return None,
+                    Some(End::Expired(expired)) => {
+                        waiting.end = Some(End::Closed);
+                        return Some(Err(expired));
+                    }
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// The revision up to which every event was handed out: what a bookmark says. It grows with
+    /// the store's revision, whatever is written.
+    pub fn progress(&mut self) -> u64 {
+        // First the revision: what was written up to it is in the queue or was handed out.
+        let revision = self.shared.read().revision();
+        let waiting = self.queue.waiting();
+        let complete = match (waiting.events.front(), &waiting.end) {
+            (Some(event), _) => event.revision - 1,
+            (None, None) => revision,
+            (None, Some(_)) => self.seen,
+        };
+        self.seen = self.seen.max(complete);
+        self.seen
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.unsubscribe(&self.resource, self.namespace.as_deref(), self.number);
+    }
+}
+
+/// The events that wait for a reader.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+    /// Events up to this revision are not wanted.
+    after: u64,
+}
+
+struct Waiting {
+    events: VecDeque<Arc<Event>>,
+    /// How many may wait.
+    room: usize,
+    end: Option<End>,
+}
+
+enum End {
+    Expired(Expired),
+    Closed,
+}
+
+impl Queue {
+    /// With what the reader has missed, on top of which `backlog` events may wait.
+    pub(super) fn new(missed: VecDeque<Arc<Event>>, after: u64, backlog: usize) -> Self {
+        Self {
+            waiting: Mutex::new(Waiting {
+                room: missed.len().saturating_add(backlog),
+                events: missed,
+                end: None,
+            }),
+            changed: Notify::new(),
+            after,
+        }
+    }
+
+    /// Lets the reader look. To be called while no lock is held.
+    pub(super) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Adds an event. False if there was no room and the watch is over.
+    fn push(&self, event: &Arc<Event>) -> bool {
+        let mut waiting = self.waiting();
+        if waiting.events.len() < waiting.room {
+            waiting.events.push_back(Arc::clone(event));
+            return true;
+        }
+        // What waits is of no use to one who has to list again.
+        waiting.events = VecDeque::new();
+        let oldest = event.revision;
+        waiting.end = Some(End::Expired(Expired { oldest }));
+        false
+    }
+
+    fn close(&self) {
+        let mut waiting = self.waiting();
+        waiting.end.get_or_insert(End::Closed);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those who watch a resource, by namespace; under none those who watch all. The oldest first.
+#[derive(Default)]
+pub(super) struct Watchers(BTreeMap<Option<String>, BTreeMap<u64, Arc<Queue>>>);
+
+impl Watchers {
+    pub(super) fn add(&mut self, number: u64, namespace: Option<&str>, queue: Arc<Queue>) {
+        let queues = self.0.entry(namespace.map(str::to_owned)).or_default();
+        queues.insert(number, queue);
+    }
+
+    pub(super) fn remove(&mut self, number: u64, namespace: Option<&str>) {
+        let namespace = namespace.map(str::to_owned);
+        if let Some(queues) = self.0.get_mut(&namespace) {
+            queues.remove(&number);
+            if queues.is_empty() {
+                self.0.remove(&namespace);
+            }
+        }
+    }
+
+    /// Hands an event to those whom it concerns, and names them.
+    pub(super) fn send(&mut self, event: &Arc<Event>, woken: &mut Vec<Arc<Queue>>) {
+        if self.0.is_empty() {
+            return;
+        }
+        let mut send = |namespace: &Option<String>| {
+            let Some(queues) = self.0.get_mut(namespace) else {
+                return;
+            };
+            queues.retain(|_, queue| {
+                if event.revision <= queue.after {
+                    return true;
+                }
+                woken.push(Arc::clone(queue));
+                queue.push(event)
+            });
+        };
+        send(&None);
+        if let Some(namespace) = event.place.namespace() {
+            send(&Some(namespace.to_owned()));
+        }
+    }
+
+    /// Ends every watch, and names them.
+    pub(super) fn close(&mut self, woken: &mut Vec<Arc<Queue>>) {
+        for queue in std::mem::take(&mut self.0).into_values() {
+            for queue in queue.into_values() {
+                queue.close();
+                woken.push(queue);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;
