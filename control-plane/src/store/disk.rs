@@ -1,7 +1,8 @@
 //! Where a log lies.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
@@ -35,18 +36,21 @@ const LOG: &str = "log";
 const PREPARED: &str = "log.new";
 const LOCK: &str = "lock";
 
+/// Objects may be secrets: only the owner reads them.
+const OWNER: u32 = 0o600;
+
 impl Folder {
     /// Opens a folder, which is made if need be.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        fs::create_dir_all(path)?;
-        if let Some(parent) = path.canonicalize()?.parent() {
-            sync_folder(parent)?;
+        if !path.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            if let Some(parent) = path.canonicalize()?.parent() {
+                sync_folder(parent)?;
+            }
         }
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join(LOCK))?;
+        let mut options = OpenOptions::new();
+        let options = options.create(true).truncate(false).write(true);
+        let lock = options.mode(OWNER).open(path.join(LOCK))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
             TryLockError::Error(error) => OpenError::Storage(error),
@@ -101,8 +105,12 @@ impl Disk for Folder {
         let path = self.path.join(PREPARED);
         let write = || -> io::Result<File> {
             // One that is left over from a crash is of no use.
-            File::create(&path)?;
-            let mut file = OpenOptions::new().append(true).open(&path)?;
+            if path.exists() {
+                fs::remove_file(&path)?;
+            }
+            let mut options = OpenOptions::new();
+            let options = options.create_new(true).append(true);
+            let mut file = options.mode(OWNER).open(&path)?;
             for part in parts {
                 file.write_all(&part?)?;
             }

@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{self, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -98,6 +100,15 @@ fn a_folder_has_one_store() {
     folder.open().unwrap();
 }
 
+#[test]
+fn only_the_owner_reads_what_may_be_secret() {
+    let folder = TestFolder::new("mode");
+    let _store = folder.open().unwrap();
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(folder.0.clone()), 0o700);
+    assert_eq!(mode(folder.0.join("log")), 0o600);
+}
+
 #[tokio::test]
 async fn what_a_crash_has_left_over_is_no_obstacle() {
     let folder = TestFolder::new("leftover");
@@ -119,13 +130,18 @@ async fn writers_share_a_sync_and_readers_do_not_wait() {
     let store = on(&disk);
     let mut watch = store.watch("pods", None, 1).unwrap();
     disk.hold(true);
+    let asked = Arc::new(AtomicUsize::new(0));
     let write = |number: u32| {
-        let store = store.clone();
-        tokio::spawn(async move { put(&store, &number.to_string()).await })
+        let (store, asked) = (store.clone(), Arc::clone(&asked));
+        tokio::spawn(async move {
+            asked.fetch_add(1, Ordering::Relaxed);
+            put(&store, &number.to_string()).await
+        })
     };
     let writes: Vec<_> = (0..100).map(write).collect();
-    // Until all have asked.
-    tokio::task::yield_now().await;
+    while asked.load(Ordering::Relaxed) < writes.len() {
+        tokio::task::yield_now().await;
+    }
     assert_eq!((store.revision(), contents(&store).len()), (1, 0));
     disk.hold(false);
     let mut revisions = Vec::new();
@@ -150,6 +166,7 @@ async fn one_of_many_that_want_the_same_wins() {
         tokio::spawn(async move { store.create(pod("a"), json!({"name": "a"})).await })
     };
     let writes: Vec<_> = (0..50).map(write).collect();
+    // Not all have to have asked: it is the same one by one.
     tokio::task::yield_now().await;
     disk.hold(false);
     let mut won = 0;

@@ -17,6 +17,8 @@ mod fake_disk;
 mod frame;
 mod list;
 mod log;
+#[cfg(test)]
+mod model;
 mod object;
 mod state;
 mod watch;

@@ -1,12 +1,13 @@
-//! The store against a model that keeps every event and works everything out from them.
+//! The store does what the model does, whatever is asked of it.
 
-use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::task::Poll;
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::fake_disk::FakeDisk;
+use super::model::Model;
 use super::tests::waiting;
 use super::*;
 
@@ -51,65 +52,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..8_usize).prop_map(Step::Drop),
         1 => Just(Step::Restart),
     ]
-}
-
-/// A revision, what happened, and the objects since and before; an object is its own revision and
-/// a number.
-type Happened = (u64, Change, (u64, u64), Option<(u64, u64)>);
-
-#[derive(Default)]
-struct Model {
-    events: Vec<(Key, Happened)>,
-    /// The revision at the latest restart.
-    floor: u64,
-    /// Events that were forgotten in restarts.
-    lost: usize,
-}
-
-impl Model {
-    fn revision(&self) -> u64 {
-        self.events.last().map_or(1, |(_, happened)| happened.0)
-    }
-
-    /// The objects of a resource at a revision, by path.
-    fn at(&self, resource: &str, revision: u64) -> BTreeMap<String, (u64, u64)> {
-        let mut objects = BTreeMap::new();
-        for (key, (number, change, object, _)) in &self.events {
-            if *number > revision || key.resource != resource {
-                continue;
-            }
-            if *change == Change::Deleted {
-                objects.remove(&key.path());
-            } else {
-                objects.insert(key.path(), *object);
-            }
-        }
-        objects
-    }
-
-    fn get(&self, key: &Key) -> Option<(u64, u64)> {
-        self.at(&key.resource, self.revision())
-            .get(&key.path())
-            .copied()
-    }
-
-    /// The oldest revision that can be read of a resource.
-    fn oldest(&self, resource: &str, history: usize) -> u64 {
-        let gone = self.events.len().saturating_sub(history).max(self.lost);
-        let gone = self.events[..gone].iter();
-        let gone = gone.filter(|(key, _)| key.resource == resource);
-        let evicted = gone.map(|(_, happened)| happened.0).max();
-        evicted.unwrap_or(0).max(self.floor)
-    }
-
-    fn since(&self, resource: &str, namespace: Option<&str>, after: u64) -> Vec<Happened> {
-        let events = self.events.iter().filter(|(key, happened)| {
-            happened.0 > after
-                && key.resource == resource
-                && (namespace.is_none() || key.namespace.as_deref() == namespace)
-        });
-        events.map(|(_, happened)| *happened).collect()
-    }
 }
 
 fn seen(object: &Object) -> (u64, u64) {
@@ -238,7 +180,7 @@ impl Run {
             Step::List(resource, namespace, limit) => {
                 let namespace = namespace.map(|number| NAMESPACES[number]);
                 let page = Page {
-                    limit: std::num::NonZeroUsize::new(limit),
+                    limit: NonZeroUsize::new(limit),
                     ..Page::default()
                 };
                 self.list(RESOURCES[resource], namespace, page);

@@ -1,11 +1,13 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 
 use serde_json::json;
+use tokio::runtime::Builder;
 
 use super::super::tests::{now, pod, waiting};
-use super::super::{Key, Options, Store};
+use super::super::{Key, Options, Page, Store};
 use super::*;
 
 fn next(watch: &mut Watch) -> (u64, Change) {
@@ -169,4 +171,38 @@ fn ends_with_the_store() {
     drop(store);
     assert_eq!(next(&mut watch), (2, Change::Added));
     assert!(matches!(waiting(&mut watch), Poll::Ready(None)));
+}
+
+#[test]
+fn a_list_and_a_watch_from_it_miss_nothing_while_others_write() {
+    const WRITERS: u64 = 4;
+    const WRITES: u64 = 300;
+    let store = Store::memory(Options::default());
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let store = store.clone();
+            scope.spawn(move || {
+                for number in 0..WRITES {
+                    let name = format!("{writer}-{number}");
+                    now(store.create(pod(&name), json!({}))).unwrap();
+                }
+            });
+        }
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let list = store.list("pods", None, &Page::default()).unwrap();
+                let count = list.items.len() as u64;
+                assert_eq!(list.revision, count + 1);
+                let mut watch = store.watch("pods", None, list.revision).unwrap();
+                let runtime = Builder::new_current_thread().build().unwrap();
+                runtime.block_on(async {
+                    for revision in list.revision + 1..=WRITERS * WRITES + 1 {
+                        let event = watch.next().await.unwrap().unwrap();
+                        assert_eq!(event.revision, revision);
+                        assert!(watch.progress() >= revision);
+                    }
+                });
+            });
+        }
+    });
 }
