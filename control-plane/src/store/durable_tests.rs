@@ -129,7 +129,7 @@ async fn writers_share_a_sync_and_readers_do_not_wait() {
     let disk = FakeDisk::default();
     let store = on(&disk);
     let mut watch = store.watch("pods", None, 1).unwrap();
-    disk.hold(true);
+    let held = disk.hold();
     let asked = Arc::new(AtomicUsize::new(0));
     let write = |number: u32| {
         let (store, asked) = (store.clone(), Arc::clone(&asked));
@@ -143,7 +143,7 @@ async fn writers_share_a_sync_and_readers_do_not_wait() {
         tokio::task::yield_now().await;
     }
     assert_eq!((store.revision(), contents(&store).len()), (1, 0));
-    disk.hold(false);
+    drop(held);
     let mut revisions = Vec::new();
     for write in writes {
         revisions.push(write.await.unwrap().unwrap());
@@ -160,7 +160,7 @@ async fn writers_share_a_sync_and_readers_do_not_wait() {
 async fn one_of_many_that_want_the_same_wins() {
     let disk = FakeDisk::default();
     let store = on(&disk);
-    disk.hold(true);
+    let held = disk.hold();
     let write = |_| {
         let store = store.clone();
         tokio::spawn(async move { store.create(pod("a"), json!({"name": "a"})).await })
@@ -168,7 +168,7 @@ async fn one_of_many_that_want_the_same_wins() {
     let writes: Vec<_> = (0..50).map(write).collect();
     // Not all have to have asked: it is the same one by one.
     tokio::task::yield_now().await;
-    disk.hold(false);
+    drop(held);
     let mut won = 0;
     for write in writes {
         match write.await.unwrap() {

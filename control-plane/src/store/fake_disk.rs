@@ -13,6 +13,8 @@ pub(super) struct FakeDisk(Arc<(Mutex<Platter>, Condvar)>);
 pub(super) struct Platter {
     pub(super) log: Option<Vec<u8>>,
     prepared: Vec<u8>,
+    /// The log that comes back after a power loss, if it is not known to be replaced.
+    replaced: Option<Vec<u8>>,
     /// The part of the log that is durable.
     durable: usize,
     /// Bytes that still fit, if the disk is small.
@@ -21,6 +23,7 @@ pub(super) struct Platter {
     /// Syncs wait.
     is_held: bool,
     pub(super) syncs: usize,
+    preparations: usize,
     pub(super) rewrites: usize,
 }
 
@@ -53,6 +56,9 @@ impl FakeDisk {
     /// with zeros where the last bytes did not arrive.
     pub(super) fn after_power_loss(&self, luck: usize, zeros: usize) -> Self {
         let platter = self.platter();
+        if let Some(log) = &platter.replaced {
+            return Self::with(log.clone());
+        }
         let mut log = platter.log.clone().unwrap_or_default();
         let kept = platter.durable + luck.min(log.len() - platter.durable);
         log.truncate(kept);
@@ -61,10 +67,26 @@ impl FakeDisk {
         Self::with(log)
     }
 
-    /// Makes syncs wait, or lets them go on.
-    pub(super) fn hold(&self, is_held: bool) {
-        self.platter().is_held = is_held;
-        self.0.1.notify_all();
+    /// How often the log was written anew, and how often that was tried.
+    pub(super) fn rewrites(&self) -> (usize, usize) {
+        let platter = self.platter();
+        (platter.rewrites, platter.preparations)
+    }
+
+    /// Makes syncs wait until the guard is dropped.
+    pub(super) fn hold(&self) -> Held {
+        self.platter().is_held = true;
+        Held(self.clone())
+    }
+}
+
+/// Syncs wait.
+pub(super) struct Held(FakeDisk);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.platter().is_held = false;
+        self.0.0.1.notify_all();
     }
 }
 
@@ -137,6 +159,7 @@ impl Disk for FakeDisk {
 
     fn prepare(&mut self, parts: &mut dyn Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<()> {
         let mut platter = self.platter();
+        platter.preparations += 1;
         platter.prepared.clear();
         for part in parts {
             let part = part?;
@@ -156,12 +179,16 @@ impl Disk for FakeDisk {
 
     fn replace(&mut self) -> io::Result<()> {
         let mut platter = self.platter();
+        let prepared = std::mem::take(&mut platter.prepared);
+        let length = prepared.len();
+        let mut log = platter.log.replace(prepared).unwrap_or_default();
+        log.truncate(platter.durable);
+        platter.durable = length;
         if platter.fails.replace {
+            platter.replaced.get_or_insert(log);
             return Err(broken());
         }
-        let prepared = std::mem::take(&mut platter.prepared);
-        platter.durable = prepared.len();
-        platter.log = Some(prepared);
+        platter.replaced = None;
         platter.rewrites += 1;
         Ok(())
     }

@@ -179,6 +179,29 @@ async fn a_long_log_goes_on_while_it_cannot_be_written_anew() {
     small.unwrap();
     let expected = contents(&store);
     drop(store);
-    assert_eq!(disk.platter().rewrites, 1);
+    // The first is the empty one; the second, which failed, is not tried again at once.
+    assert_eq!(disk.rewrites(), (1, 2));
     assert_eq!(open(&disk.log()).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_log_that_may_not_be_in_place_is_written_anew() {
+    let disk = FakeDisk::default();
+    let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
+    let text = "x".repeat(1 << 20);
+    disk.platter().fails.replace = true;
+    for number in 0..16 {
+        let name = number.to_string();
+        store
+            .create(pod(&name), json!({"text": text}))
+            .await
+            .unwrap();
+    }
+    // It was long by now, and replaced for all that a reader can see.
+    let refused = store.create(pod("a"), json!({})).await;
+    assert!(refused.is_err());
+    disk.platter().fails.replace = false;
+    store.create(pod("b"), json!({})).await.unwrap();
+    let expected = contents(&store);
+    assert_eq!(open(&disk.after_power_loss(0, 0).log()).unwrap(), expected);
 }
