@@ -8,8 +8,9 @@
 //! Why a log of our own and not an embedded database such as redb: every object is in memory
 //! anyway, for reads, watches and history, so a database's tree would be read once, at the start.
 //! A batch is one sequential write and one `fdatasync`, whatever it holds, where a copy-on-write
-//! tree writes every page on the way to every key. And after a full disk or a failed sync the log
-//! heals from memory, where a database has to be closed and opened again.
+//! tree writes every page on the way to every key. (A single write costs the same in both; the more
+//! share a sync, the further the log is ahead.) And after a full disk or a failed sync the log heals
+//! from memory, where a database has to be closed and opened again.
 //!
 //! The thread waits for the disk, so a durable store has no place in virtual time.
 
