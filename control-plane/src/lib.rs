@@ -1,6 +1,24 @@
 //! An embedded control plane that speaks the Kubernetes API.
+//!
+//! [`ControlPlane::start`] makes one over a [`store::Store`]; its routers take HTTP requests, from
+//! a socket or from within the process.
 
+mod access;
+mod api;
 pub mod apply;
+mod controllers;
+mod kinds;
+mod meta;
 pub mod patch;
+mod plane;
 pub mod schema;
+mod selector;
+mod sources;
 pub mod store;
+mod tables;
+
+pub use access::tls::{Tls, TlsError, serve};
+pub use access::{Tokens, User};
+pub use api::services::ServiceNetwork;
+pub use plane::{ControlPlane, LogSource, MetricsSource, Options, StartError};
+pub use sources::{Clock, Randomness, Sources};

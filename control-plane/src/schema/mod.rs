@@ -1,9 +1,28 @@
 //! What the values of a type look like: of built-in types and of CRDs alike.
+//!
+//! [`Schema`] is the shape that everything shares: filling in defaults, dropping unknown fields,
+//! patches and apply. [`custom`] makes it from a CRD, with what validation needs besides.
+//! [`builtin`] makes it from the Go types of Kubernetes.
+
+pub mod builtin;
+pub mod custom;
+mod defaults;
+mod error;
+mod json;
+mod metadata;
+pub mod names;
+mod path;
+mod prune;
+mod render;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+
+pub use error::{Cause, ErrorKind, FieldError, summary};
+pub use json::{StrictJson, parse_strict};
+pub use path::Path;
 
 /// The schema of one value. A tree that is shared, never changed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,6 +84,17 @@ pub struct List {
     pub items: Arc<Schema>,
     /// How two lists are merged.
     pub kind: ListKind,
+    /// How a strategic merge patch merges it, where it does.
+    pub patch_merge: Option<PatchMerge>,
+}
+
+/// How a strategic merge patch merges two lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatchMerge {
+    /// Items with the same value under this key.
+    Key(String),
+    /// Values.
+    Values,
 }
 
 /// How two lists are merged.

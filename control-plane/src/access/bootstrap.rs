@@ -1,0 +1,127 @@
+//! What is there from the start: namespaces, and the roles that everybody has.
+
+use serde_json::{Value, json};
+
+use crate::api::status::ApiError;
+use crate::kinds::Kinds;
+use crate::plane::Plane;
+
+/// Makes what is missing.
+pub(crate) async fn bootstrap(plane: &Plane) -> Result<(), ApiError> {
+    let kinds = plane.registry.now();
+    for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
+        let namespace = json!({
+            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        });
+        ensure(plane, &kinds, ("", "namespaces"), namespace).await?;
+    }
+    for (name, rules) in roles() {
+        let role = json!({"metadata": metadata(name), "rules": rules});
+        ensure(plane, &kinds, (GROUP, "clusterroles"), role).await?;
+    }
+    for (name, groups) in bindings() {
+        let subjects = groups
+            .iter()
+            .map(|group| json!({"kind": "Group", "apiGroup": GROUP, "name": group}));
+        let binding = json!({
+            "metadata": metadata(name),
+            "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": name},
+            "subjects": subjects.collect::<Vec<_>>(),
+        });
+        ensure(plane, &kinds, (GROUP, "clusterrolebindings"), binding).await?;
+    }
+    Ok(())
+}
+
+const GROUP: &str = "rbac.authorization.k8s.io";
+
+fn metadata(name: &str) -> Value {
+    json!({
+        "name": name,
+        "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+        "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
+    })
+}
+
+async fn ensure(
+    plane: &Plane,
+    kinds: &Kinds,
+    resource: (&str, &str),
+    mut value: Value,
+) -> Result<(), ApiError> {
+    let Some(resource) = kinds.find(resource.0, "v1", resource.1) else {
+        return Ok(());
+    };
+    let metadata = crate::meta::metadata(&mut value);
+    metadata.insert("uid".to_owned(), plane.sources.uid().into());
+    metadata.insert(
+        "creationTimestamp".to_owned(),
+        plane.sources.now_text().into(),
+    );
+    match plane.create(resource, value, false).await {
+        Err(error) if error.reason != "AlreadyExists" => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn roles() -> Vec<(&'static str, Value)> {
+    let paths = |urls: &[&str]| json!([{"nonResourceURLs": urls, "verbs": ["get"]}]);
+    vec![
+        (
+            "cluster-admin",
+            json!([
+                {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+                {"nonResourceURLs": ["*"], "verbs": ["*"]},
+            ]),
+        ),
+        (
+            "system:basic-user",
+            json!([
+                {
+                    "apiGroups": ["authorization.k8s.io"],
+                    "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+                    "verbs": ["create"],
+                },
+                {
+                    "apiGroups": ["authentication.k8s.io"],
+                    "resources": ["selfsubjectreviews"],
+                    "verbs": ["create"],
+                },
+            ]),
+        ),
+        (
+            "system:discovery",
+            paths(&[
+                "/api",
+                "/api/*",
+                "/apis",
+                "/apis/*",
+                "/healthz",
+                "/livez",
+                "/openapi",
+                "/openapi/*",
+                "/readyz",
+                "/version",
+                "/version/",
+            ]),
+        ),
+        (
+            "system:public-info-viewer",
+            paths(&["/healthz", "/livez", "/readyz", "/version", "/version/"]),
+        ),
+    ]
+}
+
+fn bindings() -> Vec<(&'static str, &'static [&'static str])> {
+    vec![
+        ("cluster-admin", &["system:masters"]),
+        ("system:basic-user", &["system:authenticated"]),
+        ("system:discovery", &["system:authenticated"]),
+        (
+            "system:public-info-viewer",
+            &["system:authenticated", "system:unauthenticated"],
+        ),
+    ]
+}

@@ -1,0 +1,183 @@
+//! Serving over TLS: certificates, and connections by HTTP/1.1 and HTTP/2.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tracing::debug;
+
+/// Why certificates can't be used.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file can't be read or written.
+    #[error("a certificate can't be read or written: {0}")]
+    Storage(#[from] io::Error),
+    /// A certificate can't be made.
+    #[error("a certificate can't be made: {0}")]
+    Make(#[from] rcgen::Error),
+    /// A file holds no certificate or key.
+    #[error("a certificate can't be read: {0}")]
+    Read(#[from] rustls::pki_types::pem::Error),
+    /// Certificate and key can't be used together.
+    #[error("a certificate can't be used: {0}")]
+    Use(#[from] rustls::Error),
+}
+
+/// How a server shows who it is.
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    authority: String,
+}
+
+const AUTHORITY: &str = "ca.crt";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+impl Tls {
+    /// The certificates in a folder. If there are none, an authority and a certificate for these
+    /// names and addresses are made; the authority's key is not kept.
+    pub fn open(folder: &Path, names: &[&str]) -> Result<Self, TlsError> {
+        if !folder.join(KEY).exists() {
+            make(folder, names)?;
+        }
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_file_iter(folder.join(CERTIFICATE))?.collect();
+        let key = PrivateKeyDer::from_pem_file(folder.join(KEY))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain?, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self {
+            config: Arc::new(config),
+            authority: fs::read_to_string(folder.join(AUTHORITY))?,
+        })
+    }
+
+    /// The authority's certificate, as PEM, for kubeconfig files.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+fn make(folder: &Path, names: &[&str]) -> Result<(), TlsError> {
+    fs::create_dir_all(folder)?;
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "control-plane");
+    let authority_key = KeyPair::generate()?;
+    let authority_certificate = authority.self_signed(&authority_key)?;
+    let issuer = Issuer::new(authority, authority_key);
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names)?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "kube-apiserver");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, &issuer)?;
+    fs::write(folder.join(AUTHORITY), authority_certificate.pem())?;
+    fs::write(folder.join(CERTIFICATE), certificate.pem())?;
+    // Last: its presence says that all is there.
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(folder.join(KEY))?;
+    io::Write::write_all(&mut file, key.serialize_pem().as_bytes())?;
+    Ok(())
+}
+
+/// Serves a router on a listener until `shutdown` is done; then no connection is accepted any more,
+/// and those that are open get a second to finish.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<&Tls>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let acceptor = tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // Of this connection only, or of too many: others may still come.
+                Err(error) => {
+                    debug!(%error, "a connection was not accepted");
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            },
+            () = &mut shutdown => break,
+        };
+        // An answer in two parts shall not wait for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let (router, watcher, acceptor) = (router.clone(), graceful.watcher(), acceptor.clone());
+        tokio::spawn(async move {
+            match acceptor {
+                None => connection(stream, router, watcher).await,
+                Some(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => connection(stream, router, watcher).await,
+                    Err(error) => debug!(%error, "a TLS handshake failed"),
+                },
+            }
+        });
+    }
+    // Watches do not end by themselves.
+    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+    Ok(())
+}
+
+/// After an accept that failed, before the next.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(50);
+/// For what is under way at the end.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS);
+    let service = TowerToHyperService::new(router);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        debug!(%error, "a connection ended");
+    }
+}
+
+/// Requests of one HTTP/2 connection at a time, as Go's server has it by default.
+const STREAMS: u32 = 1000;

@@ -1,0 +1,218 @@
+//! One request, with all that its handler needs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::Value;
+
+use super::negotiate::Form;
+use super::query::Query;
+use super::status::ApiError;
+use super::target::{ResourcePath, Target};
+use super::view::{Item, View};
+use crate::access::User;
+use crate::kinds::{Kinds, Resource};
+use crate::plane::Plane;
+use crate::store::Key;
+
+/// A request for something that is served.
+pub(crate) struct Call {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) kinds: Arc<Kinds>,
+    pub(crate) user: User,
+    pub(crate) target: Target,
+    pub(crate) path: ResourcePath,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Call {
+    pub(crate) fn new(
+        (plane, kinds): (Arc<Plane>, Arc<Kinds>),
+        user: User,
+        (target, path): (Target, ResourcePath),
+        resource: Arc<Resource>,
+        (query, headers, body): (Query, HeaderMap, Bytes),
+    ) -> Self {
+        Self {
+            plane,
+            kinds,
+            user,
+            target,
+            path,
+            resource,
+            query,
+            headers,
+            body,
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// The namespace that the path names, if its objects have one.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        let namespace = self.path.namespace.as_str();
+        (self.resource.namespaced && !namespace.is_empty()).then_some(namespace)
+    }
+
+    /// The key of an object of this resource.
+    pub(crate) fn key(&self, name: &str) -> Key {
+        Key::new(&self.resource.table, self.namespace(), name)
+    }
+
+    /// Tells the client something beside the answer.
+    pub(crate) fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// The form in which objects are answered.
+    pub(crate) fn form(&self) -> Result<Form, ApiError> {
+        Form::of(&self.headers, true)
+    }
+
+    /// How objects are shown to this client.
+    pub(crate) fn view(&self) -> Result<View<'_>, ApiError> {
+        let now = self.plane.sources.now();
+        View::new(
+            &self.resource,
+            self.form()?,
+            self.query.text("includeObject"),
+            now,
+        )
+    }
+
+    /// Answers with an object.
+    pub(crate) fn answer(&self, code: u16, item: &Item) -> Result<Response, ApiError> {
+        let view = self.view()?;
+        Ok(self.send(code, view.form, view.single(item)))
+    }
+
+    /// Answers with a value as it is.
+    pub(crate) fn answer_value(&self, code: u16, value: &Value) -> Response {
+        let form = Form::of(&self.headers, false).unwrap_or(Form::JSON);
+        self.send(code, form, value.to_string())
+    }
+
+    /// Answers with JSON, in the form that the client wants.
+    pub(crate) fn send(&self, code: u16, form: Form, json: String) -> Response {
+        let mut response = respond(code, form, json, &self.headers);
+        self.add_warnings(&mut response);
+        response
+    }
+
+    pub(crate) fn add_warnings(&self, response: &mut Response) {
+        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for text in warnings.iter() {
+            let value = format!("299 - {}", quoted(text));
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                response.headers_mut().append(header::WARNING, value);
+            }
+        }
+    }
+}
+
+/// As RFC 7230 quotes a text, in one line.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars().filter(|letter| !letter.is_control()) {
+        if matches!(letter, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(letter);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// An answer with JSON, in a form.
+pub(crate) fn respond(code: u16, form: Form, json: String, headers: &HeaderMap) -> Response {
+    let text = if form.yaml { yaml(json) } else { json };
+    let mut response = compress::body(text, headers);
+    *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
+    let content_type = HeaderValue::from_static(form.content_type());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    let cache = HeaderValue::from_static("no-cache, private");
+    response.headers_mut().insert(header::CACHE_CONTROL, cache);
+    response
+}
+
+fn yaml(json: String) -> String {
+    let value = serde_json::from_str::<Value>(&json);
+    let text = value
+        .ok()
+        .and_then(|value| serde_saphyr::to_string(&value).ok());
+    // JSON is YAML, too.
+    text.unwrap_or(json)
+}
+
+/// An answer that reports a failure.
+pub(crate) fn failure(error: &ApiError, headers: &HeaderMap) -> Response {
+    let form = Form::of(headers, false).unwrap_or(Form::JSON);
+    let mut response = respond(error.code, form, error.status().to_string(), headers);
+    if let Some(seconds) = error.retry_after_seconds() {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// An answer with text.
+pub(crate) fn plain(code: u16, text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// Compression of big answers.
+mod compress {
+    use std::io::Write;
+
+    use axum::body::Body;
+    use axum::response::Response;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use http::{HeaderMap, HeaderValue, header};
+
+    /// Bytes. Less is not worth the work.
+    const THRESHOLD: usize = 128 * 1024;
+
+    pub(super) fn body(text: String, headers: &HeaderMap) -> Response {
+        let wanted = headers.get(header::ACCEPT_ENCODING);
+        let wanted = wanted.and_then(|value| value.to_str().ok());
+        let gzip = wanted.is_some_and(|text| text.split(',').any(|name| name.trim() == "gzip"));
+        if !gzip || text.len() < THRESHOLD {
+            return Response::new(Body::from(text));
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let compressed = encoder
+            .write_all(text.as_bytes())
+            .and_then(|()| encoder.finish());
+        let Ok(compressed) = compressed else {
+            return Response::new(Body::from(text));
+        };
+        let mut response = Response::new(Body::from(compressed));
+        let gzip = HeaderValue::from_static("gzip");
+        response
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, gzip);
+        let vary = HeaderValue::from_static("Accept-Encoding");
+        response.headers_mut().insert(header::VARY, vary);
+        response
+    }
+}

@@ -1,0 +1,315 @@
+//! From a body to an object of a kind.
+
+use std::fmt::Write;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+
+use super::call::Call;
+use super::json::{self, Parsed};
+use super::negotiate::BodyForm;
+use super::pipeline;
+use super::query::FieldValidation;
+use super::status::ApiError;
+use crate::kinds::{Resource, group_version};
+use crate::meta::{metadata, namespace, text};
+
+/// Bytes of a body at most, as etcd would take them.
+const LIMIT: usize = 3 * 1024 * 1024;
+
+/// Reads a body.
+pub(crate) async fn read(body: axum::body::Body) -> Result<bytes::Bytes, ApiError> {
+    match Limited::new(body, LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(ApiError::too_large(LIMIT))
+        }
+        Err(error) => Err(ApiError::bad_request(error.to_string())),
+    }
+}
+
+/// The type that a body should have.
+pub(crate) struct Expected<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) kind: &'a str,
+}
+
+impl<'a> Expected<'a> {
+    pub(crate) fn of(resource: &'a Resource) -> Self {
+        Self {
+            group: &resource.group,
+            version: &resource.version,
+            kind: &resource.kind,
+        }
+    }
+
+    fn api_version(&self) -> String {
+        group_version(self.group, self.version)
+    }
+}
+
+/// Reads a body as a value.
+pub(crate) fn parse(
+    bytes: &[u8],
+    form: BodyForm,
+    expected: &Expected<'_>,
+) -> Result<Parsed, ApiError> {
+    let kind = expected.kind;
+    let unrecognized = |why: String| {
+        let shown = shown(bytes);
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {why} ({shown})"
+        ))
+    };
+    let parsed = match form {
+        BodyForm::Json => {
+            json::parse(bytes).map_err(|error| unrecognized(syntax(bytes, &error)))?
+        }
+        BodyForm::Yaml => yaml(bytes).map_err(unrecognized)?,
+    };
+    if parsed.value.is_null() {
+        return Ok(Parsed {
+            value: Value::Object(serde_json::Map::new()),
+            ..parsed
+        });
+    }
+    if !parsed.value.is_object() {
+        let found = go_kind(&parsed.value).unwrap_or("string");
+        let target = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+        let why = format!("json: cannot unmarshal {found} into Go value of type {target}");
+        return Err(unrecognized(why));
+    }
+    for field in ["apiVersion", "kind"] {
+        if let Some(found) = parsed.value.get(field).and_then(go_kind) {
+            let why = format!(
+                "json: cannot unmarshal {found} into Go struct field .{field} of type string"
+            );
+            return Err(unrecognized(why));
+        }
+    }
+    Ok(parsed)
+}
+
+/// What Go calls a value that is no text and not null.
+fn go_kind(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Array(_) => Some("array"),
+        Value::Object(_) => Some("object"),
+        Value::Number(_) => Some("number"),
+        Value::Bool(_) => Some("bool"),
+        Value::String(_) | Value::Null => None,
+    }
+}
+
+/// Reads YAML.
+pub(crate) fn yaml(bytes: &[u8]) -> Result<Parsed, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let value = serde_saphyr::from_str::<Value>(text);
+    Ok(Parsed {
+        value: value.map_err(|error| error.to_string())?,
+        duplicates: Vec::new(),
+    })
+}
+
+/// The beginning of a body, as messages show it: JSON as it is, anything else in hexadecimal.
+fn shown(bytes: &[u8]) -> String {
+    const LENGTH: usize = 1024;
+    let (start, cut) = match bytes.get(..LENGTH) {
+        Some(start) if bytes.len() > LENGTH => (start, " ..."),
+        _ => (bytes, ""),
+    };
+    match start.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{cut}", String::from_utf8_lossy(start)),
+        Some(_) => start.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a text does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        }),
+    }
+}
+
+/// What is wrong with JSON, in the words of Go.
+pub(crate) fn syntax(bytes: &[u8], error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return "unexpected end of JSON input".to_owned();
+    }
+    let line = bytes
+        .split(|&byte| byte == b'\n')
+        .nth(error.line().saturating_sub(1));
+    let column = error.column().saturating_sub(1);
+    let letter = line
+        .and_then(|line| line.get(column))
+        .copied()
+        .map(char::from);
+    let message = error.to_string();
+    let wrong = match letter {
+        Some(_) if message.starts_with("trailing characters") => "after top-level value",
+        Some(_) if message.starts_with("expected value") => "looking for beginning of value",
+        Some(_) if message.starts_with("key must be a string") => {
+            "looking for beginning of object key string"
+        }
+        Some(_) if message.starts_with("expected `:`") => "after object key",
+        Some(_) if message.starts_with("expected `,` or `}`") => "after object key:value pair",
+        Some(_) if message.starts_with("expected `,` or `]`") => "after array element",
+        _ => return message,
+    };
+    format!("invalid character '{}' {wrong}", letter.unwrap_or_default())
+}
+
+/// Takes an object from a body: typed, pruned, and with its namespace.
+pub(crate) fn object(
+    call: &Call,
+    bytes: &[u8],
+    form: BodyForm,
+    validation: FieldValidation,
+) -> Result<Value, ApiError> {
+    let resource = &call.resource;
+    let expected = Expected::of(resource);
+    let parsed = parse(bytes, form, &expected)?;
+    let mut value = parsed.value;
+    check_type(call, &mut value)?;
+    let unknown = pipeline::prune(resource, &mut value)?;
+    let found = findings(bytes, unknown, parsed.duplicates, form);
+    report(call, found, validation)?;
+    set_namespace(call, &mut value)?;
+    Ok(value)
+}
+
+/// What is said about unknown and repeated fields, in the order of the document.
+fn findings(
+    bytes: &[u8],
+    unknown: Vec<String>,
+    duplicates: Vec<String>,
+    form: BodyForm,
+) -> Vec<String> {
+    let unknown = unknown.into_iter().map(|path| ("unknown", path));
+    let duplicates = duplicates.into_iter().map(|path| ("duplicate", path));
+    let mut found: Vec<_> = unknown.chain(duplicates).collect();
+    if found.len() > 1 && form == BodyForm::Json {
+        let order = json::order(bytes);
+        found.sort_by_key(|(_, path)| order.get(path).copied().unwrap_or(usize::MAX));
+    }
+    let text = |(what, path)| format!("{what} field \"{path}\"");
+    found.into_iter().map(text).collect()
+}
+
+/// Tells the client about fields that were dropped, or refuses them.
+pub(crate) fn report(
+    call: &Call,
+    found: Vec<String>,
+    validation: FieldValidation,
+) -> Result<(), ApiError> {
+    match validation {
+        FieldValidation::Strict if !found.is_empty() => {
+            let why = format!("strict decoding error: {}", found.join(", "));
+            Err(cannot_be_handled(&call.resource, &why))
+        }
+        FieldValidation::Warn => {
+            found.into_iter().for_each(|text| call.warn(text));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of an object that is not like its kind.
+pub(crate) fn cannot_be_handled(resource: &Resource, why: &str) -> ApiError {
+    let Resource { kind, version, .. } = resource;
+    ApiError::bad_request(format!(
+        "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
+    ))
+}
+
+/// The body names the kind of the path, or none.
+fn check_type(call: &Call, value: &mut Value) -> Result<(), ApiError> {
+    let resource = &call.resource;
+    let expected = Expected::of(resource).api_version();
+    let custom = resource.custom.is_some();
+    let given_version = text(value, "/apiVersion").to_owned();
+    let given_kind = text(value, "/kind").to_owned();
+    if custom && (given_kind.is_empty() || given_version.is_empty()) {
+        let missing = if given_kind.is_empty() {
+            "Kind"
+        } else {
+            "apiVersion"
+        };
+        let json = String::from_utf8_lossy(&call.body).into_owned();
+        let why = format!("Object '{missing}' is missing in '{json}'");
+        return Err(ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({})",
+            resource.kind,
+            shown(json.as_bytes())
+        )));
+    }
+    let version = if given_version.is_empty() {
+        &expected
+    } else {
+        &given_version
+    };
+    let kind = if given_kind.is_empty() {
+        &resource.kind
+    } else {
+        &given_kind
+    };
+    if *version != expected || *kind != resource.kind {
+        return Err(wrong_type(call, version, kind));
+    }
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), expected.into());
+        fields.insert("kind".to_owned(), resource.kind.clone().into());
+    }
+    Ok(())
+}
+
+/// The refusal of an object of another kind than that of the path.
+fn wrong_type(call: &Call, given_version: &str, given_kind: &str) -> ApiError {
+    let resource = &call.resource;
+    let Resource { kind, group, .. } = &**resource;
+    let version = given_version.rsplit('/').next().unwrap_or_default();
+    if resource.custom.is_some() {
+        let expected = resource.api_version();
+        if given_version != expected {
+            return ApiError::bad_request(format!(
+                "the API version in the data ({given_version}) does not match the expected API version ({expected})"
+            ));
+        }
+        return ApiError::bad_request(format!(
+            "{given_kind} in version {version:?} cannot be handled as a {kind}: the kind in the data ({given_kind}) does not match the expected kind ({kind})"
+        ));
+    }
+    let why = if call.kinds.find_kind(given_version, given_kind).is_some() {
+        let package = match group.split('.').next() {
+            None | Some("") => "core",
+            Some(package) => package,
+        };
+        format!("converting ({version}.{given_kind}) to ({package}.{kind}): unknown conversion")
+    } else {
+        not_registered(given_version, given_kind)
+    };
+    ApiError::bad_request(format!(
+        "{given_kind} in version {version:?} cannot be handled as a {kind}: {why}"
+    ))
+}
+
+/// What is said about a kind that nobody knows.
+pub(crate) fn not_registered(version: &str, kind: &str) -> String {
+    format!(
+        "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:110\""
+    )
+}
+
+/// The object gets the namespace of the path, which it may not contradict.
+pub(crate) fn set_namespace(call: &Call, value: &mut Value) -> Result<(), ApiError> {
+    let given = namespace(value).to_owned();
+    let expected = call.namespace().unwrap_or_default();
+    if !given.is_empty() && given != expected {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    let expected = Some(expected).filter(|namespace| !namespace.is_empty());
+    crate::meta::put(metadata(value), "namespace", expected.map(Value::from));
+    Ok(())
+}

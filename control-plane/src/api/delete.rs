@@ -1,0 +1,407 @@
+//! Deleting: at once, after a while, or when the finalizers are gone.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::negotiate::BodyForm;
+use super::query::{DeleteOptions, ListOptions, Propagation};
+use super::read::read_list;
+use super::status::ApiError;
+use super::view::Item;
+use super::write::{after_write, key_of};
+use super::{admission, decode};
+use crate::kinds::Resource;
+use crate::meta::{is_deleting, items, metadata, name, number, object_in, text, uid};
+use crate::plane::Plane;
+use crate::sources::seconds;
+use crate::store::{Key, Object, WriteError};
+
+/// Keeps the dependents of an object.
+pub(crate) const ORPHAN: &str = "orphan";
+/// Makes an object wait for its dependents.
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
+/// Makes a definition wait for its objects.
+pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// How often a deletion is tried anew when others write, too.
+const ATTEMPTS: usize = 20;
+
+/// Answers a `DELETE` of an object.
+pub(crate) async fn delete(call: &Call) -> Result<Response, ApiError> {
+    call.form()?;
+    let options = options(call)?;
+    let resource = &call.resource;
+    admission::delete(resource, &call.path.name)?;
+    if resource.is("batch", "Job")
+        && options.propagation.is_none()
+        && options.orphan_dependents.is_none()
+    {
+        call.warn("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning");
+    }
+    let key = call.key(&call.path.name);
+    let deleted = call.plane.delete(resource, &key, &options).await?;
+    after_write(call).await;
+    let waits = options.orphan_dependents == Some(false)
+        || options.propagation == Some(Propagation::Foreground);
+    let code = if !deleted.gone && waits { 202 } else { 200 };
+    if deleted.gone && !resource.traits.returns_deleted {
+        return Ok(call.answer_value(code, &success(resource, deleted.item.value())));
+    }
+    call.answer(code, &deleted.item)
+}
+
+/// The `Status` that reports a deletion.
+fn success(resource: &Resource, value: &Value) -> Value {
+    let mut details = json!({
+        "name": name(value),
+        "kind": resource.plural,
+        "uid": uid(value),
+    });
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.clone().into();
+    }
+    json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": details,
+    })
+}
+
+/// The options of a deletion, of the body or of the query.
+pub(crate) fn options(call: &Call) -> Result<DeleteOptions, ApiError> {
+    if call.body.is_empty() {
+        return DeleteOptions::of(&call.query, None);
+    }
+    let form = BodyForm::of(&call.headers)?;
+    let expected = decode::Expected {
+        group: "meta.k8s.io",
+        version: "v1",
+        kind: "DeleteOptions",
+    };
+    let body = decode::parse(&call.body, form, &expected).map_err(|error| {
+        let why = error.message.split_once("): ").map_or("", |(_, why)| why);
+        let why = why.rsplit_once(" (").map_or(why, |(why, _)| why);
+        ApiError::unforeseen(why)
+    })?;
+    let body = body.value;
+    let kind = text(&body, "/kind");
+    if !matches!(kind, "" | "DeleteOptions") {
+        let why = decode::not_registered(text(&body, "/apiVersion"), kind);
+        return Err(ApiError::unforeseen(why));
+    }
+    DeleteOptions::of(&call.query, Some(&body))
+}
+
+/// Answers a `DELETE` of a collection with what was in it.
+pub(crate) async fn delete_collection(call: &Call) -> Result<Response, ApiError> {
+    let options = options(call)?;
+    let list_options = ListOptions::of(&call.query, false)?;
+    let view = call.view()?;
+    let (items, meta) = read_list(call, &list_options)?;
+    for item in &items {
+        let value = item.value();
+        admission::delete(&call.resource, name(value))?;
+        let key = key_of(&call.resource, value);
+        match call.plane.delete(&call.resource, &key, &options).await {
+            Err(error) if error.code != 404 => return Err(error),
+            _ => {}
+        }
+    }
+    after_write(call).await;
+    Ok(call.send(200, view.form, view.list(&items, &meta)))
+}
+
+/// What became of an object that was to be deleted.
+pub(crate) struct Deleted {
+    pub(crate) item: Item,
+    /// It is no longer there.
+    pub(crate) gone: bool,
+}
+
+/// What to do with an object that is to be deleted.
+enum Step {
+    /// Nothing: it is on its way out.
+    Leave,
+    /// Write it so; it goes later.
+    Mark(Value),
+    /// Write it so, then remove it.
+    MarkAndRemove(Value),
+    Remove,
+}
+
+impl Plane {
+    /// Deletes an object, or marks it for deletion.
+    pub(crate) async fn delete(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, ApiError> {
+        for _ in 0..ATTEMPTS {
+            let object = self.store.get(key);
+            let object = object.ok_or_else(|| ApiError::not_found(resource, &key.name))?;
+            check_preconditions(resource, object.value(), options)?;
+            let now = self.sources.now();
+            let step = plan(resource, object.value(), options, now);
+            match self
+                .take_step(resource, &object, step, options.dry_run)
+                .await
+            {
+                Err(WriteError::Conflict { .. }) => {}
+                Err(error) => return Err(ApiError::write(resource, &key.name, &error)),
+                Ok(deleted) => return Ok(deleted),
+            }
+        }
+        Err(ApiError::conflict(
+            resource,
+            &key.name,
+            super::status::MODIFIED,
+        ))
+    }
+
+    async fn take_step(
+        &self,
+        resource: &Resource,
+        object: &Arc<Object>,
+        step: Step,
+        dry_run: bool,
+    ) -> Result<Deleted, WriteError> {
+        let (item, gone) = match step {
+            Step::Leave => (Item::Stored(Arc::clone(object)), false),
+            Step::Mark(value) => {
+                let item = self.update(resource, object, value, dry_run).await?;
+                (item, false)
+            }
+            Step::MarkAndRemove(value) => {
+                let marked = self.update(resource, object, value, dry_run).await?;
+                match marked {
+                    Item::Stored(marked) => (self.remove(resource, &marked, dry_run).await?, true),
+                    made @ Item::Made(_) => (made, true),
+                }
+            }
+            Step::Remove => (self.remove(resource, object, dry_run).await?, true),
+        };
+        Ok(Deleted { item, gone })
+    }
+}
+
+fn check_preconditions(
+    resource: &Resource,
+    value: &Value,
+    options: &DeleteOptions,
+) -> Result<(), ApiError> {
+    let refuse = |why: &str| {
+        Err(ApiError::conflict_in(
+            &resource.group,
+            &resource.kind,
+            name(value),
+            why,
+        ))
+    };
+    let there = uid(value);
+    if let Some(given) = options.uid.as_deref().filter(|given| *given != there) {
+        return refuse(&format!(
+            "the UID in the precondition ({given}) does not match the UID in record ({there}). The object might have been deleted and then recreated"
+        ));
+    }
+    let there = text(value, "/metadata/resourceVersion");
+    if let Some(given) = options
+        .resource_version
+        .as_deref()
+        .filter(|given| *given != there)
+    {
+        return refuse(&format!(
+            "the ResourceVersion in the precondition ({given}) does not match the ResourceVersion in record ({there}). The object might have been modified"
+        ));
+    }
+    Ok(())
+}
+
+/// What to do with an object that somebody wants to be deleted.
+fn plan(resource: &Resource, value: &Value, options: &DeleteOptions, now: Timestamp) -> Step {
+    if resource.is("", "Namespace") {
+        return plan_namespace(value, now);
+    }
+    let definition = resource.is("apiextensions.k8s.io", "CustomResourceDefinition");
+    if definition && !is_deleting(value) {
+        return Step::Mark(terminating_definition(value, now));
+    }
+    let grace = if resource.traits.graceful {
+        grace(value, options, now)
+    } else {
+        Grace::None
+    };
+    let mut marked = value.clone();
+    let changed = set_finalizers(resource, &mut marked, options);
+    let pending = !items(&marked, "/metadata/finalizers").is_empty();
+    match grace {
+        Grace::Pending => Step::Leave,
+        Grace::None if pending => {
+            let before = marked.clone();
+            mark(&mut marked, now);
+            if marked == before && !changed {
+                return Step::Leave;
+            }
+            Step::Mark(marked)
+        }
+        Grace::None => Step::Remove,
+        Grace::Until(time, period) => {
+            bump_generation(&mut marked);
+            let fields = metadata(&mut marked);
+            fields.insert("deletionTimestamp".to_owned(), seconds(time).into());
+            fields.insert("deletionGracePeriodSeconds".to_owned(), period.into());
+            if pending || period > 0 {
+                Step::Mark(marked)
+            } else {
+                Step::MarkAndRemove(marked)
+            }
+        }
+    }
+}
+
+/// How long an object is given.
+enum Grace {
+    /// No time.
+    None,
+    /// It was marked before.
+    Pending,
+    /// Until this time, a number of seconds from its deletion.
+    Until(Timestamp, i64),
+}
+
+/// Of a pod that runs somewhere.
+fn grace(pod: &Value, options: &DeleteOptions, now: Timestamp) -> Grace {
+    let later = |time: Timestamp, seconds: i64| {
+        time.checked_add(SignedDuration::from_secs(seconds))
+            .unwrap_or(time)
+    };
+    // What is negative counts as one second.
+    let wanted = options
+        .grace_period
+        .map(|period| if period < 0 { 1 } else { period });
+    if is_deleting(pod) {
+        let current = number(pod, "/metadata/deletionGracePeriodSeconds").unwrap_or(0);
+        if current == 0 {
+            return Grace::None;
+        }
+        let Some(mut wanted) = wanted.filter(|wanted| *wanted < current) else {
+            return Grace::Pending;
+        };
+        let marked = text(pod, "/metadata/deletionTimestamp")
+            .parse()
+            .unwrap_or(now);
+        let mut time = later(marked, wanted - current);
+        if time < now {
+            time = now;
+            wanted = wanted.min(1);
+        }
+        return Grace::Until(time, wanted);
+    }
+    let default = number(pod, "/spec/terminationGracePeriodSeconds").unwrap_or(30);
+    let mut period = wanted.unwrap_or(default).max(0);
+    let finished = matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
+    if text(pod, "/spec/nodeName").is_empty() || finished {
+        period = 0;
+    }
+    Grace::Until(later(now, period), period)
+}
+
+fn bump_generation(value: &mut Value) {
+    if is_deleting(value) {
+        return;
+    }
+    if let Some(generation) = number(value, "/metadata/generation").filter(|count| *count > 0) {
+        metadata(value).insert("generation".to_owned(), (generation + 1).into());
+    }
+}
+
+/// Marks an object that goes when its finalizers are gone.
+fn mark(value: &mut Value, now: Timestamp) {
+    bump_generation(value);
+    let there = text(value, "/metadata/deletionTimestamp").parse::<Timestamp>();
+    if there.is_err() || there.is_ok_and(|there| there > now) {
+        let time = seconds(now);
+        metadata(value).insert("deletionTimestamp".to_owned(), time.into());
+    }
+    metadata(value).insert("deletionGracePeriodSeconds".to_owned(), json!(0));
+}
+
+/// Sets the finalizers that say what becomes of the dependents. True if they have changed.
+fn set_finalizers(resource: &Resource, value: &mut Value, options: &DeleteOptions) -> bool {
+    let before = crate::meta::strings(value, "/metadata/finalizers");
+    let has = |name: &str| before.iter().any(|finalizer| finalizer == name);
+    let (orphan, foreground) = match (options.orphan_dependents, options.propagation) {
+        (Some(orphan), _) => (orphan, false),
+        (None, Some(propagation)) => (
+            propagation == Propagation::Orphan,
+            propagation == Propagation::Foreground,
+        ),
+        (None, None) if has(ORPHAN) => (true, false),
+        (None, None) if has(FOREGROUND) => (false, true),
+        (None, None) => (orphans_by_default(resource), false),
+    };
+    let mut after = before.clone();
+    after.retain(|finalizer| finalizer != ORPHAN && finalizer != FOREGROUND);
+    after.extend(orphan.then(|| ORPHAN.to_owned()));
+    after.extend(foreground.then(|| FOREGROUND.to_owned()));
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    if sorted(&after) == sorted(&before) {
+        return false;
+    }
+    let after = Some(after).filter(|after| !after.is_empty());
+    crate::meta::put(metadata(value), "finalizers", after.map(Value::from));
+    true
+}
+
+/// Old APIs keep dependents.
+fn orphans_by_default(resource: &Resource) -> bool {
+    resource.is("batch", "Job") || resource.is("", "ReplicationController")
+}
+
+/// A namespace is emptied first.
+fn plan_namespace(value: &Value, now: Timestamp) -> Step {
+    if is_deleting(value) {
+        let waiting = !items(value, "/spec/finalizers").is_empty()
+            || !items(value, "/metadata/finalizers").is_empty();
+        return if waiting { Step::Leave } else { Step::Remove };
+    }
+    let mut marked = value.clone();
+    metadata(&mut marked).insert("deletionTimestamp".to_owned(), seconds(now).into());
+    object_in(&mut marked, "status").insert("phase".to_owned(), json!("Terminating"));
+    Step::Mark(marked)
+}
+
+/// A definition whose objects go first.
+fn terminating_definition(value: &Value, now: Timestamp) -> Value {
+    let mut marked = value.clone();
+    bump_generation(&mut marked);
+    let mut finalizers = crate::meta::strings(value, "/metadata/finalizers");
+    if !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
+        finalizers.push(CLEANUP.to_owned());
+    }
+    let fields = metadata(&mut marked);
+    fields.insert("finalizers".to_owned(), finalizers.into());
+    fields.insert("deletionTimestamp".to_owned(), seconds(now).into());
+    let condition = json!({
+        "type": "Terminating",
+        "status": "True",
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        "lastTransitionTime": seconds(now),
+    });
+    let mut conditions = items(value, "/status/conditions").to_vec();
+    conditions.retain(|condition| text(condition, "/type") != "Terminating");
+    conditions.push(condition);
+    object_in(&mut marked, "status").insert("conditions".to_owned(), conditions.into());
+    marked
+}

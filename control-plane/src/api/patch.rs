@@ -1,0 +1,223 @@
+//! Patching: four ways to say what shall change.
+
+use axum::response::Response;
+use serde_json::Value;
+
+use super::call::Call;
+use super::create::create_object;
+use super::decode::{self, syntax};
+use super::json;
+use super::negotiate::media_type;
+use super::pipeline::{self, Writer};
+use super::query::{FieldValidation, WriteOptions};
+use super::status::{ApiError, Cause};
+use super::update::{Change, modify, wrong_uid};
+use super::view::Item;
+use super::write::manager;
+use crate::meta::{metadata, name, text, uid};
+
+/// How a patch says what shall change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PatchKind {
+    Json,
+    Merge,
+    Strategic,
+    Apply,
+}
+
+impl PatchKind {
+    /// What a Content-Type header says. Custom resources know no strategic merge.
+    pub(crate) fn of(call: &Call) -> Result<Self, ApiError> {
+        let custom = call.resource.custom.is_some();
+        match media_type(&call.headers).as_str() {
+            "application/json-patch+json" => Ok(Self::Json),
+            "application/merge-patch+json" => Ok(Self::Merge),
+            "application/strategic-merge-patch+json" if !custom => Ok(Self::Strategic),
+            "application/apply-patch+yaml" => Ok(Self::Apply),
+            _ => Err(
+                ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+                    .with_details(),
+            ),
+        }
+    }
+}
+
+/// Answers a `PATCH` of an object or of its status.
+pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
+    let kind = PatchKind::of(call)?;
+    call.form()?;
+    let options = WriteOptions::of(&call.query, "PatchOptions", kind == PatchKind::Apply)?;
+    if kind == PatchKind::Apply {
+        return apply(call, &options).await;
+    }
+    let patch = Patch::parse(kind, &call.body)?;
+    let change = Change {
+        options: &options,
+        managed: true,
+        must_name_revision: false,
+    };
+    let item = modify(call, &change, |old| patched(call, &patch, old, &options)).await?;
+    call.answer(200, &item)
+}
+
+/// A patch that was read.
+pub(crate) enum Patch {
+    Json(Vec<u8>),
+    Merge(Value),
+    Strategic(Value),
+}
+
+impl Patch {
+    pub(crate) fn parse(kind: PatchKind, bytes: &[u8]) -> Result<Self, ApiError> {
+        if kind == PatchKind::Json {
+            return Ok(Self::Json(bytes.to_vec()));
+        }
+        let parsed = json::parse(bytes).map_err(|error| {
+            let why = syntax(bytes, &error);
+            ApiError::bad_request(format!("error decoding patch: {why}"))
+        })?;
+        if !parsed.value.is_object() {
+            let found = match parsed.value {
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Number(_) => "number",
+                _ => "bool",
+            };
+            return Err(ApiError::bad_request(format!(
+                "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            )));
+        }
+        Ok(match kind {
+            PatchKind::Strategic => Self::Strategic(parsed.value),
+            _ => Self::Merge(parsed.value),
+        })
+    }
+
+    /// What it makes of a value.
+    pub(crate) fn apply(
+        &self,
+        resource: &crate::kinds::Resource,
+        value: &Value,
+    ) -> Result<Value, ApiError> {
+        match self {
+            Self::Json(patch) => pipeline::json_patch(resource, value, patch),
+            Self::Merge(patch) => pipeline::merge_patch(resource, value, patch),
+            Self::Strategic(patch) => pipeline::strategic_merge_patch(resource, value, patch),
+        }
+    }
+}
+
+/// The object after a patch, which is taken as if it had been sent.
+fn patched(
+    call: &Call,
+    patch: &Patch,
+    old: &Value,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    let resource = &call.resource;
+    let shown = resource.conversion.from_stored(old.clone());
+    let mut new = patch.apply(resource, &shown)?;
+    let (given_kind, given_version) = (text(&new, "/kind"), text(&new, "/apiVersion"));
+    if given_kind != resource.kind || given_version != resource.api_version() {
+        let why = decode::not_registered(given_version, given_kind);
+        let cause = Cause::invalid("patch", &format!("{:?}", new.to_string()), &why);
+        return Err(ApiError::invalid_in("", "", "", &[cause]));
+    }
+    let unknown = pipeline::prune(resource, &mut new)?;
+    let unknown = unknown
+        .into_iter()
+        .map(|path| format!("unknown field \"{path}\""));
+    let unknown: Vec<_> = unknown.collect();
+    if options.field_validation == FieldValidation::Strict && !unknown.is_empty() {
+        let cause = format!("strict decoding error: {}", unknown.join(", "));
+        let cause = Cause::invalid("patch", &shown_patch(call), &cause);
+        return Err(ApiError::invalid(resource, &call.path.name, &[cause]));
+    }
+    decode::report(call, unknown, options.field_validation)?;
+    let new = resource.conversion.to_stored(new);
+    if name(&new) != call.path.name {
+        let message = format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            name(&new),
+            call.path.name
+        );
+        return Err(ApiError::bad_request(message));
+    }
+    Ok(new)
+}
+
+fn shown_patch(call: &Call) -> String {
+    format!("{:?}", String::from_utf8_lossy(&call.body))
+}
+
+/// Server-side apply, which creates what is not there.
+async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError> {
+    let resource = &call.resource;
+    let config = config(call, options)?;
+    let there = call.plane.store.get(&call.key(&call.path.name)).is_some();
+    if !there && !call.path.subresource.is_empty() {
+        return Err(ApiError::not_found(resource, &call.path.name));
+    }
+    let time = call.plane.sources.now_text();
+    let writer = Writer {
+        manager: manager(call, options),
+        subresource: &call.path.subresource,
+        time: &time,
+    };
+    let force = options.force.unwrap_or(false);
+    if !there {
+        if !uid(&config).is_empty() {
+            return Err(wrong_uid(call, uid(&config), ""));
+        }
+        let new = pipeline::apply(resource, None, &config, force, &writer)?;
+        let item = create_object(call, new, options, false).await?;
+        return call.answer(201, &item);
+    }
+    let change = Change {
+        options,
+        managed: false,
+        must_name_revision: false,
+    };
+    let make = |old: &Value| pipeline::apply(resource, Some(old), &config, force, &writer);
+    let item: Item = modify(call, &change, make).await?;
+    call.answer(200, &item)
+}
+
+/// What shall be applied.
+fn config(call: &Call, options: &WriteOptions) -> Result<Value, ApiError> {
+    let resource = &call.resource;
+    let yaml = decode::yaml(&call.body);
+    let wrong = |why: String| ApiError::bad_request(format!("error decoding YAML: {why}"));
+    let mut config = yaml.map_err(wrong)?.value;
+    if !config.is_object() {
+        let why = "the applied configuration is not an object".to_owned();
+        return Err(wrong(why));
+    }
+    let (version, kind) = (text(&config, "/apiVersion"), text(&config, "/kind"));
+    if kind != resource.kind || version != resource.api_version() {
+        let version = if version.contains('/') {
+            version.to_owned()
+        } else {
+            format!("/{version}")
+        };
+        return Err(ApiError::bad_request(format!(
+            "invalid object type: {version}, Kind={kind}"
+        )));
+    }
+    let unknown = pipeline::prune(resource, &mut config)?;
+    let unknown = unknown
+        .into_iter()
+        .map(|path| format!("unknown field \"{path}\""));
+    decode::report(call, unknown.collect(), options.field_validation)?;
+    decode::set_namespace(call, &mut config)?;
+    let given = name(&config).to_owned();
+    if given.is_empty() {
+        metadata(&mut config).insert("name".to_owned(), call.path.name.clone().into());
+    } else if given != call.path.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({})",
+            call.path.name
+        )));
+    }
+    Ok(resource.conversion.to_stored(config))
+}

@@ -1,0 +1,225 @@
+//! The scale subresource: the replicas of an object, whatever its kind.
+
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::call::Call;
+use super::decode;
+use super::negotiate::{BodyForm, Form};
+use super::patch::{Patch, PatchKind};
+use super::query::WriteOptions;
+use super::status::{ApiError, Cause};
+use super::update::{Change, modify};
+use super::write::typed;
+use crate::kinds::{Resource, ScalePaths};
+use crate::meta::{fields, metadata, number, text, uid};
+
+/// Answers with the scale of an object.
+pub(crate) fn get(call: &Call) -> Result<Response, ApiError> {
+    Form::of(&call.headers, false)?;
+    let name = &call.path.name;
+    let object = call.plane.store.get(&call.key(name));
+    let object = object.ok_or_else(|| ApiError::not_found(&call.resource, name))?;
+    Ok(call.answer_value(200, &of(&call.resource, object.value())))
+}
+
+/// Where a kind keeps its replicas.
+fn paths(resource: &Resource) -> ScalePaths {
+    let custom = resource
+        .custom
+        .as_ref()
+        .and_then(|custom| custom.scale.clone());
+    custom.unwrap_or_else(|| ScalePaths {
+        spec: ".spec.replicas".to_owned(),
+        status: ".status.replicas".to_owned(),
+        selector: None,
+    })
+}
+
+fn pointer(path: &str) -> String {
+    path.replace('.', "/")
+}
+
+/// The scale of an object.
+fn of(resource: &Resource, object: &Value) -> Value {
+    let paths = paths(resource);
+    let mut status = Map::new();
+    let replicas = number(object, &pointer(&paths.status)).unwrap_or(0);
+    status.insert("replicas".to_owned(), replicas.into());
+    let selector = match &paths.selector {
+        Some(path) => text(object, &pointer(path)).to_owned(),
+        None if resource.custom.is_none() => selector(object),
+        None => String::new(),
+    };
+    if !selector.is_empty() {
+        status.insert("selector".to_owned(), selector.into());
+    }
+    let mut shown = Map::new();
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+    ] {
+        if let Some(value) = object.pointer("/metadata").and_then(|all| all.get(field)) {
+            shown.insert(field.to_owned(), value.clone());
+        }
+    }
+    let mut spec = Map::new();
+    match number(object, &pointer(&paths.spec)) {
+        // Go leaves out zeros.
+        None | Some(0) => {}
+        Some(replicas) => {
+            spec.insert("replicas".to_owned(), replicas.into());
+        }
+    }
+    json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": shown,
+        "spec": spec,
+        "status": status,
+    })
+}
+
+/// A selector as text, as Go prints it.
+fn selector(object: &Value) -> String {
+    let labels = fields(object, "/spec/selector/matchLabels");
+    // A replication controller's selector is a plain map.
+    let labels = labels.or_else(|| {
+        fields(object, "/spec/selector").filter(|all| all.values().all(Value::is_string))
+    });
+    let mut terms: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    for expression in crate::meta::items(object, "/spec/selector/matchExpressions") {
+        let key = text(expression, "/key");
+        let mut values = crate::meta::strings(expression, "/values");
+        values.sort();
+        let values = values.join(",");
+        terms.push(match text(expression, "/operator") {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "Exists" => key.to_owned(),
+            _ => format!("!{key}"),
+        });
+    }
+    terms.sort();
+    terms.join(",")
+}
+
+/// Answers a `PUT` of a scale.
+pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
+    let form = BodyForm::of(&call.headers)?;
+    let options = WriteOptions::of(&call.query, "UpdateOptions", false)?;
+    let expected = decode::Expected {
+        group: "autoscaling",
+        version: "v1",
+        kind: "Scale",
+    };
+    let scale = decode::parse(&call.body, form, &expected)?.value;
+    if let wrong @ ("kind" | "apiVersion") = wrong_type(&scale) {
+        let why = format!("the {wrong} in the data does not match autoscaling/v1 Scale");
+        return Err(ApiError::bad_request(why));
+    }
+    if !matches!(text(&scale, "/metadata/name"), name if name.is_empty() || name == call.path.name)
+    {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            text(&scale, "/metadata/name"),
+            call.path.name
+        )));
+    }
+    let change = Change {
+        options: &options,
+        managed: true,
+        must_name_revision: false,
+    };
+    let item = modify(call, &change, |old| scaled(call, old, &scale)).await?;
+    Ok(call.answer_value(200, &of(&call.resource, item.value())))
+}
+
+fn wrong_type(scale: &Value) -> &'static str {
+    if !matches!(text(scale, "/kind"), "" | "Scale") {
+        return "kind";
+    }
+    if matches!(text(scale, "/apiVersion"), "" | "autoscaling/v1") {
+        return "";
+    }
+    "apiVersion"
+}
+
+/// Answers a `PATCH` of a scale.
+pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
+    let kind = PatchKind::of(call)?;
+    let options = WriteOptions::of(&call.query, "PatchOptions", kind == PatchKind::Apply)?;
+    let patch = if kind == PatchKind::Apply {
+        let applied = decode::yaml(&call.body).map_err(ApiError::bad_request)?;
+        Patch::Merge(applied.value)
+    } else {
+        Patch::parse(kind, &call.body)?
+    };
+    let change = Change {
+        options: &options,
+        managed: true,
+        must_name_revision: false,
+    };
+    let item = modify(call, &change, |old| {
+        let scale = patch.apply(&call.resource, &of(&call.resource, old))?;
+        scaled(call, old, &scale)
+    });
+    let item = item.await?;
+    Ok(call.answer_value(200, &of(&call.resource, item.value())))
+}
+
+/// The object with the replicas of a scale.
+fn scaled(call: &Call, old: &Value, scale: &Value) -> Result<Value, ApiError> {
+    let resource = &call.resource;
+    let replicas = match scale.pointer("/spec/replicas") {
+        None | Some(Value::Null) => 0,
+        Some(given) => given.as_i64().ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal {given} into Go struct field ScaleSpec.spec.replicas of type int32"
+            ))
+        })?,
+    };
+    if replicas < 0 {
+        let why = "must be greater than or equal to 0";
+        let cause = Cause::invalid("spec.replicas", &replicas.to_string(), why);
+        let name = &call.path.name;
+        return Err(ApiError::invalid_in("autoscaling", "Scale", name, &[cause]));
+    }
+    let mut new = typed(resource, old);
+    set(&mut new, &paths(resource).spec, replicas.into());
+    for field in ["resourceVersion", "uid"] {
+        let given = text(scale, &format!("/metadata/{field}")).to_owned();
+        if !given.is_empty() {
+            metadata(&mut new).insert(field.to_owned(), given.into());
+        }
+    }
+    if uid(&new).is_empty() {
+        metadata(&mut new).remove("uid");
+    }
+    Ok(new)
+}
+
+/// Sets a field at a path such as `.spec.replicas`.
+fn set(object: &mut Value, path: &str, value: Value) {
+    let mut names: Vec<&str> = path.trim_start_matches('.').split('.').collect();
+    let Some(last) = names.pop() else { return };
+    let mut parent = object;
+    for name in names {
+        let fields = crate::meta::object_in(parent, name);
+        let _ = &fields;
+        let Some(next) = parent.get_mut(name) else {
+            return;
+        };
+        parent = next;
+    }
+    if let Some(fields) = parent.as_object_mut() {
+        fields.insert(last.to_owned(), value);
+    }
+}

@@ -1,0 +1,317 @@
+//! What is answered when something goes wrong: `Status` objects with the words of kube-apiserver.
+
+use serde_json::{Map, Value, json};
+
+use crate::kinds::{Resource, qualified};
+use crate::store::{Expired, ReadError, WriteError};
+
+/// A request that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ApiError {
+    /// The HTTP status.
+    pub(crate) code: u16,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    /// `details` of the status, where it has them.
+    pub(crate) details: Option<Map<String, Value>>,
+    /// Where a list that expired can go on.
+    pub(crate) continues: Option<String>,
+}
+
+/// Something wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    pub(crate) field: String,
+}
+
+impl Cause {
+    pub(crate) fn new(reason: &str, field: &str, message: impl Into<String>) -> Self {
+        Self {
+            reason: reason.to_owned(),
+            message: message.into(),
+            field: field.to_owned(),
+        }
+    }
+
+    pub(crate) fn required(field: &str, detail: &str) -> Self {
+        let message = if detail.is_empty() {
+            "Required value".to_owned()
+        } else {
+            format!("Required value: {detail}")
+        };
+        Self::new("FieldValueRequired", field, message)
+    }
+
+    /// With the value as Go's `%#v`-like form shows it: texts in quotes.
+    pub(crate) fn invalid(field: &str, value: &str, detail: &str) -> Self {
+        let message = format!("Invalid value: {value}: {detail}");
+        Self::new("FieldValueInvalid", field, message)
+    }
+
+    pub(crate) fn forbidden(field: &str, detail: &str) -> Self {
+        Self::new("FieldValueForbidden", field, format!("Forbidden: {detail}"))
+    }
+
+    pub(crate) fn not_supported(field: &str, value: &str, supported: &[&str]) -> Self {
+        let supported: Vec<_> = supported.iter().map(|text| format!("{text:?}")).collect();
+        let supported = supported.join(", ");
+        let message = format!("Unsupported value: {value}: supported values: {supported}");
+        Self::new("FieldValueNotSupported", field, message)
+    }
+
+    /// With its field.
+    pub(crate) fn text(&self) -> String {
+        format!("{}: {}", self.field, self.message)
+    }
+}
+
+/// What an object that was written since it was read is refused with.
+pub(crate) const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+impl ApiError {
+    pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: None,
+            continues: None,
+        }
+    }
+
+    /// With a token that goes on with a list that expired.
+    pub(crate) fn continued(mut self, token: String) -> Self {
+        self.continues = Some(token);
+        self
+    }
+
+    /// With `details`, which leave out what is empty.
+    fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
+        let details = self.details.get_or_insert_default();
+        for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
+            if !value.is_empty() {
+                details.insert(field.to_owned(), value.into());
+            }
+        }
+        self
+    }
+
+    /// With `details`, be they empty.
+    pub(crate) fn with_details(mut self) -> Self {
+        self.details.get_or_insert_default();
+        self
+    }
+
+    pub(crate) fn with_causes(mut self, causes: &[Cause]) -> Self {
+        let causes: Vec<Value> = causes.iter().map(cause).collect();
+        if !causes.is_empty() {
+            let details = self.details.get_or_insert_default();
+            details.insert("causes".to_owned(), causes.into());
+        }
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
+        let details = self.details.get_or_insert_default();
+        if seconds > 0 {
+            details.insert("retryAfterSeconds".to_owned(), seconds.into());
+        }
+        self
+    }
+
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        let details = self.details.as_ref()?;
+        details.get("retryAfterSeconds")?.as_u64()
+    }
+
+    pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
+        Self::not_found_in(&resource.group, &resource.plural, name)
+    }
+
+    pub(crate) fn not_found_in(group: &str, plural: &str, name: &str) -> Self {
+        let message = format!("{} {name:?} not found", qualified(plural, group));
+        Self::new(404, "NotFound", message).about(group, plural, name)
+    }
+
+    /// A path that nothing serves, in a group that is served.
+    pub(crate) fn no_such_resource() -> Self {
+        let message = "the server could not find the requested resource";
+        Self::new(404, "NotFound", message).about("", "", "")
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::new(405, "MethodNotAllowed", message).about("", "", "")
+    }
+
+    pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
+        let message = format!("{} {name:?} already exists", resource.qualified());
+        let error = Self::new(409, "AlreadyExists", message);
+        error.about(&resource.group, &resource.plural, name)
+    }
+
+    pub(crate) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+        Self::conflict_in(&resource.group, &resource.plural, name, why)
+    }
+
+    pub(crate) fn conflict_in(group: &str, plural: &str, name: &str, why: &str) -> Self {
+        let resource = qualified(plural, group);
+        let message = format!("Operation cannot be fulfilled on {resource} {name:?}: {why}");
+        Self::new(409, "Conflict", message).about(group, plural, name)
+    }
+
+    pub(crate) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
+        Self::forbidden_in(&resource.group, &resource.plural, name, why)
+    }
+
+    pub(crate) fn forbidden_in(group: &str, plural: &str, name: &str, why: &str) -> Self {
+        let message = match (plural, name) {
+            ("", _) => format!("forbidden: {why}"),
+            (_, "") => format!("{} is forbidden: {why}", qualified(plural, group)),
+            _ => format!("{} {name:?} is forbidden: {why}", qualified(plural, group)),
+        };
+        Self::new(403, "Forbidden", message).about(group, plural, name)
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    /// Of an object of a kind.
+    pub(crate) fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
+        Self::invalid_in(&resource.group, &resource.kind, name, causes)
+    }
+
+    pub(crate) fn invalid_in(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
+        let mut texts: Vec<String> = Vec::new();
+        for text in causes.iter().map(Cause::text) {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        let kind_name = qualified(kind, group);
+        let message = match texts.as_slice() {
+            [] => format!("{kind_name} {name:?} is invalid"),
+            [text] => format!("{kind_name} {name:?} is invalid: {text}"),
+            texts => format!("{kind_name} {name:?} is invalid: [{}]", texts.join(", ")),
+        };
+        let error = Self::new(422, "Invalid", message).about(group, kind, name);
+        error.with_causes(causes)
+    }
+
+    pub(crate) fn internal(why: &str) -> Self {
+        let error = Self::new(
+            500,
+            "InternalError",
+            format!("Internal error occurred: {why}"),
+        );
+        let mut details = Map::new();
+        details.insert("causes".to_owned(), json!([{ "message": why }]));
+        Self {
+            details: Some(details),
+            ..error
+        }
+    }
+
+    /// An error that the real server did not foresee, and reports as it is.
+    pub(crate) fn unforeseen(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
+    /// A patch that can't be applied.
+    pub(crate) fn rejected() -> Self {
+        let message = "the server rejected our request due to an error in our request";
+        Self::new(422, "Invalid", message).with_details()
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let message = format!("Request entity too large: limit is {limit}");
+        Self::new(413, "RequestEntityTooLarge", message)
+    }
+
+    /// The history that was asked for is gone.
+    pub(crate) fn expired(asked: u64, expired: Expired) -> Self {
+        let oldest = expired.oldest;
+        let message = format!("too old resource version: {asked} ({oldest})");
+        Self::new(410, "Expired", message)
+    }
+
+    /// A resource version that is still to come.
+    pub(crate) fn too_new(asked: u64, latest: u64) -> Self {
+        let message = format!("Timeout: Too large resource version: {asked}, current: {latest}");
+        let error = Self::new(504, "Timeout", message).retry_after(1);
+        let cause = json!([{
+            "reason": "ResourceVersionTooLarge",
+            "message": "Too large resource version",
+        }]);
+        let mut details = error.details.clone().unwrap_or_default();
+        details.insert("causes".to_owned(), cause);
+        Self {
+            details: Some(details),
+            ..error
+        }
+    }
+
+    /// Why a list could not be read at a revision.
+    pub(crate) fn read(asked: u64, error: ReadError) -> Self {
+        match error {
+            ReadError::Expired(expired) => Self::expired(asked, expired),
+            ReadError::TooNew { asked, latest } => Self::too_new(asked, latest),
+        }
+    }
+
+    /// Why the store refused to write an object.
+    pub(crate) fn write(resource: &Resource, name: &str, error: &WriteError) -> Self {
+        match error {
+            WriteError::NotFound => Self::not_found(resource, name),
+            WriteError::Exists => Self::already_exists(resource, name),
+            WriteError::Conflict { .. } => Self::conflict(resource, name, MODIFIED),
+            WriteError::Invalid(why) => Self::bad_request(*why),
+            WriteError::Storage(_) | WriteError::Closed => Self::internal(&error.to_string()),
+        }
+    }
+
+    /// The `Status` object.
+    pub(crate) fn status(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.code,
+        });
+        if let (true, Some(fields)) = (self.reason.is_empty(), status.as_object_mut()) {
+            fields.remove("reason");
+        }
+        if let Some(token) = &self.continues {
+            status["metadata"] = json!({ "continue": token });
+        }
+        if let (Some(details), Some(fields)) = (&self.details, status.as_object_mut()) {
+            fields.insert("details".to_owned(), details.clone().into());
+        }
+        status
+    }
+}
+
+fn cause(cause: &Cause) -> Value {
+    let mut fields = Map::new();
+    for (name, text) in [
+        ("reason", &cause.reason),
+        ("message", &cause.message),
+        ("field", &cause.field),
+    ] {
+        if !text.is_empty() {
+            fields.insert(name.to_owned(), text.clone().into());
+        }
+    }
+    fields.into()
+}

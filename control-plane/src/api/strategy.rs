@@ -1,0 +1,191 @@
+//! What the server itself sets or keeps, kind by kind, before an object is stored: its status, its
+//! generation, and what a subresource may not touch.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::kinds::Resource;
+use crate::meta::{metadata, number, object_in, put};
+
+/// Before an object is created.
+pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
+    let status = match (resource.group.as_str(), resource.kind.as_str()) {
+        // Kubelets create their nodes with a status.
+        ("", "Node") => return,
+        ("", "Pod") => {
+            let class = quality_of_service(value);
+            Some(json!({"phase": "Pending", "qosClass": class}))
+        }
+        ("", "Namespace") => {
+            let finalizers = json!(["kubernetes"]);
+            let spec = object_in(value, "spec");
+            let given = spec.entry("finalizers").or_insert(json!([]));
+            if !given
+                .as_array()
+                .is_some_and(|given| given.contains(&"kubernetes".into()))
+            {
+                *given = finalizers;
+            }
+            Some(json!({"phase": "Active"}))
+        }
+        ("", "PersistentVolume" | "PersistentVolumeClaim") => Some(json!({"phase": "Pending"})),
+        _ if resource.has_status() => empty_status(resource),
+        _ => return,
+    };
+    if let Some(fields) = value.as_object_mut() {
+        put(fields, "status", status);
+    }
+}
+
+/// The status of a new object: Go writes its numbers even if they are 0.
+fn empty_status(resource: &Resource) -> Option<Value> {
+    if resource.custom.is_some() {
+        return None;
+    }
+    Some(match resource.kind.as_str() {
+        "ReplicaSet" | "ReplicationController" => json!({"replicas": 0}),
+        "StatefulSet" => json!({"replicas": 0, "availableReplicas": 0}),
+        "DaemonSet" => json!({
+            "currentNumberScheduled": 0,
+            "desiredNumberScheduled": 0,
+            "numberMisscheduled": 0,
+            "numberReady": 0,
+        }),
+        "HorizontalPodAutoscaler" => json!({"currentMetrics": null, "desiredReplicas": 0}),
+        "PodDisruptionBudget" => json!({
+            "currentHealthy": 0,
+            "desiredHealthy": 0,
+            "disruptionsAllowed": 0,
+            "expectedPods": 0,
+        }),
+        "Service" | "Ingress" => json!({"loadBalancer": {}}),
+        "CustomResourceDefinition" => json!({
+            "acceptedNames": {"kind": "", "plural": ""},
+            "conditions": null,
+            "storedVersions": null,
+        }),
+        _ => json!({}),
+    })
+}
+
+/// Before an object, or a part of it, is replaced.
+pub(crate) fn prepare_update(resource: &Resource, subresource: &str, new: &mut Value, old: &Value) {
+    let generation = old.pointer("/metadata/generation").cloned();
+    put(metadata(new), "generation", generation);
+    match subresource {
+        "status" => keep_but_status(resource, new, old),
+        "approval" | "ephemeralcontainers" | "resize" | "" => {
+            if resource.has_status() {
+                keep(new, old, "status");
+            }
+            if resource.is("", "Namespace") {
+                keep_in(new, old, "spec", "finalizers");
+            }
+        }
+        _ => {}
+    }
+    if subresource.is_empty() {
+        count_generation(resource, new, old);
+    }
+}
+
+fn keep(new: &mut Value, old: &Value, field: &str) {
+    if let Some(fields) = new.as_object_mut() {
+        put(fields, field, old.get(field).cloned());
+    }
+}
+
+fn keep_in(new: &mut Value, old: &Value, parent: &str, field: &str) {
+    let kept = old.get(parent).and_then(|parent| parent.get(field));
+    put(object_in(new, parent), field, kept.cloned());
+}
+
+/// A write to the status changes nothing else.
+fn keep_but_status(resource: &Resource, new: &mut Value, old: &Value) {
+    let Some(fields) = new.as_object_mut() else {
+        return;
+    };
+    let status = fields.remove("status");
+    let mut sent = fields.remove("metadata").unwrap_or(Value::Null);
+    let mut kept = old.as_object().cloned().unwrap_or_default();
+    put(&mut kept, "status", status);
+    if resource.custom.is_none() {
+        // Built-in kinds let labels, annotations and finalizers through, with few exceptions.
+        if let (Some(sent), Some(there)) = (sent.as_object_mut(), old.get("metadata")) {
+            let mut restored = vec!["generation"];
+            match resource.group.as_str() {
+                "apps" | "batch" => restored.push("labels"),
+                _ => {}
+            }
+            if resource.is("", "Pod") {
+                restored.push("ownerReferences");
+            }
+            for field in restored {
+                put(sent, field, there.get(field).cloned());
+            }
+        }
+        kept.insert("metadata".to_owned(), sent);
+    } else if let Some(Value::Object(there)) = kept.get_mut("metadata") {
+        put(there, "managedFields", sent.get("managedFields").cloned());
+    }
+    *fields = kept;
+}
+
+/// The generation counts changes of what is wanted.
+fn count_generation(resource: &Resource, new: &mut Value, old: &Value) {
+    if !resource.traits.generation {
+        return;
+    }
+    let changed = if resource.custom.is_some() {
+        let ignored: &[&str] = if resource.has_status() {
+            &["metadata", "status"]
+        } else {
+            &["metadata"]
+        };
+        without(new, ignored) != without(old, ignored)
+    } else if old.get("spec").is_some() || new.get("spec").is_some() {
+        let annotations = "/metadata/annotations";
+        let counts_annotations = resource.is("apps", "Deployment");
+        new.get("spec") != old.get("spec")
+            || (counts_annotations && new.pointer(annotations) != old.pointer(annotations))
+    } else {
+        without(new, &["metadata"]) != without(old, &["metadata"])
+    };
+    if changed {
+        let generation = number(old, "/metadata/generation").unwrap_or(0) + 1;
+        metadata(new).insert("generation".to_owned(), generation.into());
+    }
+}
+
+/// The fields of an object but for some.
+fn without<'a>(value: &'a Value, ignored: &[&str]) -> BTreeMap<&'a str, &'a Value> {
+    let fields = value.as_object().into_iter().flatten();
+    let fields = fields.map(|(name, field)| (name.as_str(), field));
+    fields.filter(|(name, _)| !ignored.contains(name)).collect()
+}
+
+/// How a pod's resources are guaranteed.
+fn quality_of_service(pod: &Value) -> &'static str {
+    let containers = ["/spec/containers", "/spec/initContainers"];
+    let containers = containers
+        .iter()
+        .flat_map(|pointer| crate::meta::items(pod, pointer));
+    let mut guaranteed = true;
+    let mut any = false;
+    for container in containers {
+        let amount =
+            |kind: &str, name: &str| container.pointer(&format!("/resources/{kind}/{name}"));
+        for name in ["cpu", "memory"] {
+            let (request, limit) = (amount("requests", name), amount("limits", name));
+            any |= request.is_some() || limit.is_some();
+            let same = request.is_none() || request == limit;
+            guaranteed &= limit.is_some() && same;
+        }
+    }
+    match (any, guaranteed) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}

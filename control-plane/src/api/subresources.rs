@@ -1,0 +1,46 @@
+//! Parts of objects and actions on them.
+
+use axum::response::Response;
+
+use super::call::Call;
+use super::status::ApiError;
+use super::{patch, pods, read, scale, tokens, update};
+
+/// Answers a request for a subresource.
+pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
+    let name = call.path.subresource.as_str();
+    let Some(found) = call.resource.subresource(name) else {
+        return Err(ApiError::no_such_resource());
+    };
+    let verb = call.target.verb.as_str();
+    if !found.verbs.contains(&verb) {
+        return Err(ApiError::method_not_allowed());
+    }
+    match (name, verb) {
+        ("scale", "get") => scale::get(call),
+        ("scale", "update") => scale::update(call).await,
+        ("scale", _) => scale::patch(call).await,
+        ("binding", _) => pods::bind(call, &call.path.name).await,
+        ("eviction", _) => pods::evict(call).await,
+        ("log", _) => pods::log(call),
+        ("token", _) => tokens::create(call).await,
+        ("exec" | "attach" | "portforward" | "proxy", _) => Err(unreachable_kubelet(call)),
+        (_, "get") => read::get(call),
+        (_, "update") => update::update(call).await,
+        _ => patch::patch(call).await,
+    }
+}
+
+/// What only a kubelet could do.
+fn unreachable_kubelet(call: &Call) -> ApiError {
+    let name = &call.path.name;
+    if call.plane.store.get(&call.key(name)).is_none() {
+        return ApiError::not_found(&call.resource, name);
+    }
+    let what = &call.path.subresource;
+    ApiError::new(
+        501,
+        "NotImplemented",
+        format!("{what} is not served: no kubelet is behind this API server"),
+    )
+}

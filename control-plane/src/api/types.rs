@@ -1,0 +1,113 @@
+//! Whether a value is of the Go type that a built-in kind has, in the words of Go's decoder.
+
+use serde_json::Value;
+
+use crate::schema::{Form, Schema};
+
+/// What Go's decoder would say about the first value of a wrong type; none if all fit.
+pub(super) fn mismatch(schema: &Schema, value: &Value, kind: &str) -> Option<String> {
+    let mut walk = Walk {
+        owner: kind,
+        path: String::new(),
+    };
+    walk.value(schema, value)
+}
+
+struct Walk<'a> {
+    owner: &'a str,
+    path: String,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, schema: &Schema, value: &Value) -> Option<String> {
+        match (&schema.form, value) {
+            (_, Value::Null) | (Form::Any, _) => None,
+            (Form::Object(object), Value::Object(fields)) => {
+                fields.iter().find_map(|(name, field)| {
+                    let known = object.properties.get(name).or(object.additional.as_ref())?;
+                    let length = self.path.len();
+                    // The fields of a map are not part of the path.
+                    if object.properties.contains_key(name) {
+                        self.path.push('.');
+                        self.path.push_str(name);
+                    }
+                    let wrong = self.value(known, field);
+                    self.path.truncate(length);
+                    wrong
+                })
+            }
+            (Form::List(list), Value::Array(items)) => {
+                items.iter().find_map(|item| self.value(&list.items, item))
+            }
+            (Form::String(format), Value::String(text)) => format
+                .as_deref()
+                .and_then(|format| wrong_text(format, text)),
+            (Form::Integer, Value::Number(number)) if number.is_f64() => {
+                Some(self.cannot(&format!("number {number}"), "int32"))
+            }
+            (Form::Integer | Form::Number, Value::Number(_))
+            | (Form::Boolean, Value::Bool(_))
+            | (Form::IntOrString, Value::Number(_) | Value::String(_)) => None,
+            (form, value) => Some(self.cannot(found(value), wanted(form))),
+        }
+    }
+
+    fn cannot(&self, found: &str, wanted: &str) -> String {
+        let (owner, path) = (self.owner, &self.path);
+        let owner = if path.starts_with(".metadata.") {
+            "ObjectMeta"
+        } else {
+            owner
+        };
+        format!(
+            "json: cannot unmarshal {found} into Go struct field {owner}{path} of type {wanted}"
+        )
+    }
+}
+
+fn found(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+        Value::String(_) | Value::Null => "string",
+    }
+}
+
+fn wanted(form: &Form) -> &'static str {
+    match form {
+        Form::Object(object) if object.properties.is_empty() => "map[string]string",
+        Form::Object(object) if object.properties.contains_key("uid") => "v1.ObjectMeta",
+        Form::Object(_) => "struct",
+        Form::List(_) => "[]string",
+        Form::Integer => "int32",
+        Form::Number => "float64",
+        Form::Boolean => "bool",
+        Form::IntOrString => "intstr.IntOrString",
+        Form::String(_) | Form::Any => "string",
+    }
+}
+
+/// What Go says about a text that is no time or no base64.
+fn wrong_text(format: &str, text: &str) -> Option<String> {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    match format {
+        "date-time" if text.parse::<jiff::Timestamp>().is_err() => Some(format!(
+            "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
+        )),
+        "byte" => {
+            let stripped: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+            STANDARD.decode(&stripped).err().map(|error| {
+                let at = match error {
+                    base64::DecodeError::InvalidByte(at, _)
+                    | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+                    _ => stripped.len(),
+                };
+                format!("illegal base64 data at input byte {at}")
+            })
+        }
+        _ => None,
+    }
+}

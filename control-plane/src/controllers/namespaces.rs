@@ -1,0 +1,105 @@
+//! Namespaces that are deleted: first what is in them, then themselves.
+
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::Written;
+use crate::api::query::DeleteOptions;
+use crate::api::write::key_of;
+use crate::kinds::{Resource, table};
+use crate::meta::{is_deleting, items, name, namespace, object_in};
+use crate::plane::Plane;
+use crate::store::{Key, Page};
+
+/// The namespace to be looked at after a write: one that is being deleted.
+pub(super) fn concerned(plane: &Plane, written: &Written) -> Option<String> {
+    let object = written.after.as_ref().or(written.before.as_ref())?;
+    let name = if written.table == table("", "namespaces") {
+        name(object.value())
+    } else {
+        namespace(object.value())
+    };
+    let found = plane.store.get(&key(name))?;
+    is_deleting(found.value()).then(|| name.to_owned())
+}
+
+fn key(name: &str) -> Key {
+    Key::new(&table("", "namespaces"), None, name)
+}
+
+/// Deletes what is in a namespace, and the namespace once it is empty.
+pub(super) async fn empty(plane: &Plane, namespace: &str) {
+    let kinds = plane.registry.now();
+    let mut left = false;
+    for resource in kinds
+        .stored()
+        .into_iter()
+        .filter(|resource| resource.namespaced)
+    {
+        left |= empty_table(plane, resource, namespace).await;
+    }
+    if left {
+        return;
+    }
+    let Some(resource) = kinds.find("", "v1", "namespaces") else {
+        return;
+    };
+    finalize(plane, resource, namespace).await;
+}
+
+/// Deletes the objects of a kind. True if some are still there.
+async fn empty_table(plane: &Plane, resource: &Resource, namespace: &str) -> bool {
+    let list = plane
+        .store
+        .list(&resource.table, Some(namespace), &Page::default());
+    let objects = list.map(|list| list.items).unwrap_or_default();
+    let mut left = false;
+    for object in objects {
+        if is_deleting(object.value()) {
+            left = true;
+            continue;
+        }
+        let key = key_of(resource, object.value());
+        match plane
+            .delete(resource, &key, &DeleteOptions::background())
+            .await
+        {
+            Ok(deleted) => left |= !deleted.gone,
+            Err(error) if error.code == 404 => {}
+            Err(error) => {
+                warn!(
+                    message = error.message,
+                    "an object of a deleted namespace stays"
+                );
+                left = true;
+            }
+        }
+    }
+    left
+}
+
+/// Takes the namespace itself away, if nobody else holds on to it.
+async fn finalize(plane: &Plane, resource: &Resource, name: &str) {
+    let Some(object) = plane.store.get(&key(name)) else {
+        return;
+    };
+    let mut value = object.value().clone();
+    let mut finalizers = items(&value, "/spec/finalizers").to_vec();
+    finalizers.retain(|finalizer| *finalizer != json!("kubernetes"));
+    let held = !finalizers.is_empty() || !items(&value, "/metadata/finalizers").is_empty();
+    let done = if held {
+        let finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
+        let spec = object_in(&mut value, "spec");
+        crate::meta::put(spec, "finalizers", finalizers.map(Value::from));
+        if value == *object.value() {
+            return;
+        }
+        plane.update(resource, &object, value, false).await
+    } else {
+        plane.remove(resource, &object, false).await
+    };
+    if let Err(error) = done {
+        // A conflict is a write, of which this will be told.
+        warn!(%error, namespace = name, "a namespace could not be finalized");
+    }
+}

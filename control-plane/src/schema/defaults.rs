@@ -1,0 +1,62 @@
+//! Fills in the defaults of a schema.
+
+use serde_json::{Map, Value};
+
+use super::{Form, Object, Schema};
+
+impl Schema {
+    /// Fills in what the schema gives for fields that are absent, or null where null is no value.
+    /// Other nulls that are no values are dropped from objects first.
+    pub fn fill_defaults(&self, value: &mut Value) {
+        match (&self.form, value) {
+            (Form::Object(object), Value::Object(fields)) => object.fill_defaults(fields),
+            (Form::List(list), Value::Array(items)) => {
+                for item in items {
+                    list.items.fill(item);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Fills in a value that is there, be it null.
+    fn fill(&self, value: &mut Value) {
+        if value.is_null() && !self.nullable {
+            if let Some(default) = &self.default {
+                *value = default.clone();
+            }
+        }
+        self.fill_defaults(value);
+    }
+
+    /// Null is no value, and nothing stands for it.
+    fn drops_null(&self) -> bool {
+        !self.nullable && self.default.is_none()
+    }
+}
+
+impl Object {
+    fn fill_defaults(&self, fields: &mut Map<String, Value>) {
+        fields.retain(|name, value| {
+            !value.is_null() || !self.schema_of(name).is_some_and(Schema::drops_null)
+        });
+        for (name, schema) in &self.properties {
+            if let Some(default) = &schema.default {
+                if !fields.contains_key(name) {
+                    fields.insert(name.clone(), default.clone());
+                }
+            }
+        }
+        for (name, value) in fields {
+            if let Some(schema) = self.schema_of(name) {
+                schema.fill(value);
+            }
+        }
+    }
+
+    /// The schema of a field, if it is known.
+    pub(super) fn schema_of(&self, name: &str) -> Option<&Schema> {
+        let schema = self.properties.get(name).or(self.additional.as_ref());
+        schema.map(AsRef::as_ref)
+    }
+}

@@ -1,0 +1,4 @@
+//! The API as a client sees it: requests go through the router, in process.
+
+mod client;
+mod fixture;
