@@ -48,13 +48,7 @@ impl Scheduler {
                 listed.send_modify(|lists| lists.extend(["members"]));
             }
         };
-        watch_with(
-            watcher::watcher(api, watcher::Config::default()),
-            handle,
-            complain,
-            cancel,
-        )
-        .await;
+        watch_with(api, handle, complain, cancel).await;
     }
 
     pub(crate) async fn follow_workloads(
@@ -92,13 +86,7 @@ impl Scheduler {
                 listed.send_modify(|lists| lists.extend([kind.name()]));
             }
         };
-        watch_with(
-            watcher::watcher(api, watcher::Config::default()),
-            handle,
-            complain,
-            cancel,
-        )
-        .await;
+        watch_with(api, handle, complain, cancel).await;
     }
 
     fn workload_applied(&self, workload: Workload) {
@@ -238,17 +226,12 @@ impl Scheduler {
                 for dependant in dependants {
                     if let Some(tracked) = state.workloads.get_mut(&dependant) {
                         tracked.dependencies = None;
+                        tracked.dependency_changes += 1;
                     }
                     self.queue.add(dependant, Priority::High);
                 }
             };
-            watch_with(
-                watcher::watcher(api, watcher::Config::default()),
-                handle,
-                complain,
-                cancel,
-            )
-            .await;
+            watch_with(api, handle, complain, cancel).await;
         }))
         .await;
     }

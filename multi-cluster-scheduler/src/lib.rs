@@ -24,6 +24,7 @@ mod scheduler;
 mod sources;
 mod state;
 mod validate;
+mod ways;
 mod workload;
 
 pub use args::{Args, DEFAULT_PORT};

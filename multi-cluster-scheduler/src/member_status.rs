@@ -31,6 +31,8 @@ impl Scheduler {
     }
 
     pub(crate) async fn write_member_status(&self, name: &ClusterName) -> Result<(), HubError> {
+        // One after the other: the one that is written last is the one that was made last.
+        let _turn = self.member_status_turn.lock().await;
         let status = {
             let state = self.state();
             let Some(registered) = state.members.get(name) else {

@@ -95,7 +95,7 @@ impl Scheduler {
     /// Fetches what the object's template names. Nothing is read for one that names nothing.
     async fn dereference(&self, workload: &Arc<Workload>) -> Result<Vec<Item>, ReconcileError> {
         let names = dependencies::named_by(workload);
-        let known = {
+        let (known, changes) = {
             let mut state = self.state();
             for dependants in state.dependants.values_mut() {
                 dependants.remove(&workload.key);
@@ -110,10 +110,11 @@ impl Scheduler {
                     .or_default()
                     .insert(workload.key.clone());
             }
-            state
-                .workloads
-                .get(&workload.key)
-                .and_then(|tracked| tracked.dependencies.clone())
+            let tracked = state.workloads.get(&workload.key);
+            (
+                tracked.and_then(|tracked| tracked.dependencies.clone()),
+                tracked.map(|tracked| tracked.dependency_changes),
+            )
         };
         if names.is_empty() {
             return Ok(Vec::new());
@@ -127,7 +128,11 @@ impl Scheduler {
             dependencies::fetch(&self.hub, &self.hub_uid, workload, self.options.deadline)
                 .await
                 .map_err(ReconcileError::Dereference)?;
-        if let Some(tracked) = self.state().workloads.get_mut(&workload.key) {
+        // What changed meanwhile is fetched again, next time.
+        if let Some(tracked) = self.state().workloads.get_mut(&workload.key)
+            && tracked.workload.uid == workload.uid
+            && Some(tracked.dependency_changes) == changes
+        {
             tracked.dependencies = Some(fetched.clone());
         }
         Ok(fetched.items)

@@ -1,16 +1,13 @@
-//! The members: from `MemberCluster` objects to members at work, and what happens there.
+//! The members: their objects, and what happens there.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::api::MemberCluster;
 use federation::capacity::CapacityEvent;
 use federation::members::{
-    Bundle, Change, Delivery as _, Failure, Member, MemberEvent, MemberOptions, Outcome, Owner,
-    resolve, uid_bits,
+    Bundle, Change, Delivery as _, Failure, MemberEvent, Outcome, Owner, uid_bits,
 };
-use federation::operator::fence::{Server, fenced_client};
 use federation::operator::queue::Priority;
 use kube::ResourceExt as _;
 use placement::ClusterName;
@@ -19,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::scheduler::Scheduler;
 use crate::state::{Registered, State};
+use crate::ways::same;
 
 /// The least time between two retries of what waits.
 const RETRY: Duration = Duration::from_millis(100);
@@ -34,6 +32,10 @@ impl Scheduler {
             .as_ref()
             .map(|status| status.leftovers.clone())
             .unwrap_or_default();
+        if same(state, &object).is_none() {
+            // It may have been deleted and made again while nobody watched.
+            state.members.remove(&name);
+        }
         let object = Arc::new(object);
         let registered = state
             .members
@@ -42,6 +44,7 @@ impl Scheduler {
                 object: object.clone(),
                 member: None,
                 digest: 0,
+                attempt: None,
                 reachable: None,
                 closed_since: None,
                 version: None,
@@ -64,101 +67,6 @@ impl Scheduler {
             info!(cluster = %name, "is no longer a member");
             self.cluster_changed(state, &name);
         }
-    }
-
-    /// Follows the ways to the members, which may change without their objects: a kubeconfig is
-    /// edited, a Secret is renewed.
-    pub(crate) async fn connect_members(&self) {
-        let objects: Vec<_> = self
-            .state()
-            .members
-            .iter()
-            .map(|(name, one)| (name.clone(), one.object.clone()))
-            .collect();
-        // At the same time: a plugin that hangs delays only its own member.
-        let connecting = objects
-            .into_iter()
-            .map(|(name, object)| self.connect_member(name, object));
-        futures::future::join_all(connecting).await;
-    }
-
-    async fn connect_member(&self, name: ClusterName, object: Arc<MemberCluster>) {
-        let way = resolve(&self.hub, self.options.kubeconfig.as_ref(), &object.spec);
-        let client = match self.within_deadline(way).await {
-            Ok(way) => {
-                if let Some(one) = self.state().members.get_mut(&name)
-                    && one.member.is_some()
-                    && one.digest == way.digest
-                {
-                    // The way was not to be found for a while, and is again.
-                    if one.reachable == Some(true) {
-                        one.problem = None;
-                    }
-                    return;
-                }
-                let (leadership, requests) =
-                    (self.leadership.clone(), self.metrics.requests.clone());
-                // A kubeconfig's plugin is run here, and waited for.
-                let made = tokio::task::spawn_blocking(move || {
-                    fenced_client(way.config, leadership, &requests, Server::Member)
-                });
-                let made = self.within_deadline(made).await;
-                made.and_then(|made| made.map_err(|error| error.to_string()))
-                    .map(|client| (client, way.digest))
-            }
-            Err(problem) => Err(problem),
-        };
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let Some(registered) = state.members.get_mut(&name) else {
-            return;
-        };
-        match client {
-            Ok((client, digest)) => {
-                info!(cluster = %name, "connecting");
-                let options = MemberOptions {
-                    hub: self.hub_uid.clone(),
-                    deadline: self.options.deadline,
-                    probe_interval: self.options.probe_interval,
-                    parallel: self.options.member_parallel,
-                };
-                registered.member = Some(Member::start(
-                    name.clone(),
-                    client,
-                    options,
-                    self.events.clone(),
-                ));
-                registered.digest = digest;
-                registered.problem = None;
-                registered.refused = None;
-            }
-            Err(problem) => {
-                if registered.problem.as_ref() != Some(&problem) {
-                    warn!(cluster = %name, problem, "cannot be reached as its object says");
-                }
-                // One that is connected goes on by the old way until there is a new one.
-                if registered.member.is_none() {
-                    registered.reachable = Some(false);
-                }
-                registered.problem = Some(problem);
-            }
-        }
-    }
-
-    /// The way to a member must be found in time: a kubeconfig's plugin may hang.
-    async fn within_deadline<T, E: std::fmt::Display>(
-        &self,
-        step: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, String> {
-        let deadline = self.options.deadline;
-        tokio::time::timeout(deadline, step).await.map_or_else(
-            |_| {
-                Err(format!(
-                    "its credentials were not there within {deadline:?}"
-                ))
-            },
-            |result| result.map_err(|error| error.to_string()),
-        )
     }
 
     /// Something happened at a member.

@@ -52,7 +52,7 @@ const HUB_FIRST: Duration = Duration::from_secs(1);
 /// How long statuses give way to the placements of a burst.
 const PLACEMENTS_FIRST: Duration = Duration::from_secs(3);
 /// How often ways, statuses and deadlines are looked at.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How often members' statuses are written, if only amounts have changed.
 const STATUS_TICKS: u32 = 3;
 
@@ -69,6 +69,7 @@ pub struct Scheduler {
     pub(crate) queue: WorkQueue<Key>,
     pub(crate) reports: WorkQueue<Key>,
     pub(crate) events: mpsc::UnboundedSender<MemberEvent>,
+    pub(crate) member_status_turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -102,6 +103,7 @@ impl Scheduler {
             queue: WorkQueue::new(backoff),
             reports: WorkQueue::new(backoff),
             events,
+            member_status_turn: tokio::sync::Mutex::default(),
             state: Mutex::default(),
         };
         (Arc::new(scheduler), received)
@@ -126,6 +128,7 @@ impl Scheduler {
             self.follow_workloads(Kind::Service, &listed, cancel),
             self.follow_dependencies(cancel),
             self.take_events(events, cancel),
+            self.connect_members(cancel),
             self.tick(cancel),
             async {
                 cancel.run_until_cancelled(self.settle(&listed)).await;
@@ -195,11 +198,7 @@ impl Scheduler {
 
     async fn tick(&self, cancel: &CancellationToken) {
         let mut ticks = 0_u32;
-        while cancel
-            .run_until_cancelled(self.connect_members())
-            .await
-            .is_some()
-        {
+        while !cancel.is_cancelled() {
             let now = Instant::now();
             {
                 let mut guard = self.state();
@@ -273,12 +272,12 @@ impl Scheduler {
             let Ok(slot) = slots.clone().acquire_owned().await else {
                 return;
             };
+            cancel.run_until_cancelled(self.placements_first()).await;
             let Some(Some(job)) = cancel.run_until_cancelled(self.reports.next()).await else {
                 return;
             };
             let this = self.clone();
             tokio::spawn(async move {
-                this.placements_first().await;
                 match this.report(job.key()).await {
                     Ok(()) => job.succeed(),
                     Err(_) => drop(job.fail()),

@@ -60,6 +60,8 @@ pub struct Tracked {
     pub invalid: Option<String>,
     /// What the template names, fetched.
     pub dependencies: Option<Fetched>,
+    /// How often any of it was seen to change.
+    pub dependency_changes: u64,
     /// What went wrong with the last delivery, by cluster.
     pub failures: BTreeMap<ClusterName, Failure>,
     /// Clusters that have what was last handed over.
@@ -82,6 +84,8 @@ pub struct Registered {
     pub member: Option<Member>,
     /// Digest of the way.
     pub digest: u128,
+    /// Digest of the way for which a client is being made.
+    pub attempt: Option<u128>,
     /// Whether it answers; unknown at first.
     pub reachable: Option<bool>,
     /// Since when it cannot be worked with.
@@ -115,6 +119,7 @@ impl Tracked {
             recorded: assignment.decision.sequence,
             invalid: None,
             dependencies: None,
+            dependency_changes: 0,
             failures: BTreeMap::new(),
             delivered: BTreeSet::new(),
             removed: BTreeSet::new(),

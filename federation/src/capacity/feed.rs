@@ -98,18 +98,8 @@ impl CapacityFeed for WatchFeed {
                 }
             };
             futures::join!(
-                watch_with(
-                    watcher::watcher(nodes, watcher::Config::default()),
-                    on_node,
-                    failed,
-                    &cancel
-                ),
-                watch_with(
-                    watcher::watcher(pods, watcher::Config::default()),
-                    on_pod,
-                    failed,
-                    &cancel
-                ),
+                watch_with(nodes, on_node, failed, &cancel),
+                watch_with(pods, on_pod, failed, &cancel),
             );
         })
     }

@@ -244,19 +244,12 @@ impl Inner {
         };
         if matches!(kind, ManagedKind::Deployment | ManagedKind::Job) {
             let api: Api<Watched> = Api::all_with(self.client.clone(), &resource);
-            watch_with(
-                watcher::watcher(api, watcher::Config::default()),
-                |event| self.observe(kind, event),
-                failed,
-                &cancel,
-            )
-            .await;
+            watch_with(api, |event| self.observe(kind, event), failed, &cancel).await;
         } else {
             let api: Api<PartialObjectMeta<DynamicObject>> =
                 Api::all_with(self.client.clone(), &resource);
-            let events = watcher::watcher(api, watcher::Config::default());
             watch_with(
-                events,
+                api,
                 |event| {
                     self.observe(
                         kind,

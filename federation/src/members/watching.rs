@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
 use kube::runtime::watcher::{self, Event};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -30,15 +32,19 @@ pub(crate) fn refusal(error: &watcher::Error) -> Option<String> {
     }
 }
 
-/// Hands the events of a watch to `handle`, and its errors to `failed`, until cancelled; errors
-/// (410 among them) end in a new list by the watcher itself, after a delay.
-pub async fn watch_with<K: Send>(
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+/// Hands all that happens to the objects of `api` to `handle`, and the watch's errors to `failed`,
+/// until cancelled. It goes on after errors: by a new list where the old one does not reach any
+/// more, and where it was refused, so that the next `InitDone` says that it is not any more.
+pub async fn watch_with<K>(
+    api: Api<K>,
     mut handle: impl FnMut(Event<K>),
     mut failed: impl FnMut(&watcher::Error),
     cancel: &CancellationToken,
-) {
-    let mut events = std::pin::pin!(events);
+) where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let start = || watcher::watcher(api.clone(), watcher::Config::default());
+    let mut events = std::pin::pin!(start());
     let mut failures = 0;
     loop {
         let next = tokio::select! {
@@ -58,6 +64,9 @@ pub async fn watch_with<K: Send>(
                 let delay = retry_delay(failures);
                 failures += 1;
                 cancel.run_until_cancelled(tokio::time::sleep(delay)).await;
+                if refusal(&error).is_some() {
+                    events.set(start());
+                }
             }
             None => return,
         }

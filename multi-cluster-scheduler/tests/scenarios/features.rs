@@ -13,6 +13,7 @@ scenarios!(
     overrides_and_totals,
     contexts_come_and_go,
     members_by_kubefed_and_by_secret,
+    a_plugin_that_hangs_delays_its_own_member_alone,
     a_missing_input_falls_back_and_says_so,
 );
 
@@ -366,6 +367,77 @@ async fn members_by_kubefed_and_by_secret(world: &World) -> Result<()> {
     world
         .kubectl(&["delete", "crd", "kubefedclusters.core.kubefed.io"])
         .await?;
+    Ok(())
+}
+
+/// A kubeconfig's plugin that gives the credentials late: it is started once, nobody else waits for
+/// it, and what it gives is used.
+async fn a_plugin_that_hangs_delays_its_own_member_alone(world: &World) -> Result<()> {
+    let namespace = world.namespace();
+    let on3 = async |arguments: &[&str]| world.on("cluster3", arguments).await;
+    on3(&["create", "namespace", &namespace]).await?;
+    on3(&["-n", &namespace, "create", "serviceaccount", "hub"]).await?;
+    let account = format!("--serviceaccount={namespace}:hub");
+    let admin = [
+        "create",
+        "clusterrolebinding",
+        "hub",
+        "--clusterrole=cluster-admin",
+    ];
+    on3(&[&admin[..], &[&account]].concat()).await?;
+    let token = on3(&["-n", &namespace, "create", "token", "hub"]).await?;
+    let credential = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": { "token": token.trim() },
+    });
+
+    let directory = world.lab.directory();
+    let (started, given) = (
+        directory.join("plugin-started"),
+        directory.join("credential"),
+    );
+    for file in [&started, &given] {
+        drop(std::fs::remove_file(file));
+    }
+    let view = ["config", "view", "--raw", "-o", "json"];
+    let mut config: serde_json::Value = serde_json::from_str(&world.kubectl(&view).await?)?;
+    let script = format!(
+        "echo once >> {}; for i in $(seq 600); do [ -e {file} ] && exec cat {file}; sleep 0.1; done",
+        started.display(),
+        file = given.display()
+    );
+    let contexts = config["contexts"].as_array_mut().context("no contexts")?;
+    for context in contexts.iter_mut().filter(|one| one["name"] == "cluster3") {
+        context["context"]["user"] = json!("plugin");
+    }
+    let users = config["users"].as_array_mut().context("no users")?;
+    users.push(json!({ "name": "plugin", "user": { "exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+        "command": "sh", "args": ["-c", script],
+    } } }));
+    let file = directory.join("plugin-kubeconfig");
+    std::fs::write(&file, config.to_string())?;
+
+    let operator = world.candidate(&file, &[])?;
+    operator.ready().await?;
+    let wanted = json!({ "numberOfLocations": 3, "placementPolicy": "worst_fit" });
+    world.apply(&deployment("hello", &wanted)).await?;
+    world
+        .until_replicas("hello", [Some(2), Some(2), None])
+        .await?;
+    let message = world
+        .until_condition("membercluster/cluster3", "Ready", "False", "Unreachable")
+        .await?;
+    ensure!(message.contains("credentials were not there"), "{message}");
+    // As a whole, because the plugin looks for it all the time.
+    let draft = directory.join("credential-draft");
+    std::fs::write(&draft, credential.to_string())?;
+    std::fs::rename(&draft, &given)?;
+    world.until_replicas("hello", [Some(2); 3]).await?;
+    // One client starts it three times, for its certificates and its token; no second was made.
+    let starts = std::fs::read_to_string(&started)?.lines().count();
+    ensure!(starts <= 3, "started {starts} times");
+    on3(&["delete", "clusterrolebinding", "hub"]).await?;
     Ok(())
 }
 

@@ -13,7 +13,10 @@ scenarios!(
 );
 
 async fn watches_that_end_with_410(world: &World) -> Result<()> {
-    let _operator = world.operator(&[]).await?;
+    // The hub is away for some seconds.
+    let _operator = world
+        .operator(&["--lease-duration=60s", "--lease-renew=2s"])
+        .await?;
     world
         .apply(&deployment("hello", &json!({ "clusters": MEMBERS })))
         .await?;

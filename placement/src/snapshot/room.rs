@@ -1,8 +1,8 @@
 //! How many replicas fit into free room, on one node or along columns.
 //!
-//! Amounts are whole numbers held as `f64`. Below 2^53 they are exact, and so is the floor of a
-//! quotient of two of them: a quotient that is not whole lies at least 1/divisor below the next
-//! whole number, which is more than rounding can lift it.
+//! Amounts are whole numbers held as `f64`. Below 2^53 they are exact. Of two that are below 2^50
+//! (a pebibyte), the floor of the quotient is, too: a quotient that is not whole lies at least
+//! 1/divisor below the next whole number, which is more than rounding can lift it.
 
 use std::collections::BTreeMap;
 
@@ -141,25 +141,24 @@ impl Free {
 /// Nodes that are looked at together: few enough to stay in the fastest memory.
 const BLOCK: usize = 512;
 
-/// Lowers each number to the times that the amount fits into what is free. Without a division,
-/// which would take most of the time: the reciprocal's error is far below a half while quotients
-/// are below 2^50, so the rounded product is the quotient's floor or one above it.
+/// Lowers each number to the times that the amount fits into what is free, to be rounded down when
+/// all amounts are seen. Without a division, which would take most of the time: a product with the
+/// reciprocal, made larger by 2^-51, lies above the quotient by less than 2^-50 of it. So it is
+/// never below a whole quotient, and while less than 2^50 is free it does not reach the next.
 fn lower(most: &mut [f64], free: &[f64], amount: f64) {
-    let reciprocal = 1.0 / amount;
+    const LARGER: f64 = 1.0 + 2.0 * f64::EPSILON;
+    let reciprocal = LARGER / amount;
     for (most, free) in most.iter_mut().zip(free) {
-        let free = if *free > 0.0 { *free } else { 0.0 };
-        let times = (free * reciprocal + ROUND) - ROUND;
-        let above = if times * amount > free { 1.0 } else { 0.0 };
-        let times = times - above;
+        let times = free * reciprocal;
         *most = if times < *most { times } else { *most };
     }
 }
 
-/// The sum of what is positive and not masked. Of whole numbers it is exact in any order, and
+/// The sum of what is positive and not masked, each rounded down. Of whole numbers it is exact in any order, and
 /// several sums side by side let the loop run as wide as the processor does.
 fn sum(most: &[f64], mask: Option<&[u8]>) -> f64 {
     const WIDE: usize = 8;
-    let positive = |value: f64| if value > 0.0 { value } else { 0.0 };
+    let positive = |value: f64| floor(if value > 0.0 { value } else { 0.0 });
     let mut sums = [0.0; WIDE];
     let (blocks, rest) = most.as_chunks::<WIDE>();
     let Some(mask) = mask else {
@@ -186,9 +185,47 @@ fn sum(most: &[f64], mask: Option<&[u8]>) -> f64 {
 /// The floor of a number from 0 to 2^52, without a call into the maths library.
 fn floor(value: f64) -> f64 {
     let rounded = (value + ROUND) - ROUND;
-    if rounded > value {
-        rounded - 1.0
-    } else {
-        rounded
+    let above = if rounded > value { 1.0 } else { 0.0 };
+    rounded - above
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn amount() -> impl Strategy<Value = i64> {
+        prop_oneof![1_i64..200, 1_i64..1 << 20, 1_i64..1 << 40, 1_i64..1 << 50]
+    }
+
+    /// Free room around a multiple of an amount, where a quotient is nearly whole.
+    fn nearly_whole() -> impl Strategy<Value = (i64, i64)> {
+        (amount(), amount(), -2_i64..=2).prop_map(|(load, free, off)| {
+            let free = (free / load * load + off).clamp(-5, (1 << 50) - 1);
+            (load, free)
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn what_fits_is_the_quotient_rounded_down(
+            nodes in prop::collection::vec((nearly_whole(), nearly_whole(), any::<bool>()), 1..20),
+        ) {
+            for ((cpu, free_cpu), (memory, free_memory), counts) in nodes {
+                let requests = Resources { cpu_milli: cpu, memory, ..Resources::default() };
+                let free = Resources { cpu_milli: free_cpu, memory: free_memory, ..Resources::default() };
+                let mut columns = Free::default();
+                columns.push();
+                columns.add(0, &free, 1.0, (1_u64 << 52) as f64);
+                let wanted = free_cpu.div_euclid(cpu).min(free_memory.div_euclid(memory)).max(0);
+                let load = Load::of(&requests);
+                prop_assert_eq!(columns.fits(0, &load, None) as i64, wanted);
+                let mask = [u8::from(counts)];
+                let wanted = if counts { wanted as u64 } else { 0 };
+                prop_assert_eq!(columns.fit_all(&load, Some(&mask)), wanted);
+            }
+        }
     }
 }

@@ -1,0 +1,5 @@
+//! Simulated clusters, as a user of their API servers sees them: in virtual time, in this process.
+
+mod fixture;
+mod nodes;
+mod pods;

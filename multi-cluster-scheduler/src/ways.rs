@@ -1,0 +1,137 @@
+//! The ways to the members: from what an object says of its access to a member at work.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use federation::api::MemberCluster;
+use federation::members::{Member, MemberOptions, ResolvedAccess, resolve};
+use federation::operator::fence::{Server, fenced_client};
+use federation::operator::queue::Priority;
+use kube::ResourceExt as _;
+use placement::ClusterName;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::scheduler::{Scheduler, TICK};
+use crate::state::{Registered, State};
+
+impl Scheduler {
+    /// Follows the ways to the members, which may change without their objects: a kubeconfig is
+    /// edited, a Secret is renewed.
+    pub(crate) async fn connect_members(self: &Arc<Self>, cancel: &CancellationToken) {
+        while !cancel.is_cancelled() {
+            let objects: Vec<_> = self
+                .state()
+                .members
+                .values()
+                .map(|registered| registered.object.clone())
+                .collect();
+            let looks = objects.iter().map(|object| self.follow_way(object));
+            cancel
+                .run_until_cancelled(futures::future::join_all(looks))
+                .await;
+            cancel.run_until_cancelled(tokio::time::sleep(TICK)).await;
+        }
+    }
+
+    /// Looks at the way to a member; if it is another one, goes it.
+    async fn follow_way(self: &Arc<Self>, object: &Arc<MemberCluster>) {
+        let way = resolve(&self.hub, self.options.kubeconfig.as_ref(), &object.spec);
+        let way = self.within_deadline(way).await;
+        let mut state = self.state();
+        let Some(registered) = same(&mut state, object) else {
+            return;
+        };
+        if registered.object.metadata.generation != object.metadata.generation {
+            return;
+        }
+        match way.and_then(|way| way.map_err(|error| error.to_string())) {
+            Err(problem) => no_way(registered, problem),
+            Ok(way) if registered.attempt == Some(way.digest) => {}
+            Ok(way) if registered.member.is_some() && registered.digest == way.digest => {
+                // The way was not to be found for a while, and is again.
+                if registered.reachable == Some(true) {
+                    registered.problem = None;
+                }
+            }
+            Ok(way) => {
+                registered.attempt = Some(way.digest);
+                tokio::spawn(self.clone().connect(object.clone(), way));
+            }
+        }
+    }
+
+    /// Makes a client and starts the member with it, if its way is still this one.
+    async fn connect(self: Arc<Self>, object: Arc<MemberCluster>, way: ResolvedAccess) {
+        let ResolvedAccess { config, digest } = way;
+        let (leadership, requests) = (self.leadership.clone(), self.metrics.requests.clone());
+        // A kubeconfig's plugin runs in here. It cannot be stopped, so it is waited for.
+        let mut client = tokio::task::spawn_blocking(move || {
+            fenced_client(config, leadership, &requests, Server::Member)
+        });
+        let client = match self.within_deadline(&mut client).await {
+            Ok(client) => client,
+            Err(late) => {
+                if let Some(registered) = same(&mut self.state(), &object) {
+                    no_way(registered, late);
+                }
+                client.await
+            }
+        };
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let attempted = |one: &&mut Registered| one.attempt == Some(digest);
+        let Some(registered) = same(state, &object).filter(attempted) else {
+            return;
+        };
+        registered.attempt = None;
+        let client = match client {
+            Ok(Ok(client)) => client,
+            Ok(Err(problem)) => return no_way(registered, problem.to_string()),
+            Err(problem) => return no_way(registered, problem.to_string()),
+        };
+        let name = ClusterName::from(object.name_any());
+        info!(cluster = %name, "connecting");
+        let options = MemberOptions {
+            hub: self.hub_uid.clone(),
+            deadline: self.options.deadline,
+            probe_interval: self.options.probe_interval,
+            parallel: self.options.member_parallel,
+        };
+        let events = self.events.clone();
+        registered.member = Some(Member::start(name.clone(), client, options, events));
+        registered.digest = digest;
+        registered.problem = None;
+        registered.refused = None;
+        // What was handed to the member under its way before is handed over again.
+        for key in state.placed_on(&name) {
+            self.queue.add(key, Priority::Low);
+        }
+    }
+
+    /// The way to a member must be found in time.
+    async fn within_deadline<T>(&self, step: impl Future<Output = T>) -> Result<T, String> {
+        let deadline = self.options.deadline;
+        let late = |_| format!("its credentials were not there within {deadline:?}");
+        tokio::time::timeout(deadline, step).await.map_err(late)
+    }
+}
+
+/// The member, if it is still the one of this object.
+pub(crate) fn same<'a>(state: &'a mut State, object: &MemberCluster) -> Option<&'a mut Registered> {
+    let name = ClusterName::from(object.name_any());
+    let registered = state.members.get_mut(&name)?;
+    (registered.object.metadata.uid == object.metadata.uid).then_some(registered)
+}
+
+fn no_way(registered: &mut Registered, problem: String) {
+    if registered.problem.as_ref() != Some(&problem) {
+        let cluster = registered.object.name_any();
+        warn!(cluster, problem, "cannot be reached as its object says");
+    }
+    // One that is connected goes on by the old way until there is a new one.
+    if registered.member.is_none() {
+        registered.reachable = Some(false);
+    }
+    registered.problem = Some(problem);
+}
