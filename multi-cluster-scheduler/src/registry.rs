@@ -67,9 +67,9 @@ impl Scheduler {
         let mut guard = self.state();
         let state = &mut *guard;
         if state.members.remove(&name).is_some() {
-            state.forget_cluster(&name);
             info!(cluster = %name, "is no longer a member");
             self.cluster_changed(state, &name);
+            state.forget_cluster(&name);
         }
     }
 
