@@ -7,6 +7,7 @@ use federation::api::{
 use federation::members::{Failure, FailureKind, Observed};
 use placement::ClusterName;
 
+use crate::decide::Obstacle;
 use crate::state::{State, Tracked};
 use crate::workload::Kind;
 
@@ -52,8 +53,14 @@ pub(crate) fn placed(state: &State, tracked: &Tracked) -> Verdict {
                 "no member cluster is ready: see kubectl get memberclusters".to_owned(),
             );
         }
-        if let Some(obstacle) = &assignment.obstacle {
-            return verdict(false, "NoEligibleCluster", obstacle.clone());
+        match &assignment.obstacle {
+            Some(Obstacle::UnknownCluster(message)) => {
+                return verdict(false, "UnknownCluster", message.clone());
+            }
+            Some(Obstacle::NoEligibleCluster(message)) => {
+                return verdict(false, "NoEligibleCluster", message.clone());
+            }
+            None => {}
         }
         let wanted = assignment.placed() + assignment.unplaced;
         return verdict(
@@ -274,7 +281,7 @@ pub(crate) fn available(state: &State, status: &WorkloadStatus) -> Verdict {
     }
 }
 
-/// `Complete` when the Job of every cluster is, `Failed` when one has failed for good.
+/// `Complete` when the Job of every cluster is; `Failed` when all have ended and one has failed.
 pub(crate) fn finished(
     state: &State,
     tracked: &Tracked,
@@ -285,7 +292,8 @@ pub(crate) fn finished(
         tracked.workload.key.kind.on_members(),
     );
     let (mut complete, mut failed_on, mut succeeded, mut failed) = (0, Vec::new(), 0, 0);
-    for one in &tracked.assignment.placements {
+    let running = || (tracked.assignment.placements.iter()).filter(|one| one.replicas > 0);
+    for one in running() {
         let member = state
             .members
             .get(&ClusterName::from(one.cluster.as_str()))
@@ -300,8 +308,21 @@ pub(crate) fn finished(
         }
     }
     (status.succeeded, status.failed) = (Some(succeeded), Some(failed));
-    let clusters = tracked.assignment.placements.len();
-    let all = clusters > 0 && complete == clusters && status.unplaced_replicas == 0;
+    let clusters = running().count();
+    // Fewer pods at a time than wanted do all the work of a queue, too.
+    let all_begun = (tracked.assignment.placements.iter()).all(|one| one.replicas > 0);
+    let placed = clusters > 0
+        && (status.unplaced_replicas == 0 || all_begun && tracked.workload.is_work_queue());
+    let all = placed && complete == clusters;
+    let ended = placed && complete + failed_on.len() == clusters;
+    let (failed_status, reason, message) = match (failed_on.is_empty(), ended) {
+        (true, _) => (false, "NotFailed", format!("{failed} pods failed")),
+        (false, ended) => (
+            ended,
+            if ended { "JobFailed" } else { "SomeFailed" },
+            format!("failed for good on {}", failed_on.join(", ")),
+        ),
+    };
     [
         Verdict {
             kind: "Complete",
@@ -313,17 +334,9 @@ pub(crate) fn finished(
         },
         Verdict {
             kind: "Failed",
-            status: !failed_on.is_empty(),
-            reason: if failed_on.is_empty() {
-                "NotFailed"
-            } else {
-                "JobFailed"
-            },
-            message: if failed_on.is_empty() {
-                format!("{failed} pods failed")
-            } else {
-                format!("failed for good on {}", failed_on.join(", "))
-            },
+            status: failed_status,
+            reason,
+            message,
         },
     ]
 }

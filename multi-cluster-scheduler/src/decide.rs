@@ -26,8 +26,17 @@ pub struct Assignment {
     pub unplaced: u32,
     /// Why the policy asked for did not rank.
     pub fallback: Option<String>,
-    /// Why no cluster at all may serve, or which named one is no member.
-    pub obstacle: Option<String>,
+    /// Why waiting for room would be in vain.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What stands in the way of placing all replicas whatever the room; the message is for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Obstacle {
+    /// A named cluster is no member.
+    UnknownCluster(String),
+    /// No member may serve.
+    NoEligibleCluster(String),
 }
 
 /// What is known of a cluster when an assignment is made.
@@ -89,7 +98,12 @@ impl Assignment {
                 (one.cluster.to_string(), status)
             })
             .collect();
-        for (cluster, leaving) in self.leaving(&placements, standing) {
+        let leaving = self.leaving(&placements, plan.unplaced, standing);
+        let floor = (!leaving.is_empty()).then(|| {
+            let planned: u32 = placements.values().map(|one| one.replicas).sum();
+            self.floor(planned.saturating_add(plan.unplaced))
+        });
+        for (cluster, leaving) in leaving {
             let entry = placements
                 .entry(cluster.clone())
                 .or_insert_with(|| PlacementStatus {
@@ -105,6 +119,7 @@ impl Assignment {
                 sequence: self.decision.sequence + 1,
                 key: validated.decision_key.clone(),
                 cursor,
+                floor,
                 clusters: verdicts(plan),
             },
             policy: Some(plan.policy.to_owned()),
@@ -120,34 +135,41 @@ impl Assignment {
         }
     }
 
-    /// What leaves a cluster, by cluster: never more than what is not yet available elsewhere, so
-    /// that a move keeps the number of running replicas, and a mere scale-down keeps nothing.
+    /// As many replicas as a move must keep available: those that ran before it, and not more than
+    /// are wanted now.
+    fn floor(&self, wanted: u32) -> u32 {
+        let ran = || self.placements.iter().map(|one| one.replicas).sum();
+        let before = self.decision.floor.filter(|_| self.is_moving());
+        before.unwrap_or_else(ran).min(wanted)
+    }
+
+    /// What leaves a cluster, by cluster: never more than the floor less what is available where it
+    /// shall be; a mere scale-down keeps nothing.
     fn leaving(
         &self,
         targets: &BTreeMap<String, PlacementStatus>,
+        unplaced: u32,
         standing: &BTreeMap<ClusterName, Standing>,
     ) -> Vec<(String, u32)> {
         let target = |cluster: &str| targets.get(cluster).map_or(0, |one| one.replicas);
-        let before: BTreeMap<&str, &PlacementStatus> = self
+        let before: BTreeMap<&str, u32> = self
             .placements
             .iter()
-            .map(|one| (one.cluster.as_str(), one))
+            .map(|one| (one.cluster.as_str(), one.replicas - one.leaving))
             .collect();
-        let grows = targets.values().any(|one| {
-            one.replicas
-                > before
-                    .get(one.cluster.as_str())
-                    .map_or(0, |before| before.replicas - before.leaving)
-        });
+        let has_grown = |one: &PlacementStatus| {
+            one.replicas > before.get(one.cluster.as_str()).copied().unwrap_or(0)
+        };
+        // What a move finds no place for would grow if it could.
+        let grows = unplaced > self.unplaced || targets.values().any(has_grown);
         let standing = |cluster: &str| standing.get(cluster).copied();
-        let mut pending: u32 = targets
-            .values()
-            .map(|one| {
-                one.replicas.saturating_sub(
-                    standing(&one.cluster).map_or(0, |s| if s.open { s.available } else { 0 }),
-                )
-            })
-            .sum();
+        let available = targets.values().map(|one| match standing(&one.cluster) {
+            Some(member) if member.open => member.available.min(one.replicas),
+            _ => 0,
+        });
+        let planned: u32 = targets.values().map(|one| one.replicas).sum();
+        let wanted = planned.saturating_add(unplaced);
+        let mut pending = self.floor(wanted).saturating_sub(available.sum());
         let mut leaving = Vec::new();
         for one in &self.placements {
             let surplus = one.replicas.saturating_sub(target(&one.cluster));
@@ -161,9 +183,12 @@ impl Assignment {
                 None => 0,
                 // What runs on a member that cannot be told to stop is kept in the record.
                 Some(member) if !member.open => surplus,
-                Some(_) => candidates.min(pending),
+                Some(_) => {
+                    let stays = candidates.min(pending);
+                    pending -= stays;
+                    stays
+                }
             };
-            pending = pending.saturating_sub(stays);
             if stays > 0 {
                 leaving.push((one.cluster.clone(), stays));
             }
@@ -211,17 +236,18 @@ fn why(plan: &Plan, cluster: &ClusterName, why: &Why) -> String {
 }
 
 /// What stands in the way when waiting for room would be in vain.
-fn obstacle(plan: &Plan) -> Option<String> {
+fn obstacle(plan: &Plan) -> Option<Obstacle> {
     let unknown = plan.verdicts.iter().filter_map(|verdict| {
         let is_unknown = matches!(verdict.outcome, Outcome::Filtered(Filter::Unknown));
         is_unknown.then(|| verdict.cluster.to_string())
     });
     let unknown: Vec<_> = unknown.collect();
     if !unknown.is_empty() {
-        return Some(format!(
+        let message = format!(
             "there is no member cluster {}: correct the name, or see kubectl get memberclusters",
             unknown.join(", ")
-        ));
+        );
+        return Some(Obstacle::UnknownCluster(message));
     }
     let scored = |outcome: &Outcome| matches!(outcome, Outcome::Scored { .. });
     if plan.unplaced == 0 || plan.verdicts.iter().any(|verdict| scored(&verdict.outcome)) {
@@ -232,10 +258,11 @@ fn obstacle(plan: &Plan) -> Option<String> {
         .iter()
         .take(3)
         .map(|verdict| format!("{}: {}", verdict.cluster, verdict.outcome));
-    Some(format!(
+    let message = format!(
         "no cluster may serve ({})",
         reasons.collect::<Vec<_>>().join("; ")
-    ))
+    );
+    Some(Obstacle::NoEligibleCluster(message))
 }
 
 /// The chosen first, then by rank, then what was dropped.

@@ -24,6 +24,69 @@ fn a_move_keeps_the_old_replicas_until_the_new_ones_are_available() {
 }
 
 #[test]
+fn a_move_to_nowhere_keeps_what_runs() {
+    let before = assignment(&[("a", 3, 0)]);
+    let nowhere = Plan {
+        unplaced: 3,
+        ..plan(&[])
+    };
+    let kept = next(&before, &nowhere, &[("a", 3), ("b", 0)]);
+    assert_eq!(shares(&kept), [("a", 3, 3)]);
+    let still = next(&kept, &nowhere, &[("a", 3), ("b", 0)]);
+    assert_eq!(shares(&still), [("a", 3, 3)]);
+    let partly = Plan {
+        unplaced: 2,
+        ..plan(&[("b", 1)])
+    };
+    let partly = next(&still, &partly, &[("a", 3), ("b", 1)]);
+    assert_eq!(shares(&partly), [("a", 2, 2), ("b", 1, 0)]);
+    // What lacked room before is no reason to keep what is not wanted any more.
+    let short = Assignment {
+        unplaced: 2,
+        ..assignment(&[("a", 1, 0), ("b", 2, 0)])
+    };
+    let fewer = Plan {
+        unplaced: 2,
+        ..plan(&[("a", 1)])
+    };
+    assert_eq!(
+        shares(&next(&short, &fewer, &[("a", 1), ("b", 2)])),
+        [("a", 1, 0)]
+    );
+}
+
+#[test]
+fn an_evacuation_ends_though_there_was_too_little_room_before() {
+    let before = Assignment {
+        unplaced: 2,
+        ..assignment(&[("a", 2, 0), ("c", 2, 0)])
+    };
+    let nowhere = Plan {
+        unplaced: 4,
+        ..plan(&[("a", 2)])
+    };
+    let kept = next(&before, &nowhere, &[("a", 2), ("b", 0), ("c", 2)]);
+    assert_eq!(shares(&kept), [("a", 2, 0), ("c", 2, 2)]);
+    let room = Plan {
+        unplaced: 2,
+        ..plan(&[("a", 2), ("b", 2)])
+    };
+    let moving = next(&kept, &room, &[("a", 2), ("b", 0), ("c", 2)]);
+    assert_eq!(shares(&moving), [("a", 2, 0), ("b", 2, 0), ("c", 2, 2)]);
+    let done = next(&moving, &room, &[("a", 2), ("b", 2), ("c", 2)]);
+    assert_eq!(shares(&done), [("a", 2, 0), ("b", 2, 0)]);
+}
+
+#[test]
+fn a_silent_member_does_not_use_up_what_keeps_a_healthy_one() {
+    let before = assignment(&[("a", 3, 0), ("c", 3, 0)]);
+    let mut standing = standing(&[("b", 0), ("c", 3)]);
+    standing.insert(ClusterName::from("a"), Standing::default());
+    let moving = before.next(&plan(&[("b", 3)]), &validated(), 0, &standing);
+    assert_eq!(shares(&moving), [("a", 3, 3), ("b", 3, 0), ("c", 3, 3)]);
+}
+
+#[test]
 fn a_scale_down_keeps_nothing_even_when_pods_are_not_ready() {
     let before = assignment(&[("a", 4, 0), ("b", 4, 0)]);
     let after = next(&before, &plan(&[("a", 1), ("b", 1)]), &[("a", 0), ("b", 0)]);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use federation::api::{ANNOTATION_ASSIGNMENT, FINALIZER, KOPF_FINALIZER, WorkloadStatus};
 use federation::members::Deadlined as _;
+use federation::operator::queue::Priority;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
@@ -166,6 +167,8 @@ impl Scheduler {
                 if let Some(tracked) = state.workloads.get_mut(key)
                     && tracked.workload.uid == workload.uid
                 {
+                    // The watch will tell what is known by then, and not be heeded.
+                    self.queue.add(key.clone(), Priority::High);
                     tracked.assignment = crate::state::assignment_of(&workload);
                     tracked.recorded = tracked.assignment.decision.sequence;
                     tracked.reported = workload.status.clone();

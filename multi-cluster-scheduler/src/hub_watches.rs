@@ -80,7 +80,7 @@ impl Scheduler {
                     .collect();
                 for key in gone {
                     warn!(%key, "is not on the hub any more, without a deletion on record: its copies are left alone");
-                    state.forget(&key);
+                    state.leave_alone(&key);
                 }
                 drop(state);
                 listed.send_modify(|lists| lists.extend([kind.name()]));
@@ -118,7 +118,8 @@ impl Scheduler {
         };
         let before = std::mem::replace(&mut tracked.workload, workload.clone());
         let recorded = assignment_of(&workload);
-        if recorded.decision.sequence > tracked.assignment.decision.sequence {
+        let adopted = recorded.decision.sequence > tracked.assignment.decision.sequence;
+        if adopted {
             // An assignment that another writer made goes on from here.
             tracked.recorded = recorded.decision.sequence;
             tracked.assignment = recorded;
@@ -134,6 +135,7 @@ impl Scheduler {
             state.burst.change(now);
         }
         let relevant = spec_changed
+            || adopted
             || before.deleted_at != workload.deleted_at
             || before.labels != workload.labels
             || before.annotations != workload.annotations
@@ -203,37 +205,52 @@ impl Scheduler {
             let api: Api<PartialObjectMeta<DynamicObject>> =
                 Api::all_with(self.hub.clone(), &kind.resource());
             let mut versions: BTreeMap<ObjectKey, Option<String>> = BTreeMap::new();
+            let mut unlisted: BTreeSet<ObjectKey> = BTreeSet::new();
             let handle = |event: Event<PartialObjectMeta<DynamicObject>>| {
-                let (object, gone) = match event {
-                    Event::InitApply(object) | Event::Apply(object) => (object, false),
-                    Event::Delete(object) => (object, true),
-                    Event::Init | Event::InitDone => return,
-                };
-                let key = ObjectKey {
+                let key = |object: &PartialObjectMeta<DynamicObject>| ObjectKey {
                     kind,
                     namespace: object.namespace().unwrap_or_default(),
                     name: object.name_any(),
                 };
-                let version = (!gone).then(|| object.resource_version()).flatten();
-                let mut state = self.state();
-                let Some(dependants) = state.dependants.get(&key).cloned() else {
-                    versions.remove(&key);
-                    return;
-                };
-                if versions.insert(key, version.clone()) == Some(version) {
-                    return;
-                }
-                for dependant in dependants {
-                    if let Some(tracked) = state.workloads.get_mut(&dependant) {
-                        tracked.dependencies = None;
-                        tracked.dependency_changes += 1;
+                match event {
+                    Event::Init => unlisted = versions.keys().cloned().collect(),
+                    Event::InitApply(object) | Event::Apply(object) => {
+                        let key = key(&object);
+                        unlisted.remove(&key);
+                        let version = object.resource_version();
+                        if !self.state().dependants.contains_key(&key) {
+                            versions.remove(&key);
+                        } else if versions.insert(key.clone(), version.clone()) != Some(version) {
+                            self.dependency_changed(&key);
+                        }
                     }
-                    self.queue.add(dependant, Priority::High);
+                    Event::Delete(object) => {
+                        versions.remove(&key(&object));
+                        self.dependency_changed(&key(&object));
+                    }
+                    Event::InitDone => {
+                        for gone in std::mem::take(&mut unlisted) {
+                            versions.remove(&gone);
+                            self.dependency_changed(&gone);
+                        }
+                    }
                 }
             };
             watch_with(api, handle, complain, cancel).await;
         }))
         .await;
+    }
+
+    /// Whoever names it brings it again.
+    fn dependency_changed(&self, key: &ObjectKey) {
+        let mut state = self.state();
+        for dependant in state.dependants.get(key).cloned().unwrap_or_default() {
+            if let Some(tracked) = state.workloads.get_mut(&dependant) {
+                tracked.dependencies = None;
+                tracked.dependency_changes += 1;
+            }
+            self.queue.add(dependant, Priority::High);
+        }
     }
 }
 

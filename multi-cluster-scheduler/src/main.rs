@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use federation::operator::args::HubAccess;
 use federation::operator::clock::{SharedClock, WallClock};
 use federation::operator::http::{Health, bind, serve};
 use federation::operator::leader::{Election, Leadership};
@@ -37,7 +38,10 @@ async fn serve_hub(args: Args) -> anyhow::Result<()> {
         .ok();
 
     let stop = signals::stop_on_signal()?;
-    let hub = args.common.hub_config().await?;
+    let HubAccess {
+        config: hub,
+        context: hub_context,
+    } = args.common.hub().await?;
     let health = Health::new(&["hub", "members"]);
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
@@ -66,7 +70,7 @@ async fn serve_hub(args: Args) -> anyhow::Result<()> {
     };
     let context = Context {
         hub,
-        hub_context: args.common.hub_context.clone(),
+        hub_context,
         member_contexts: args.member_contexts.clone(),
         identity,
         leadership: leadership.clone(),

@@ -96,20 +96,9 @@ impl Scheduler {
     async fn dereference(&self, workload: &Arc<Workload>) -> Result<Vec<Item>, ReconcileError> {
         let names = dependencies::named_by(workload);
         let (known, changes) = {
-            let mut state = self.state();
-            for dependants in state.dependants.values_mut() {
-                dependants.remove(&workload.key);
-            }
-            state
-                .dependants
-                .retain(|_, dependants| !dependants.is_empty());
-            for name in &names {
-                state
-                    .dependants
-                    .entry(name.clone())
-                    .or_default()
-                    .insert(workload.key.clone());
-            }
+            let mut guard = self.state();
+            let state = &mut *guard;
+            state.names(&workload.key, &names);
             let tracked = state.workloads.get(&workload.key);
             (
                 tracked.and_then(|tracked| tracked.dependencies.clone()),
@@ -348,7 +337,9 @@ impl Scheduler {
                 .assignment
                 .placements
                 .iter()
-                .find(|one| one.cluster == name.as_str());
+                .find(|one| one.cluster == name.as_str())
+                // A Job of no pods at a time would never end.
+                .filter(|one| workload.key.kind != Kind::Job || one.replicas > 0);
             let bundle = match share {
                 Some(share) => {
                     match bundles::bundle(&self.hub_uid, workload, share, dependencies) {

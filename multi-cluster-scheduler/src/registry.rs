@@ -35,6 +35,7 @@ impl Scheduler {
         if same(state, &object).is_none() {
             // It may have been deleted and made again while nobody watched.
             state.members.remove(&name);
+            state.forget_cluster(&name);
         }
         let object = Arc::new(object);
         let registered = state
@@ -50,6 +51,8 @@ impl Scheduler {
                 version: None,
                 problem: None,
                 refused: None,
+                nodes_listed: false,
+                pods_listed: false,
                 leftovers,
                 reported: object.status.clone(),
                 capacity_version: 0,
@@ -66,6 +69,7 @@ impl Scheduler {
         if state.members.remove(&name).is_some() {
             info!(cluster = %name, "is no longer a member");
             self.cluster_changed(state, &name);
+            state.forget_cluster(&name);
         }
     }
 
@@ -79,19 +83,26 @@ impl Scheduler {
         };
         match change {
             Change::Capacity(event) => {
-                if matches!(
-                    event,
-                    CapacityEvent::NodesListed(_) | CapacityEvent::PodsListed(_)
-                ) {
+                let (nodes, pods) = (
+                    matches!(event, CapacityEvent::NodesListed(_)),
+                    matches!(event, CapacityEvent::PodsListed(_)),
+                );
+                registered.nodes_listed |= nodes;
+                registered.pods_listed |= pods;
+                if nodes || pods {
                     registered.refused = None;
                 }
                 capacity(state, &cluster, event);
+                if nodes || pods {
+                    self.cluster_changed(state, &cluster);
+                }
             }
             Change::Refused(problem) => {
                 if registered.refused.as_ref() != Some(&problem) {
                     warn!(%cluster, problem, "does not let itself be watched");
                 }
                 registered.refused = Some(problem);
+                self.cluster_changed(state, &cluster);
             }
             Change::Reachable(version) => {
                 registered.version = Some(version);

@@ -25,7 +25,7 @@ use crate::workload::Kind;
 pub struct Context {
     /// The way to the hub.
     pub hub: Config,
-    /// The hub's context of the kubeconfig, if it was named.
+    /// The kubeconfig's context that the hub is, if it is one.
     pub hub_context: Option<String>,
     /// The contexts that are members; all but the hub's when none are named.
     pub member_contexts: Option<Vec<String>>,

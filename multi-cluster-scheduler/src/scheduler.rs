@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::announce::Announcer;
 use crate::burst;
 use crate::metrics::Metrics;
-use crate::state::{State, Tracked};
+use crate::state::{Registered, State, Tracked};
 use crate::workload::{Key, Kind};
 
 /// How the scheduler works.
@@ -152,8 +152,9 @@ impl Scheduler {
             {
                 let state = self.state();
                 // Where there is no member yet, one may be about to be found.
-                let settled =
-                    |one: &crate::state::Registered| one.is_open() || one.reachable == Some(false);
+                let settled = |one: &Registered| {
+                    one.is_open() || one.reachable == Some(false) || one.refused.is_some()
+                };
                 if !state.members.is_empty()
                     && state.sources_tried
                     && state.members.values().all(settled)
@@ -207,15 +208,16 @@ impl Scheduler {
                 for name in &names {
                     self.cluster_changed(state, name);
                 }
-                while state.lapses.first().is_some_and(|(due, _, _)| *due <= now) {
-                    if let Some((_, owner, cluster)) = state.lapses.pop_first() {
-                        let renewed = state
-                            .lapses
-                            .iter()
-                            .any(|(_, holder, at)| *holder == owner && *at == cluster);
-                        if !renewed {
-                            state.snapshot.release(&cluster, placement::OwnerKey(owner));
-                        }
+                let (due, later): (BTreeSet<_>, _) = std::mem::take(&mut state.lapses)
+                    .into_iter()
+                    .partition(|(due, _, _)| *due <= now);
+                state.lapses = later;
+                let renewed: BTreeSet<_> = (state.lapses.iter())
+                    .map(|(_, owner, cluster)| (*owner, cluster.clone()))
+                    .collect();
+                for (_, owner, cluster) in due {
+                    if !renewed.contains(&(owner, cluster.clone())) {
+                        state.snapshot.release(&cluster, placement::OwnerKey(owner));
                     }
                 }
             }
@@ -268,11 +270,20 @@ impl Scheduler {
 
     async fn report_all(self: &Arc<Self>, cancel: &CancellationToken) {
         let slots = Arc::new(Semaphore::new(4));
+        // In one burst they wait once, however long it is.
+        let mut patience = None;
         loop {
             let Ok(slot) = slots.clone().acquire_owned().await else {
                 return;
             };
-            cancel.run_until_cancelled(self.placements_first()).await;
+            if self.is_placing_many() {
+                let until = *patience.get_or_insert_with(|| Instant::now() + PLACEMENTS_FIRST);
+                let placed =
+                    self.wait_until(until, PLACEMENTS_FIRST / 30, |this| !this.is_placing_many());
+                cancel.run_until_cancelled(placed).await;
+            } else {
+                patience = None;
+            }
             let Some(Some(job)) = cancel.run_until_cancelled(self.reports.next()).await else {
                 return;
             };
@@ -289,35 +300,31 @@ impl Scheduler {
 
     /// Lets the hub's writes of a burst go before the members'.
     pub(crate) async fn hub_first(&self) {
-        self.wait_while(HUB_FIRST, HUB_FIRST / 200, |state, now| {
-            state.burst.is_on(now)
+        let until = Instant::now() + HUB_FIRST;
+        self.wait_until(until, HUB_FIRST / 200, |this| {
+            !this.state().burst.is_on(Instant::now())
         })
         .await;
     }
 
-    /// Lets the placements of a burst go before the statuses.
-    async fn placements_first(&self) {
-        self.wait_while(PLACEMENTS_FIRST, PLACEMENTS_FIRST / 30, |state, now| {
-            let fresh = |since: Instant| now.duration_since(since) < PLACEMENTS_FIRST;
-            let placing = |one: &Tracked| one.changed_at.is_some_and(fresh);
-            state.workloads.values().filter(|one| placing(one)).count() >= burst::MANY
-        })
-        .await;
+    /// Many objects have changed lately and are not yet on their members.
+    fn is_placing_many(&self) -> bool {
+        let now = Instant::now();
+        let fresh = |since: Instant| now.duration_since(since) < PLACEMENTS_FIRST;
+        let placing = |one: &&Tracked| one.changed_at.is_some_and(fresh);
+        let state = self.state();
+        state
+            .workloads
+            .values()
+            .filter(placing)
+            .take(burst::MANY)
+            .count()
+            == burst::MANY
     }
 
-    /// Looks every so often, at most so long, until nothing goes first any more.
-    async fn wait_while(
-        &self,
-        at_most: Duration,
-        every: Duration,
-        busy: impl Fn(&State, Instant) -> bool,
-    ) {
-        let limit = Instant::now() + at_most;
-        loop {
-            let now = Instant::now();
-            if now >= limit || !busy(&self.state(), now) {
-                return;
-            }
+    /// Looks every so often, not longer than until then.
+    async fn wait_until(&self, limit: Instant, every: Duration, done: impl Fn(&Self) -> bool) {
+        while Instant::now() < limit && !done(self) {
             tokio::time::sleep(every).await;
         }
     }

@@ -58,7 +58,9 @@ pub struct Tracked {
     pub recorded: i64,
     /// Why the spec cannot be served.
     pub invalid: Option<String>,
-    /// What the template names, fetched.
+    /// What the template names.
+    pub named: BTreeSet<ObjectKey>,
+    /// The same, fetched.
     pub dependencies: Option<Fetched>,
     /// How often any of it was seen to change.
     pub dependency_changes: u64,
@@ -96,6 +98,10 @@ pub struct Registered {
     pub problem: Option<String>,
     /// Why it does not let itself be watched.
     pub refused: Option<String>,
+    /// Its nodes are known.
+    pub nodes_listed: bool,
+    /// Its pods are known.
+    pub pods_listed: bool,
     /// Deleted objects that it still holds something of.
     pub leftovers: Vec<Leftover>,
     /// The status that the hub has.
@@ -105,9 +111,13 @@ pub struct Registered {
 }
 
 impl Registered {
-    /// It answers and is known, so it can be written to.
+    /// It answers, and what it holds and what room it has is known, so it can be worked with.
     pub fn is_open(&self) -> bool {
-        self.reachable == Some(true) && self.member.as_ref().is_some_and(Member::is_open)
+        self.reachable == Some(true)
+            && self.nodes_listed
+            && self.pods_listed
+            && self.refused.is_none()
+            && self.member.as_ref().is_some_and(Member::is_open)
     }
 }
 
@@ -118,6 +128,7 @@ impl Tracked {
         Self {
             recorded: assignment.decision.sequence,
             invalid: None,
+            named: BTreeSet::new(),
             dependencies: None,
             dependency_changes: 0,
             failures: BTreeMap::new(),
@@ -283,6 +294,16 @@ impl State {
             .collect()
     }
 
+    /// A cluster is no member any more: nothing of what was known of it holds.
+    pub fn forget_cluster(&mut self, name: &ClusterName) {
+        self.snapshot.remove_cluster(name);
+        for tracked in self.workloads.values_mut() {
+            tracked.failures.remove(name);
+            tracked.delivered.remove(name);
+            tracked.removed.remove(name);
+        }
+    }
+
     /// Takes an assignment for an object's, and holds its room until then; whether the clusters are
     /// other ones than before.
     pub fn assign(
@@ -317,8 +338,29 @@ impl State {
         before != now
     }
 
+    /// From now on the object's template names these.
+    pub fn names(&mut self, key: &Key, names: &BTreeSet<ObjectKey>) {
+        let Some(tracked) = self.workloads.get_mut(key) else {
+            return;
+        };
+        let before = std::mem::replace(&mut tracked.named, names.clone());
+        for name in before.difference(names) {
+            if let Some(dependants) = self.dependants.get_mut(name) {
+                dependants.remove(key);
+                if dependants.is_empty() {
+                    self.dependants.remove(name);
+                }
+            }
+        }
+        for name in names.difference(&before) {
+            let dependants = self.dependants.entry(name.clone()).or_default();
+            dependants.insert(key.clone());
+        }
+    }
+
     /// Forgets an object; its reservations go.
     pub fn forget(&mut self, key: &Key) {
+        self.names(key, &BTreeSet::new());
         let Some(tracked) = self.workloads.remove(key) else {
             return;
         };
@@ -327,12 +369,19 @@ impl State {
             self.owners.remove(&owner);
         }
         self.waiting.retain(|(_, waiting)| waiting != key);
-        for dependants in self.dependants.values_mut() {
-            dependants.remove(key);
-        }
-        self.dependants
-            .retain(|_, dependants| !dependants.is_empty());
         self.release(owner);
+    }
+
+    /// Forgets an object that ended without a deletion on record: what members hold of it stays.
+    pub fn leave_alone(&mut self, key: &Key) {
+        if let Some(tracked) = self.workloads.get(key) {
+            let owner = tracked.workload.owner_bits();
+            let members = self.members.values();
+            for member in members.filter_map(|one| one.member.as_ref()) {
+                member.forget(owner);
+            }
+        }
+        self.forget(key);
     }
 
     /// Lets the reservations of an owner go.

@@ -114,6 +114,8 @@ pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
             cloud: fields.burst == Burst::Allowed,
         },
         overflow: match fields.overflow {
+            // What overflows would be done twice.
+            _ if workload.is_work_queue() => Overflow::None,
             Some(api::Overflow::Nearest) => Overflow::Nearest,
             Some(api::Overflow::None) => Overflow::None,
             // The original's: nearest to the full one where clusters are named, else by rank.

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use federation::api::MemberCluster;
-use federation::members::{Member, MemberOptions, ResolvedAccess, resolve};
+use federation::members::{Kubeconfig, Member, MemberOptions, ResolvedAccess, resolve};
 use federation::operator::fence::{Server, fenced_client};
 use federation::operator::queue::Priority;
-use kube::ResourceExt as _;
+use kube::{Client, ResourceExt as _};
 use placement::ClusterName;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -26,7 +26,10 @@ impl Scheduler {
                 .values()
                 .map(|registered| registered.object.clone())
                 .collect();
-            let looks = objects.iter().map(|object| self.follow_way(object));
+            let file = self.options.kubeconfig.as_ref().map(Kubeconfig::read);
+            let looks = objects
+                .iter()
+                .map(|object| self.follow_way(object, file.as_ref()));
             cancel
                 .run_until_cancelled(futures::future::join_all(looks))
                 .await;
@@ -35,9 +38,20 @@ impl Scheduler {
     }
 
     /// Looks at the way to a member; if it is another one, goes it.
-    async fn follow_way(self: &Arc<Self>, object: &Arc<MemberCluster>) {
-        let way = resolve(&self.hub, self.options.kubeconfig.as_ref(), &object.spec);
-        let way = self.within_deadline(way).await;
+    async fn follow_way(
+        self: &Arc<Self>,
+        object: &Arc<MemberCluster>,
+        file: Option<&Result<kube::config::Kubeconfig, String>>,
+    ) {
+        let way = match file {
+            Some(Err(problem)) if object.spec.access.context.is_some() => Err(problem.clone()),
+            file => {
+                let file = file.and_then(|file| file.as_ref().ok());
+                let way = resolve(&self.hub, file, &object.spec);
+                let way = self.within_deadline(way).await;
+                way.and_then(|way| way.map_err(|error| error.to_string()))
+            }
+        };
         let mut state = self.state();
         let Some(registered) = same(&mut state, object) else {
             return;
@@ -45,7 +59,7 @@ impl Scheduler {
         if registered.object.metadata.generation != object.metadata.generation {
             return;
         }
-        match way.and_then(|way| way.map_err(|error| error.to_string())) {
+        match way {
             Err(problem) => no_way(registered, problem),
             Ok(way) if registered.attempt == Some(way.digest) => {}
             Ok(way) if registered.member.is_some() && registered.digest == way.digest => {
@@ -63,21 +77,8 @@ impl Scheduler {
 
     /// Makes a client and starts the member with it, if its way is still this one.
     async fn connect(self: Arc<Self>, object: Arc<MemberCluster>, way: ResolvedAccess) {
-        let ResolvedAccess { config, digest } = way;
-        let (leadership, requests) = (self.leadership.clone(), self.metrics.requests.clone());
-        // A kubeconfig's plugin runs in here. It cannot be stopped, so it is waited for.
-        let mut client = tokio::task::spawn_blocking(move || {
-            fenced_client(config, leadership, &requests, Server::Member)
-        });
-        let client = match self.within_deadline(&mut client).await {
-            Ok(client) => client,
-            Err(late) => {
-                if let Some(registered) = same(&mut self.state(), &object) {
-                    no_way(registered, late);
-                }
-                client.await
-            }
-        };
+        let digest = way.digest;
+        let client = self.client(&object, way).await;
         let mut guard = self.state();
         let state = &mut *guard;
         let attempted = |one: &&mut Registered| one.attempt == Some(digest);
@@ -86,9 +87,8 @@ impl Scheduler {
         };
         registered.attempt = None;
         let client = match client {
-            Ok(Ok(client)) => client,
-            Ok(Err(problem)) => return no_way(registered, problem.to_string()),
-            Err(problem) => return no_way(registered, problem.to_string()),
+            Ok(client) => client,
+            Err(problem) => return no_way(registered, problem),
         };
         let name = ClusterName::from(object.name_any());
         info!(cluster = %name, "connecting");
@@ -103,10 +103,35 @@ impl Scheduler {
         registered.digest = digest;
         registered.problem = None;
         registered.refused = None;
+        (registered.nodes_listed, registered.pods_listed) = (false, false);
         // What was handed to the member under its way before is handed over again.
         for key in state.placed_on(&name) {
             self.queue.add(key, Priority::Low);
         }
+    }
+
+    async fn client(&self, object: &MemberCluster, way: ResolvedAccess) -> Result<Client, String> {
+        let config = way.config().await.map_err(|error| error.to_string())?;
+        let (leadership, requests) = (self.leadership.clone(), self.metrics.requests.clone());
+        let has_plugin = config.auth_info.exec.is_some();
+        let make = move || fenced_client(config, leadership, &requests, Server::Member);
+        if !has_plugin {
+            return make().map_err(|error| error.to_string());
+        }
+        // The plugin runs in here. It cannot be stopped, so it is waited for.
+        let mut client = tokio::task::spawn_blocking(make);
+        let client = match self.within_deadline(&mut client).await {
+            Ok(client) => client,
+            Err(late) => {
+                if let Some(registered) = same(&mut self.state(), object) {
+                    no_way(registered, late);
+                }
+                client.await
+            }
+        };
+        client
+            .map_err(|panic| panic.to_string())?
+            .map_err(|error| error.to_string())
     }
 
     /// The way to a member must be found in time.

@@ -153,6 +153,18 @@ impl Workload {
         }
     }
 
+    /// A Job whose pods work through more completions than run at a time. Its Jobs are whole ones,
+    /// each of its own location.
+    pub fn is_work_queue(&self) -> bool {
+        match &self.spec {
+            Ok(Spec::Job(spec)) => {
+                let parallel = spec.parallelism.unwrap_or(spec.replicas);
+                spec.completions.is_some_and(|all| all > parallel)
+            }
+            _ => false,
+        }
+    }
+
     /// The object as owner of objects on members.
     pub fn owner(&self) -> Owner {
         Owner {

@@ -85,6 +85,9 @@ pub struct Decision {
     /// Position of `round_robin` at this decision.
     #[serde(default)]
     pub cursor: u64,
+    /// While a move lasts: replicas that must stay available, because as many ran before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<u32>,
     /// What was said of each cluster, the chosen first; at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterVerdict>,

@@ -1,6 +1,6 @@
 //! From what a `MemberCluster` says of its access to a client configuration.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DynamicObject;
@@ -16,12 +16,31 @@ use super::bundle::digest_bits;
 use crate::api::{KubeFedClusterReference, MemberClusterSpec, SecretReference};
 
 /// A way to a member, and a digest that changes when the way does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ResolvedAccess {
-    /// Client configuration.
-    pub config: Config,
     /// Changes with address or credentials.
     pub digest: u128,
+    /// The parts of a kubeconfig that are the way.
+    kubeconfig: kube::config::Kubeconfig,
+    context: Option<String>,
+    /// Where they are from.
+    source: String,
+}
+
+impl ResolvedAccess {
+    /// The client configuration.
+    pub async fn config(self) -> Result<Config, AccessError> {
+        let options = KubeConfigOptions {
+            context: self.context,
+            ..KubeConfigOptions::default()
+        };
+        let config = Config::from_custom_kubeconfig(self.kubeconfig, &options).await;
+        let config = config.map_err(|error| AccessError::Kubeconfig {
+            path: self.source,
+            problem: error.to_string(),
+        })?;
+        Ok(tuned(config))
+    }
 }
 
 /// Why a member cannot be reached as its object says.
@@ -33,12 +52,12 @@ pub enum AccessError {
     )]
     NoKubeconfig,
     /// The file cannot be read or parsed.
-    #[error("kubeconfig {path}: {source}")]
+    #[error("kubeconfig {path}: {problem}")]
     Kubeconfig {
         /// The file.
         path: String,
         /// What is wrong with it.
-        source: kube::config::KubeconfigError,
+        problem: String,
     },
     /// The hub did not give the object that access names.
     #[error("{what}: {source}")]
@@ -66,24 +85,23 @@ pub struct Kubeconfig {
 }
 
 impl Kubeconfig {
-    /// The file's content now.
-    pub fn read(&self) -> Result<kube::config::Kubeconfig, AccessError> {
+    /// The file's content now, or what is wrong with it.
+    pub fn read(&self) -> Result<kube::config::Kubeconfig, String> {
         kube::config::Kubeconfig::read_from(&self.path)
-            .map_err(|source| bad_kubeconfig(&self.path, source))
+            .map_err(|error| format!("kubeconfig {}: {error}", self.path.display()))
     }
 }
 
-/// The way to a member now.
+/// The way to a member now; the kubeconfig is what the operator was given.
 pub async fn resolve(
     hub: &Client,
-    kubeconfig: Option<&Kubeconfig>,
+    kubeconfig: Option<&kube::config::Kubeconfig>,
     spec: &MemberClusterSpec,
 ) -> Result<ResolvedAccess, AccessError> {
     let access = &spec.access;
     if let Some(context) = &access.context {
         let file = kubeconfig.ok_or(AccessError::NoKubeconfig)?;
-        let (content, path) = (file.read()?, file.path.clone());
-        return from_kubeconfig(content, Some(context.clone()), &path).await;
+        return Ok(way(file, Some(context.clone()), "given by --kubeconfig"));
     }
     if let Some(reference) = &access.secret_ref {
         return from_secret(hub, reference).await;
@@ -97,40 +115,36 @@ pub async fn resolve(
     }
 }
 
-async fn from_kubeconfig(
-    kubeconfig: kube::config::Kubeconfig,
+/// Only the parts of this context: another one's change must not restart this member.
+fn way(
+    kubeconfig: &kube::config::Kubeconfig,
     context: Option<String>,
-    path: &Path,
-) -> Result<ResolvedAccess, AccessError> {
-    // Only the parts of this context: another one's change must not restart this member.
-    let mut own = kubeconfig.clone();
-    let wanted = context.clone().or_else(|| own.current_context.clone());
-    own.contexts
-        .retain(|named| Some(&named.name) == wanted.as_ref());
-    let parts = own.contexts.first().and_then(|named| named.context.clone());
-    own.clusters.retain(|named| {
-        parts
-            .as_ref()
-            .is_some_and(|context| context.cluster == named.name)
-    });
-    own.auth_infos.retain(|named| {
-        parts
-            .as_ref()
-            .is_some_and(|context| context.user.as_ref() == Some(&named.name))
-    });
-    own.current_context = None;
-    let digest = digest_of(&own);
-    let options = KubeConfigOptions {
-        context,
-        ..KubeConfigOptions::default()
+    source: &str,
+) -> ResolvedAccess {
+    let wanted = context.or_else(|| kubeconfig.current_context.clone());
+    let named = |named: &&NamedContext| Some(&named.name) == wanted.as_ref();
+    let contexts: Vec<_> = kubeconfig.contexts.iter().filter(named).cloned().collect();
+    let parts = contexts.first().and_then(|named| named.context.as_ref());
+    let clusters = kubeconfig.clusters.iter();
+    let users = kubeconfig.auth_infos.iter();
+    let own = kube::config::Kubeconfig {
+        clusters: clusters
+            .filter(|named| parts.is_some_and(|context| context.cluster == named.name))
+            .cloned()
+            .collect(),
+        auth_infos: users
+            .filter(|named| parts.is_some_and(|context| context.user.as_ref() == Some(&named.name)))
+            .cloned()
+            .collect(),
+        contexts,
+        ..kube::config::Kubeconfig::default()
     };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(|source| bad_kubeconfig(path, source))?;
-    Ok(ResolvedAccess {
-        config: tuned(config),
-        digest,
-    })
+    ResolvedAccess {
+        digest: digest_of(&own),
+        kubeconfig: own,
+        context: wanted,
+        source: source.to_owned(),
+    }
 }
 
 async fn from_secret(
@@ -161,7 +175,7 @@ async fn from_secret(
         std::str::from_utf8(&value.0).map_err(|_| incomplete("the kubeconfig is not text"))?;
     let kubeconfig = kube::config::Kubeconfig::from_yaml(text)
         .map_err(|_| incomplete("the kubeconfig is not valid YAML of that form"))?;
-    from_kubeconfig(kubeconfig, None, Path::new(&what)).await
+    Ok(way(&kubeconfig, None, &what))
 }
 
 async fn from_kubefed(
@@ -238,7 +252,7 @@ async fn from_kubefed(
         }],
         ..kube::config::Kubeconfig::default()
     };
-    from_kubeconfig(kubeconfig, Some(named), Path::new(&what)).await
+    Ok(way(&kubeconfig, Some(named), &what))
 }
 
 /// `core.kubefed.io/v1beta1` `KubeFedCluster`.
@@ -291,11 +305,4 @@ fn digest_of(kubeconfig: &kube::config::Kubeconfig) -> u128 {
         .to_string()
         .as_bytes(),
     )
-}
-
-fn bad_kubeconfig(path: &Path, source: kube::config::KubeconfigError) -> AccessError {
-    AccessError::Kubeconfig {
-        path: path.display().to_string(),
-        source,
-    }
 }

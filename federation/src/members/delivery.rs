@@ -96,6 +96,14 @@ impl Pusher {
         drifted
     }
 
+    /// Everything is to be applied again, but the Jobs that have ended: they are not run again.
+    pub(super) fn forget(&self, inventory: &Inventory) {
+        let has_ended = |key: &ObjectKey| {
+            (inventory.get(key)).is_some_and(|record| record.observed.has_ended())
+        };
+        self.applied().retain(|key, _| has_ended(key));
+    }
+
     /// One delivery.
     pub(super) async fn push(&self, bundle: &Bundle, inventory: &Mutex<Inventory>) -> Outcome {
         for item in &bundle.items {

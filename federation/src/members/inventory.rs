@@ -324,8 +324,8 @@ impl Inventory {
         self.listing.insert(kind, BTreeSet::new());
     }
 
-    /// What was not listed is gone.
-    pub(super) fn list_ends(&mut self, kind: ManagedKind) -> BTreeSet<u128> {
+    /// What was not listed is gone: it is given as it was last seen.
+    pub(super) fn list_ends(&mut self, kind: ManagedKind) -> Vec<(ObjectKey, Record)> {
         self.listed.insert(kind);
         let seen = self.listing.remove(&kind).unwrap_or_default();
         let gone: Vec<ObjectKey> = self
@@ -334,7 +334,14 @@ impl Inventory {
             .filter(|key| key.kind == kind && !seen.contains(*key))
             .cloned()
             .collect();
-        gone.iter().flat_map(|key| self.remove(key)).collect()
+        let mut ended = Vec::new();
+        for key in gone {
+            if let Some(record) = self.records.get(&key).cloned() {
+                self.remove(&key);
+                ended.push((key, record));
+            }
+        }
+        ended
     }
 
     /// The member was away for long: nothing is known until everything was listed again.

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
-use super::inventory::{Inventory, Observed, Watched};
+use super::inventory::{Inventory, Observed, Record, Watched};
 use super::watching::{Deadlined as _, refusal, watch_with};
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
 use crate::operator::queue::{Backoff, Priority, WorkQueue};
@@ -154,7 +154,14 @@ impl Member {
             .get(&owner)
             .is_some_and(|bundle| !bundle.items.is_empty());
         drop(bundles);
-        coming || lock(&self.inner.inventory).of(owner).next().is_some()
+        let hub = Some(self.inner.options.hub.as_str());
+        let ours = |(_, record): (_, &Record)| record.hub.as_deref() == hub;
+        coming || lock(&self.inner.inventory).of(owner).any(ours)
+    }
+
+    /// What the member holds of the owner is left as it is from now on.
+    pub fn forget(&self, owner: u128) {
+        self.inner.bundles().remove(&owner);
     }
 
     /// Every owner of this hub that the member holds something of.
@@ -185,7 +192,11 @@ impl Inner {
                         info!(cluster = %self.name, "answers again after a long time: listing it anew");
                         watches.cancel();
                         watches = stop.child_token();
-                        lock(&self.inventory).forget_completeness();
+                        // It may have lost or changed what it had acknowledged.
+                        let mut inventory = lock(&self.inventory);
+                        self.pusher.forget(&inventory);
+                        inventory.forget_completeness();
+                        drop(inventory);
                         self.clone().watch(&watches);
                     }
                     last_answer = Instant::now();
@@ -285,7 +296,11 @@ impl Inner {
                 (inventory.remove(&key), drifted)
             }
             Event::InitDone => {
-                let concerned = inventory.list_ends(kind);
+                let gone = inventory.list_ends(kind);
+                for (key, _) in gone.iter().filter(|(_, last)| !last.observed.has_ended()) {
+                    self.pusher.has_drifted(key, None);
+                }
+                let concerned = gone.into_iter().flat_map(|(_, last)| last.owners).collect();
                 let complete = inventory.is_complete();
                 drop(inventory);
                 if complete {

@@ -33,8 +33,10 @@ pub async fn follow_kubeconfig(
     cancel: CancellationToken,
 ) {
     let read = || {
-        let file = kubeconfig.read().map_err(|error| error.to_string())?;
-        let hub_context = hub_context.clone().or(file.current_context);
+        let file = kubeconfig.read()?;
+        if file.contexts.is_empty() {
+            return Err(format!("{} has no contexts", kubeconfig.path.display()));
+        }
         let contexts = file.contexts.into_iter().map(|named| named.name);
         let wanted = contexts.filter(|name| match &only {
             Some(only) => only.contains(name),
@@ -85,9 +87,16 @@ async fn follow_source(
     cancel: &CancellationToken,
 ) {
     let mut written: Option<(Instant, BTreeMap<String, Value>)> = None;
+    let mut read_before = BTreeMap::new();
     let mut last_problem = String::new();
     loop {
-        let result = match read().await {
+        // What is missing once may be a file that is being written.
+        let found = read().await.map(|found| {
+            let mut wanted = std::mem::replace(&mut read_before, found.clone());
+            wanted.extend(found);
+            wanted
+        });
+        let result = match found {
             Ok(wanted)
                 if written
                     .as_ref()

@@ -117,17 +117,31 @@ pub enum ArgsError {
     },
 }
 
+/// The way to the hub.
+#[derive(Clone, Debug)]
+pub struct HubAccess {
+    /// Client configuration.
+    pub config: kube::Config,
+    /// The kubeconfig's context that it is from. It stays the hub's when another one becomes the
+    /// current.
+    pub context: Option<String>,
+}
+
 impl CommonArgs {
     /// The access to the hub: the given kubeconfig, or a pod's service account.
     ///
     /// Nothing from a user's ambient configuration is ever touched.
-    pub async fn hub_config(&self) -> Result<kube::Config, ArgsError> {
+    pub async fn hub(&self) -> Result<HubAccess, ArgsError> {
         let Some(file) = &self.kubeconfig else {
             // What Kubernetes sets in every container, and client-go goes by as well.
             if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
                 return Err(ArgsError::NoHub);
             }
-            return kube::Config::incluster().map_err(ArgsError::InCluster);
+            let config = kube::Config::incluster().map_err(ArgsError::InCluster)?;
+            return Ok(HubAccess {
+                config,
+                context: None,
+            });
         };
         let failed = |source| ArgsError::Kubeconfig {
             file: file.clone(),
@@ -135,13 +149,15 @@ impl CommonArgs {
             source,
         };
         let kubeconfig = Kubeconfig::read_from(file).map_err(failed)?;
+        let context = (self.hub_context.clone()).or_else(|| kubeconfig.current_context.clone());
         let options = KubeConfigOptions {
-            context: self.hub_context.clone(),
+            context: context.clone(),
             ..KubeConfigOptions::default()
         };
-        kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
-            .map_err(failed)
+            .map_err(failed)?;
+        Ok(HubAccess { config, context })
     }
 
     /// The election for the lease of this name, or `None` with `--leader-elect=false`.
@@ -253,7 +269,7 @@ mod tests {
         if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
             return;
         }
-        let error = parse(&[]).hub_config().await.unwrap_err();
+        let error = parse(&[]).hub().await.unwrap_err();
         assert!(error.to_string().contains("--kubeconfig"), "{error}");
     }
 
@@ -266,12 +282,12 @@ mod tests {
         )
         .unwrap();
         let mut args = parse(&["--kubeconfig=/nowhere/config"]);
-        let error = args.hub_config().await.unwrap_err().to_string();
+        let error = args.hub().await.unwrap_err().to_string();
         assert!(error.contains("--kubeconfig=/nowhere/config"), "{error}");
 
         args.kubeconfig = Some(file.clone());
         args.hub_context = Some("fog".to_owned());
-        let error = args.hub_config().await.unwrap_err().to_string();
+        let error = args.hub().await.unwrap_err().to_string();
         assert!(error.contains("--hub-context=fog"), "{error}");
         std::fs::remove_file(file).unwrap();
     }

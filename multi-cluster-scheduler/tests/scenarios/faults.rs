@@ -612,13 +612,31 @@ async fn cordon_and_taints(world: &World) -> Result<()> {
     world
         .until_replicas("hello", [Some(2), None, Some(2)])
         .await?;
-    // And one that is evacuated is left.
+    // One that is evacuated keeps what has no other place, and is left when there is one.
     cluster(
         "cluster3",
         json!({ "spec": { "taints": [{ "key": "broken", "effect": "NoExecute" }] } }),
     )
     .await?;
-    world.until_replicas("hello", [Some(2), None, None]).await?;
+    let why = "stays until its replacements elsewhere are ready";
+    eventually("its replicas are about to leave", async || {
+        let status = world.get("cluster0", "mcd/hello").await?["status"].clone();
+        let leaving =
+            status["placements"][1]["leaving"] == 2 && status["placements"][1]["why"] == why;
+        Ok(if leaving {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        })
+    })
+    .await?;
+    world
+        .until_replicas("hello", [Some(2), None, Some(2)])
+        .await?;
+    cluster("cluster2", json!({ "spec": { "taints": [] } })).await?;
+    world
+        .until_replicas("hello", [Some(2), Some(2), None])
+        .await?;
     Ok(())
 }
 

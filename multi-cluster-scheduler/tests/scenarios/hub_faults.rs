@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use crate::harness::{MEMBERS, World, scenarios};
+use crate::harness::{MEMBERS, World, eventually, scenarios};
 use crate::main_job::deployment;
 
 scenarios!(
@@ -14,7 +14,7 @@ scenarios!(
 
 async fn watches_that_end_with_410(world: &World) -> Result<()> {
     // The hub is away for some seconds.
-    let _operator = world
+    let operator = world
         .operator(&["--lease-duration=60s", "--lease-renew=2s"])
         .await?;
     world
@@ -23,7 +23,25 @@ async fn watches_that_end_with_410(world: &World) -> Result<()> {
     world
         .until_condition("mcd/hello", "Available", "True", "AllAvailable")
         .await?;
-    world.lab.cluster("cluster2")?.expire_history().await?;
+    // What goes while nobody watches is brought again: the operator's connections end before, and
+    // when it looks again, the deletion is forgotten.
+    let (cluster2, namespace) = (world.lab.cluster("cluster2")?, world.namespace());
+    let uid = async || -> Result<_> {
+        Ok(world.get("cluster2", "deployment/hello").await?["metadata"]["uid"].clone())
+    };
+    let before = uid().await?;
+    operator.suspend()?;
+    cluster2.expire_history().await?;
+    let delete = ["-n", &namespace, "delete", "deployment", "hello"];
+    world.on("cluster2", &delete).await?;
+    cluster2.expire_history().await?;
+    operator.resume()?;
+    eventually("another one in its place", async || {
+        let now = uid().await?;
+        let again = !now.is_null() && now != before;
+        Ok(if again { Ok(()) } else { Err(now.to_string()) })
+    })
+    .await?;
     world.lab.cluster("cluster0")?.expire_history().await?;
     world
         .patch("mcd/hello", &json!({ "spec": { "replicas": 3 } }))
