@@ -9,6 +9,7 @@ use federation::operator::args::HubAccess;
 use federation::operator::clock::{SharedClock, WallClock};
 use federation::operator::http::{Health, bind, serve};
 use federation::operator::leader::{Election, Leadership};
+use federation::operator::network::Network;
 use federation::operator::{signals, telemetry};
 use multi_cluster_scheduler::{Args, Context, DEFAULT_PORT, Metrics, run};
 use prometheus_client::registry::Registry;
@@ -69,6 +70,7 @@ async fn serve_hub(args: Args) -> anyhow::Result<()> {
         None => (Leadership::always(), None),
     };
     let context = Context {
+        network: Network::default(),
         hub,
         hub_context,
         member_contexts: args.member_contexts.clone(),

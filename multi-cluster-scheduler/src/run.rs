@@ -7,6 +7,7 @@ use federation::operator::events::Recorder;
 use federation::operator::fence::{Server, fenced_client};
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
+use federation::operator::network::Network;
 use federation::traffic::TrafficSource;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DynamicObject, ListParams};
@@ -23,6 +24,8 @@ use crate::workload::Kind;
 
 /// What a scheduler needs from outside.
 pub struct Context {
+    /// The network that hub and members are on.
+    pub network: Network,
     /// The way to the hub.
     pub hub: Config,
     /// The kubeconfig's context that the hub is, if it is one.
@@ -66,6 +69,7 @@ pub enum RunError {
 /// Runs the scheduler until cancelled. Only a leader's writes get through.
 pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunError> {
     let hub = fenced_client(
+        &context.network,
         context.hub.clone(),
         context.leadership.clone(),
         &context.metrics.requests,
@@ -82,6 +86,7 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
         context.metrics.events_dropped.clone(),
     );
     let (scheduler, events) = Scheduler::new(
+        context.network,
         hub.clone(),
         hub_uid.clone(),
         context.leadership,
@@ -157,6 +162,7 @@ async fn watch_identity(
 ) -> Result<(), RunError> {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(options.probe_interval) => {}
         }

@@ -8,6 +8,7 @@ use federation::members::{Kubeconfig, MemberEvent};
 use federation::operator::clock::SharedClock;
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
+use federation::operator::network::Network;
 use federation::operator::queue::{Backoff, WorkQueue};
 use federation::traffic::TrafficSource;
 use kube::Client;
@@ -58,6 +59,7 @@ const STATUS_TICKS: u32 = 3;
 
 /// What the parts of the scheduler share.
 pub struct Scheduler {
+    pub(crate) network: Network,
     pub(crate) hub: Client,
     pub(crate) hub_uid: String,
     pub(crate) leadership: Leadership,
@@ -77,6 +79,7 @@ impl Scheduler {
     /// A scheduler, and where its members' events arrive.
     #[allow(clippy::too_many_arguments, reason = "called once, by `run`")]
     pub(crate) fn new(
+        network: Network,
         hub: Client,
         hub_uid: String,
         leadership: Leadership,
@@ -92,6 +95,7 @@ impl Scheduler {
             longest: Duration::from_secs(30),
         };
         let scheduler = Self {
+            network,
             hub,
             hub_uid,
             leadership,
@@ -184,6 +188,7 @@ impl Scheduler {
         let mut batch = Vec::new();
         loop {
             let received = tokio::select! {
+                biased;
                 () = cancel.cancelled() => return,
                 received = events.recv_many(&mut batch, 1024) => received,
             };
@@ -230,6 +235,7 @@ impl Scheduler {
             }
             ticks = ticks.wrapping_add(1);
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(TICK) => {}
             }

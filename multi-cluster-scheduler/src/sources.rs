@@ -70,6 +70,7 @@ impl Scheduler {
                 if state.sources_tried { INTERVAL } else { FIRST }
             };
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }

@@ -112,9 +112,10 @@ impl Scheduler {
 
     async fn client(&self, object: &MemberCluster, way: ResolvedAccess) -> Result<Client, String> {
         let config = way.config().await.map_err(|error| error.to_string())?;
-        let (leadership, requests) = (self.leadership.clone(), self.metrics.requests.clone());
+        let (network, leadership) = (self.network.clone(), self.leadership.clone());
+        let requests = self.metrics.requests.clone();
         let has_plugin = config.auth_info.exec.is_some();
-        let make = move || fenced_client(config, leadership, &requests, Server::Member);
+        let make = move || fenced_client(&network, config, leadership, &requests, Server::Member);
         if !has_plugin {
             return make().map_err(|error| error.to_string());
         }

@@ -121,6 +121,7 @@ async fn follow_source(
             Err(_) => {}
         }
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }

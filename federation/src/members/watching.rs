@@ -48,6 +48,7 @@ pub async fn watch_with<K>(
     let mut failures = 0;
     loop {
         let next = tokio::select! {
+            biased;
             () = cancel.cancelled() => return,
             next = events.next() => next,
         };

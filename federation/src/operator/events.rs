@@ -184,12 +184,14 @@ impl Writer {
             // Before the look at the queue, so that nothing is missed in between.
             let changed = recorder.0.changed.notified();
             tokio::select! {
-                () = self.write_all() => {}
+                biased;
                 () = stop.cancelled() => break,
+                () = self.write_all() => {}
             }
             tokio::select! {
-                () = changed => {}
+                biased;
                 () = stop.cancelled() => break,
+                () = changed => {}
             }
         }
         let _late = timeout(DRAIN, self.write_all()).await;

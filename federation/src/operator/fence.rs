@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 
 use futures::future::{Either, Ready, ready};
 use kube::client::Body;
-use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -16,9 +15,11 @@ use prometheus_client::registry::Registry;
 use tower::{BoxError, Layer, Service};
 
 use super::leader::Leadership;
+use super::network::Network;
 
 /// A client whose writes pass only while this process leads; what passes is counted.
 pub fn fenced_client(
+    network: &Network,
     config: Config,
     leadership: Leadership,
     requests: &ApiRequests,
@@ -29,7 +30,7 @@ pub fn fenced_client(
         requests: requests.clone(),
         server,
     };
-    Ok(ClientBuilder::try_from(config)?.with_layer(&fence).build())
+    Ok(network.builder(config)?.with_layer(&fence).build())
 }
 
 /// Requests to API servers, by server and method.

@@ -82,6 +82,7 @@ impl Leadership {
                 return;
             }
             tokio::select! {
+                biased;
                 () = current.lapsed() => {}
                 () = changed(&mut term) => {}
             }
@@ -159,12 +160,14 @@ impl Election {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let pause = tokio::select! {
-                pause = self.turn_and_pause() => pause,
+                biased;
                 () = stop.cancelled() => break,
+                pause = self.turn_and_pause() => pause,
             };
             tokio::select! {
-                () = sleep(pause) => {}
+                biased;
                 () = stop.cancelled() => break,
+                () = sleep(pause) => {}
             }
         }
         self.term.send_replace(Term::None);

@@ -11,6 +11,7 @@ pub mod events;
 pub mod fence;
 pub mod http;
 pub mod leader;
+pub mod network;
 pub mod queue;
 pub mod signals;
 pub mod telemetry;

@@ -136,6 +136,7 @@ impl<K: Ord + Clone> WorkQueue<K> {
             };
             match due {
                 Some(due) => tokio::select! {
+                    biased;
                     () = changed => {}
                     () = sleep_until(due) => {}
                 },
