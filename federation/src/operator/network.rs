@@ -10,8 +10,11 @@ use kube::{Client, Config};
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, service_fn};
 
-/// What comes of a request.
-pub type Exchange = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+/// What is answered to a request.
+pub type Answer = Response<Box<DynBody>>;
+
+/// A request on its way, and what comes of it.
+pub type Exchange = BoxFuture<'static, Result<Answer, BoxError>>;
 
 /// A network that is simulated: it knows who answers at a URL, how long the way takes, and whether
 /// it is open.
@@ -25,7 +28,7 @@ pub trait SimulatedNetwork: Send + Sync {
 pub struct Network(Option<Arc<dyn SimulatedNetwork>>);
 
 /// What a client sends its requests through.
-pub(super) type Stack = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+pub(super) type Stack = BoxService<Request<Body>, Answer, BoxError>;
 
 impl Network {
     /// A simulated one. The default is the machine's.
@@ -45,9 +48,6 @@ impl Network {
         let service = ServiceBuilder::new()
             .layer(config.base_uri_layer())
             .option_layer(config.auth_layer()?)
-            .map_response(|response: Response<Body>| {
-                response.map(|body| Box::new(body) as Box<DynBody>)
-            })
             .map_err(BoxError::from)
             .service(service_fn(move |request| network.send(request)));
         Ok(ClientBuilder::new(

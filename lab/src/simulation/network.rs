@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use federation::operator::network::{Exchange, SimulatedNetwork};
+use bytes::Bytes;
+use federation::operator::network::{Answer, Exchange, SimulatedNetwork};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use kube::client::Body;
+use kube::client::{Body, DynBody};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tower::{BoxError, ServiceExt as _};
 
 use super::faults::{Fault, Faults};
@@ -122,7 +123,7 @@ impl Vantage {
         self.alive.send_replace(false);
     }
 
-    async fn exchange(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    async fn exchange(self, request: Request<Body>) -> Result<Answer, BoxError> {
         self.must_live().await;
         let name = request.uri().host().unwrap_or_default().to_owned();
         let Some(host) = self.network.hosts().get(&name).cloned() else {
@@ -165,7 +166,7 @@ impl Vantage {
             let (parts, body) = response.into_parts();
             let bytes = body.collect().await?.to_bytes();
             sleep(host.round_trip / 2).await;
-            Response::from_parts(parts, Body::from(bytes))
+            Response::from_parts(parts, whole(bytes))
         };
         self.must_live().await;
         Ok(response)
@@ -191,16 +192,22 @@ impl SimulatedNetwork for Vantage {
 }
 
 /// Hands a request to an API server. It is worked to its end in a task of its own.
-async fn arrive(router: Router, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+async fn arrive(
+    router: Router,
+    request: Request<Body>,
+) -> Result<Response<axum::body::Body>, BoxError> {
     let (parts, body) = request.into_parts();
     let bytes = body.collect().await?.to_bytes();
-    let request = Request::from_parts(parts, axum::body::Body::from(Full::new(bytes)));
+    let request = Request::from_parts(parts, axum::body::Body::from(bytes));
     let response = tokio::spawn(router.oneshot(request)).await?;
-    let response = match response {
-        Ok(response) => response,
+    match response {
+        Ok(response) => Ok(response),
         Err(never) => match never {},
-    };
-    Ok(response.map(Body::wrap_body))
+    }
+}
+
+fn whole(bytes: Bytes) -> Box<DynBody> {
+    Box::new(Full::new(bytes).map_err(|never| match never {}))
 }
 
 fn is_watch(request: &Request<Body>) -> bool {
@@ -212,7 +219,7 @@ fn is_watch(request: &Request<Body>) -> bool {
 }
 
 /// What an API server in trouble says.
-fn failure(code: StatusCode) -> Result<Response<Body>, BoxError> {
+fn failure(code: StatusCode) -> Result<Answer, BoxError> {
     let reason = match code.as_u16() {
         409 => "Conflict",
         410 => "Expired",
@@ -227,5 +234,5 @@ fn failure(code: StatusCode) -> Result<Response<Body>, BoxError> {
     let builder = Response::builder()
         .status(code)
         .header("content-type", "application/json");
-    Ok(builder.body(Body::from(status.to_string().into_bytes()))?)
+    Ok(builder.body(whole(Bytes::from(status.to_string())))?)
 }

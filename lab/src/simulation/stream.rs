@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use http_body::Frame;
 use http_body_util::{BodyStream, StreamBody};
-use kube::client::Body;
+use kube::client::DynBody;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,12 +20,12 @@ const UNDERWAY: usize = 256;
 /// The body as it arrives: each frame `way` later, none while the host is silent or the reader
 /// dead, and an end when connections are refused or the watch is lost.
 pub(super) fn delayed(
-    body: Body,
+    body: axum::body::Body,
     way: Duration,
     reach: watch::Receiver<Reach>,
     alive: watch::Receiver<bool>,
     lost_after: Option<Instant>,
-) -> Body {
+) -> Box<DynBody> {
     let (sender, receiver) = mpsc::channel(UNDERWAY);
     tokio::spawn(send(body, way, sender, reach.clone(), lost_after));
     let frames = ReceiverStream::new(receiver).then(move |(due, frame)| {
@@ -40,13 +40,13 @@ pub(super) fn delayed(
             frame
         }
     });
-    Body::wrap_body(StreamBody::new(frames))
+    Box::new(StreamBody::new(Box::pin(frames)))
 }
 
 type Arriving = (Instant, Result<Frame<Bytes>, BoxError>);
 
 async fn send(
-    body: Body,
+    body: axum::body::Body,
     way: Duration,
     sender: mpsc::Sender<Arriving>,
     mut reach: watch::Receiver<Reach>,
