@@ -1,0 +1,56 @@
+//! The operators in virtual time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::{DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use lab::simulated::Options;
+use lab::simulation::{Error, World, run};
+use serde_json::{Value, json};
+
+/// A deployment that asks for three clusters with the most room.
+fn hello() -> Value {
+    json!({
+        "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterDeployment",
+        "metadata": { "name": "hello", "namespace": "default" },
+        "spec": {
+            "numberOfLocations": 3, "placementPolicy": "worst_fit", "replicas": 2,
+            "selector": { "matchLabels": { "app": "hello" } },
+            "template": {
+                "metadata": { "labels": { "app": "hello" } },
+                "spec": { "containers": [{ "name": "hello", "image": "hello:1",
+                    "resources": { "requests": { "cpu": "1", "memory": "1Gi" } } }] },
+            },
+        },
+    })
+}
+
+fn three_members() -> BTreeMap<String, Options> {
+    (1..=3)
+        .map(|number| (format!("cluster{number}"), Options::uniform(5)))
+        .collect()
+}
+
+async fn placed(world: &World) -> Result<String, Error> {
+    let kind = GroupVersionKind::gvk("fogguru.eu", "v1", "MultiClusterDeployment");
+    let resource = ApiResource::from_gvk(&kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(world.hub_client(), "default", &resource);
+    let list = api.list(&ListParams::default()).await?;
+    Ok(list.items.iter().map(|one| one.data["status"].to_string()).collect())
+}
+
+#[test]
+fn an_example_is_placed() {
+    let status = run(async {
+        let world = World::start(1, three_members()).await?;
+        let _scheduler = world.scheduler(&[])?;
+        world.apply(&hello()).await?;
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        println!("{}", world.trace.text());
+        placed(&world).await
+    });
+    let status = status.unwrap().unwrap();
+    assert!(status.contains("AllPlaced"), "{status}");
+}
