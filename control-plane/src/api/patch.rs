@@ -7,7 +7,7 @@ use super::call::Call;
 use super::create::create_object;
 use super::decode::{self, syntax};
 use super::json;
-use super::negotiate::media_type;
+use super::negotiate::{media_type, unsupported};
 use super::pipeline::{self, Writer};
 use super::query::{FieldValidation, WriteOptions};
 use super::status::{ApiError, Cause};
@@ -34,6 +34,11 @@ impl PatchKind {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" if !custom => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
+            "application/strategic-merge-patch+json" => Err(unsupported(&[
+                "application/json-patch+json",
+                "application/merge-patch+json",
+                "application/apply-patch+yaml",
+            ])),
             _ => Err(
                 ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
                     .with_details(),
@@ -123,6 +128,7 @@ fn patched(
         let cause = Cause::invalid("patch", &format!("{:?}", new.to_string()), &why);
         return Err(ApiError::invalid_in("", "", "", &[cause]));
     }
+    let shown = format!("{:?}", new.to_string());
     let unknown = pipeline::prune(resource, &mut new)?;
     let unknown = unknown
         .into_iter()
@@ -130,8 +136,8 @@ fn patched(
     let unknown: Vec<_> = unknown.collect();
     if options.field_validation == FieldValidation::Strict && !unknown.is_empty() {
         let cause = format!("strict decoding error: {}", unknown.join(", "));
-        let cause = Cause::invalid("patch", &shown_patch(call), &cause);
-        return Err(ApiError::invalid(resource, &call.path.name, &[cause]));
+        let cause = Cause::invalid("patch", &shown, &cause);
+        return Err(ApiError::invalid_in("", "", "", &[cause]));
     }
     decode::report(call, unknown, options.field_validation)?;
     let new = resource.conversion.to_stored(new);
@@ -144,10 +150,6 @@ fn patched(
         return Err(ApiError::bad_request(message));
     }
     Ok(new)
-}
-
-fn shown_patch(call: &Call) -> String {
-    format!("{:?}", String::from_utf8_lossy(&call.body))
 }
 
 /// Server-side apply, which creates what is not there.
@@ -189,6 +191,17 @@ fn config(call: &Call, options: &WriteOptions) -> Result<Value, ApiError> {
     let yaml = decode::yaml(&call.body);
     let wrong = |why: String| ApiError::bad_request(format!("error decoding YAML: {why}"));
     let mut config = yaml.map_err(wrong)?.value;
+    if !config
+        .get("metadata")
+        .and_then(|all| all.get("managedFields"))
+        .unwrap_or(&Value::Null)
+        .is_null()
+    {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    if config.is_null() {
+        config = Value::Object(serde_json::Map::new());
+    }
     if !config.is_object() {
         let why = "the applied configuration is not an object".to_owned();
         return Err(wrong(why));
@@ -211,6 +224,12 @@ fn config(call: &Call, options: &WriteOptions) -> Result<Value, ApiError> {
     decode::report(call, unknown.collect(), options.field_validation)?;
     decode::set_namespace(call, &mut config)?;
     let given = name(&config).to_owned();
+    if given.is_empty() && resource.custom.is_none() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            call.path.name
+        )));
+    }
     if given.is_empty() {
         metadata(&mut config).insert("name".to_owned(), call.path.name.clone().into());
     } else if given != call.path.name {

@@ -76,7 +76,7 @@ pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String
     let checked = if resource.custom.is_some() {
         // Validation says what is wrong with the rest.
         let metadata = value.get("metadata").unwrap_or(&Value::Null);
-        mismatch(metadata::schema(), metadata, &resource.kind)
+        mismatch(metadata::schema(), metadata, "ObjectMeta")
     } else {
         mismatch(&schema, value, &resource.kind)
     };
@@ -92,6 +92,9 @@ pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String
 pub(crate) fn default(resource: &Resource, value: &mut Value) {
     if let Some(compiled) = compiled(resource) {
         compiled.default(value);
+    }
+    if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") {
+        super::strategy::default_definition(value);
     }
 }
 
