@@ -14,6 +14,7 @@ use super::status::{ApiError, Cause};
 use super::update::{Change, modify, wrong_uid};
 use super::view::Item;
 use super::write::manager;
+use crate::kinds::Resource;
 use crate::meta::{metadata, name, text, uid};
 
 /// How a patch says what shall change.
@@ -67,47 +68,38 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
 
 /// A patch that was read.
 pub(crate) enum Patch {
-    Json(Vec<u8>),
+    Json(Value),
     Merge(Value),
     Strategic(Value),
 }
 
 impl Patch {
     pub(crate) fn parse(kind: PatchKind, bytes: &[u8]) -> Result<Self, ApiError> {
-        if kind == PatchKind::Json {
-            return Ok(Self::Json(bytes.to_vec()));
-        }
         let parsed = json::parse(bytes).map_err(|error| {
             let why = syntax(bytes, &error);
             ApiError::bad_request(format!("error decoding patch: {why}"))
         })?;
-        if !parsed.value.is_object() {
-            let found = match parsed.value {
-                Value::Array(_) => "array",
-                Value::String(_) => "string",
-                Value::Number(_) => "number",
-                _ => "bool",
-            };
-            return Err(ApiError::bad_request(format!(
-                "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
-            )));
-        }
         Ok(match kind {
+            PatchKind::Json => Self::Json(parsed.value),
             PatchKind::Strategic => Self::Strategic(parsed.value),
-            _ => Self::Merge(parsed.value),
+            PatchKind::Merge | PatchKind::Apply => Self::Merge(parsed.value),
         })
     }
 
     /// What it makes of a value.
-    pub(crate) fn apply(
-        &self,
-        resource: &crate::kinds::Resource,
-        value: &Value,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn apply(&self, resource: &Resource, value: &Value) -> Result<Value, ApiError> {
         match self {
-            Self::Json(patch) => pipeline::json_patch(resource, value, patch),
-            Self::Merge(patch) => pipeline::merge_patch(resource, value, patch),
+            Self::Json(patch) => pipeline::json_patch(value, patch),
+            Self::Merge(patch) => pipeline::merge_patch(value, patch),
             Self::Strategic(patch) => pipeline::strategic_merge_patch(resource, value, patch),
+        }
+    }
+
+    /// What it says of fields that nobody knows.
+    fn unknown(&self) -> Vec<String> {
+        match self {
+            Self::Json(patch) => pipeline::unknown_json_patch_fields(patch),
+            Self::Merge(_) | Self::Strategic(_) => Vec::new(),
         }
     }
 }
@@ -133,7 +125,7 @@ fn patched(
     let unknown = unknown
         .into_iter()
         .map(|path| format!("unknown field \"{path}\""));
-    let unknown: Vec<_> = unknown.collect();
+    let unknown: Vec<_> = patch.unknown().into_iter().chain(unknown).collect();
     if options.field_validation == FieldValidation::Strict && !unknown.is_empty() {
         let cause = format!("strict decoding error: {}", unknown.join(", "));
         let cause = Cause::invalid("patch", &shown, &cause);

@@ -76,25 +76,6 @@ fn stored_versions(definition: &Value) -> Vec<&str> {
     stored.map(|version| text(version, "/name")).collect()
 }
 
-/// Fills in the names that a definition leaves out.
-pub(crate) fn default_definition(definition: &mut Value) {
-    let kind = text(definition, "/spec/names/kind").to_owned();
-    let spec = object_in(definition, "spec");
-    spec.entry("conversion")
-        .or_insert_with(|| json!({"strategy": "None"}));
-    let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) else {
-        return;
-    };
-    let mut fill = |name: &str, value: String| {
-        let given = names.entry(name).or_insert(Value::Null);
-        if given.as_str().unwrap_or_default().is_empty() {
-            *given = value.into();
-        }
-    };
-    fill("singular", kind.to_lowercase());
-    fill("listKind", format!("{kind}List"));
-}
-
 /// Before an object, or a part of it, is replaced.
 pub(crate) fn prepare_update(resource: &Resource, subresource: &str, new: &mut Value, old: &Value) {
     let generation = old.pointer("/metadata/generation").cloned();

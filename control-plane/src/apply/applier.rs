@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::blank::blank;
-use super::compare::Comparison;
+use super::compare::{Comparison, Incomparable};
 use super::conflict::Conflicts;
 use super::element::same;
 use super::field_set::FieldSet;
-use super::invalid;
+use super::invalid::{self, Origin};
 use super::last_applied::{self, KUBECTL};
 use super::managed::{self, Managed, Operation, Owner, OwnerId};
 use super::merge::merge;
@@ -51,13 +51,6 @@ pub fn apply(
 ) -> Result<Value, ApplyError> {
     check(config, target)?;
     let schema = rooted(target.schema);
-    let sound = invalid::check(config, &schema);
-    sound.map_err(|invalid| {
-        let object = described(config, target);
-        ApplyError::Untyped(format!(
-            "failed to create typed patch object ({object}): {invalid}"
-        ))
-    })?;
     let nothing = Value::Object(Map::new());
     let mut object = live.unwrap_or(&nothing).clone();
     managed::strip(&mut object);
@@ -69,6 +62,8 @@ pub fn apply(
         manager,
     };
     let managed = application.owners_before(live)?;
+    application.check(config, "patch", Origin::Sent)?;
+    application.check(&object, "live", Origin::Stored)?;
     let applied = application.run(managed.clone(), force);
     let applied = match applied {
         Err(ApplyError::Conflicts(conflicts)) if manager.name == KUBECTL => {
@@ -146,9 +141,25 @@ impl Application<'_> {
             time: self.manager.time,
         };
         let change = (blank, self.live, blank);
-        updated(managed, change, self.schema, self.target, &first).map_err(|_| {
-            let reason = "failed to create manager for existing fields";
-            ApplyError::Untyped(reason.to_owned())
+        let managed = updated(managed, change, self.schema, self.target, &first);
+        managed.map_err(|Incomparable| {
+            let problem = invalid::check(self.live, self.schema, Origin::Stored);
+            let problem = problem.err().unwrap_or_default();
+            ApplyError::Untyped(format!(
+                "failed to create manager for existing fields: failed to convert new object ({}) \
+                 to smd typed: {problem}",
+                described(self.live, self.target)
+            ))
+        })
+    }
+
+    /// Refuses an object that is not of its type.
+    fn check(&self, object: &Value, name: &str, origin: Origin) -> Result<(), ApplyError> {
+        invalid::check(object, self.schema, origin).map_err(|problem| {
+            let object = described(object, self.target);
+            ApplyError::Untyped(format!(
+                "failed to create typed {name} object ({object}): {problem}"
+            ))
         })
     }
 
@@ -228,8 +239,8 @@ impl Application<'_> {
         force: bool,
     ) -> Result<(), ApplyError> {
         let change = Comparison::of(self.live, object, &Value::Null, self.schema);
-        let mut change =
-            change.map_err(|_| ApplyError::Untyped("failed to compare objects".to_owned()))?;
+        let mut change = change
+            .map_err(|Incomparable| ApplyError::Untyped("failed to compare objects".to_owned()))?;
         change.leave_out(self.target.reset);
         let written = change.written();
         if !force {

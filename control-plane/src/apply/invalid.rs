@@ -4,13 +4,12 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::element::PathElement;
 use super::shape::{ListShape, MapShape, Shape};
 use crate::patch::print;
 use crate::schema::{Form, Schema};
 
 /// What is wrong with a value, in the words of structured-merge-diff.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Invalid(pub(super) Vec<Problem>);
 
 /// One thing that is wrong.
@@ -56,26 +55,95 @@ impl fmt::Display for Invalid {
     }
 }
 
-/// Checks that a value is of its type: every field is known, no two items are the same.
-pub(super) fn check(value: &Value, schema: &Schema) -> Result<(), Invalid> {
-    let mut problems = Vec::new();
-    check_value(value, schema, &mut problems);
-    match problems.is_empty() {
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A client wants to apply it: every field is known, no two items are the same.
+    Sent,
+    /// It is in the store, and may be older than its schema.
+    Stored,
+}
+
+/// Checks that a value is of its type.
+pub(super) fn check(value: &Value, schema: &Schema, origin: Origin) -> Result<(), Invalid> {
+    let mut check = Check {
+        origin,
+        problems: Vec::new(),
+    };
+    check.value(value, schema);
+    match check.problems.is_empty() {
         true => Ok(()),
-        false => Err(Invalid(problems)),
+        false => Err(Invalid(check.problems)),
     }
 }
 
-fn check_value(value: &Value, schema: &Schema, problems: &mut Vec<Problem>) {
-    let reason = match (Shape::of(schema, value), value) {
-        (_, Value::Null) => None,
-        (Shape::Map(map), Value::Object(_)) => return check_fields(value, map, problems),
-        (Shape::List(list), Value::Array(_)) => return check_items(value, list, problems),
-        (Shape::Map(_), _) => Some(format!("expected map, got &{{{}}}", print::plain(value))),
-        (Shape::List(_), _) => Some(format!("expected list, got &{{{}}}", print::plain(value))),
-        (Shape::Scalar, _) => check_scalar(value, schema),
-    };
-    problems.extend(reason.map(Problem::new));
+struct Check {
+    origin: Origin,
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn value(&mut self, value: &Value, schema: &Schema) {
+        let reason = match (Shape::of(schema, value), value) {
+            (_, Value::Null) => None,
+            (Shape::Map(map), Value::Object(_)) => return self.fields(value, map),
+            (Shape::List(list), Value::Array(_)) => return self.items(value, list),
+            (Shape::Map(_), _) => Some(format!("expected map, got &{{{}}}", print::plain(value))),
+            (Shape::List(_), _) => Some(format!("expected list, got &{{{}}}", print::plain(value))),
+            (Shape::Scalar, _) => check_scalar(value, schema),
+        };
+        self.problems.extend(reason.map(Problem::new));
+    }
+
+    fn fields(&mut self, value: &Value, map: MapShape<'_>) {
+        for (name, field) in value.as_object().into_iter().flatten() {
+            match map.known_field(name) {
+                Some(schema) => self.below(format!(".{name}"), field, schema),
+                None if self.origin == Origin::Stored => {}
+                None => {
+                    // The real server looks no further here, either.
+                    let problem = Problem::new("field not declared in schema");
+                    self.problems.push(problem.under(format!(".{name}")));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn items(&mut self, value: &Value, list: ListShape<'_>) {
+        let mut seen = Vec::new();
+        for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+            if list.is_atomic() {
+                self.below(format!("[{index}]"), item, list.items());
+                continue;
+            }
+            let element = match list.element(item) {
+                Ok(element) => element,
+                Err(reason) => {
+                    let reason = format!("element {index}: {reason}");
+                    self.problems.push(Problem::new(reason));
+                    return;
+                }
+            };
+            if self.origin == Origin::Sent && seen.contains(&element) {
+                let reason = format!("duplicate entries for key {element}");
+                self.problems.push(Problem::new(reason));
+            }
+            self.below(element.to_string(), item, list.items());
+            seen.push(element);
+        }
+    }
+
+    fn below(&mut self, step: String, value: &Value, schema: &Schema) {
+        let mut below = Self {
+            origin: self.origin,
+            problems: Vec::new(),
+        };
+        below.value(value, schema);
+        let below = below.problems.into_iter();
+        self.problems
+            .extend(below.map(|problem| problem.under(step.as_str())));
+    }
 }
 
 fn check_scalar(value: &Value, schema: &Schema) -> Option<String> {
@@ -104,46 +172,4 @@ fn check_scalar(value: &Value, schema: &Schema) -> Option<String> {
         Form::IntOrString if !is_scalar => Some(format!("expected any scalar, got {}", printed())),
         _ => None,
     }
-}
-
-fn check_fields(value: &Value, map: MapShape<'_>, problems: &mut Vec<Problem>) {
-    for (name, field) in value.as_object().into_iter().flatten() {
-        let step = format!(".{name}");
-        let Some(schema) = map.known_field(name) else {
-            // The real server looks no further here, either.
-            problems.push(Problem::new("field not declared in schema").under(step));
-            return;
-        };
-        check_below(step, field, schema, problems);
-    }
-}
-
-fn check_items(value: &Value, list: ListShape<'_>, problems: &mut Vec<Problem>) {
-    let mut seen = Vec::new();
-    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-        let element = if list.is_atomic() {
-            PathElement::Index(i64::try_from(index).unwrap_or(i64::MAX))
-        } else {
-            match list.element(item) {
-                Ok(element) => element,
-                Err(reason) => {
-                    problems.push(Problem::new(format!("element {index}: {reason}")));
-                    return;
-                }
-            }
-        };
-        if !list.is_atomic() && seen.contains(&element) {
-            let reason = format!("duplicate entries for key {element}");
-            problems.push(Problem::new(reason));
-        }
-        check_below(element.to_string(), item, list.items(), problems);
-        seen.push(element);
-    }
-}
-
-fn check_below(step: String, value: &Value, schema: &Schema, problems: &mut Vec<Problem>) {
-    let mut below = Vec::new();
-    check_value(value, schema, &mut below);
-    let below = below.into_iter();
-    problems.extend(below.map(|problem| problem.under(step.as_str())));
 }

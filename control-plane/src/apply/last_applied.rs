@@ -9,7 +9,7 @@ use super::Target;
 use super::compare::Comparison;
 use super::element::json;
 use super::field_set::FieldSet;
-use super::invalid;
+use super::invalid::{self, Origin};
 use crate::schema::Schema;
 
 /// The only manager that this is for.
@@ -31,7 +31,9 @@ pub(super) fn still_as_applied(
     if !is_same_version || applied.get("kind").is_none() {
         return None;
     }
-    invalid::check(&applied, schema).ok()?;
+    invalid::check(&applied, schema, Origin::Sent).ok()?;
+    // The real server does not allow repeated items here, either.
+    invalid::check(live, schema, Origin::Sent).ok()?;
     let change = Comparison::of(&applied, live, &Value::Null, schema).ok()?;
     let mut fields = FieldSet::of_value(&applied, schema);
     fields.subtract(&change.modified);

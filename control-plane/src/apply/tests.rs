@@ -475,7 +475,7 @@ fn merged_lists_keep_the_order_of_the_configuration() {
     let applied = |live: Value, config: Value| {
         let live = world.object(json!({"list": live}));
         let config = world.object(json!({"list": config}));
-        let object = world.applied(Some(&live), &config, "me", 0).unwrap();
+        let object = world.forced(Some(&live), &config, "me", 0).unwrap();
         object["list"].clone()
     };
     for (live, config, merged) in [
