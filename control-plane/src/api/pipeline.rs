@@ -12,9 +12,10 @@ use super::status::{ApiError, Cause};
 use super::types::mismatch;
 use crate::apply::{self, ApplyError, FieldSet, Manager, Target};
 use crate::kinds::{Conversion, Resource};
-use crate::schema::builtin::builtin;
+use crate::patch::{self, PatchError};
+use crate::schema::builtin::{self, builtin};
 use crate::schema::metadata;
-use crate::schema::names::{NameRule, label_1035_name, label_name, path_segment, subdomain_name};
+use crate::schema::names::subdomain_name;
 use crate::schema::{self, FieldError, Path, Schema};
 
 /// Who writes, for managed fields.
@@ -76,7 +77,7 @@ pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String
     let checked = if resource.custom.is_some() {
         // Validation says what is wrong with the rest.
         let metadata = value.get("metadata").unwrap_or(&Value::Null);
-        mismatch(metadata::schema(), metadata, &resource.kind)
+        mismatch(metadata::schema(), metadata, "ObjectMeta")
     } else {
         mismatch(&schema, value, &resource.kind)
     };
@@ -90,35 +91,35 @@ pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String
 
 /// Fills in what was left out.
 pub(crate) fn default(resource: &Resource, value: &mut Value) {
-    if let Some(compiled) = compiled(resource) {
-        compiled.default(value);
+    if resource.custom.is_some() {
+        if let Some(compiled) = compiled(resource) {
+            compiled.default(value);
+        }
+        return;
     }
+    let (group, version) = stored_version(resource);
+    builtin::default(group, version, &resource.kind, value);
 }
 
 fn compiled(resource: &Resource) -> Option<&schema::custom::CustomSchema> {
     resource.custom.as_ref()?.compiled.as_ref()
 }
 
-/// How objects of a kind may be called.
-fn name_rule(resource: &Resource) -> NameRule {
-    match (resource.group.as_str(), resource.kind.as_str()) {
-        ("rbac.authorization.k8s.io", _) => path_segment,
-        ("", "Namespace") => label_name,
-        ("", "Service") => label_1035_name,
-        _ => subdomain_name,
-    }
-}
-
 /// What is wrong with a new object.
 pub(crate) fn validate_create(resource: &Resource, value: &Value) -> Vec<Cause> {
+    if resource.custom.is_none() {
+        let (group, _) = stored_version(resource);
+        let mut errors = builtin::validate_create(group, &resource.kind, value);
+        if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") {
+            errors.extend(definition(value));
+        }
+        return causes(&errors);
+    }
     let path = Path::new("metadata");
     let all = value.get("metadata").unwrap_or(&Value::Null);
-    let mut errors = metadata::validate(all, resource.namespaced, name_rule(resource), &path);
+    let mut errors = metadata::validate(all, resource.namespaced, subdomain_name, &path);
     if let Some(compiled) = compiled(resource) {
         errors.extend(compiled.validate(value));
-    }
-    if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") {
-        errors.extend(definition(value));
     }
     causes(&errors)
 }
@@ -130,6 +131,15 @@ pub(crate) fn validate_update(
     new: &Value,
     old: &Value,
 ) -> Vec<Cause> {
+    if resource.custom.is_none() {
+        let (group, _) = stored_version(resource);
+        let mut errors = builtin::validate_update(group, &resource.kind, new, old);
+        let definitions = resource.is("apiextensions.k8s.io", "CustomResourceDefinition");
+        if definitions && subresource.is_empty() {
+            errors.extend(definition(new));
+        }
+        return causes(&errors);
+    }
     let path = Path::new("metadata");
     let (all, all_old) = (new.get("metadata"), old.get("metadata"));
     let (all, all_old) = (all.unwrap_or(&Value::Null), all_old.unwrap_or(&Value::Null));
@@ -139,9 +149,6 @@ pub(crate) fn validate_update(
             "status" => compiled.validate_status(new, old),
             _ => compiled.validate_update(new, old),
         });
-    }
-    if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") && subresource.is_empty() {
-        errors.extend(definition(new));
     }
     causes(&errors)
 }
@@ -261,36 +268,30 @@ pub(crate) fn manager_name<'a>(given: &'a str, agent: &str) -> Cow<'a, str> {
     }
 }
 
-/// Applies a JSON patch.
-pub(crate) fn json_patch(
-    _resource: &Resource,
-    value: &Value,
-    patch: &[u8],
-) -> Result<Value, ApiError> {
-    let patch: Value = serde_json::from_slice(patch)
-        .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
-    if !patch.is_array() {
-        let why = "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp";
-        return Err(ApiError::bad_request(format!(
-            "error decoding patch: {why}"
-        )));
+impl From<PatchError> for ApiError {
+    fn from(error: PatchError) -> Self {
+        match error {
+            PatchError::BadRequest(why) => Self::bad_request(why),
+            PatchError::TooLarge(_) => Self::new(413, "RequestEntityTooLarge", error.to_string()),
+            PatchError::Unprocessable(_) => Self::rejected(),
+            PatchError::Internal(why) => Self::unforeseen(why),
+        }
     }
-    let patch: json_patch::Patch =
-        serde_json::from_value(patch).map_err(|_| ApiError::rejected())?;
-    let mut value = value.clone();
-    json_patch::patch(&mut value, &patch).map_err(|_| ApiError::rejected())?;
-    Ok(value)
+}
+
+/// Applies a JSON patch.
+pub(crate) fn json_patch(value: &Value, patch: &Value) -> Result<Value, ApiError> {
+    Ok(patch::json_patch(value, patch)?)
+}
+
+/// The fields of a JSON patch that nobody knows, each as field validation reports it.
+pub(crate) fn unknown_json_patch_fields(patch: &Value) -> Vec<String> {
+    patch::unknown_json_patch_fields(patch)
 }
 
 /// Applies a merge patch.
-pub(crate) fn merge_patch(
-    _resource: &Resource,
-    value: &Value,
-    patch: &Value,
-) -> Result<Value, ApiError> {
-    let mut value = value.clone();
-    json_patch::merge(&mut value, patch);
-    Ok(value)
+pub(crate) fn merge_patch(value: &Value, patch: &Value) -> Result<Value, ApiError> {
+    Ok(patch::merge_patch(value, patch)?)
 }
 
 /// Applies a strategic merge patch.
@@ -299,5 +300,6 @@ pub(crate) fn strategic_merge_patch(
     value: &Value,
     patch: &Value,
 ) -> Result<Value, ApiError> {
-    merge_patch(resource, value, patch)
+    let schema = schema_of(resource).unwrap_or_default();
+    Ok(patch::strategic_merge_patch(value, patch, &schema)?)
 }

@@ -24,7 +24,7 @@ pub(crate) struct CustomVersion {
     /// What clients of a deprecated version are told.
     pub(crate) deprecation: Option<String>,
     /// The version in which objects are kept.
-    pub(crate) storage: bool,
+    pub(crate) storage_version: String,
 }
 
 /// Where the scale subresource looks, as `.spec.replicas`.
@@ -117,8 +117,16 @@ fn custom_version(crd: &Value, version: &Value) -> CustomVersion {
             .map(|field| text(field, "/jsonPath").to_owned())
             .collect(),
         deprecation: deprecated.then(|| deprecation(crd, version)),
-        storage: version.get("storage") == Some(&Value::Bool(true)),
+        storage_version: storage_version(crd),
     }
+}
+
+fn storage_version(crd: &Value) -> String {
+    let mut versions = items(crd, "/spec/versions").iter();
+    let stored = versions.find(|version| version.get("storage") == Some(&Value::Bool(true)));
+    stored
+        .map_or("", |version| text(version, "/name"))
+        .to_owned()
 }
 
 fn columns(version: &Value) -> Vec<Column> {
@@ -154,7 +162,16 @@ fn deprecation(crd: &Value, version: &Value) -> String {
     }
     let (group, name) = (text(crd, "/spec/group"), text(version, "/name"));
     let kind = text(crd, "/spec/names/kind");
-    format!("{group}/{name} {kind} is deprecated")
+    let told = format!("{group}/{name} {kind} is deprecated");
+    let others = items(crd, "/spec/versions").iter().filter(|other| {
+        other.get("served") == Some(&Value::Bool(true))
+            && other.get("deprecated") != Some(&Value::Bool(true))
+            && priority(text(other, "/name")) > priority(name)
+    });
+    match others.max_by_key(|other| priority(text(other, "/name"))) {
+        None => told,
+        Some(better) => format!("{told}; use {group}/{} {kind}", text(better, "/name")),
+    }
 }
 
 /// Sorts versions as Kubernetes does: `v2`, `v1`, `v1beta2`, `v1alpha1`, then the rest by name.
