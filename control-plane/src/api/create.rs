@@ -78,13 +78,13 @@ fn prepare(
     admission::create(call, &mut value)?;
     stamp(call, &mut value)?;
     if manage {
-        let time = call.plane.sources.now_text();
+        let manager = manager(call, options);
         let writer = Writer {
-            manager: manager(call, options),
+            manager: &manager,
             subresource: "",
-            time: &time,
+            time: call.plane.sources.now(),
         };
-        pipeline::manage(resource, None, &mut value, &writer)?;
+        pipeline::manage(resource, None, &mut value, &writer);
     }
     strategy::prepare_create(resource, &mut value);
     if name(&value).is_empty() {

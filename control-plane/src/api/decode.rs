@@ -10,7 +10,7 @@ use super::json::{self, Parsed};
 use super::negotiate::BodyForm;
 use super::pipeline;
 use super::query::FieldValidation;
-use super::status::ApiError;
+use super::status::{ApiError, Cause};
 use crate::kinds::{Resource, group_version};
 use crate::meta::{metadata, namespace, text};
 
@@ -171,7 +171,7 @@ pub(crate) fn object(
     let mut value = parsed.value;
     check_type(call, &mut value)?;
     let unknown = pipeline::prune(resource, &mut value)?;
-    let found = findings(bytes, unknown, parsed.duplicates, form);
+    let found = findings(call, unknown, parsed.duplicates, form);
     report(call, found, validation)?;
     set_namespace(call, &mut value)?;
     Ok(value)
@@ -179,20 +179,29 @@ pub(crate) fn object(
 
 /// What is said about unknown and repeated fields, in the order of the document.
 fn findings(
-    bytes: &[u8],
+    call: &Call,
     unknown: Vec<String>,
     duplicates: Vec<String>,
     form: BodyForm,
 ) -> Vec<String> {
     let unknown = unknown.into_iter().map(|path| ("unknown", path));
     let duplicates = duplicates.into_iter().map(|path| ("duplicate", path));
+    if call.resource.custom.is_some() {
+        // Unknown fields are found later.
+        let found = duplicates.chain(unknown);
+        return found.map(|(what, path)| finding(what, &path)).collect();
+    }
     let mut found: Vec<_> = unknown.chain(duplicates).collect();
     if found.len() > 1 && form == BodyForm::Json {
-        let order = json::order(bytes);
+        let order = json::order(&call.body);
         found.sort_by_key(|(_, path)| order.get(path).copied().unwrap_or(usize::MAX));
     }
-    let text = |(what, path)| format!("{what} field \"{path}\"");
-    found.into_iter().map(text).collect()
+    let found = found.into_iter();
+    found.map(|(what, path)| finding(what, &path)).collect()
+}
+
+fn finding(what: &str, path: &str) -> String {
+    format!("{what} field \"{path}\"")
 }
 
 /// Tells the client about fields that were dropped, or refuses them.
@@ -254,7 +263,8 @@ fn check_type(call: &Call, value: &mut Value) -> Result<(), ApiError> {
         &given_kind
     };
     if *version != expected || *kind != resource.kind {
-        return Err(wrong_type(call, version, kind));
+        let name = crate::meta::name(value);
+        return Err(wrong_type(call, version, kind, name));
     }
     if let Some(fields) = value.as_object_mut() {
         fields.insert("apiVersion".to_owned(), expected.into());
@@ -264,7 +274,7 @@ fn check_type(call: &Call, value: &mut Value) -> Result<(), ApiError> {
 }
 
 /// The refusal of an object of another kind than that of the path.
-fn wrong_type(call: &Call, given_version: &str, given_kind: &str) -> ApiError {
+fn wrong_type(call: &Call, given_version: &str, given_kind: &str, name: &str) -> ApiError {
     let resource = &call.resource;
     let Resource { kind, group, .. } = &**resource;
     let version = given_version.rsplit('/').next().unwrap_or_default();
@@ -275,9 +285,12 @@ fn wrong_type(call: &Call, given_version: &str, given_kind: &str) -> ApiError {
                 "the API version in the data ({given_version}) does not match the expected API version ({expected})"
             ));
         }
-        return ApiError::bad_request(format!(
-            "{given_kind} in version {version:?} cannot be handled as a {kind}: the kind in the data ({given_kind}) does not match the expected kind ({kind})"
-        ));
+        let cause = Cause::invalid(
+            "kind",
+            &format!("{given_kind:?}"),
+            &format!("must be {kind}"),
+        );
+        return ApiError::invalid_in(group, given_kind, name, &[cause]);
     }
     let why = if call.kinds.find_kind(given_version, given_kind).is_some() {
         let package = match group.split('.').next() {

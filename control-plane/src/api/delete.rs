@@ -45,9 +45,8 @@ pub(crate) async fn delete(call: &Call) -> Result<Response, ApiError> {
     let key = call.key(&call.path.name);
     let deleted = call.plane.delete(resource, &key, &options).await?;
     after_write(call).await;
-    let waits = options.orphan_dependents == Some(false)
-        || options.propagation == Some(Propagation::Foreground);
-    let code = if !deleted.gone && waits { 202 } else { 200 };
+    let cascades = options.orphan_dependents == Some(false);
+    let code = if !deleted.gone && cascades { 202 } else { 200 };
     if deleted.gone && !resource.traits.returns_deleted {
         return Ok(call.answer_value(code, &success(resource, deleted.item.value())));
     }
@@ -384,7 +383,6 @@ fn plan_namespace(value: &Value, now: Timestamp) -> Step {
 /// A definition whose objects go first.
 fn terminating_definition(value: &Value, now: Timestamp) -> Value {
     let mut marked = value.clone();
-    bump_generation(&mut marked);
     let mut finalizers = crate::meta::strings(value, "/metadata/finalizers");
     if !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
         finalizers.push(CLEANUP.to_owned());

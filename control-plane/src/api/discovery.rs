@@ -58,6 +58,7 @@ pub(crate) fn answer(
         ["apis", group, version] if kinds.groups().contains(group) => {
             match resources(&kinds, group, version) {
                 Some(document) => document,
+                None if kinds.is_custom(group) => return Ok(None),
                 None => return Err(ApiError::no_such_resource()),
             }
         }
@@ -176,9 +177,10 @@ fn add_names(entry: &mut Value, resource: &Resource) {
 fn storage_hash(resource: &Resource) -> String {
     let Resource { group, kind, .. } = resource;
     // Definitions are still stored as they were in the beginning.
-    let version = match kind.as_str() {
-        "CustomResourceDefinition" => "v1beta1",
-        _ => &resource.version,
+    let version = match (&resource.custom, kind.as_str()) {
+        (Some(custom), _) => &custom.storage_version,
+        (None, "CustomResourceDefinition") => "v1beta1",
+        (None, _) => resource.version.as_str(),
     };
     let hash = Sha256::digest(format!("{group}/{version}/{kind}"));
     STANDARD.encode(hash.get(..8).unwrap_or_default())

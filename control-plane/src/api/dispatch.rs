@@ -66,7 +66,10 @@ async fn answer(
         .find(&path.group, &path.version, &path.plural)
         .cloned()
     else {
-        return Err(ApiError::no_such_resource());
+        return match kinds.is_custom(&path.group) {
+            true => Ok(not_found()),
+            false => Err(ApiError::no_such_resource()),
+        };
     };
     let body = decode::read(body).await?;
     let call = Call::new(

@@ -7,13 +7,14 @@ use super::call::Call;
 use super::create::create_object;
 use super::decode::{self, syntax};
 use super::json;
-use super::negotiate::media_type;
+use super::negotiate::{media_type, unsupported};
 use super::pipeline::{self, Writer};
 use super::query::{FieldValidation, WriteOptions};
 use super::status::{ApiError, Cause};
 use super::update::{Change, modify, wrong_uid};
 use super::view::Item;
 use super::write::manager;
+use crate::kinds::Resource;
 use crate::meta::{metadata, name, text, uid};
 
 /// How a patch says what shall change.
@@ -34,6 +35,11 @@ impl PatchKind {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" if !custom => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
+            "application/strategic-merge-patch+json" => Err(unsupported(&[
+                "application/json-patch+json",
+                "application/merge-patch+json",
+                "application/apply-patch+yaml",
+            ])),
             _ => Err(
                 ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
                     .with_details(),
@@ -62,47 +68,38 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
 
 /// A patch that was read.
 pub(crate) enum Patch {
-    Json(Vec<u8>),
+    Json(Value),
     Merge(Value),
     Strategic(Value),
 }
 
 impl Patch {
     pub(crate) fn parse(kind: PatchKind, bytes: &[u8]) -> Result<Self, ApiError> {
-        if kind == PatchKind::Json {
-            return Ok(Self::Json(bytes.to_vec()));
-        }
         let parsed = json::parse(bytes).map_err(|error| {
             let why = syntax(bytes, &error);
             ApiError::bad_request(format!("error decoding patch: {why}"))
         })?;
-        if !parsed.value.is_object() {
-            let found = match parsed.value {
-                Value::Array(_) => "array",
-                Value::String(_) => "string",
-                Value::Number(_) => "number",
-                _ => "bool",
-            };
-            return Err(ApiError::bad_request(format!(
-                "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
-            )));
-        }
         Ok(match kind {
+            PatchKind::Json => Self::Json(parsed.value),
             PatchKind::Strategic => Self::Strategic(parsed.value),
-            _ => Self::Merge(parsed.value),
+            PatchKind::Merge | PatchKind::Apply => Self::Merge(parsed.value),
         })
     }
 
     /// What it makes of a value.
-    pub(crate) fn apply(
-        &self,
-        resource: &crate::kinds::Resource,
-        value: &Value,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn apply(&self, resource: &Resource, value: &Value) -> Result<Value, ApiError> {
         match self {
-            Self::Json(patch) => pipeline::json_patch(resource, value, patch),
-            Self::Merge(patch) => pipeline::merge_patch(resource, value, patch),
+            Self::Json(patch) => pipeline::json_patch(value, patch),
+            Self::Merge(patch) => pipeline::merge_patch(value, patch),
             Self::Strategic(patch) => pipeline::strategic_merge_patch(resource, value, patch),
+        }
+    }
+
+    /// What it says of fields that nobody knows.
+    fn unknown(&self) -> Vec<String> {
+        match self {
+            Self::Json(patch) => pipeline::unknown_json_patch_fields(patch),
+            Self::Merge(_) | Self::Strategic(_) => Vec::new(),
         }
     }
 }
@@ -123,15 +120,16 @@ fn patched(
         let cause = Cause::invalid("patch", &format!("{:?}", new.to_string()), &why);
         return Err(ApiError::invalid_in("", "", "", &[cause]));
     }
+    let shown = format!("{:?}", new.to_string());
     let unknown = pipeline::prune(resource, &mut new)?;
     let unknown = unknown
         .into_iter()
         .map(|path| format!("unknown field \"{path}\""));
-    let unknown: Vec<_> = unknown.collect();
+    let unknown: Vec<_> = patch.unknown().into_iter().chain(unknown).collect();
     if options.field_validation == FieldValidation::Strict && !unknown.is_empty() {
         let cause = format!("strict decoding error: {}", unknown.join(", "));
-        let cause = Cause::invalid("patch", &shown_patch(call), &cause);
-        return Err(ApiError::invalid(resource, &call.path.name, &[cause]));
+        let cause = Cause::invalid("patch", &shown, &cause);
+        return Err(ApiError::invalid_in("", "", "", &[cause]));
     }
     decode::report(call, unknown, options.field_validation)?;
     let new = resource.conversion.to_stored(new);
@@ -146,10 +144,6 @@ fn patched(
     Ok(new)
 }
 
-fn shown_patch(call: &Call) -> String {
-    format!("{:?}", String::from_utf8_lossy(&call.body))
-}
-
 /// Server-side apply, which creates what is not there.
 async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError> {
     let resource = &call.resource;
@@ -158,11 +152,11 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
     if !there && !call.path.subresource.is_empty() {
         return Err(ApiError::not_found(resource, &call.path.name));
     }
-    let time = call.plane.sources.now_text();
+    let manager = manager(call, options);
     let writer = Writer {
-        manager: manager(call, options),
+        manager: &manager,
         subresource: &call.path.subresource,
-        time: &time,
+        time: call.plane.sources.now(),
     };
     let force = options.force.unwrap_or(false);
     if !there {
@@ -189,6 +183,17 @@ fn config(call: &Call, options: &WriteOptions) -> Result<Value, ApiError> {
     let yaml = decode::yaml(&call.body);
     let wrong = |why: String| ApiError::bad_request(format!("error decoding YAML: {why}"));
     let mut config = yaml.map_err(wrong)?.value;
+    if !config
+        .get("metadata")
+        .and_then(|all| all.get("managedFields"))
+        .unwrap_or(&Value::Null)
+        .is_null()
+    {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    if config.is_null() {
+        config = Value::Object(serde_json::Map::new());
+    }
     if !config.is_object() {
         let why = "the applied configuration is not an object".to_owned();
         return Err(wrong(why));
@@ -211,6 +216,12 @@ fn config(call: &Call, options: &WriteOptions) -> Result<Value, ApiError> {
     decode::report(call, unknown.collect(), options.field_validation)?;
     decode::set_namespace(call, &mut config)?;
     let given = name(&config).to_owned();
+    if given.is_empty() && resource.custom.is_none() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            call.path.name
+        )));
+    }
     if given.is_empty() {
         metadata(&mut config).insert("name".to_owned(), call.path.name.clone().into());
     } else if given != call.path.name {

@@ -1,105 +1,297 @@
 //! What happens to an object on its way into the store, beyond HTTP: pruning, defaulting,
 //! validation, patches and managed fields. The one place that joins `schema`, `patch` and `apply`.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::decode::cannot_be_handled;
 use super::status::{ApiError, Cause};
 use super::types::mismatch;
-use crate::kinds::Resource;
-use crate::schema::Schema;
-use crate::schema::builtin::builtin;
+use crate::apply::{self, ApplyError, FieldSet, Manager, Target};
+use crate::kinds::{Conversion, Resource};
+use crate::patch::{self, PatchError};
+use crate::schema::builtin::{self, builtin};
+use crate::schema::metadata;
+use crate::schema::names::subdomain_name;
+use crate::schema::{self, FieldError, Path, Schema};
 
 /// Who writes, for managed fields.
 pub(crate) struct Writer<'a> {
     pub(crate) manager: &'a str,
     pub(crate) subresource: &'a str,
-    /// As `metav1.Time` has it.
-    pub(crate) time: &'a str,
+    pub(crate) time: Timestamp,
 }
 
-/// The schema of a kind; none if nothing is known of it.
-fn schema(resource: &Resource) -> Option<Arc<Schema>> {
+impl From<schema::Cause> for Cause {
+    fn from(cause: schema::Cause) -> Self {
+        Self {
+            reason: cause.reason.to_owned(),
+            message: cause.message,
+            field: cause.field,
+        }
+    }
+}
+
+fn causes(errors: &[FieldError]) -> Vec<Cause> {
+    errors.iter().map(|error| error.cause().into()).collect()
+}
+
+/// The schema of a kind as clients send it.
+fn schema_of(resource: &Resource) -> Option<Arc<Schema>> {
     match &resource.custom {
-        Some(_) => None,
+        Some(custom) => Some(Arc::clone(custom.compiled.as_ref()?.schema())),
         None => builtin(&resource.group, &resource.version, &resource.kind),
     }
+}
+
+/// The version in which a kind is stored.
+fn stored_version(resource: &Resource) -> (&str, &str) {
+    match resource.conversion {
+        Conversion::None => (&resource.group, &resource.version),
+        Conversion::Event => ("", "v1"),
+        Conversion::AutoscalerV1 => ("autoscaling", "v2"),
+    }
+}
+
+/// The schema of a kind as it is stored. What is not known may be anything.
+fn stored_schema(resource: &Resource) -> Arc<Schema> {
+    let found = match resource.conversion {
+        Conversion::None => schema_of(resource),
+        _ => {
+            let (group, version) = stored_version(resource);
+            builtin(group, version, &resource.kind)
+        }
+    };
+    found.unwrap_or_default()
 }
 
 /// Drops the fields that the kind does not have. Gives their paths, as `spec.foo`. Refuses values
 /// that are not of their field's type.
 pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String>, ApiError> {
-    let Some(schema) = schema(resource) else {
+    let Some(schema) = schema_of(resource) else {
         return Ok(Vec::new());
     };
-    if let Some(why) = mismatch(&schema, value, &resource.kind) {
+    let checked = if resource.custom.is_some() {
+        // Validation says what is wrong with the rest.
+        let metadata = value.get("metadata").unwrap_or(&Value::Null);
+        mismatch(metadata::schema(), metadata, "ObjectMeta")
+    } else {
+        mismatch(&schema, value, &resource.kind)
+    };
+    if let Some(why) = checked {
         return Err(cannot_be_handled(resource, &why));
     }
-    Ok(schema.prune(value))
+    let unknown = schema.prune(value);
+    metadata::normalize(value);
+    Ok(unknown)
 }
 
 /// Fills in what was left out.
-pub(crate) fn default(_resource: &Resource, _value: &mut Value) {}
+pub(crate) fn default(resource: &Resource, value: &mut Value) {
+    if resource.custom.is_some() {
+        if let Some(compiled) = compiled(resource) {
+            compiled.default(value);
+        }
+        return;
+    }
+    let (group, version) = stored_version(resource);
+    builtin::default(group, version, &resource.kind, value);
+}
+
+fn compiled(resource: &Resource) -> Option<&schema::custom::CustomSchema> {
+    resource.custom.as_ref()?.compiled.as_ref()
+}
 
 /// What is wrong with a new object.
-pub(crate) fn validate_create(_resource: &Resource, _value: &Value) -> Vec<Cause> {
-    Vec::new()
+pub(crate) fn validate_create(resource: &Resource, value: &Value) -> Vec<Cause> {
+    if resource.custom.is_none() {
+        let (group, _) = stored_version(resource);
+        let mut errors = builtin::validate_create(group, &resource.kind, value);
+        if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") {
+            errors.extend(definition(value));
+        }
+        return causes(&errors);
+    }
+    let path = Path::new("metadata");
+    let all = value.get("metadata").unwrap_or(&Value::Null);
+    let mut errors = metadata::validate(all, resource.namespaced, subdomain_name, &path);
+    if let Some(compiled) = compiled(resource) {
+        errors.extend(compiled.validate(value));
+    }
+    causes(&errors)
 }
 
 /// What is wrong with a changed object.
-pub(crate) fn validate_update(_resource: &Resource, _new: &Value, _old: &Value) -> Vec<Cause> {
-    Vec::new()
+pub(crate) fn validate_update(
+    resource: &Resource,
+    subresource: &str,
+    new: &Value,
+    old: &Value,
+) -> Vec<Cause> {
+    if resource.custom.is_none() {
+        let (group, _) = stored_version(resource);
+        let mut errors = builtin::validate_update(group, &resource.kind, new, old);
+        let definitions = resource.is("apiextensions.k8s.io", "CustomResourceDefinition");
+        if definitions && subresource.is_empty() {
+            errors.extend(definition(new));
+        }
+        return causes(&errors);
+    }
+    let path = Path::new("metadata");
+    let (all, all_old) = (new.get("metadata"), old.get("metadata"));
+    let (all, all_old) = (all.unwrap_or(&Value::Null), all_old.unwrap_or(&Value::Null));
+    let mut errors = metadata::validate_update(all, all_old, &path);
+    if let Some(compiled) = compiled(resource) {
+        errors.extend(match subresource {
+            "status" => compiled.validate_status(new, old),
+            _ => compiled.validate_update(new, old),
+        });
+    }
+    causes(&errors)
+}
+
+/// What is wrong with the schemas of a definition.
+fn definition(crd: &Value) -> Vec<FieldError> {
+    let versions = crate::meta::items(crd, "/spec/versions");
+    let mut errors = Vec::new();
+    for (index, version) in versions.iter().enumerate() {
+        let Some(schema) = version.pointer("/schema/openAPIV3Schema") else {
+            continue;
+        };
+        let spec = Path::new("spec");
+        let parsed = if versions.len() == 1 {
+            // A single schema is that of all versions.
+            let validation = spec.field("validation");
+            schema::custom::CustomSchema::parse(schema, &validation.field("openAPIV3Schema"))
+        } else {
+            let versions = spec.field("versions");
+            let version = versions.index(index);
+            let outer = version.field("schema");
+            schema::custom::CustomSchema::parse(schema, &outer.field("openAPIV3Schema"))
+        };
+        errors.extend(parsed.err().into_iter().flatten());
+    }
+    errors
+}
+
+/// The fields that a write to the object itself, or to its status, does not reach.
+fn reset(resource: &Resource, subresource: &str) -> &'static FieldSet {
+    static NOTHING: LazyLock<FieldSet> = LazyLock::new(FieldSet::default);
+    static STATUS: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of(&[&["status"]]));
+    static SPEC: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of(&[&["spec"]]));
+    static LABELS: LazyLock<FieldSet> =
+        LazyLock::new(|| FieldSet::of(&[&["spec"], &["metadata", "labels"]]));
+    static METADATA: LazyLock<FieldSet> =
+        LazyLock::new(|| FieldSet::of(&[&["spec"], &["metadata"]]));
+    match subresource {
+        "status" if resource.custom.is_some() => &METADATA,
+        "status" if matches!(resource.group.as_str(), "apps" | "batch") => &LABELS,
+        "status" => &SPEC,
+        "" | "scale" if resource.has_status() => &STATUS,
+        _ => &NOTHING,
+    }
+}
+
+/// Calls with what `apply` wants to know of a write.
+fn with_target<T>(
+    resource: &Resource,
+    writer: &Writer<'_>,
+    call: impl FnOnce(&Target<'_>, &Manager<'_>) -> T,
+) -> T {
+    let (group, version) = stored_version(resource);
+    let api_version = crate::kinds::group_version(group, version);
+    let schema = stored_schema(resource);
+    let target = Target {
+        api_version: &api_version,
+        kind: &resource.kind,
+        subresource: writer.subresource,
+        schema: &schema,
+        reset: reset(resource, writer.subresource),
+    };
+    let manager = Manager {
+        name: writer.manager,
+        time: writer.time,
+    };
+    call(&target, &manager)
 }
 
 /// Records who has set what.
 pub(crate) fn manage(
-    _resource: &Resource,
-    _old: Option<&Value>,
-    _new: &mut Value,
-    _writer: &Writer<'_>,
-) -> Result<(), ApiError> {
-    Ok(())
+    resource: &Resource,
+    old: Option<&Value>,
+    new: &mut Value,
+    writer: &Writer<'_>,
+) {
+    with_target(resource, writer, |target, manager| {
+        apply::update(old, new, target, manager);
+    });
 }
 
 /// Applies a configuration to an object; none to create it.
 pub(crate) fn apply(
-    _resource: &Resource,
+    resource: &Resource,
     live: Option<&Value>,
     config: &Value,
-    _force: bool,
-    _writer: &Writer<'_>,
+    force: bool,
+    writer: &Writer<'_>,
 ) -> Result<Value, ApiError> {
-    let mut value = live.cloned().unwrap_or(Value::Null);
-    json_patch::merge(&mut value, config);
-    Ok(value)
+    let applied = with_target(resource, writer, |target, manager| {
+        apply::apply(live, config, target, manager, force)
+    });
+    applied.map_err(|error| match &error {
+        ApplyError::BadRequest(why) => ApiError::bad_request(why.clone()),
+        ApplyError::Untyped(why) => ApiError::unforeseen(why.clone()),
+        ApplyError::Conflicts(conflicts) => {
+            let causes = conflicts.causes().into_iter();
+            let causes: Vec<Cause> = causes
+                .map(|cause| Cause::new(apply::Cause::REASON, &cause.field, cause.message))
+                .collect();
+            ApiError::new(409, "Conflict", error.to_string()).with_causes(&causes)
+        }
+    })
+}
+
+/// A write that changes nothing but the times of managed fields changes nothing.
+pub(crate) fn keep_times(old: &Value, new: &mut Value) {
+    apply::keep_times(old, new);
+}
+
+/// The name of the one who writes.
+pub(crate) fn manager_name<'a>(given: &'a str, agent: &str) -> Cow<'a, str> {
+    if given.is_empty() {
+        Cow::Owned(apply::manager_name("", agent))
+    } else {
+        Cow::Borrowed(given)
+    }
+}
+
+impl From<PatchError> for ApiError {
+    fn from(error: PatchError) -> Self {
+        match error {
+            PatchError::BadRequest(why) => Self::bad_request(why),
+            PatchError::TooLarge(_) => Self::new(413, "RequestEntityTooLarge", error.to_string()),
+            PatchError::Unprocessable(_) => Self::rejected(),
+            PatchError::Internal(why) => Self::unforeseen(why),
+        }
+    }
 }
 
 /// Applies a JSON patch.
-pub(crate) fn json_patch(
-    _resource: &Resource,
-    value: &Value,
-    patch: &[u8],
-) -> Result<Value, ApiError> {
-    let patch: Value = serde_json::from_slice(patch)
-        .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
-    let patch: json_patch::Patch =
-        serde_json::from_value(patch).map_err(|_| ApiError::rejected())?;
-    let mut value = value.clone();
-    json_patch::patch(&mut value, &patch).map_err(|_| ApiError::rejected())?;
-    Ok(value)
+pub(crate) fn json_patch(value: &Value, patch: &Value) -> Result<Value, ApiError> {
+    Ok(patch::json_patch(value, patch)?)
+}
+
+/// The fields of a JSON patch that nobody knows, each as field validation reports it.
+pub(crate) fn unknown_json_patch_fields(patch: &Value) -> Vec<String> {
+    patch::unknown_json_patch_fields(patch)
 }
 
 /// Applies a merge patch.
-pub(crate) fn merge_patch(
-    _resource: &Resource,
-    value: &Value,
-    patch: &Value,
-) -> Result<Value, ApiError> {
-    let mut value = value.clone();
-    json_patch::merge(&mut value, patch);
-    Ok(value)
+pub(crate) fn merge_patch(value: &Value, patch: &Value) -> Result<Value, ApiError> {
+    Ok(patch::merge_patch(value, patch)?)
 }
 
 /// Applies a strategic merge patch.
@@ -108,5 +300,6 @@ pub(crate) fn strategic_merge_patch(
     value: &Value,
     patch: &Value,
 ) -> Result<Value, ApiError> {
-    merge_patch(resource, value, patch)
+    let schema = schema_of(resource).unwrap_or_default();
+    Ok(patch::strategic_merge_patch(value, patch, &schema)?)
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::kinds::Resource;
-use crate::meta::{metadata, number, object_in, put};
+use crate::meta::{items, metadata, number, object_in, put, text};
 
 /// Before an object is created.
 pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
@@ -30,7 +30,7 @@ pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
             Some(json!({"phase": "Active"}))
         }
         ("", "PersistentVolume" | "PersistentVolumeClaim") => Some(json!({"phase": "Pending"})),
-        _ if resource.has_status() => empty_status(resource),
+        _ if resource.has_status() => empty_status(resource, value),
         _ => return,
     };
     if let Some(fields) = value.as_object_mut() {
@@ -39,7 +39,7 @@ pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
 }
 
 /// The status of a new object: Go writes its numbers even if they are 0.
-fn empty_status(resource: &Resource) -> Option<Value> {
+fn empty_status(resource: &Resource, value: &Value) -> Option<Value> {
     if resource.custom.is_some() {
         return None;
     }
@@ -63,10 +63,17 @@ fn empty_status(resource: &Resource) -> Option<Value> {
         "CustomResourceDefinition" => json!({
             "acceptedNames": {"kind": "", "plural": ""},
             "conditions": null,
-            "storedVersions": null,
+            "storedVersions": stored_versions(value),
         }),
         _ => json!({}),
     })
+}
+
+/// The version in which a definition's objects are stored.
+fn stored_versions(definition: &Value) -> Vec<&str> {
+    let versions = items(definition, "/spec/versions").iter();
+    let stored = versions.filter(|version| version.get("storage") == Some(&json!(true)));
+    stored.map(|version| text(version, "/name")).collect()
 }
 
 /// Before an object, or a part of it, is replaced.
@@ -75,7 +82,7 @@ pub(crate) fn prepare_update(resource: &Resource, subresource: &str, new: &mut V
     put(metadata(new), "generation", generation);
     match subresource {
         "status" => keep_but_status(resource, new, old),
-        "approval" | "ephemeralcontainers" | "resize" | "" => {
+        "approval" | "ephemeralcontainers" | "resize" | "scale" | "" => {
             if resource.has_status() {
                 keep(new, old, "status");
             }
@@ -85,7 +92,7 @@ pub(crate) fn prepare_update(resource: &Resource, subresource: &str, new: &mut V
         }
         _ => {}
     }
-    if subresource.is_empty() {
+    if matches!(subresource, "" | "scale") {
         count_generation(resource, new, old);
     }
 }

@@ -10,7 +10,11 @@ use super::{patch, pods, read, scale, tokens, update};
 pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
     let name = call.path.subresource.as_str();
     let Some(found) = call.resource.subresource(name) else {
-        return Err(ApiError::no_such_resource());
+        return Err(if call.resource.custom.is_some() {
+            ApiError::not_found(&call.resource, &call.path.name)
+        } else {
+            ApiError::no_such_resource()
+        });
     };
     let verb = call.target.verb.as_str();
     if !found.verbs.contains(&verb) {

@@ -131,11 +131,11 @@ async fn try_modify(
     let dry_run = change.options.dry_run;
     check_revision(call, change, object, &new)?;
     check_uid(call, old, &new)?;
-    prepare(call, change, old, &mut new)?;
     metadata(&mut new).insert(
         "resourceVersion".to_owned(),
         object.revision().to_string().into(),
     );
+    prepare(call, change, old, &mut new)?;
     if must_go(old, &new) {
         call.plane.remove(resource, object, dry_run).await?;
         return Ok(Item::Made(untyped(new)));
@@ -212,50 +212,24 @@ fn prepare(call: &Call, change: &Change<'_>, old: &Value, new: &mut Value) -> Re
     {
         fields.insert("deletionGracePeriodSeconds".to_owned(), kept.clone());
     }
-    let recorded = old.pointer("/metadata/managedFields").cloned();
+
     if change.managed {
-        let time = call.plane.sources.now_text();
+        let manager = manager(call, change.options);
         let writer = Writer {
-            manager: manager(call, change.options),
+            manager: &manager,
             subresource,
-            time: &time,
+            time: call.plane.sources.now(),
         };
-        pipeline::manage(resource, Some(old), new, &writer)?;
+        pipeline::manage(resource, Some(old), new, &writer);
     }
     strategy::prepare_update(resource, subresource, new, old);
-    let causes = pipeline::validate_update(resource, new, old);
+    let causes = pipeline::validate_update(resource, subresource, new, old);
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, name(new), &causes));
     }
     services::allocate(call, new, Some(old))?;
-    ignore_new_times(new, old, recorded);
+    pipeline::keep_times(old, new);
     Ok(())
-}
-
-/// A write that changes nothing but the times of managed fields changes nothing.
-fn ignore_new_times(new: &mut Value, old: &Value, recorded: Option<Value>) {
-    let Some(recorded) = recorded else { return };
-    let without_times = |entries: &[Value]| -> Vec<Value> {
-        let strip = |entry: &Value| {
-            let mut entry = entry.clone();
-            if let Some(fields) = entry.as_object_mut() {
-                fields.remove("time");
-            }
-            entry
-        };
-        entries.iter().map(strip).collect()
-    };
-    let new_entries = without_times(items(new, "/metadata/managedFields"));
-    if new_entries != without_times(items(old, "/metadata/managedFields")) {
-        return;
-    }
-    let recent = metadata(new).insert("managedFields".to_owned(), recorded);
-    let mut same = new.clone();
-    let revision = old.pointer("/metadata/resourceVersion").cloned();
-    crate::meta::put(metadata(&mut same), "resourceVersion", revision);
-    if same != *old {
-        crate::meta::put(metadata(new), "managedFields", recent);
-    }
 }
 
 /// The last finalizer of a deleted object is gone.

@@ -152,7 +152,11 @@ impl<'a> View<'a> {
 
     /// A list.
     pub(crate) fn list(&self, items: &[Item], meta: &ListMeta) -> String {
-        let meta = meta.value();
+        let mut meta = meta.value();
+        if self.resource.custom.is_some() && meta.get("continue").is_none() {
+            // Custom resources say that nothing follows.
+            meta["continue"] = "".into();
+        }
         match self.form.shape {
             Shape::Table => self.table(items.iter(), &meta, true),
             Shape::Metadata => {

@@ -17,7 +17,14 @@ use crate::selector::LabelSelector;
 pub(crate) async fn serve(call: &Call, verb: &str) -> Result<Response, ApiError> {
     match (call.resource.group.as_str(), verb) {
         ("metrics.k8s.io", verb) => metrics(call, verb),
-        ("", _) => {
+        // The parts of this control plane are no components of their own.
+        ("", "list") => {
+            let view = call.view()?;
+            let text = view.list(&[], &ListMeta::default());
+            Ok(call.send(200, view.form, text))
+        }
+        ("", "get") => Err(ApiError::not_found(&call.resource, &call.path.name)),
+        ("", "create") => {
             let form = BodyForm::of(&call.headers)?;
             let expected = decode::Expected::of(&call.resource);
             let binding = decode::parse(&call.body, form, &expected)?.value;

@@ -1,10 +1,12 @@
 //! Writing to the store, with what follows from it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::call::Call;
+use super::pipeline;
 use super::query::WriteOptions;
 use super::status::ApiError;
 use super::view::Item;
@@ -124,14 +126,8 @@ pub(crate) fn typed(resource: &Resource, value: &Value) -> Value {
 }
 
 /// Who writes: what the query says, or else the beginning of the user agent.
-pub(crate) fn manager<'a>(call: &'a Call, options: &'a WriteOptions) -> &'a str {
-    if !options.field_manager.is_empty() {
-        return &options.field_manager;
-    }
+pub(crate) fn manager<'a>(call: &Call, options: &'a WriteOptions) -> Cow<'a, str> {
     let agent = call.headers.get(http::header::USER_AGENT);
-    let agent = agent
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let name = agent.split('/').next().unwrap_or_default();
-    if name.is_empty() { "unknown" } else { name }
+    let agent = agent.and_then(|value| value.to_str().ok());
+    pipeline::manager_name(&options.field_manager, agent.unwrap_or_default())
 }

@@ -170,6 +170,11 @@ fn core() -> Vec<Resource> {
     let core = |plural, kind| Resource::new("", "v1", plural, kind);
     vec![
         core("bindings", "Binding").review(),
+        core("componentstatuses", "ComponentStatus")
+            .cluster()
+            .short(&["cs"])
+            .verbs(READ)
+            .with(|traits| traits.virtual_ = true),
         core("configmaps", "ConfigMap").short(&["cm"]),
         core("endpoints", "Endpoints")
             .short(&["ep"])

@@ -6,12 +6,16 @@ use serde_json::Value;
 
 use super::{ALL_VERBS, Conversion, Resource, Subresource, Traits, table};
 use crate::meta::{items, strings, text};
+use crate::schema::Path;
+use crate::schema::custom::CustomSchema;
 
 /// What a CRD says about one version.
 #[derive(Debug)]
 pub(crate) struct CustomVersion {
     /// The OpenAPI schema, as the CRD has it.
     pub(crate) schema: Value,
+    /// The schema, compiled; none if it is not structural.
+    pub(crate) compiled: Option<CustomSchema>,
     /// Where the scale subresource looks.
     pub(crate) scale: Option<ScalePaths>,
     pub(crate) columns: Vec<Column>,
@@ -20,7 +24,7 @@ pub(crate) struct CustomVersion {
     /// What clients of a deprecated version are told.
     pub(crate) deprecation: Option<String>,
     /// The version in which objects are kept.
-    pub(crate) storage: bool,
+    pub(crate) storage_version: String,
 }
 
 /// Where the scale subresource looks, as `.spec.replicas`.
@@ -106,14 +110,23 @@ fn custom_version(crd: &Value, version: &Value) -> CustomVersion {
     let deprecated = version.get("deprecated") == Some(&Value::Bool(true));
     CustomVersion {
         schema: schema.cloned().unwrap_or(Value::Null),
+        compiled: schema.and_then(|schema| CustomSchema::parse(schema, &Path::ROOT).ok()),
         scale,
         columns: columns(version),
         selectable: selectable
             .map(|field| text(field, "/jsonPath").to_owned())
             .collect(),
         deprecation: deprecated.then(|| deprecation(crd, version)),
-        storage: version.get("storage") == Some(&Value::Bool(true)),
+        storage_version: storage_version(crd),
     }
+}
+
+fn storage_version(crd: &Value) -> String {
+    let mut versions = items(crd, "/spec/versions").iter();
+    let stored = versions.find(|version| version.get("storage") == Some(&Value::Bool(true)));
+    stored
+        .map_or("", |version| text(version, "/name"))
+        .to_owned()
 }
 
 fn columns(version: &Value) -> Vec<Column> {
@@ -149,7 +162,16 @@ fn deprecation(crd: &Value, version: &Value) -> String {
     }
     let (group, name) = (text(crd, "/spec/group"), text(version, "/name"));
     let kind = text(crd, "/spec/names/kind");
-    format!("{group}/{name} {kind} is deprecated")
+    let told = format!("{group}/{name} {kind} is deprecated");
+    let others = items(crd, "/spec/versions").iter().filter(|other| {
+        other.get("served") == Some(&Value::Bool(true))
+            && other.get("deprecated") != Some(&Value::Bool(true))
+            && priority(text(other, "/name")) > priority(name)
+    });
+    match others.max_by_key(|other| priority(text(other, "/name"))) {
+        None => told,
+        Some(better) => format!("{told}; use {group}/{} {kind}", text(better, "/name")),
+    }
 }
 
 /// Sorts versions as Kubernetes does: `v2`, `v1`, `v1beta2`, `v1alpha1`, then the rest by name.

@@ -81,6 +81,15 @@ impl Kinds {
         versions
     }
 
+    /// Whether a group has nothing but custom resources.
+    pub(crate) fn is_custom(&self, group: &str) -> bool {
+        let mut of_group = self
+            .resources
+            .iter()
+            .filter(|resource| resource.group == group);
+        of_group.all(|resource| resource.custom.is_some())
+    }
+
     /// The groups but the core, in discovery's order.
     pub(crate) fn groups(&self) -> Vec<&str> {
         let mut groups = Vec::new();

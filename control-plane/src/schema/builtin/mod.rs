@@ -1,15 +1,21 @@
 //! The built-in types: their schemas, their defaults, and what is valid.
 
 mod convert;
+mod defaults;
 mod kinds;
 mod merging;
 mod metrics;
+mod normalize;
+mod quantity;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::sync::Arc;
 
-use super::Schema;
+use serde_json::Value;
+
+use super::{FieldError, Schema};
 
 /// The schema of a built-in kind, with the descriptions that `kubectl explain` shows. The group of
 /// the core is empty.
@@ -21,4 +27,23 @@ pub fn builtin(group: &str, version: &str, kind: &str) -> Option<Arc<Schema>> {
 /// `io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta`, if a built-in kind uses it.
 pub fn builtin_type(name: &str) -> Option<Arc<Schema>> {
     kinds::type_schema(name)
+}
+
+/// Fills in the defaults of an object of a built-in kind, in place, and brings it into the form in
+/// which it is stored: without nulls and empty lists, quantities in canonical form.
+pub fn default(group: &str, version: &str, kind: &str, object: &mut Value) {
+    if let Some(schema) = builtin(group, version, kind) {
+        normalize::normalize(&schema, object);
+    }
+    defaults::default(group, version, kind, object);
+}
+
+/// Checks a new object of a built-in kind, with its defaults filled in and its name generated.
+pub fn validate_create(group: &str, kind: &str, object: &Value) -> Vec<FieldError> {
+    validate::create(group, kind, object)
+}
+
+/// Checks an object of a built-in kind that is written again.
+pub fn validate_update(group: &str, kind: &str, object: &Value, old: &Value) -> Vec<FieldError> {
+    validate::update(group, kind, object, old)
 }

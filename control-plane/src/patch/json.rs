@@ -1,0 +1,428 @@
+//! JSON patches (RFC 6902), as kube-apiserver's library understands them.
+//!
+//! It is more lenient than the RFC: a `replace` adds a field that is not there, an index may count
+//! from the end, and a field that is `null` is the same as none. Clients rely on it, so this is not
+//! left to a library that is stricter.
+
+use serde_json::{Map, Value};
+
+use super::{MOST_OPERATIONS, PatchError, print};
+
+/// Applies a JSON patch to an object.
+pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> {
+    let operations = operations(patch)?;
+    if operations.len() > MOST_OPERATIONS {
+        return Err(PatchError::TooLarge(operations.len()));
+    }
+    let mut document = document.clone();
+    for operation in operations {
+        let operation = Operation(operation.as_object());
+        operation
+            .apply(&mut document)
+            .map_err(PatchError::Unprocessable)?;
+    }
+    Ok(document)
+}
+
+/// The fields of operations that no JSON patch knows, each as field validation reports it: `json
+/// patch unknown field "[0].foo"`.
+pub fn unknown_json_patch_fields(patch: &Value) -> Vec<String> {
+    let operations = patch.as_array().into_iter().flatten().enumerate();
+    let fields = operations.flat_map(|(index, operation)| {
+        let names = operation.as_object().into_iter().flat_map(Map::keys);
+        names.map(move |name| (index, name))
+    });
+    fields
+        .filter(|(_, name)| !["op", "path", "from", "value"].contains(&name.as_str()))
+        .map(|(index, name)| format!("json patch unknown field \"[{index}].{name}\""))
+        .collect()
+}
+
+/// The operations of a patch, which are objects with texts for `op`, `path` and `from`.
+fn operations(patch: &Value) -> Result<&[Value], PatchError> {
+    let refuse = |found: &Value, expected: &str| {
+        let found = print::json_kind(found);
+        Err(PatchError::BadRequest(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go {expected}"
+        )))
+    };
+    let operations = match patch {
+        Value::Array(operations) => operations.as_slice(),
+        Value::Null => &[],
+        other => return refuse(other, "value of type []handlers.jsonPatchOp"),
+    };
+    for operation in operations {
+        let fields = match operation {
+            Value::Object(fields) => fields,
+            Value::Null => continue,
+            other => return refuse(other, "value of type handlers.jsonPatchOp"),
+        };
+        for name in ["from", "op", "path"] {
+            match fields.get(name) {
+                None | Some(Value::Null | Value::String(_)) => {}
+                Some(other) => {
+                    let field = format!("struct field jsonPatchOp.{name} of type string");
+                    return refuse(other, &field);
+                }
+            }
+        }
+    }
+    Ok(operations)
+}
+
+/// One operation; none of its fields is sure to be there.
+struct Operation<'a>(Option<&'a Map<String, Value>>);
+
+type Outcome = Result<(), String>;
+
+impl<'a> Operation<'a> {
+    fn apply(&self, document: &mut Value) -> Outcome {
+        match self.text("op").unwrap_or("unknown") {
+            "add" => self.add(document),
+            "remove" => self.remove(document),
+            "replace" => self.replace(document),
+            "move" => self.relocate(document),
+            "test" => self.test(document),
+            "copy" => self.copy(document),
+            other => Err(format!("Unexpected kind: {other}")),
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<&'a Value> {
+        self.0.and_then(|fields| fields.get(name))
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.field(name).and_then(Value::as_str)
+    }
+
+    fn path(&self) -> Result<&'a str, String> {
+        self.text("path")
+            .ok_or_else(|| missing("operation", "path"))
+    }
+
+    fn from(&self) -> Result<&'a str, String> {
+        self.text("from")
+            .ok_or_else(|| missing("operation", "from"))
+    }
+
+    fn add(&self, document: &mut Value) -> Outcome {
+        let value = self.field("value").cloned().unwrap_or_default();
+        Place::find(document, self.path()?)?.add(value)
+    }
+
+    fn remove(&self, document: &mut Value) -> Outcome {
+        Place::find(document, self.path()?)?.remove()
+    }
+
+    fn replace(&self, document: &mut Value) -> Outcome {
+        let value = self.field("value");
+        if self.path()?.is_empty() {
+            // Anything else than a whole document is passed over.
+            match value {
+                Some(Value::Object(_) | Value::Array(_)) => {
+                    *document = value.cloned().unwrap_or_default();
+                }
+                Some(_) => {}
+                None => return Err(missing("replace operation", "value")),
+            }
+            return Ok(());
+        }
+        Place::find(document, self.path()?)?.replace(value.cloned().unwrap_or_default())
+    }
+
+    fn relocate(&self, document: &mut Value) -> Outcome {
+        let mut place = Place::find(document, self.from()?)?;
+        let value = place.get()?.cloned();
+        place.remove()?;
+        Place::find(document, self.path()?)?.add(value.unwrap_or_default())
+    }
+
+    fn copy(&self, document: &mut Value) -> Outcome {
+        let value = Place::find(document, self.from()?)?.get()?.cloned();
+        Place::find(document, self.path()?)?.add(value.unwrap_or_default())
+    }
+
+    fn test(&self, document: &mut Value) -> Outcome {
+        let path = self.path()?;
+        let expected = self.field("value");
+        let place;
+        let found = if path.is_empty() {
+            Some(&*document)
+        } else {
+            place = Place::find(document, path)?;
+            place.get()?
+        };
+        let found = found.filter(|value| !value.is_null());
+        match (found, expected) {
+            (None, Some(Value::Null)) => Ok(()),
+            (Some(found), Some(expected)) if found == expected => Ok(()),
+            _ => Err(format!("testing value {path} failed: test failed")),
+        }
+    }
+}
+
+/// A place in a document: an object and a key, or a list and an index, whether there is something
+/// or not.
+struct Place<'d> {
+    container: &'d mut Value,
+    key: String,
+}
+
+impl<'d> Place<'d> {
+    fn find(document: &'d mut Value, path: &str) -> Result<Self, String> {
+        let not_found = || missing("doc", path);
+        // What is before the first slash does not matter.
+        let mut steps = path.split('/').skip(1).map(decode);
+        let mut key = steps.next().ok_or_else(not_found)?;
+        let mut container = document;
+        for next in steps {
+            let below = match container {
+                Value::Object(fields) => fields.get_mut(&key),
+                Value::Array(items) => index(&key, items.len())
+                    .ok()
+                    .and_then(|index| items.get_mut(index)),
+                _ => None,
+            };
+            container = below.ok_or_else(not_found)?;
+            key = next;
+        }
+        match container {
+            Value::Object(_) | Value::Array(_) => Ok(Self { container, key }),
+            _ => Err(not_found()),
+        }
+    }
+
+    /// What is there; for objects, nothing is no mistake.
+    fn get(&self) -> Result<Option<&Value>, String> {
+        match &*self.container {
+            Value::Object(fields) => Ok(fields.get(&self.key)),
+            Value::Array(items) => {
+                let item = items.get(index(&self.key, items.len())?);
+                item.map(Some).ok_or_else(|| bad_index(&self.key))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn add(&mut self, value: Value) -> Outcome {
+        match &mut *self.container {
+            Value::Object(fields) => {
+                fields.insert(self.key.clone(), value);
+            }
+            Value::Array(items) if self.key == "-" => items.push(value),
+            Value::Array(items) => {
+                let index = index(&self.key, items.len() + 1)?;
+                if index > items.len() {
+                    return Err(bad_index(&self.key));
+                }
+                items.insert(index, value);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, value: Value) -> Outcome {
+        match &mut *self.container {
+            Value::Object(fields) => {
+                fields.insert(self.key.clone(), value);
+            }
+            Value::Array(items) => {
+                let index = index(&self.key, items.len())?;
+                let item = items.get_mut(index).ok_or_else(|| bad_index(&self.key))?;
+                *item = value;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self) -> Outcome {
+        match &mut *self.container {
+            Value::Object(fields) => {
+                let removed = fields.remove(&self.key);
+                removed.ok_or_else(|| missing("remove operation", &self.key))?;
+            }
+            Value::Array(items) => {
+                let index = index(&self.key, items.len())?;
+                if index >= items.len() {
+                    return Err(bad_index(&self.key));
+                }
+                items.remove(index);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The index of an item; below zero it counts back from the length. It may be past the end.
+fn index(key: &str, length: usize) -> Result<usize, String> {
+    let index: isize = key.parse().map_err(|_| bad_index(key))?;
+    if index >= 0 {
+        return Ok(index.unsigned_abs());
+    }
+    let index = length.checked_sub(index.unsigned_abs());
+    index.ok_or_else(|| bad_index(key))
+}
+
+fn decode(step: &str) -> String {
+    step.replace("~1", "/").replace("~0", "~")
+}
+
+fn bad_index(key: &str) -> String {
+    format!("Unable to access invalid index: {key}")
+}
+
+fn missing(what: &str, path: &str) -> String {
+    format!("{what} is missing {path}: missing value")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn document() -> Value {
+        json!({"a": {"b": 1, "c/d": 2, "n": null}, "list": [1, 2, 3]})
+    }
+
+    #[rstest]
+    #[case(json!([]), document())]
+    #[case(json!(null), document())]
+    #[case::adds(
+        json!([{"op": "add", "path": "/a/x", "value": 5}]),
+        json!({"a": {"b": 1, "c/d": 2, "n": null, "x": 5}, "list": [1, 2, 3]})
+    )]
+    #[case::adds_without_a_value(
+        json!([{"op": "add", "path": "/a/b"}]),
+        json!({"a": {"b": null, "c/d": 2, "n": null}, "list": [1, 2, 3]})
+    )]
+    #[case::adds_in_lists(
+        json!([
+            {"op": "add", "path": "/list/0", "value": 0},
+            {"op": "add", "path": "/list/-", "value": 4},
+            {"op": "add", "path": "/list/-1", "value": 5},
+            {"op": "add", "path": "/list/6", "value": 6},
+        ]),
+        json!({"a": {"b": 1, "c/d": 2, "n": null}, "list": [0, 1, 2, 3, 4, 5, 6]})
+    )]
+    #[case::unescapes(
+        json!([{"op": "remove", "path": "/a/c~1d"}]),
+        json!({"a": {"b": 1, "n": null}, "list": [1, 2, 3]})
+    )]
+    #[case::removes_from_lists(
+        json!([{"op": "remove", "path": "/list/0"}, {"op": "remove", "path": "/list/-1"}]),
+        json!({"a": {"b": 1, "c/d": 2, "n": null}, "list": [2]})
+    )]
+    #[case::replaces_what_is_not_there(
+        json!([{"op": "replace", "path": "/new", "value": 1}, {"op": "remove", "path": "/a"}]),
+        json!({"new": 1, "list": [1, 2, 3]})
+    )]
+    #[case::replaces_in_lists(
+        json!([{"op": "replace", "path": "/list/-1", "value": 9}]),
+        json!({"a": {"b": 1, "c/d": 2, "n": null}, "list": [1, 2, 9]})
+    )]
+    #[case::replaces_everything(
+        json!([{"op": "replace", "path": "", "value": {"z": 1}}]),
+        json!({"z": 1})
+    )]
+    #[case::passes_over_a_document_that_is_none(
+        json!([{"op": "replace", "path": "", "value": 1}]),
+        document()
+    )]
+    #[case::moves(
+        json!([{"op": "move", "from": "/list/0", "path": "/a/b"}]),
+        json!({"a": {"b": 1, "c/d": 2, "n": null}, "list": [2, 3]})
+    )]
+    #[case::copies_nothing_as_null(
+        json!([{"op": "copy", "from": "/nothing", "path": "/a"}]),
+        json!({"a": null, "list": [1, 2, 3]})
+    )]
+    #[case::tests(
+        json!([
+            {"op": "test", "path": "/a/b", "value": 1},
+            {"op": "test", "path": "/a/n", "value": null},
+            {"op": "test", "path": "/nothing", "value": null},
+            {"op": "test", "path": "", "value": document()},
+        ]),
+        document()
+    )]
+    #[case::does_not_need_a_first_slash(
+        json!([{"op": "remove", "path": "whatever/a"}]),
+        json!({"list": [1, 2, 3]})
+    )]
+    fn applies(#[case] patch: Value, #[case] expected: Value) {
+        assert_eq!(json_patch(&document(), &patch), Ok(expected));
+    }
+
+    #[rstest]
+    #[case(json!([{"op": "add", "path": "", "value": {}}]))]
+    #[case(json!([{"op": "add", "path": "/nothing/x", "value": 1}]))]
+    #[case(json!([{"op": "add", "path": "/a/n/x", "value": 1}]))]
+    #[case(json!([{"op": "add", "path": "/a/b/x", "value": 1}]))]
+    #[case(json!([{"op": "add", "path": "/list/4", "value": 1}]))]
+    #[case(json!([{"op": "add", "path": "/list/-5", "value": 1}]))]
+    #[case(json!([{"op": "add", "path": "/list/x", "value": 1}]))]
+    #[case(json!([{"op": "add", "value": 1}]))]
+    #[case(json!([{"op": "remove", "path": "/nothing"}]))]
+    #[case(json!([{"op": "remove", "path": "/list/3"}]))]
+    #[case(json!([{"op": "replace", "path": "/list/3", "value": 1}]))]
+    #[case(json!([{"op": "replace", "path": ""}]))]
+    #[case(json!([{"op": "move", "from": "/nothing", "path": "/a"}]))]
+    #[case(json!([{"op": "move", "from": "/a", "path": "/a/b"}]))]
+    #[case(json!([{"op": "test", "path": "/a/b", "value": 2}]))]
+    #[case(json!([{"op": "test", "path": "/a/b"}]))]
+    #[case(json!([{"op": "test", "path": "/list/9", "value": null}]))]
+    #[case(json!([{"op": "put", "path": "/a"}]))]
+    #[case(json!([null]))]
+    fn refuses(#[case] patch: Value) {
+        let error = json_patch(&document(), &patch).unwrap_err();
+        assert!(matches!(error, PatchError::Unprocessable(_)), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            "the server rejected our request due to an error in our request"
+        );
+    }
+
+    #[rstest]
+    #[case(json!({}), "object into Go value of type []handlers.jsonPatchOp")]
+    #[case(json!(["a"]), "string into Go value of type handlers.jsonPatchOp")]
+    #[case(json!([{"op": 1}]), "number into Go struct field jsonPatchOp.op of type string")]
+    fn is_no_patch(#[case] patch: Value, #[case] reason: &str) {
+        let reason = format!("error decoding patch: json: cannot unmarshal {reason}");
+        assert_eq!(
+            json_patch(&document(), &patch),
+            Err(PatchError::BadRequest(reason))
+        );
+    }
+
+    #[test]
+    fn is_limited() {
+        let patch = |operations| {
+            Value::Array(vec![
+                json!({"op": "test", "path": "/a/b", "value": 1});
+                operations
+            ])
+        };
+        assert!(json_patch(&document(), &patch(10_000)).is_ok());
+        let error = json_patch(&document(), &patch(10_001)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Request entity is too large: The allowed maximum operations in a JSON patch is \
+             10000, got 10001"
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_reported() {
+        let patch = json!([{"op": "test", "path": "/a"}, {"op": "test", "oops": 1}]);
+        assert_eq!(
+            unknown_json_patch_fields(&patch),
+            ["json patch unknown field \"[1].oops\""]
+        );
+    }
+}

@@ -1,0 +1,282 @@
+//! Strategic merge patches: lists.
+
+use serde_json::{Map, Value};
+
+use super::strategic::{DIRECTIVE, bad_type, merge_object, unknown_directive};
+use super::{PatchError, print};
+use crate::schema::Schema;
+
+/// How a list is merged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ListMerge<'a> {
+    /// The patch takes its place.
+    Replace,
+    /// Each value once.
+    Values,
+    /// Items with the same value under this key are merged.
+    Key(&'a str),
+}
+
+impl<'a> ListMerge<'a> {
+    fn key(self) -> Option<&'a str> {
+        match self {
+            Self::Key(key) => Some(key),
+            _ => None,
+        }
+    }
+}
+
+/// Merges the items of a patch into a list.
+///
+/// The items of the patch are in its order; the others keep theirs, among them.
+pub(super) fn merge_list(
+    items: Vec<Value>,
+    patch: Vec<Value>,
+    merge: &ListMerge<'_>,
+    schema: Option<&Schema>,
+) -> Result<Vec<Value>, PatchError> {
+    if *merge == ListMerge::Replace {
+        return Ok(patch);
+    }
+    if items.is_empty() && patch.is_empty() {
+        return Ok(items);
+    }
+    let (merged, patch, before) = if all_of_one_type(&items, &patch)? == Kind::Objects {
+        let Some(key) = merge.key() else {
+            let reason = "cannot merge lists without merge key for struct";
+            return Err(PatchError::Internal(reason.to_owned()));
+        };
+        let (items, patch) = follow_directives(items, patch, key)?;
+        let before = items.clone();
+        (merge_by_key(items, &patch, key, schema)?, patch, before)
+    } else {
+        let mut merged = Vec::new();
+        for item in items.iter().chain(&patch) {
+            if !merged.contains(item) {
+                merged.push(item.clone());
+            }
+        }
+        (merged, patch, items)
+    };
+    sort(merged, &patch, &before, *merge)
+}
+
+/// Deletes values from a list. Objects are not deleted so, but merged.
+pub(super) fn delete_items(
+    mut items: Vec<Value>,
+    gone: Vec<Value>,
+    merge: &ListMerge<'_>,
+    schema: Option<&Schema>,
+) -> Result<Vec<Value>, PatchError> {
+    if items.is_empty() && gone.is_empty() {
+        return Ok(items);
+    }
+    if all_of_one_type(&items, &gone)? == Kind::Objects {
+        let merge = match merge {
+            ListMerge::Replace => &ListMerge::Values,
+            merge => merge,
+        };
+        return merge_list(items, gone, merge, schema);
+    }
+    items.retain(|item| !gone.contains(item));
+    Ok(items)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Objects,
+    Others,
+}
+
+/// All items of both lists are of one type, and none is a list.
+fn all_of_one_type(items: &[Value], patch: &[Value]) -> Result<Kind, PatchError> {
+    let mut all = items.iter().chain(patch);
+    let Some(first) = all.next() else {
+        let reason = "no elements in any of the given slices";
+        return Err(PatchError::Internal(reason.to_owned()));
+    };
+    if first.is_array() {
+        let reason = "lists of lists are not supported";
+        return Err(PatchError::Unprocessable(reason.to_owned()));
+    }
+    if all.any(|item| print::type_name(item) != print::type_name(first)) {
+        let lists = Value::Array(vec![items.into(), patch.into()]);
+        let lists = print::plain(&lists);
+        return Err(PatchError::Internal(format!(
+            "list element types are not identical: {lists}"
+        )));
+    }
+    match first {
+        Value::Object(_) => Ok(Kind::Objects),
+        _ => Ok(Kind::Others),
+    }
+}
+
+/// Deletes what the patch says is to be deleted. Gives the list and what there is to be merged.
+fn follow_directives(
+    mut items: Vec<Value>,
+    patch: Vec<Value>,
+    key: &str,
+) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
+    let mut rest = Vec::new();
+    let mut replace = false;
+    for item in patch {
+        let fields = as_object(&item)?;
+        let Some(directive) = fields.get(DIRECTIVE) else {
+            rest.push(item);
+            continue;
+        };
+        match directive.as_str() {
+            Some("delete") => {
+                let gone = key_of(fields, key)?.clone();
+                items.retain(|item| item.get(key) != Some(&gone));
+            }
+            Some("replace") => replace = true,
+            Some("merge") => {
+                let reason = "merging lists cannot yet be specified in the patch";
+                return Err(PatchError::Internal(reason.to_owned()));
+            }
+            _ => return Err(unknown_directive(directive, fields)),
+        }
+    }
+    Ok(if replace {
+        (rest, Vec::new())
+    } else {
+        (items, rest)
+    })
+}
+
+fn merge_by_key(
+    mut items: Vec<Value>,
+    patch: &[Value],
+    key: &str,
+    schema: Option<&Schema>,
+) -> Result<Vec<Value>, PatchError> {
+    for item in patch {
+        let fields = as_object(item)?;
+        let value = key_of(fields, key)?;
+        let known = items.iter_mut().find(|item| item.get(key) == Some(value));
+        match known {
+            Some(Value::Object(known)) => {
+                let merged = merge_object(std::mem::take(known), fields.clone(), schema)?;
+                *known = merged;
+            }
+            _ => items.push(item.clone()),
+        }
+    }
+    Ok(items)
+}
+
+/// Checks that the items of a patch are all in the wanted order, `$setElementOrder`.
+pub(super) fn check_order(
+    patch: &[Value],
+    order: &[Value],
+    merge: &ListMerge<'_>,
+) -> Result<(), PatchError> {
+    if patch.is_empty() || order.is_empty() {
+        return Ok(());
+    }
+    if merge.key().is_some() {
+        for item in patch {
+            as_object(item)?;
+        }
+    }
+    let mut wanted = order.iter();
+    for item in patch.iter().filter(|item| item.get(DIRECTIVE).is_none()) {
+        let mut found = false;
+        for candidate in wanted.by_ref() {
+            if same_item(item, candidate, *merge)? {
+                found = true;
+                break;
+            }
+        }
+        if !found {
+            let (patch, order) = (patch.into(), order.into());
+            let (patch, order) = (print::plain(&patch), print::plain(&order));
+            return Err(PatchError::Internal(format!(
+                "The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn same_item(a: &Value, b: &Value, merge: ListMerge<'_>) -> Result<bool, PatchError> {
+    match merge.key() {
+        Some(key) => Ok(key_of(as_object(a)?, key)? == key_of(as_object(b)?, key)?),
+        None => Ok(a == b),
+    }
+}
+
+/// Sorts a merged list as `$setElementOrder` wants it.
+pub(super) fn sort_as_wanted(
+    merged: Vec<Value>,
+    order: &[Value],
+    before: &[Value],
+    patch: &[Value],
+    merge: &ListMerge<'_>,
+) -> Result<Vec<Value>, PatchError> {
+    all_of_one_type(before, patch)?;
+    sort(merged, order, before, *merge)
+}
+
+/// Sorts the items that are in `order` by it, and puts the others where they were before.
+fn sort(
+    merged: Vec<Value>,
+    order: &[Value],
+    before: &[Value],
+    merge: ListMerge<'_>,
+) -> Result<Vec<Value>, PatchError> {
+    let ids = |items: &[Value]| -> Result<Vec<Value>, PatchError> {
+        items.iter().map(|item| id(item, merge)).collect()
+    };
+    let (order, before) = (ids(order)?, ids(before)?);
+    let place = |list: &[Value], id: &Value| list.iter().position(|known| known == id);
+    let mut ordered = Vec::new();
+    let mut others = Vec::new();
+    for item in merged {
+        let id = id(&item, merge)?;
+        let then = place(&before, &id);
+        match place(&order, &id) {
+            Some(now) => ordered.push((now, then, item)),
+            None => others.push((then, item)),
+        }
+    }
+    ordered.sort_by_key(|(now, ..)| *now);
+    others.sort_by_key(|(then, _)| *then);
+    let mut ordered = ordered.into_iter().peekable();
+    let mut sorted = Vec::new();
+    for (then, item) in others {
+        // Every item of the patch that is new, or was before this one, comes first.
+        while let Some((.., next)) = ordered
+            .next_if(|(_, earlier, _)| earlier.is_none() || then.is_none() || *earlier <= then)
+        {
+            sorted.push(next);
+        }
+        sorted.push(item);
+    }
+    sorted.extend(ordered.map(|(.., item)| item));
+    Ok(sorted)
+}
+
+/// What an item is told from others by.
+fn id(item: &Value, merge: ListMerge<'_>) -> Result<Value, PatchError> {
+    match merge.key() {
+        Some(key) => key_of(as_object(item)?, key).cloned(),
+        None => Ok(item.clone()),
+    }
+}
+
+fn as_object(item: &Value) -> Result<&Map<String, Value>, PatchError> {
+    let object = item.as_object();
+    object.ok_or_else(|| bad_type(&Value::Object(Map::new()), item))
+}
+
+fn key_of<'a>(item: &'a Map<String, Value>, key: &str) -> Result<&'a Value, PatchError> {
+    item.get(key).ok_or_else(|| {
+        let item = print::plain(&Value::Object(item.clone()));
+        PatchError::Internal(format!(
+            "map: {item} does not contain declared merge key: {key}"
+        ))
+    })
+}

@@ -1,0 +1,230 @@
+use std::sync::Arc;
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::schema::{List, ListKind, Object};
+
+fn form(form: Form) -> Schema {
+    Schema {
+        form,
+        ..Schema::default()
+    }
+}
+
+fn object(fields: &[(&str, Schema)]) -> Schema {
+    let properties = fields.iter();
+    let properties =
+        properties.map(|(name, schema)| ((*name).to_owned(), Arc::new(schema.clone())));
+    form(Form::Object(Object {
+        properties: properties.collect(),
+        ..Object::default()
+    }))
+}
+
+fn list(items: Schema, patch_merge: Option<PatchMerge>) -> Schema {
+    form(Form::List(List {
+        items: Arc::new(items),
+        kind: ListKind::Atomic,
+        patch_merge,
+    }))
+}
+
+fn schema() -> Schema {
+    let text = || form(Form::String(None));
+    let key = |key: &str| Some(PatchMerge::Key(key.to_owned()));
+    let port = object(&[("containerPort", form(Form::Integer)), ("protocol", text())]);
+    let container = object(&[
+        ("name", text()),
+        ("image", text()),
+        ("args", list(text(), None)),
+        ("ports", list(port, key("containerPort"))),
+    ]);
+    object(&[
+        ("replicas", form(Form::Integer)),
+        ("containers", list(container, key("name"))),
+        ("finalizers", list(text(), Some(PatchMerge::Values))),
+        ("args", list(text(), None)),
+        (
+            "strategy",
+            object(&[("type", text()), ("rolling", object(&[]))]),
+        ),
+    ])
+}
+
+fn document() -> Value {
+    json!({
+        "replicas": 1,
+        "containers": [
+            {"name": "a", "image": "a:1", "args": ["x"], "ports": [{"containerPort": 80}]},
+            {"name": "b", "image": "b:1"},
+        ],
+        "finalizers": ["f", "g"],
+        "args": ["1", "2"],
+        "strategy": {"type": "Rolling", "rolling": {"surge": 1}},
+    })
+}
+
+/// The document with some fields changed; `null` for those that are gone.
+fn with(changes: &Value) -> Value {
+    let mut document = document();
+    for (name, change) in changes.as_object().unwrap() {
+        if change.is_null() {
+            document.as_object_mut().unwrap().remove(name);
+        } else {
+            document[name] = change.clone();
+        }
+    }
+    document
+}
+
+#[rstest]
+#[case::nothing(json!({}), json!({}))]
+#[case::nothing_at_all(json!(null), json!({}))]
+#[case::a_field(json!({"replicas": 2, "new": {"x": null, "y": 1}}), json!({"replicas": 2, "new": {"y": 1}}))]
+#[case::removes(json!({"replicas": null, "missing": null}), json!({"replicas": null}))]
+#[case::an_item(
+    json!({"containers": [{"name": "b", "image": "b:2"}]}),
+    json!({"containers": [
+        {"name": "a", "image": "a:1", "args": ["x"], "ports": [{"containerPort": 80}]},
+        {"name": "b", "image": "b:2"},
+    ]})
+)]
+#[case::a_new_item_comes_first(
+    json!({"containers": [{"name": "c", "image": "c:1"}]}),
+    json!({"containers": [
+        {"name": "c", "image": "c:1"},
+        {"name": "a", "image": "a:1", "args": ["x"], "ports": [{"containerPort": 80}]},
+        {"name": "b", "image": "b:1"},
+    ]})
+)]
+#[case::a_list_in_an_item(
+    json!({"containers": [{"name": "a", "args": ["y"], "ports": [{"containerPort": 80, "protocol": "UDP"}]}]}),
+    json!({"containers": [
+        {"name": "a", "image": "a:1", "args": ["y"], "ports": [{"containerPort": 80, "protocol": "UDP"}]},
+        {"name": "b", "image": "b:1"},
+    ]})
+)]
+#[case::deletes_an_item(
+    json!({"containers": [{"$patch": "delete", "name": "a"}]}),
+    json!({"containers": [{"name": "b", "image": "b:1"}]})
+)]
+#[case::replaces_the_items(
+    json!({"containers": [{"$patch": "replace"}, {"name": "c"}]}),
+    json!({"containers": [{"name": "c"}]})
+)]
+#[case::replaces_an_object(
+    json!({"strategy": {"$patch": "replace", "type": "Recreate"}}),
+    json!({"strategy": {"type": "Recreate"}})
+)]
+#[case::deletes_an_object(json!({"strategy": {"$patch": "delete"}}), json!({"strategy": {}}))]
+#[case::a_directive_for_nothing(
+    json!({"new": {"$patch": "delete"}, "also": [{"$patch": "delete"}, {"x": 1}]}),
+    json!({"also": [{"x": 1}]})
+)]
+#[case::values(json!({"finalizers": ["h", "f"]}), json!({"finalizers": ["h", "f", "g"]}))]
+#[case::deletes_values(
+    json!({"$deleteFromPrimitiveList/finalizers": ["f", "z"]}),
+    json!({"finalizers": ["g"]})
+)]
+#[case::a_list_that_is_not_merged(json!({"args": ["3"]}), json!({"args": ["3"]}))]
+#[case::retains_keys(
+    json!({"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}),
+    json!({"strategy": {"type": "Recreate"}})
+)]
+#[case::orders_values(
+    json!({"$setElementOrder/finalizers": ["h", "g", "f"], "finalizers": ["h"]}),
+    json!({"finalizers": ["h", "g", "f"]})
+)]
+#[case::orders_items(
+    json!({
+        "$setElementOrder/containers": [{"name": "b"}, {"name": "c"}],
+        "containers": [{"name": "c", "image": "c:1"}],
+    }),
+    json!({"containers": [
+        {"name": "a", "image": "a:1", "args": ["x"], "ports": [{"containerPort": 80}]},
+        {"name": "b", "image": "b:1"},
+        {"name": "c", "image": "c:1"},
+    ]})
+)]
+#[case::orders_what_is_deleted(
+    json!({
+        "$setElementOrder/containers": [{"name": "b"}],
+        "containers": [{"name": "a", "$patch": "delete"}],
+    }),
+    json!({"containers": [{"name": "b", "image": "b:1"}]})
+)]
+fn merges(#[case] patch: Value, #[case] changes: Value) {
+    let merged = strategic_merge_patch(&document(), &patch, &schema());
+    assert_eq!(merged, Ok(with(&changes)));
+}
+
+fn bad(reason: &str) -> PatchError {
+    PatchError::BadRequest(reason.to_owned())
+}
+
+fn broken(reason: &str) -> PatchError {
+    PatchError::Internal(reason.to_owned())
+}
+
+#[rstest]
+#[case::no_object(
+    json!([]),
+    bad("json: cannot unmarshal array into Go value of type map[string]interface {}")
+)]
+#[case::no_key(
+    json!({"containers": [{"image": "c:1"}]}),
+    broken("map: map[image:c:1] does not contain declared merge key: name")
+)]
+#[case::no_key_to_delete(
+    json!({"containers": [{"$patch": "delete"}]}),
+    broken("map: map[$patch:delete] does not contain declared merge key: name")
+)]
+#[case::an_unknown_directive(
+    json!({"strategy": {"$patch": "merge"}}),
+    broken("unknown patch type: merge in map: map[$patch:merge]")
+)]
+#[case::lists_are_not_merged_by_directive(
+    json!({"containers": [{"$patch": "merge", "name": "a"}]}),
+    broken("merging lists cannot yet be specified in the patch")
+)]
+#[case::other_items(
+    json!({"containers": ["a"]}),
+    broken(
+        "list element types are not identical: [[map[args:[x] image:a:1 name:a \
+         ports:[map[containerPort:80]]] map[image:b:1 name:b]] [a]]"
+    )
+)]
+#[case::lists_in_lists(
+    json!({"$deleteFromPrimitiveList/new": [], "finalizers": [["a"]]}),
+    broken("list element types are not identical: [[f g] [[a]]]")
+)]
+#[case::not_retained(
+    json!({"strategy": {"$retainKeys": ["rolling"], "type": "x"}}),
+    bad("invalid patch format of retainKeys")
+)]
+#[case::no_keys_to_retain(
+    json!({"strategy": {"$retainKeys": "type"}}),
+    bad("invalid patch format of retainKeys")
+)]
+#[case::delete_from_what(
+    json!({"$deleteFromPrimitiveList": ["a"]}),
+    bad("invalid patch format of primitive list")
+)]
+#[case::order_of_what(
+    json!({"$setElementOrder": ["a"]}),
+    bad("invalid patch format of setElementOrder list")
+)]
+#[case::no_order(
+    json!({"$setElementOrder/finalizers": "a"}),
+    broken("expected a []interface {}, but received a string")
+)]
+#[case::not_in_the_order(
+    json!({"$setElementOrder/finalizers": ["g"], "finalizers": ["h"]}),
+    broken("The order in patch list:\n[h]\n doesn't match $setElementOrder list:\n[g]\n")
+)]
+fn refuses(#[case] patch: Value, #[case] error: PatchError) {
+    let merged = strategic_merge_patch(&document(), &patch, &schema());
+    assert_eq!(merged, Err(error));
+}

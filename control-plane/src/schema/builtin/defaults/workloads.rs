@@ -1,0 +1,120 @@
+//! What runs pods for as long as it is there.
+
+use serde_json::{Map, Value};
+
+use super::cluster;
+use super::fill::{each, is_unset, set, within};
+use super::pod::{template, zeros};
+
+const ROLLING: &str = "RollingUpdate";
+
+pub(super) fn deployment(deployment: &mut Value) {
+    within(deployment, "spec", |spec| {
+        set(spec, "replicas", 1);
+        within(spec, "strategy", |strategy| {
+            set(strategy, "type", ROLLING);
+            if strategy["type"] == ROLLING {
+                within(strategy, "rollingUpdate", |update| {
+                    set(update, "maxUnavailable", "25%");
+                    set(update, "maxSurge", "25%");
+                });
+            }
+        });
+        set(spec, "revisionHistoryLimit", 10);
+        set(spec, "progressDeadlineSeconds", 600);
+        template(spec, "template");
+    });
+    zeros(deployment, &[]);
+}
+
+pub(super) fn replica_set(set_of: &mut Value) {
+    within(set_of, "spec", |spec| {
+        set(spec, "replicas", 1);
+        if spec.get("template").is_some() {
+            template(spec, "template");
+        }
+    });
+    zeros(set_of, &["replicas"]);
+}
+
+pub(super) fn replication_controller(controller: &mut Value) {
+    within(controller, "spec", |spec| {
+        set(spec, "replicas", 1);
+        if spec.get("template").is_some() {
+            template(spec, "template");
+        }
+    });
+    let labels = controller["spec"]["template"]["metadata"]["labels"].clone();
+    if labels.is_object() {
+        within(controller, "spec", |spec| {
+            replace_if_unset(spec, "selector", &labels)
+        });
+        within(controller, "metadata", |metadata| {
+            replace_if_unset(metadata, "labels", &labels);
+        });
+    }
+    zeros(controller, &["replicas"]);
+}
+
+pub(super) fn stateful_set(set_of: &mut Value) {
+    within(set_of, "spec", |spec| {
+        set(spec, "podManagementPolicy", "OrderedReady");
+        within(spec, "updateStrategy", |strategy| {
+            if is_unset(strategy, "type") {
+                set(strategy, "type", ROLLING);
+                set(strategy, "rollingUpdate", Map::new());
+            }
+            if strategy["type"] == ROLLING && !strategy["rollingUpdate"].is_null() {
+                within(strategy, "rollingUpdate", |update| {
+                    set(update, "partition", 0)
+                });
+            }
+        });
+        within(spec, "persistentVolumeClaimRetentionPolicy", |policy| {
+            set(policy, "whenDeleted", "Retain");
+            set(policy, "whenScaled", "Retain");
+        });
+        set(spec, "replicas", 1);
+        set(spec, "revisionHistoryLimit", 10);
+        template(spec, "template");
+        each(spec, "volumeClaimTemplates", |claim| {
+            set(claim, "apiVersion", "v1");
+            set(claim, "kind", "PersistentVolumeClaim");
+            cluster::claim(claim);
+        });
+    });
+    zeros(set_of, &["replicas", "availableReplicas"]);
+}
+
+pub(super) fn daemon_set(set_of: &mut Value) {
+    within(set_of, "spec", |spec| {
+        within(spec, "updateStrategy", |strategy| {
+            set(strategy, "type", ROLLING);
+            if strategy["type"] == ROLLING {
+                within(strategy, "rollingUpdate", |update| {
+                    set(update, "maxUnavailable", 1);
+                    set(update, "maxSurge", 0);
+                });
+            }
+        });
+        set(spec, "revisionHistoryLimit", 10);
+        template(spec, "template");
+    });
+    zeros(
+        set_of,
+        &[
+            "currentNumberScheduled",
+            "numberMisscheduled",
+            "desiredNumberScheduled",
+            "numberReady",
+        ],
+    );
+}
+
+pub(super) fn replace_if_unset(object: &mut Value, field: &str, value: &Value) {
+    if is_unset(object, field) {
+        if let Value::Object(fields) = object {
+            fields.insert(field.to_string(), value.clone());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The form in which objects of built-in types are stored.
+//!
+//! The real server reads JSON into Go structs and writes them again. That drops nulls, empty lists
+//! and empty maps, and writes quantities in one way.
+
+use std::sync::{Arc, LazyLock};
+
+use serde_json::{Map, Value};
+
+use super::kinds;
+use super::quantity::Quantity;
+use crate::schema::{Form, Object, Schema};
+
+/// Fields that stay, though they hold nothing.
+const KEPT: &[&str] = &[
+    "rules",
+    "verbs",
+    "endpoints",
+    "ports",
+    "currentMetrics",
+    "items",
+    "resourceRules",
+    "nonResourceRules",
+];
+
+/// Quantities that stand by themselves. Others are values of maps.
+const QUANTITIES: &[&str] = &["averageValue", "divisor", "sizeLimit", "value"];
+
+/// Brings a value into the form in which it is stored.
+pub(super) fn normalize(schema: &Schema, value: &mut Value) {
+    match (&schema.form, value) {
+        (Form::Object(object), Value::Object(fields)) => normalize_fields(object, fields),
+        (Form::List(list), Value::Array(items)) => {
+            for item in items {
+                normalize(&list.items, item);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn normalize_fields(object: &Object, fields: &mut Map<String, Value>) {
+    let is_amounts = object.additional.as_ref().is_some_and(is_quantity);
+    fields.retain(|name, value| {
+        let Some(schema) = object.schema_of(name) else {
+            return true;
+        };
+        if is_amounts || (schema.form == Form::IntOrString && QUANTITIES.contains(&name.as_str())) {
+            canonicalize(value, is_amounts);
+        }
+        normalize(schema, value);
+        !is_nothing(schema, value) || KEPT.contains(&name.as_str())
+    });
+}
+
+fn is_quantity(schema: &Arc<Schema>) -> bool {
+    static QUANTITY: LazyLock<Arc<Schema>> = LazyLock::new(|| {
+        kinds::type_schema("io.k8s.apimachinery.pkg.api.resource.Quantity").unwrap_or_default()
+    });
+    Arc::ptr_eq(schema, &QUANTITY)
+}
+
+fn canonicalize(value: &mut Value, rounds: bool) {
+    if let Some(quantity) = Quantity::of(value) {
+        let quantity = if rounds {
+            quantity.rounded_to_milli()
+        } else {
+            quantity
+        };
+        let text = quantity.to_string();
+        if *value != text {
+            *value = Value::String(text);
+        }
+    }
+}
+
+fn is_nothing(schema: &Schema, value: &Value) -> bool {
+    match (&schema.form, value) {
+        (_, Value::Null) => true,
+        (Form::List(_), Value::Array(items)) => items.is_empty(),
+        (Form::Object(object), Value::Object(fields)) => {
+            fields.is_empty() && object.additional.is_some()
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,43 @@
+//! Errors of rules in the words of the API server.
+
+use kube_cel::cel::ExecutionError;
+
+/// What went wrong while a rule ran.
+pub(super) fn runtime_error(error: &ExecutionError, rule: &str) -> String {
+    let what = match error {
+        ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
+        ExecutionError::DivisionByZero(_) => "division by zero".to_string(),
+        ExecutionError::RemainderByZero(_) => "modulus by zero".to_string(),
+        ExecutionError::Overflow(..) => "integer overflow".to_string(),
+        ExecutionError::IndexOutOfBounds(index) => {
+            format!("index out of bounds: {}", index_text(index))
+        }
+        ExecutionError::UndeclaredReference(name) => format!("no such attribute(s): {name}"),
+        ExecutionError::FunctionError { message, .. } => message.clone(),
+        ExecutionError::NoSuchOverload
+        | ExecutionError::UnexpectedType { .. }
+        | ExecutionError::ValuesNotComparable(..)
+        | ExecutionError::UnsupportedTargetType { .. }
+        | ExecutionError::UnsupportedUnaryOperator(..)
+        | ExecutionError::UnsupportedBinaryOperator(..)
+        | ExecutionError::UnsupportedMapIndex(_)
+        | ExecutionError::UnsupportedListIndex(_)
+        | ExecutionError::UnsupportedIndex(..)
+        | ExecutionError::NotSupportedAsMethod { .. } => {
+            return format!(
+                "'no such overload': call arguments did not match a supported operator, function \
+                 or macro signature for rule: {rule}"
+            );
+        }
+        error => error.to_string(),
+    };
+    format!("{what} evaluating rule: {rule}")
+}
+
+fn index_text(index: &kube_cel::cel::Value) -> String {
+    match index {
+        kube_cel::cel::Value::Int(index) => index.to_string(),
+        kube_cel::cel::Value::UInt(index) => index.to_string(),
+        index => format!("{index:?}"),
+    }
+}
