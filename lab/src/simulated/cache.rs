@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -255,13 +256,21 @@ impl<K: Resource> State<K> {
 
 /// The uid of the owner that controls an object.
 pub fn controller(object: &impl Resource) -> Option<&str> {
-    let owners = object
-        .meta()
-        .owner_references
-        .as_deref()
-        .unwrap_or_default();
-    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
-    Some(&owner.uid)
+    controlling(object).map(|owner| owner.uid.as_str())
+}
+
+/// The key of the owner that controls an object, if that is of this kind.
+pub fn controller_key(object: &impl Resource, kind: &str) -> Option<ObjectKey> {
+    let owner = controlling(object).filter(|owner| owner.kind == kind)?;
+    Some(ObjectKey {
+        namespace: object.meta().namespace.clone().unwrap_or_default(),
+        name: owner.name.clone(),
+    })
+}
+
+fn controlling(object: &impl Resource) -> Option<&OwnerReference> {
+    let owners = object.meta().owner_references.as_deref()?;
+    owners.iter().find(|owner| owner.controller == Some(true))
 }
 
 fn version(object: &impl Resource) -> u64 {

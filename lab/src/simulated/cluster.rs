@@ -11,11 +11,13 @@ use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::context::Context;
+use super::deployment::Deployments;
 use super::events::Recorder;
 use super::kubelet::Kubelet;
 use super::nodes::{self, Heartbeat, Lifecycle, Lost};
 use super::options::{NodeGroup, Options};
 use super::random::Random;
+use super::replica_set::ReplicaSets;
 use super::scheduler::Scheduler;
 
 /// A simulated cluster at work: the controllers, the scheduler and the kubelets that play against
@@ -61,7 +63,11 @@ impl Cluster {
             lost.clone(),
             random("kubelet"),
         );
+        let replica_sets = ReplicaSets::new(shared());
+        let deployments = Deployments::new(shared());
         tasks.extend(context.follow());
+        tasks.push(Box::pin(deployments.run()));
+        tasks.push(Box::pin(replica_sets.run()));
         tasks.push(Box::pin(Arc::clone(&lifecycle).run()));
         tasks.push(Box::pin(scheduler.run()));
         tasks.push(Box::pin(Arc::clone(&kubelet).run()));

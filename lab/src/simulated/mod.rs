@@ -13,11 +13,14 @@ mod cluster;
 mod configuration;
 mod context;
 mod delay;
+mod deployment;
 mod events;
 mod kubelet;
 mod nodes;
 mod options;
+mod pods;
 mod random;
+mod replica_set;
 mod scheduler;
 
 pub use cluster::Cluster;

@@ -1,5 +1,6 @@
 //! Simulated clusters, as a user of their API servers sees them: in virtual time, in this process.
 
+mod deployments;
 mod fixture;
 mod nodes;
 mod pods;

@@ -1,0 +1,435 @@
+//! The Deployment controller: rolls from one template to the next, and keeps the history.
+
+mod family;
+mod rollout;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use federation::operator::queue::{Priority, WorkQueue};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt as _;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use super::cache::{ObjectKey, controller_key};
+use super::context::{BURST, Context, queue, work};
+use super::pods::{has_ended, said};
+use family::{DESIRED, Family, MOST, REVISION, as_set, make, missing_annotations, revision, size};
+use rollout::{Limit, Resize, Strategy, Wanted, fenceposts};
+use status::Draft;
+
+/// What stands in Events.
+const SOURCE: &str = "deployment-controller";
+
+/// The Deployment controller.
+pub(crate) struct Deployments {
+    context: Arc<Context>,
+    queue: WorkQueue<ObjectKey>,
+}
+
+/// A Deployment that is being looked at.
+struct Look<'a> {
+    key: &'a ObjectKey,
+    deployment: &'a Deployment,
+    spec: &'a DeploymentSpec,
+    uid: String,
+    wanted: Wanted,
+}
+
+impl Deployments {
+    pub(crate) fn new(context: Arc<Context>) -> Arc<Self> {
+        let queue = queue();
+        let own = queue.clone();
+        context.deployments.on_change(move |before, after| {
+            let Some(deployment) = after else { return };
+            if before.is_none_or(|before| asks_for_work(before, deployment)) {
+                own.add(ObjectKey::of(&**deployment), Priority::High);
+            }
+        });
+        let sets = queue.clone();
+        context.replica_sets.on_change(move |before, after| {
+            let Some(set) = after.or(before) else { return };
+            if let Some(key) = controller_key(&**set, "Deployment") {
+                sets.add_after(key, BURST);
+            }
+        });
+        let (pods, replica_sets) = (queue.clone(), context.replica_sets.clone());
+        context.pods.on_change(move |before, after| {
+            // Only the end of a pod matters here: recreation waits for the last.
+            let Some(pod) = after
+                .or(before)
+                .filter(|pod| after.is_none() || has_ended(pod))
+            else {
+                return;
+            };
+            let set = controller_key(&**pod, "ReplicaSet").and_then(|key| replica_sets.get(&key));
+            if let Some(key) = set.and_then(|set| controller_key(&*set, "Deployment")) {
+                pods.add_after(key, BURST);
+            }
+        });
+        Arc::new(Self { context, queue })
+    }
+
+    /// Does what a Deployment controller does.
+    pub(crate) async fn run(self: Arc<Self>) {
+        self.context.synced().await;
+        let queue = self.queue.clone();
+        work("deployments", queue, |key| {
+            let this = Arc::clone(&self);
+            async move { this.look(&key).await }
+        })
+        .await;
+    }
+
+    async fn look(&self, key: &ObjectKey) -> kube::Result<Option<Duration>> {
+        let Some(deployment) = self.context.deployments.get(key) else {
+            return Ok(None);
+        };
+        let (Some(uid), Some(spec)) = (deployment.uid(), deployment.spec.as_ref()) else {
+            return Ok(None);
+        };
+        let look = Look {
+            key,
+            deployment: &deployment,
+            spec,
+            uid,
+            wanted: wanted(spec),
+        };
+        let mut draft = Draft::new(&deployment, self.context.now());
+        let family = self.family(&look);
+        if deployment.metadata.deletion_timestamp.is_some() {
+            return self.report(&look, draft, false).await;
+        }
+        let paused = spec.paused == Some(true);
+        draft.note_pause(paused);
+        if paused || is_scaled(&family, look.wanted) {
+            self.scale(&look, &mut draft, paused).await?;
+            return self.report(&look, draft, false).await;
+        }
+        let outcome = match look.wanted.strategy {
+            Strategy::RollingUpdate { .. } => self.roll(&look, &mut draft).await,
+            Strategy::Recreate => self.recreate(&look, &mut draft).await,
+        };
+        if let Err(error) = outcome {
+            // What is known of the failure belongs into the status all the same.
+            self.report(&look, draft, true).await?;
+            return Err(error);
+        }
+        self.report(&look, draft, true).await
+    }
+
+    /// The ReplicaSets as they are now.
+    fn family(&self, look: &Look<'_>) -> Family {
+        let sets = self.context.replica_sets.owned_by(&look.uid);
+        Family::of(&look.spec.template, sets)
+    }
+
+    /// Resizes what there is, without a step of a rollout.
+    async fn scale(
+        &self,
+        look: &Look<'_>,
+        draft: &mut Draft<'_>,
+        paused: bool,
+    ) -> kube::Result<()> {
+        self.keep_new(look, draft).await?;
+        let family = self.family(look);
+        let new = family.new.as_deref().map(as_set);
+        let steps = look.wanted.scale(new.as_ref(), &family.old_sets());
+        self.resize(look, steps).await?;
+        for set in self.family(look).all().filter(|set| size(set) > 0) {
+            self.annotate_size(look, set).await?;
+        }
+        if paused {
+            self.forget_old(look).await?;
+        }
+        Ok(())
+    }
+
+    async fn roll(&self, look: &Look<'_>, draft: &mut Draft<'_>) -> kube::Result<()> {
+        self.keep_new(look, draft).await?;
+        if self.family(look).new.is_none() {
+            return self.create_new(look, draft).await;
+        }
+        let family = self.family(look);
+        if let Some(new) = family.new.as_deref().map(as_set) {
+            let steps = look.wanted.roll(&new, &family.old_sets());
+            self.resize(look, steps).await?;
+        }
+        Ok(())
+    }
+
+    async fn recreate(&self, look: &Look<'_>, draft: &mut Draft<'_>) -> kube::Result<()> {
+        self.keep_new(look, draft).await?;
+        let family = self.family(look);
+        let old = family.old.iter().filter(|set| size(set) > 0);
+        let steps: Vec<Resize> = old.map(|set| (set.name_any(), 0)).collect();
+        if !steps.is_empty() {
+            return self.resize(look, steps).await;
+        }
+        if family.old.iter().any(|set| self.has_pods(set)) {
+            return Ok(());
+        }
+        match &family.new {
+            None => self.create_new(look, draft).await,
+            Some(new) if size(new) != look.wanted.replicas => {
+                let step = (new.name_any(), look.wanted.replicas);
+                self.resize(look, vec![step]).await
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether pods of a ReplicaSet still run, or it says so.
+    fn has_pods(&self, set: &ReplicaSet) -> bool {
+        let says = set
+            .status
+            .as_ref()
+            .is_some_and(|status| status.replicas > 0);
+        let pods = self.context.pods.owned_by(&set.uid().unwrap_or_default());
+        says || pods.iter().any(|pod| !has_ended(pod))
+    }
+
+    /// Keeps the annotations of the present template's ReplicaSet as they should be.
+    async fn keep_new(&self, look: &Look<'_>, draft: &mut Draft<'_>) -> kube::Result<()> {
+        let family = self.family(look);
+        let Some(new) = &family.new else {
+            return Ok(());
+        };
+        let annotations = missing_annotations(look.deployment, new, family.next_revision());
+        let min_ready = look.spec.min_ready_seconds.unwrap_or(0);
+        let has = new
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.min_ready_seconds)
+            .unwrap_or(0);
+        if !annotations.is_empty() || min_ready != has {
+            let patch = json!({
+                "metadata": { "annotations": annotations },
+                "spec": { "minReadySeconds": min_ready },
+            });
+            self.patch_set(new, &patch).await?;
+        }
+        if draft.has_deadline() && draft.condition("Progressing").is_none() {
+            let message = format!("Found new replica set {:?}", new.name_any());
+            draft.progressing("True", "FoundNewReplicaSet", message);
+        }
+        Ok(())
+    }
+
+    async fn create_new(&self, look: &Look<'_>, draft: &mut Draft<'_>) -> kube::Result<()> {
+        let family = self.family(look);
+        let mut set = make(look.deployment, look.spec, draft.status.collision_count);
+        let replicas = look.wanted.new_size(&family.old_sets(), 0);
+        let mut annotations = missing_annotations(look.deployment, &set, family.next_revision());
+        annotations.extend(self.size_annotations(look));
+        set.metadata.annotations = Some(annotations);
+        if let Some(spec) = &mut set.spec {
+            spec.replicas = Some(replicas);
+        }
+        let name = set.name_any();
+        match self.context.create(&self.context.replica_sets, &set).await {
+            Ok(()) => {}
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                // Ours would be in the family: it is another template of the same hash.
+                let collisions = draft.status.collision_count.unwrap_or(0);
+                draft.status.collision_count = Some(collisions.saturating_add(1));
+                return Err(kube::Error::Api(status));
+            }
+            Err(error) => {
+                let message = format!(
+                    "Failed to create new replica set {name:?}: {}",
+                    said(&error)
+                );
+                let reason = "ReplicaSetCreateError";
+                if draft.has_deadline() {
+                    draft.progressing("False", reason, message.clone());
+                }
+                let recorder = &self.context.recorder;
+                recorder.warning(SOURCE, look.deployment, reason, message);
+                return Err(error);
+            }
+        }
+        if replicas > 0 {
+            self.tell_scaled(look, &name, 0, replicas);
+        }
+        if draft.has_deadline() {
+            let message = format!("Created new replica set {name:?}");
+            draft.progressing("True", "NewReplicaSetCreated", message);
+        }
+        Ok(())
+    }
+
+    async fn resize(&self, look: &Look<'_>, steps: Vec<Resize>) -> kube::Result<()> {
+        for (name, to) in steps {
+            let key = ObjectKey {
+                namespace: look.key.namespace.clone(),
+                name,
+            };
+            let Some(set) = self.context.replica_sets.get(&key) else {
+                continue;
+            };
+            let from = size(&set);
+            let patch = json!({
+                "metadata": { "annotations": self.size_annotations(look) },
+                "spec": { "replicas": to },
+            });
+            self.patch_set(&set, &patch).await?;
+            if from != to {
+                self.tell_scaled(look, &key.name, from, to);
+            }
+        }
+        Ok(())
+    }
+
+    fn size_annotations(&self, look: &Look<'_>) -> BTreeMap<String, String> {
+        family::size_annotations(look.wanted.replicas, look.wanted.surge())
+    }
+
+    async fn annotate_size(&self, look: &Look<'_>, set: &ReplicaSet) -> kube::Result<()> {
+        let wanted = self.size_annotations(look);
+        let same = |key: &str| set.annotations().get(key) == wanted.get(key);
+        if same(DESIRED) && same(MOST) {
+            return Ok(());
+        }
+        let patch = json!({ "metadata": { "annotations": wanted } });
+        self.patch_set(set, &patch).await
+    }
+
+    async fn patch_set(&self, set: &ReplicaSet, patch: &serde_json::Value) -> kube::Result<()> {
+        let key = ObjectKey::of(set);
+        self.context
+            .merge(&self.context.replica_sets, &key, patch)
+            .await
+    }
+
+    fn tell_scaled(&self, look: &Look<'_>, set: &str, from: i32, to: i32) {
+        let way = if from < to { "up" } else { "down" };
+        let message = format!("Scaled {way} replica set {set} from {from} to {to}");
+        let recorder = &self.context.recorder;
+        recorder.normal(SOURCE, look.deployment, "ScalingReplicaSet", message);
+    }
+
+    /// Deletes the oldest of the empty ReplicaSets that are too many to remember.
+    async fn forget_old(&self, look: &Look<'_>) -> kube::Result<()> {
+        let limit = look.spec.revision_history_limit.unwrap_or(10);
+        let Ok(limit) = usize::try_from(limit) else {
+            return Ok(());
+        };
+        if limit == i32::MAX as usize {
+            return Ok(());
+        }
+        let mut old = self.family(look).old;
+        old.retain(|set| set.metadata.deletion_timestamp.is_none());
+        old.sort_by_cached_key(|set| (revision(set), set.name_any()));
+        let surplus = old.len().saturating_sub(limit);
+        for set in old.iter().take(surplus).filter(|set| is_idle(set)) {
+            let sets = &self.context.replica_sets;
+            self.context
+                .delete(sets, &**set, DeleteParams::background())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the status if it has changed. Gives the time until a rollout has failed.
+    async fn report(
+        &self,
+        look: &Look<'_>,
+        mut draft: Draft<'_>,
+        rolling: bool,
+    ) -> kube::Result<Option<Duration>> {
+        let family = self.family(look);
+        draft.count(&family, &look.wanted);
+        if rolling {
+            draft.note_progress(&family, &look.wanted);
+        }
+        let complete = draft.is_complete(&look.wanted);
+        let left = draft.left().filter(|_| rolling && !complete);
+        let number = family
+            .new
+            .as_deref()
+            .map(|new| new.annotations().get(REVISION));
+        let number = number.flatten().filter(|number| {
+            let said = look.deployment.annotations().get(REVISION);
+            said != Some(number)
+        });
+        let annotations = number.map(|number| json!({ REVISION: number }));
+        let patch = draft.patch();
+        if patch.is_some() || annotations.is_some() {
+            let mut body = json!({ "metadata": { "uid": look.uid } });
+            if let Some(patch) = patch {
+                body["status"] = patch;
+            }
+            if let Some(annotations) = annotations {
+                body["metadata"]["annotations"] = annotations;
+            }
+            let deployments = &self.context.deployments;
+            self.context
+                .merge_status(deployments, look.key, &body)
+                .await?;
+        }
+        if rolling && complete {
+            self.forget_old(look).await?;
+        }
+        Ok(left)
+    }
+}
+
+/// Whether a Deployment's change asks for anything: its own status does not.
+fn asks_for_work(before: &Deployment, after: &Deployment) -> bool {
+    let (before, after) = (&before.metadata, &after.metadata);
+    before.generation != after.generation
+        || before.uid != after.uid
+        || before.annotations != after.annotations
+        || before.deletion_timestamp != after.deletion_timestamp
+}
+
+/// What a Deployment wants.
+fn wanted(spec: &DeploymentSpec) -> Wanted {
+    let replicas = spec.replicas.unwrap_or(1);
+    let strategy = spec.strategy.as_ref();
+    if strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate") {
+        let strategy = Strategy::Recreate;
+        return Wanted { replicas, strategy };
+    }
+    let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+    let surge = limit(rolling.and_then(|rolling| rolling.max_surge.as_ref()));
+    let unavailable = limit(rolling.and_then(|rolling| rolling.max_unavailable.as_ref()));
+    let (surge, unavailable) = fenceposts(surge, unavailable, replicas);
+    let strategy = Strategy::RollingUpdate { surge, unavailable };
+    Wanted { replicas, strategy }
+}
+
+/// A number or a percentage; a quarter if it does not say, as the API server has it.
+fn limit(value: Option<&IntOrString>) -> Limit {
+    match value {
+        Some(IntOrString::Int(number)) => Limit::Number(*number),
+        Some(IntOrString::String(text)) => {
+            let percent = text.strip_suffix('%').and_then(|text| text.parse().ok());
+            Limit::Percent(percent.unwrap_or(0))
+        }
+        None => Limit::Percent(25),
+    }
+}
+
+/// Whether the Deployment's size has changed since its ReplicaSets were resized.
+fn is_scaled(family: &Family, wanted: Wanted) -> bool {
+    let mut active = family.all().filter(|set| size(set) > 0);
+    active.any(|set| {
+        as_set(set)
+            .desired
+            .is_some_and(|desired| desired != wanted.replicas)
+    })
+}
+
+/// Neither has nor shall have pods, and has seen that itself.
+fn is_idle(set: &ReplicaSet) -> bool {
+    let status = set.status.as_ref();
+    let empty = status.is_none_or(|status| status.replicas == 0);
+    let seen = status.and_then(|status| status.observed_generation);
+    size(set) == 0 && empty && seen >= set.metadata.generation
+}
