@@ -87,6 +87,10 @@ fn prepare(
         pipeline::manage(resource, None, &mut value, &writer);
     }
     strategy::prepare_create(resource, &mut value);
+    if resource.custom.is_some() {
+        // The status that was sent is gone; kube-apiserver fills in the default one when it reads.
+        pipeline::default(resource, &mut value);
+    }
     if name(&value).is_empty() {
         let cause = Cause::required("metadata.name", "name or generateName is required");
         return Err(ApiError::invalid(resource, "", &[cause]));
