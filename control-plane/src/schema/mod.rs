@@ -9,7 +9,7 @@ pub mod custom;
 mod defaults;
 mod error;
 mod json;
-mod metadata;
+pub mod metadata;
 pub mod names;
 mod path;
 mod prune;

@@ -50,7 +50,7 @@ fn judge(schema: &Value, value: &Value) -> Vec<String> {
 #[case(json!({"x-kubernetes-int-or-string": true}), json!(true), r#"spec.x: Invalid value: "boolean": spec.x in body must be of type integer,string: "boolean""#)]
 #[case(json!({"type": "string", "not": {"enum": ["a"]}}), json!("a"), r#"<nil>: Invalid value: "": "spec.x" must not validate the schema (not)"#)]
 #[case(json!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}), json!(["a", "b", "a", "a"]), r#"spec.x[2]: Duplicate value: "a""#)]
-#[case(json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "string"}}}}), json!([{"k": "a"}, {"k": "a", "v": "b"}]), r#"spec.x[1]: Duplicate value: {"k":"a"}"#)]
+#[case(json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {"type": "object", "required": ["k"], "properties": {"k": {"type": "string"}, "v": {"type": "string"}}}}), json!([{"k": "a"}, {"k": "a", "v": "b"}]), r#"spec.x[1]: Duplicate value: {"k":"a"}"#)]
 #[case(json!({"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true}), json!({"kind": "A"}), "spec.x.apiVersion: Required value")]
 fn a_value_that_is_invalid_is_refused(
     #[case] schema: Value,

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::correlate::{Correlation, old_item};
 use super::node::Node;
-use super::props::Props;
+use super::props::{Props, Rule};
 use crate::schema::{FieldError, ListKind, Path};
 use program::Compiled;
 
@@ -52,6 +52,47 @@ impl Rules {
 
     pub(super) fn is_empty(&self) -> bool {
         self.compiled.is_empty()
+    }
+}
+
+/// Checks a rule of a CRD: it compiles, and asks for old values only where they can be found.
+/// `uncorrelatable` is where they can't.
+pub(super) fn check_rule(
+    rule: &Rule,
+    uncorrelatable: Option<&str>,
+    path: &Path<'_>,
+    errors: &mut Vec<FieldError>,
+) {
+    let shown = words::rule(rule);
+    let program = match program::compile(&rule.rule) {
+        Ok(program) => program,
+        Err(error) => {
+            let detail = format!("{shown}: compilation failed: {error}");
+            errors.push(FieldError::worded(&path.field("rule"), detail));
+            return;
+        }
+    };
+    if !rule.message_expression.is_empty() {
+        if let Err(error) = program::compile(&rule.message_expression) {
+            let detail = format!("{shown}: messageExpression compilation failed: {error}");
+            errors.push(FieldError::worded(&path.field("messageExpression"), detail));
+        }
+    }
+    let uses_old_self = program.references().has_variable("oldSelf");
+    match (uses_old_self, uncorrelatable, rule.optional_old_self) {
+        (true, Some(place), _) => {
+            let detail = format!(
+                "oldSelf cannot be used on the uncorrelatable portion of the schema within {place}"
+            );
+            let path = path.field("rule");
+            errors.push(FieldError::invalid(&path, rule.rule.as_str(), detail));
+        }
+        (false, _, Some(is_optional)) => {
+            let detail = "may not be set if oldSelf is not used in rule";
+            let path = path.field("optionalOldSelf");
+            errors.push(FieldError::invalid(&path, is_optional, detail));
+        }
+        _ => {}
     }
 }
 
