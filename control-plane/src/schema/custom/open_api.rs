@@ -1,4 +1,4 @@
-//! What else a CRD's schema must keep to: what Kubernetes supports of OpenAPI, its own extensions,
+//! What else a CRD's schema must keep to: what Kubernetes supports of `OpenAPI`, its own extensions,
 //! and the rules.
 
 use super::cel::{check_rule, field_path};
@@ -357,7 +357,7 @@ fn rule_is_whole(rule: &Rule, props: &Props, path: &Path<'_>, errors: &mut Vec<F
         "FieldValueRequired",
     ];
     const EMPTY: &str = "must be non-empty if specified";
-    let (text, message) = (rule.rule.trim(), rule.message.trim());
+    let (text, message) = (rule.expression.trim(), rule.message.trim());
     let path_of_message = path.field("message");
     if text.is_empty() {
         errors.push(FieldError::required(

@@ -219,19 +219,19 @@ fn junctors(props: &Props, skips: (bool, bool), path: &Path<'_>, errors: &mut Ve
     if let Some(not) = &props.not {
         nested(not, (false, false), &path.field("not"), errors);
     }
-    if !props.pattern.is_empty() {
-        if let Err(error) = pattern::compile(&props.pattern) {
-            let error = error.to_string();
-            let reason = error.lines().last().unwrap_or_default();
-            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-            let detail = format!(
-                "must be a valid regular expression, but isn't: error parsing regexp: {reason}: \
+    if !props.pattern.is_empty()
+        && let Err(error) = pattern::compile(&props.pattern)
+    {
+        let error = error.to_string();
+        let reason = error.lines().last().unwrap_or_default();
+        let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+        let detail = format!(
+            "must be a valid regular expression, but isn't: error parsing regexp: {reason}: \
                  `{}`",
-                props.pattern
-            );
-            let pattern = props.pattern.as_str();
-            errors.push(FieldError::invalid(&path.field("pattern"), pattern, detail));
-        }
+            props.pattern
+        );
+        let pattern = props.pattern.as_str();
+        errors.push(FieldError::invalid(&path.field("pattern"), pattern, detail));
     }
 }
 

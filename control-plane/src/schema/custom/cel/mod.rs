@@ -64,7 +64,7 @@ pub(super) fn check_rule(
     errors: &mut Vec<FieldError>,
 ) {
     let shown = words::rule(rule);
-    let program = match program::compile(&rule.rule) {
+    let program = match program::compile(&rule.expression) {
         Ok(program) => program,
         Err(error) => {
             let detail = format!("{shown}: compilation failed: {error}");
@@ -72,11 +72,11 @@ pub(super) fn check_rule(
             return;
         }
     };
-    if !rule.message_expression.is_empty() {
-        if let Err(error) = program::compile(&rule.message_expression) {
-            let detail = format!("{shown}: messageExpression compilation failed: {error}");
-            errors.push(FieldError::worded(&path.field("messageExpression"), detail));
-        }
+    if !rule.message_expression.is_empty()
+        && let Err(error) = program::compile(&rule.message_expression)
+    {
+        let detail = format!("{shown}: messageExpression compilation failed: {error}");
+        errors.push(FieldError::worded(&path.field("messageExpression"), detail));
     }
     let uses_old_self = program.references().has_variable("oldSelf");
     match (uses_old_self, uncorrelatable, rule.optional_old_self) {
@@ -85,7 +85,7 @@ pub(super) fn check_rule(
                 "oldSelf cannot be used on the uncorrelatable portion of the schema within {place}"
             );
             let path = path.field("rule");
-            errors.push(FieldError::invalid(&path, rule.rule.as_str(), detail));
+            errors.push(FieldError::invalid(&path, rule.expression.as_str(), detail));
         }
         (false, _, Some(is_optional)) => {
             let detail = "may not be set if oldSelf is not used in rule";
@@ -107,7 +107,7 @@ pub(super) struct Place<'a> {
     pub around: Option<Correlation<'a>>,
 }
 
-impl<'a> Place<'a> {
+impl Place<'_> {
     /// A field of this value. What type the object is can't be compared.
     fn field(self, name: &str) -> Self {
         let old = self.old.and_then(|old| old.get(name));

@@ -50,7 +50,7 @@ pub(super) fn rule(rule: &Rule) -> String {
     let text = |text: &str| render::json(&text.into());
     format!(
         r#"{{"Rule":{},"Message":{},"MessageExpression":{},"Reason":{},"FieldPath":{},"OptionalOldSelf":{}}}"#,
-        text(&rule.rule),
+        text(&rule.expression),
         text(&rule.message),
         text(&rule.message_expression),
         rule.reason.as_deref().map_or("null".to_string(), text),
