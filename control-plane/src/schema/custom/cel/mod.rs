@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::correlate::{Correlation, old_item};
 use super::node::Node;
-use super::props::Props;
+use super::props::{Props, Rule};
 use crate::schema::{FieldError, ListKind, Path};
 use program::Compiled;
 
@@ -55,6 +55,47 @@ impl Rules {
     }
 }
 
+/// Checks a rule of a CRD: it compiles, and asks for old values only where they can be found.
+/// `uncorrelatable` is where they can't.
+pub(super) fn check_rule(
+    rule: &Rule,
+    uncorrelatable: Option<&str>,
+    path: &Path<'_>,
+    errors: &mut Vec<FieldError>,
+) {
+    let shown = words::rule(rule);
+    let program = match program::compile(&rule.expression) {
+        Ok(program) => program,
+        Err(error) => {
+            let detail = format!("{shown}: compilation failed: {error}");
+            errors.push(FieldError::worded(&path.field("rule"), detail));
+            return;
+        }
+    };
+    if !rule.message_expression.is_empty()
+        && let Err(error) = program::compile(&rule.message_expression)
+    {
+        let detail = format!("{shown}: messageExpression compilation failed: {error}");
+        errors.push(FieldError::worded(&path.field("messageExpression"), detail));
+    }
+    let uses_old_self = program.references().has_variable("oldSelf");
+    match (uses_old_self, uncorrelatable, rule.optional_old_self) {
+        (true, Some(place), _) => {
+            let detail = format!(
+                "oldSelf cannot be used on the uncorrelatable portion of the schema within {place}"
+            );
+            let path = path.field("rule");
+            errors.push(FieldError::invalid(&path, rule.expression.as_str(), detail));
+        }
+        (false, _, Some(is_optional)) => {
+            let detail = "may not be set if oldSelf is not used in rule";
+            let path = path.field("optionalOldSelf");
+            errors.push(FieldError::invalid(&path, is_optional, detail));
+        }
+        _ => {}
+    }
+}
+
 /// Where a value is, and what was there before.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
@@ -66,7 +107,7 @@ pub(super) struct Place<'a> {
     pub around: Option<Correlation<'a>>,
 }
 
-impl<'a> Place<'a> {
+impl Place<'_> {
     /// A field of this value. What type the object is can't be compared.
     fn field(self, name: &str) -> Self {
         let old = self.old.and_then(|old| old.get(name));
