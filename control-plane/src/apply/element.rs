@@ -129,10 +129,11 @@ fn readable(value: &Value) -> String {
             let items: Vec<String> = items.iter().map(readable).collect();
             format!("[{}]", items.join(","))
         }
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| format!("{name}={}", readable(value)))
-            .collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(name, value)| [name, "=", &readable(value)].concat());
+            fields.collect::<Vec<_>>().concat()
+        }
     }
 }
 

@@ -87,4 +87,9 @@ pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timing;

@@ -249,7 +249,11 @@ pub(super) fn unknown_directive(directive: &Value, object: &Map<String, Value>) 
 }
 
 pub(super) fn bad_type(expected: &Value, found: &Value) -> PatchError {
-    let (expected, found) = (print::type_name(expected), print::type_name(found));
+    let expected = print::type_name(expected);
+    let found = match found {
+        Value::Null => "%!s(<nil>)",
+        found => print::type_name(found),
+    };
     PatchError::Internal(format!("expected a {expected}, but received a {found}"))
 }
 

@@ -155,6 +155,16 @@ fn with(changes: &Value) -> Value {
     }),
     json!({"containers": [{"name": "b", "image": "b:1"}]})
 )]
+#[case::what_is_new_comes_in_for_what_is_deleted(
+    json!({
+        "$setElementOrder/containers": [{"name": "c"}],
+        "containers": [{"name": "c", "image": "c:1"}, {"name": "b", "$patch": "delete"}],
+    }),
+    json!({"containers": [
+        {"name": "a", "image": "a:1", "args": ["x"], "ports": [{"containerPort": 80}]},
+        {"name": "c", "image": "c:1"},
+    ]})
+)]
 fn merges(#[case] patch: Value, #[case] changes: Value) {
     let merged = strategic_merge_patch(&document(), &patch, &schema());
     assert_eq!(merged, Ok(with(&changes)));
