@@ -2,5 +2,6 @@
 
 mod deployments;
 mod fixture;
+mod jobs;
 mod nodes;
 mod pods;
