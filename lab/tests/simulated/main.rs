@@ -5,3 +5,4 @@ mod fixture;
 mod jobs;
 mod nodes;
 mod pods;
+mod scale;
