@@ -1,5 +1,8 @@
 //! What controllers tell people of what they did: `Event` objects.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
@@ -14,6 +17,8 @@ use federation::operator::clock::SharedClock;
 #[derive(Clone)]
 pub(crate) struct Recorder {
     clock: SharedClock,
+    /// The number of the latest.
+    last: Arc<AtomicU64>,
     /// None where nobody wants to read them.
     sender: Option<mpsc::UnboundedSender<Event>>,
 }
@@ -28,14 +33,19 @@ impl Recorder {
     /// A recorder and its writer.
     pub(crate) fn new(client: Client, clock: SharedClock) -> (Self, Writer) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let sender = Some(sender);
-        (Self { clock, sender }, Writer { client, receiver })
+        let recorder = Self {
+            clock,
+            last: Arc::default(),
+            sender: Some(sender),
+        };
+        (recorder, Writer { client, receiver })
     }
 
     /// A recorder that records nothing.
     pub(crate) fn silent(clock: SharedClock) -> Self {
         Self {
             clock,
+            last: Arc::default(),
             sender: None,
         }
     }
@@ -56,6 +66,16 @@ impl Recorder {
         self.record("Warning", source, about, reason, message);
     }
 
+    /// Names Events as client-go does, after the time in nanoseconds; two at once differ.
+    fn number(&self) -> u64 {
+        let now = u64::try_from(self.clock.now().as_nanosecond()).unwrap_or(0);
+        let next = |last: u64| Some(now.max(last + 1));
+        let last = self
+            .last
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        now.max(last.unwrap_or(0) + 1)
+    }
+
     fn record<K>(&self, kind: &str, source: &str, about: &K, reason: &str, message: String)
     where
         K: Resource<DynamicType = ()>,
@@ -64,8 +84,7 @@ impl Recorder {
         let now = whole(self.clock.now());
         let event = Event {
             metadata: ObjectMeta {
-                // The API server makes it unique.
-                generate_name: Some(format!("{}.", about.name_any())),
+                name: Some(format!("{}.{:016x}", about.name_any(), self.number())),
                 namespace: Some(about.namespace().unwrap_or_else(|| "default".to_owned())),
                 ..ObjectMeta::default()
             },

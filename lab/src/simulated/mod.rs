@@ -15,6 +15,7 @@ mod context;
 mod delay;
 mod deployment;
 mod events;
+mod job;
 mod kubelet;
 mod nodes;
 mod options;

@@ -2,5 +2,7 @@
 
 mod deployments;
 mod fixture;
+mod jobs;
 mod nodes;
 mod pods;
+mod scale;
