@@ -1,5 +1,7 @@
 //! Logs: where they go, in which form, and with whose time.
 
+use std::io::IsTerminal as _;
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -46,6 +48,8 @@ pub fn init(format: LogFormat, filter: &str, clock: SharedClock) -> Result<(), T
     let lines = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_timer(ClockTime(clock))
+        // Colours are for people at a terminal.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => lines.try_init(),

@@ -158,6 +158,8 @@ async fn a_graceful_stop_and_probes(world: &World) -> Result<()> {
     .await?;
     let status = operator.stop().await?;
     ensure!(status.success(), "{status}");
+    let log = world.last_log();
+    ensure!(!log.contains('\u{1b}'), "colours in a file: {log}");
     let lease = world
         .kubectl(&[
             "-n",
