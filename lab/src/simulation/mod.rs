@@ -6,6 +6,7 @@
 
 mod faults;
 mod network;
+mod story;
 mod stream;
 mod trace;
 mod world;
@@ -14,6 +15,7 @@ use std::future::Future;
 
 pub use faults::{Fault, Faults};
 pub use network::{Network, Reach, Vantage};
+pub use story::{Ending, Length, tell};
 pub use trace::Trace;
 pub use world::{Error, HUB, Member, Operator, World};
 

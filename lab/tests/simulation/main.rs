@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use lab::simulated::Options;
-use lab::simulation::{Error, World, run};
+use lab::simulation::{Error, Length, World, run};
 use serde_json::{Value, json};
 
 /// A deployment that asks for three clusters with the most room.
@@ -53,4 +53,12 @@ fn an_example_is_placed() {
     });
     let status = status.unwrap().unwrap();
     assert!(status.contains("AllPlaced"), "{status}");
+}
+
+#[test]
+fn a_story_ends_well() {
+    for seed in 0..3 {
+        let ending = run(lab::simulation::tell(seed, Length::default())).unwrap().unwrap();
+        assert!(ending.violations.is_empty(), "{}\n{}", ending.trace, ending.violations.join("\n"));
+    }
 }
