@@ -46,6 +46,8 @@ pub struct Standing {
     pub open: bool,
     /// Replicas that are available there.
     pub available: u32,
+    /// It has something of the object, or is being brought something.
+    pub holds: bool,
 }
 
 impl Assignment {
@@ -72,7 +74,8 @@ impl Assignment {
 
     /// Something only waits to leave.
     pub fn is_moving(&self) -> bool {
-        self.placements.iter().any(|one| one.leaving > 0)
+        let leaves = |one: &PlacementStatus| one.leaving > 0 || is_over(one);
+        self.placements.iter().any(leaves)
     }
 
     /// The assignment after `plan`. `standing` knows every member of the registry; a cluster that
@@ -114,6 +117,7 @@ impl Assignment {
             entry.replicas += leaving;
             entry.leaving = leaving;
         }
+        self.keep_on_record(&mut placements, standing);
         Self {
             decision: Decision {
                 sequence: self.decision.sequence + 1,
@@ -141,6 +145,27 @@ impl Assignment {
         let ran = || self.placements.iter().map(|one| one.replicas).sum();
         let before = self.decision.floor.filter(|_| self.is_moving());
         before.unwrap_or_else(ran).min(wanted)
+    }
+
+    /// A cluster that shall run nothing stays on record until it is known to hold nothing: else a
+    /// deletion would not know of it.
+    pub fn keep_on_record(
+        &self,
+        placements: &mut BTreeMap<String, PlacementStatus>,
+        standing: &BTreeMap<ClusterName, Standing>,
+    ) {
+        for one in &self.placements {
+            let known = standing.get(one.cluster.as_str());
+            if known.is_some_and(|member| !member.open || member.holds) {
+                placements
+                    .entry(one.cluster.clone())
+                    .or_insert_with(|| PlacementStatus {
+                        why: "on record until nothing of it is left there".to_owned(),
+                        cluster: one.cluster.clone(),
+                        ..PlacementStatus::default()
+                    });
+            }
+        }
     }
 
     /// What leaves a cluster, by cluster: never more than the floor less what is available where it
@@ -213,6 +238,11 @@ impl Assignment {
         };
         essence(self) != essence(other)
     }
+}
+
+/// A share of nothing that is no location: what the cluster still has goes.
+pub fn is_over(one: &PlacementStatus) -> bool {
+    !one.location && one.replicas == 0
 }
 
 fn why(plan: &Plan, cluster: &ClusterName, why: &Why) -> String {

@@ -102,7 +102,7 @@ fn what_a_silent_member_runs_stays_in_the_record() {
         ClusterName::from("a"),
         Standing {
             open: false,
-            available: 0,
+            ..Standing::default()
         },
     );
     let lost = before.next(&plan, &validated(), 0, &standing);
@@ -110,6 +110,29 @@ fn what_a_silent_member_runs_stays_in_the_record() {
     // It is back: its replacements are available, so its own go.
     let back = next(&lost, &plan, &[("a", 2), ("b", 2), ("c", 2)]);
     assert_eq!(shares(&back), [("b", 2, 0), ("c", 2, 0)]);
+}
+
+#[test]
+fn a_cluster_is_on_record_until_it_holds_nothing() {
+    let before = assignment(&[("a", 0, 0), ("b", 2, 0)]);
+    let plan = plan(&[("b", 2)]);
+    let mut standing = standing(&[("b", 2)]);
+    let mut next = |before: &Assignment, open, holds| {
+        let a = Standing {
+            open,
+            available: 0,
+            holds,
+        };
+        standing.insert(ClusterName::from("a"), a);
+        before.next(&plan, &validated(), 0, &standing)
+    };
+    // It does not answer: nobody knows what it holds.
+    let silent = next(&before, false, false);
+    assert_eq!(shares(&silent), [("a", 0, 0), ("b", 2, 0)]);
+    let back = next(&silent, true, true);
+    assert_eq!(shares(&back), [("a", 0, 0), ("b", 2, 0)]);
+    assert!(back.is_moving());
+    assert_eq!(shares(&next(&back, true, false)), [("b", 2, 0)]);
 }
 
 #[test]
@@ -137,6 +160,7 @@ fn standing(available: &[(&str, u32)]) -> BTreeMap<ClusterName, Standing> {
     let open = |available: &u32| Standing {
         open: true,
         available: *available,
+        holds: false,
     };
     available
         .iter()

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::bundles;
-use crate::decide::Assignment;
+use crate::decide::{Assignment, is_over};
 use crate::dependencies;
 use crate::hub::HubError;
 use crate::scheduler::Scheduler;
@@ -250,7 +250,7 @@ impl Scheduler {
                 .collect();
             (names, "follows the deployment of its name")
         };
-        let placements: BTreeMap<String, PlacementStatus> = names
+        let mut placements: BTreeMap<String, PlacementStatus> = names
             .into_iter()
             .map(|cluster| {
                 (
@@ -264,10 +264,14 @@ impl Scheduler {
                 )
             })
             .collect();
+        let standing = state.standing(workload.owner_bits(), workload.key.kind.on_members());
         let Some(tracked) = state.workloads.get_mut(&workload.key) else {
             return Ok(());
         };
         tracked.invalid = None;
+        tracked
+            .assignment
+            .keep_on_record(&mut placements, &standing);
         let mut next = Assignment {
             placements: placements.into_values().collect(),
             ..Assignment::default()
@@ -338,6 +342,7 @@ impl Scheduler {
                 .placements
                 .iter()
                 .find(|one| one.cluster == name.as_str())
+                .filter(|one| !is_over(one))
                 // A Job of no pods at a time would never end.
                 .filter(|one| workload.key.kind != Kind::Job || one.replicas > 0);
             let bundle = match share {

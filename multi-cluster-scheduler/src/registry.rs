@@ -198,6 +198,9 @@ impl Scheduler {
         let Some(tracked) = state.workloads.get_mut(&key) else {
             return;
         };
+        if tracked.assignment.is_moving() {
+            self.queue.add(key.clone(), Priority::High);
+        }
         match outcome {
             Ok(()) => {
                 tracked.failures.remove(cluster);

@@ -214,6 +214,8 @@ impl State {
                     Standing {
                         open: registered.is_open(),
                         available,
+                        holds: (registered.member.as_ref())
+                            .is_some_and(|member| member.holds(owner)),
                     },
                 )
             })
