@@ -14,6 +14,7 @@ use placement::ClusterName;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::decide::is_over;
 use crate::scheduler::Scheduler;
 use crate::state::{Registered, State};
 use crate::ways::same;
@@ -195,12 +196,20 @@ impl Scheduler {
         let Some(key) = state.owners.get(&owner).cloned() else {
             return;
         };
+        let member = state
+            .members
+            .get(cluster)
+            .and_then(|one| one.member.as_ref());
+        let holds = member.is_some_and(|member| member.holds(owner));
         let Some(tracked) = state.workloads.get_mut(&key) else {
             return;
         };
-        if tracked.assignment.is_moving() {
-            self.queue.add(key.clone(), Priority::High);
-        }
+        let share =
+            (tracked.assignment.placements.iter()).find(|one| one.cluster == cluster.as_str());
+        let (has_share, has_left) = (
+            share.is_some_and(|share| !is_over(share)),
+            share.is_some_and(is_over),
+        );
         match outcome {
             Ok(()) => {
                 tracked.failures.remove(cluster);
@@ -210,18 +219,14 @@ impl Scheduler {
                         tracked.removed.insert(cluster.clone());
                     }
                     self.queue.add(key.clone(), Priority::High);
-                } else if tracked
-                    .assignment
-                    .placements
-                    .iter()
-                    .any(|one| one.cluster == cluster.as_str())
-                {
+                } else if has_share {
                     tracked.delivered.insert(cluster.clone());
+                } else if has_left && !holds {
+                    // It need not be on record any more.
+                    self.queue.add(key.clone(), Priority::High);
                 }
-                let all = tracked
-                    .assignment
-                    .placements
-                    .iter()
+                let all = (tracked.assignment.placements.iter())
+                    .filter(|one| !is_over(one))
                     .all(|one| tracked.delivered.contains(one.cluster.as_str()));
                 if all && let Some(since) = tracked.changed_at.take() {
                     self.metrics.took(since.elapsed());
