@@ -70,6 +70,9 @@ pub async fn tell(seed: u64, length: Length) -> Result<Ending, Error> {
     }
     story.mend().await?;
     sleep(SETTLED).await;
+    if std::env::var_os("STORY").is_some() {
+        story.tell_all().await?;
+    }
     story.check_end().await?;
     Ok(Ending {
         trace: story.world.trace.text(),
@@ -178,6 +181,8 @@ impl Story {
             "placementPolicy": policy,
             "replicas": self.random.below(5),
             "selector": { "matchLabels": { "app": name } },
+            // A rollout must not wait for room that it holds itself, as it may in any cluster.
+            "strategy": { "rollingUpdate": { "maxSurge": 0, "maxUnavailable": "100%" } },
             "template": {
                 "metadata": { "labels": { "app": name } },
                 "spec": { "containers": [{
