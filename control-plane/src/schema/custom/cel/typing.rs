@@ -75,7 +75,7 @@ pub(super) fn check(
     }
 }
 
-impl<'a> Type<'a> {
+impl Type<'_> {
     fn is_bool(self) -> Option<bool> {
         match self {
             Self::Bool => Some(true),
