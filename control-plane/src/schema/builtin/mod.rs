@@ -40,8 +40,8 @@ pub fn default(group: &str, version: &str, kind: &str, object: &mut Value) {
 }
 
 /// Does to a new object of a built-in kind what the server itself does, beyond defaults: a
-/// namespace gets its finalizer, a job the selector of its own pods. The object has its name and
-/// its uid; it is not validated yet.
+/// job gets the selector of its own pods, a daemon set the generation of its template. The object
+/// has its name and its uid; it is not validated yet.
 pub fn prepare_create(group: &str, kind: &str, object: &mut Value) {
     prepare::create(group, kind, object);
 }

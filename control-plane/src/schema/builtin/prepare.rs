@@ -16,11 +16,9 @@ const JOB_LABELS: [(&str, &str); 4] = [
     ("batch.kubernetes.io/job-name", "name"),
 ];
 
-/// Prepares a new object, which has its name and its uid. A namespace gets its finalizer, a job the
-/// selector of its own pods.
+/// Prepares a new object, which has its name and its uid. A job gets the selector of its own pods.
 pub(super) fn create(group: &str, kind: &str, object: &mut Value) {
     match (group, kind) {
-        ("", "Namespace") => finalizer(object),
         ("batch", "Job") => job_selector(object),
         ("apps", "DaemonSet") => {
             let annotations = map_at(object, &["metadata", "annotations"]);
@@ -50,19 +48,6 @@ pub(super) fn update(group: &str, kind: &str, object: &mut Value, old: &Value) {
             TEMPLATE_GENERATION.to_string(),
             json!(generation.to_string()),
         );
-    }
-}
-
-/// While it is there, the namespace waits until it is empty.
-fn finalizer(namespace: &mut Value) {
-    let Some(spec) = map_at(namespace, &["spec"]) else {
-        return;
-    };
-    let finalizers = spec.entry("finalizers").or_insert(Value::Null);
-    match finalizers {
-        Value::Array(finalizers) if finalizers.iter().any(|name| name == "kubernetes") => {}
-        Value::Array(finalizers) => finalizers.push(json!("kubernetes")),
-        other => *other = json!(["kubernetes"]),
     }
 }
 
@@ -120,20 +105,6 @@ mod tests {
         let mut job = manual.clone();
         create("batch", "Job", &mut job);
         assert_eq!(job, manual);
-    }
-
-    #[test]
-    fn a_namespace_waits_until_it_is_empty() {
-        let mut namespace = json!({"spec": {"finalizers": ["a.b/c"]}});
-        create("", "Namespace", &mut namespace);
-        assert_eq!(
-            namespace["spec"]["finalizers"],
-            json!(["a.b/c", "kubernetes"])
-        );
-        let mut namespace = json!({});
-        create("", "Namespace", &mut namespace);
-        create("", "Namespace", &mut namespace);
-        assert_eq!(namespace["spec"]["finalizers"], json!(["kubernetes"]));
     }
 
     #[test]

@@ -57,7 +57,13 @@ fn check_props(props: &Props, context: &Context, is_root: bool, path: &Path<'_>)
     descend(props, context, is_root, path, &mut found);
     extensions(props, path, &mut found.schema);
     list(props, path, &mut found.schema);
-    rules(props, context, path, &mut found);
+    rules(
+        props,
+        context,
+        is_root || props.embedded_resource,
+        path,
+        &mut found,
+    );
     found
 }
 
@@ -330,7 +336,7 @@ fn keyed_items(props: &Props, path: &Path<'_>, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn rules(props: &Props, context: &Context, path: &Path<'_>, found: &mut Found) {
+fn rules(props: &Props, context: &Context, is_resource: bool, path: &Path<'_>, found: &mut Found) {
     let path = path.field("x-kubernetes-validations");
     for (index, rule) in props.validations.iter().enumerate() {
         rule_is_whole(rule, props, &path.index(index), &mut found.schema);
@@ -342,6 +348,7 @@ fn rules(props: &Props, context: &Context, path: &Path<'_>, found: &mut Found) {
         let path = path.index(index);
         check_rule(
             rule,
+            (props, is_resource),
             context.uncorrelatable.as_deref(),
             &path,
             &mut found.rules,

@@ -57,6 +57,57 @@ fn a_rule_that_does_not_compile_is_shown() {
     assert!(complaints[0].starts_with(expected), "{}", complaints[0]);
 }
 
+/// What is said of a rule for objects with some fields.
+fn rule_complaint(rule: &str) -> Option<String> {
+    let complaints = complaints(&json!({
+        "type": "object",
+        "properties": {
+            "n": {"type": "integer"}, "s": {"type": "string"}, "b": {"type": "boolean"},
+            "a-b": {"type": "string"}, "any": {"x-kubernetes-preserve-unknown-fields": true},
+            "l": {"type": "array", "items": {"type": "object", "properties": {"k": {"type": "integer"}}}},
+            "m": {"type": "object", "additionalProperties": {"type": "object", "properties": {"v": {"type": "string"}}}},
+            "r": {"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true}
+        },
+        "x-kubernetes-validations": [{"rule": rule, "message": "m"}]
+    }));
+    let complaint = complaints.into_iter().next()?;
+    let (_, detail) = complaint.split_once("\"OptionalOldSelf\":null}: ")?;
+    Some(detail.to_string())
+}
+
+#[rstest]
+#[case("self.n > 0 && has(self.s) && self.b")]
+#[case("self.a__dash__b == 'x' && self.any.what == 1")]
+#[case("self.l.all(i, i.k > self.n) && self.l[0].k == 1 && self.l.map(i, i.k).size() > 0")]
+#[case("self.m.x.v == 'y' && self.m['z'].v == 'y' && self.m.all(key, key != 'a')")]
+#[case("self.r.metadata.name == 'a' && self.r.kind == 'B' && self.r.spec == 1")]
+#[case("math.greatest(self.n, 1) == 1 && quantity(self.s).isLessThan(quantity('1Gi'))")]
+#[case("self.n == oldSelf.n && type(self.n) == int")]
+#[case("self.b ? self.n == 1 : true")]
+#[case("isURL(self.s)")]
+fn a_rule_that_names_what_is_there_passes(#[case] rule: &str) {
+    assert_eq!(rule_complaint(rule), None);
+}
+
+#[rstest]
+#[case(
+    "self.foo > 0",
+    "compilation failed: ERROR: <input>:1:5: undefined field 'foo'\n | self.foo > 0\n | ....^"
+)]
+#[case(
+    "self.l.all(i, i.z > 0)",
+    "compilation failed: ERROR: <input>:1:16: undefined field 'z'\n | self.l.all(i, i.z > 0)\n | ...............^"
+)]
+#[case(
+    "foo == 1",
+    "compilation failed: ERROR: <input>:1:1: undeclared reference to 'foo' (in container '')\n | foo == 1\n | ^"
+)]
+#[case("self.s", "cel expression must evaluate to a bool")]
+#[case("self.n + 1", "cel expression must evaluate to a bool")]
+fn a_rule_that_names_what_is_not_there_is_refused(#[case] rule: &str, #[case] expected: &str) {
+    assert_eq!(rule_complaint(rule).as_deref(), Some(expected));
+}
+
 #[rstest]
 #[case(json!({"type": "object", "additionalProperties": {"type": "object"}}), "additionalProperties: Forbidden: must not be used at the root")]
 #[case(json!({"type": "string"}), r#"type: Invalid value: "string": must be object at the root"#)]

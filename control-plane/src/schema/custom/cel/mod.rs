@@ -2,6 +2,7 @@
 
 pub(super) mod field_path;
 mod program;
+mod typing;
 mod value;
 mod words;
 
@@ -59,24 +60,38 @@ impl Rules {
 /// `uncorrelatable` is where they can't.
 pub(super) fn check_rule(
     rule: &Rule,
+    (props, is_resource): (&Props, bool),
     uncorrelatable: Option<&str>,
     path: &Path<'_>,
     errors: &mut Vec<FieldError>,
 ) {
     let shown = words::rule(rule);
-    let program = match program::compile(&rule.expression) {
+    let types = |source: &str, program: &Program, is_bool| {
+        typing::check(source, program.expression(), props, is_resource, is_bool)
+    };
+    let source = &rule.expression;
+    let compiled = program::compile(source)
+        .map_err(|error| format!("compilation failed: {error}"))
+        .and_then(|program| types(source, &program, true).map_or(Ok(program), Err));
+    let program = match compiled {
         Ok(program) => program,
         Err(error) => {
-            let detail = format!("{shown}: compilation failed: {error}");
-            errors.push(FieldError::worded(&path.field("rule"), detail));
+            errors.push(FieldError::worded(
+                &path.field("rule"),
+                format!("{shown}: {error}"),
+            ));
             return;
         }
     };
-    if !rule.message_expression.is_empty()
-        && let Err(error) = program::compile(&rule.message_expression)
-    {
-        let detail = format!("{shown}: messageExpression compilation failed: {error}");
-        errors.push(FieldError::worded(&path.field("messageExpression"), detail));
+    let source = &rule.message_expression;
+    if !source.is_empty() {
+        let compiled = program::compile(source)
+            .map_err(|error| format!("messageExpression compilation failed: {error}"))
+            .and_then(|program| types(source, &program, false).map_or(Ok(()), Err));
+        if let Err(error) = compiled {
+            let path = path.field("messageExpression");
+            errors.push(FieldError::worded(&path, format!("{shown}: {error}")));
+        }
     }
     let uses_old_self = program.references().has_variable("oldSelf");
     match (uses_old_self, uncorrelatable, rule.optional_old_self) {
