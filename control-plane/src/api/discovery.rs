@@ -297,7 +297,9 @@ fn aggregated_response(document: &Value, version: &str, headers: &HeaderMap) -> 
     let etag = format!("\"{etag}\"");
     let known = headers.get(header::IF_NONE_MATCH);
     if known.is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
-        let mut response = respond(304, Form::JSON, String::new(), headers);
+        // Without a type: a cache would take it for that of what it keeps.
+        let mut response = Response::default();
+        *response.status_mut() = http::StatusCode::NOT_MODIFIED;
         insert(&mut response, header::ETAG, &etag);
         return response;
     }
