@@ -52,7 +52,7 @@ impl Shell {
     }
 
     #[track_caller]
-    fn check(done: (bool, String), expected: &str) {
+    fn check(done: &(bool, String), expected: &str) {
         assert!(
             done.0 && done.1.contains(expected),
             "expected {expected:?}: {}",
@@ -152,14 +152,15 @@ async fn people_can_work_with_it() {
             "FIELD: replicas",
         ),
         (vec!["label", "deployment", "web", "a=b"], "labeled"),
-        (vec!["auth", "can-i", "delete", "nodes"], "yes"),
+        (vec!["auth", "can-i", "delete", "pods"], "yes"),
+        (vec!["create", "serviceaccount", "robot"], "created"),
         (vec!["get", "all"], "deployment.apps/web"),
         (vec!["api-resources"], "horizontalpodautoscalers"),
         (vec!["create", "namespace", "team"], "created"),
         (vec!["delete", "namespace", "team"], "deleted"),
         (vec!["delete", "-f", &manifest], "deleted"),
     ] {
-        Shell::check(shell.run(&arguments).await, expected);
+        Shell::check(&shell.run(&arguments).await, expected);
     }
     let _ = std::fs::remove_dir_all(&folder);
 }

@@ -1,5 +1,7 @@
 //! The API as a client sees it: requests go through the router, in process.
 
+#![allow(clippy::unwrap_used)]
+
 mod access;
 mod client;
 mod discovery;
