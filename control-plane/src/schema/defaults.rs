@@ -21,10 +21,11 @@ impl Schema {
 
     /// Fills in a value that is there, be it null.
     fn fill(&self, value: &mut Value) {
-        if value.is_null() && !self.nullable {
-            if let Some(default) = &self.default {
-                *value = default.clone();
-            }
+        if value.is_null()
+            && !self.nullable
+            && let Some(default) = &self.default
+        {
+            *value = default.clone();
         }
         self.fill_defaults(value);
     }
@@ -41,10 +42,10 @@ impl Object {
             !value.is_null() || !self.schema_of(name).is_some_and(Schema::drops_null)
         });
         for (name, schema) in &self.properties {
-            if let Some(default) = &schema.default {
-                if !fields.contains_key(name) {
-                    fields.insert(name.clone(), default.clone());
-                }
+            if let Some(default) = &schema.default
+                && !fields.contains_key(name)
+            {
+                fields.insert(name.clone(), default.clone());
             }
         }
         for (name, value) in fields {

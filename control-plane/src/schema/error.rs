@@ -106,6 +106,11 @@ impl FieldError {
         Self::new(ErrorKind::Invalid, path, Some(value.into()), detail.into())
     }
 
+    /// A value that is malformed, where the words already show it.
+    pub(super) fn worded(path: &Path<'_>, words: String) -> Self {
+        Self::new(ErrorKind::Invalid, path, None, words)
+    }
+
     /// A value of the wrong type.
     pub fn type_invalid(path: &Path<'_>, value: impl Into<Value>, detail: String) -> Self {
         Self::new(ErrorKind::TypeInvalid, path, Some(value.into()), detail)
@@ -166,6 +171,17 @@ impl FieldError {
     /// A failure of the server.
     pub fn internal(path: &Path<'_>, detail: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, path, None, detail.into())
+    }
+
+    /// The same error of a value that lies at `path` of something larger.
+    #[must_use]
+    pub(super) fn within(mut self, path: &Path<'_>) -> Self {
+        self.path = if self.path == Path::ROOT.to_string() {
+            path.to_string()
+        } else {
+            path.field(&self.path).to_string()
+        };
+        self
     }
 
     /// The error without its field.

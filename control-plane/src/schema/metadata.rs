@@ -287,10 +287,10 @@ pub fn normalize(object: &mut Value) {
         return;
     };
     metadata.retain(|_, value| !is_empty(value));
-    if metadata.is_empty() {
-        if let Some(object) = object.as_object_mut() {
-            object.remove("metadata");
-        }
+    if metadata.is_empty()
+        && let Some(object) = object.as_object_mut()
+    {
+        object.remove("metadata");
     }
 }
 

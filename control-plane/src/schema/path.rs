@@ -26,6 +26,7 @@ impl<'a> Path<'a> {
     };
 
     /// A field of the object, or several with dots between them.
+    #[must_use]
     pub fn new(field: &'a str) -> Self {
         Self {
             parent: None,
@@ -34,16 +35,19 @@ impl<'a> Path<'a> {
     }
 
     /// A field of this value.
+    #[must_use]
     pub fn field(&'a self, name: &'a str) -> Path<'a> {
         self.then(Step::Field(name))
     }
 
     /// An item of this list.
+    #[must_use]
     pub fn index(&'a self, index: usize) -> Path<'a> {
         self.then(Step::Index(index))
     }
 
     /// The value under a key of this map.
+    #[must_use]
     pub fn key(&'a self, key: &'a str) -> Path<'a> {
         self.then(Step::Key(key))
     }

@@ -77,7 +77,7 @@ impl Pruned {
                 self.field(name, |pruned| pruned.value(value, Some(schema)));
                 return true;
             }
-            if !known.preserve_unknown && !(is_meta && self.path.is_empty()) {
+            if !(known.preserve_unknown || (is_meta && self.path.is_empty())) {
                 self.record(name);
             }
             known.preserve_unknown

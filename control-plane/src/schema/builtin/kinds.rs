@@ -19,7 +19,7 @@ use crate::schema::Schema;
 struct Kind {
     group: &'static str,
     version: &'static str,
-    kind: &'static str,
+    name: &'static str,
     type_name: String,
 }
 
@@ -36,7 +36,7 @@ impl Generated {
         self.kinds.push(Kind {
             group: T::GROUP,
             version: T::VERSION,
-            kind: T::KIND,
+            name: T::KIND,
             type_name: T::schema_name().into_owned(),
         });
     }
@@ -61,7 +61,7 @@ impl Schemas {
         let mut schemas = Self::default();
         for kind in generated.kinds {
             let schema = converter.definition(&kind.type_name);
-            let key = (kind.group, kind.version, kind.kind);
+            let key = (kind.group, kind.version, kind.name);
             schemas.kinds.insert(key, schema);
         }
         for name in definitions.keys() {

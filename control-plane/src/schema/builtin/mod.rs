@@ -6,6 +6,7 @@ mod kinds;
 mod merging;
 mod metrics;
 mod normalize;
+mod prepare;
 mod quantity;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,20 @@ pub fn default(group: &str, version: &str, kind: &str, object: &mut Value) {
     defaults::default(group, version, kind, object);
 }
 
-/// Checks a new object of a built-in kind, with its defaults filled in and its name generated.
+/// Does to a new object of a built-in kind what the server itself does, beyond defaults: a
+/// job gets the selector of its own pods, a daemon set the generation of its template. The object
+/// has its name and its uid; it is not validated yet.
+pub fn prepare_create(group: &str, kind: &str, object: &mut Value) {
+    prepare::create(group, kind, object);
+}
+
+/// Does to an object of a built-in kind that is written again what the server itself does.
+pub fn prepare_update(group: &str, kind: &str, object: &mut Value, old: &Value) {
+    prepare::update(group, kind, object, old);
+}
+
+/// Checks a new object of a built-in kind, prepared, with its defaults filled in and its
+/// name generated.
 pub fn validate_create(group: &str, kind: &str, object: &Value) -> Vec<FieldError> {
     validate::create(group, kind, object)
 }

@@ -13,14 +13,12 @@ use crate::schema::{Form, Object, Schema};
 
 /// Fields that stay, though they hold nothing.
 const KEPT: &[&str] = &[
+    "currentMetrics",
+    "endpoints",
+    "nonResourceRules",
+    "resourceRules",
     "rules",
     "verbs",
-    "endpoints",
-    "ports",
-    "currentMetrics",
-    "items",
-    "resourceRules",
-    "nonResourceRules",
 ];
 
 /// Quantities that stand by themselves. Others are values of maps.

@@ -34,22 +34,26 @@ fn keys(keys: &[&str]) -> ListKind {
     ListKind::Map(keys.iter().map(ToString::to_string).collect())
 }
 
-fn by(key: &str) -> Option<PatchMerge> {
-    Some(PatchMerge::Key(key.to_string()))
+fn by(key: &str) -> PatchMerge {
+    PatchMerge::Key(key.to_string())
 }
 
 #[test]
 fn lists_are_merged_as_the_go_types_say() {
     let pod = "spec.template.spec";
     let cases = [
-        (format!("{pod}.containers"), keys(&["name"]), by("name")),
+        (
+            format!("{pod}.containers"),
+            keys(&["name"]),
+            Some(by("name")),
+        ),
         (
             format!("{pod}.containers.ports"),
             keys(&["containerPort", "protocol"]),
-            by("containerPort"),
+            Some(by("containerPort")),
         ),
         (format!("{pod}.tolerations"), ListKind::Atomic, None),
-        (format!("{pod}.volumes"), keys(&["name"]), by("name")),
+        (format!("{pod}.volumes"), keys(&["name"]), Some(by("name"))),
         (
             "metadata.finalizers".to_string(),
             ListKind::Set,
@@ -58,9 +62,13 @@ fn lists_are_merged_as_the_go_types_say() {
         (
             "metadata.ownerReferences".to_string(),
             keys(&["uid"]),
-            by("uid"),
+            Some(by("uid")),
         ),
-        ("status.conditions".to_string(), keys(&["type"]), by("type")),
+        (
+            "status.conditions".to_string(),
+            keys(&["type"]),
+            Some(by("type")),
+        ),
     ];
     let deployment = builtin("apps", "v1", "Deployment").unwrap();
     for (path, kind, patch_merge) in cases {
@@ -127,7 +135,7 @@ fn unknown_fields_are_found_wherever_they_are() {
     );
 }
 
-/// Compares with the OpenAPI documents of the real server, whose folder (`api/openapi-spec/v3` in
+/// Compares with the `OpenAPI` documents of the real server, whose folder (`api/openapi-spec/v3` in
 /// the Kubernetes repository) is in the variable `KUBERNETES_OPENAPI`.
 #[test]
 #[ignore = "needs the documents of the real server"]

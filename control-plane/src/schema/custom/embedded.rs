@@ -57,10 +57,10 @@ fn check_resource(fields: &Map<String, Value>, path: &Path<'_>, errors: &mut Vec
     if let Some(of_resource) = fields.get("metadata") {
         // A name is not needed, so one that is missing is made up.
         let mut of_resource = of_resource.clone();
-        if let Value::Object(fields) = &mut of_resource {
-            if fields.get("name").is_none_or(|name| name == "") {
-                fields.insert("name".to_string(), json!("fakename"));
-            }
+        if let Value::Object(fields) = &mut of_resource
+            && fields.get("name").is_none_or(|name| name == "")
+        {
+            fields.insert("name".to_string(), json!("fakename"));
         }
         let is_namespaced = of_resource.get("namespace").is_some_and(|name| name != "");
         errors.extend(metadata::validate(

@@ -215,7 +215,7 @@ fn is_isbn10(text: &str) -> bool {
         .zip(&digits)
         .map(|(weight, digit)| weight * digit)
         .sum();
-    digits.len() == 10 && sum % 11 == 0
+    digits.len() == 10 && sum.is_multiple_of(11)
 }
 
 fn is_isbn13(text: &str) -> bool {
@@ -225,7 +225,7 @@ fn is_isbn13(text: &str) -> bool {
         .zip(&digits)
         .map(|(weight, digit)| weight * digit)
         .sum();
-    digits.len() == 13 && digits.iter().all(|digit| *digit < 10) && sum % 10 == 0
+    digits.len() == 13 && digits.iter().all(|digit| *digit < 10) && sum.is_multiple_of(10)
 }
 
 fn is_creditcard(text: &str) -> bool {
@@ -239,7 +239,7 @@ fn is_creditcard(text: &str) -> bool {
             (true, twice) => twice / 10 + twice % 10,
         })
         .sum();
-    CREDIT_CARD.is_match(&number) && sum % 10 == 0
+    CREDIT_CARD.is_match(&number) && sum.is_multiple_of(10)
 }
 
 fn is_date(text: &str) -> bool {

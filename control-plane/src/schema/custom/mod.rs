@@ -2,14 +2,19 @@
 
 mod cel;
 mod correlate;
+mod default_check;
 mod embedded;
 mod formats;
 mod lists;
 mod node;
 mod number;
+mod open_api;
 mod pattern;
 mod props;
 mod shape;
+mod structural;
+#[cfg(test)]
+mod structural_tests;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -38,10 +43,40 @@ impl CustomSchema {
     pub fn parse(open_api: &Value, path: &Path<'_>) -> Result<Self, Vec<FieldError>> {
         let props = Props::deserialize(open_api)
             .map_err(|error| vec![FieldError::invalid(path, "", error.to_string())])?;
+        let errors = Self::complaints(&props, path);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
         Ok(Self {
             schema: shape::of(&props),
             node: Node::new(&props, true),
         })
+    }
+
+    /// What is wrong with a schema.
+    fn complaints(props: &Props, path: &Path<'_>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if props.nullable {
+            let detail = "nullable cannot be true at the root";
+            errors.push(FieldError::forbidden(&path.field("nullable"), detail));
+        }
+        let unsupported = structural::unsupported(props);
+        let mut is_structural = false;
+        if unsupported.is_none() {
+            let before = errors.len();
+            errors.extend(structural::check(props, path));
+            if errors.len() == before {
+                default_check::check(props, path, &mut errors);
+            }
+            is_structural = errors.len() == before;
+        }
+        let mut found = open_api::check(props, is_structural, path);
+        errors.append(&mut found.schema);
+        errors.append(&mut found.rules);
+        if let (true, Some(detail)) = (errors.is_empty(), unsupported) {
+            errors.push(FieldError::invalid(path, "", detail));
+        }
+        errors
     }
 
     /// The shape of the objects: for defaults, pruning, patches and apply.
@@ -86,7 +121,12 @@ impl CustomSchema {
         if let (Some(node), Some(status)) = (self.node.field("status"), object.get("status")) {
             let correlation = Correlation::new(&self.node, object, old).field("status");
             errors = validate::validate(node, status, &Path::ROOT, correlation).errors;
-            errors.iter_mut().for_each(within_status);
+            let path = Path::new("status");
+            // The status is checked by itself, so messages name its fields without it.
+            errors = errors
+                .into_iter()
+                .map(|error| error.within(&path))
+                .collect();
         }
         self.check_lists_update(object, old, &mut errors);
         self.check_rules(object, Some(old), &mut errors);
@@ -141,12 +181,4 @@ fn is_blocking(kind: ErrorKind) -> bool {
             | ErrorKind::TooMany
             | ErrorKind::TypeInvalid
     )
-}
-
-/// The status is checked by itself, so messages name its fields without it.
-fn within_status(error: &mut FieldError) {
-    error.path = match error.path.as_str() {
-        "<nil>" => "status".to_string(),
-        path => format!("status.{path}"),
-    };
 }

@@ -12,6 +12,8 @@ use super::props::{Additional, Props};
 use crate::schema::ListKind;
 
 /// A schema, or a part of one below `allOf` and the like.
+// The flags are those of OpenAPI: none excludes another.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Default)]
 pub(super) struct Node {
     /// The types that are permitted; anything if there is none.
@@ -37,7 +39,6 @@ pub(super) struct Node {
     pub additional: Option<Box<Node>>,
     /// No other fields than the properties may be there.
     pub is_closed: bool,
-    pub preserve_unknown: bool,
     pub embedded_resource: bool,
     pub all_of: Vec<Node>,
     pub any_of: Vec<Node>,
@@ -75,7 +76,7 @@ impl Node {
     /// whose type and name rules can see.
     pub(super) fn new(props: &Props, is_resource: bool) -> Self {
         let mut node = Self::plain(props);
-        node.items = props.item().map(|item| Self::boxed(item));
+        node.items = props.item().map(Self::boxed);
         for (name, property) in &props.properties {
             let property = Self::new(property, property.embedded_resource);
             node.properties.insert(name.clone(), property);
@@ -139,7 +140,6 @@ impl Node {
             min_properties: props.min_properties,
             required: props.required.clone(),
             is_closed: props.additional_properties == Some(Additional::Allowed(false)),
-            preserve_unknown: props.preserves_unknown(),
             embedded_resource: props.embedded_resource,
             all_of: nested(&props.all_of),
             any_of: nested(&props.any_of),

@@ -30,7 +30,7 @@ pub(super) fn is_within(number: &Number, bound: Bound, is_maximum: bool) -> bool
         } else {
             ordering.is_lt()
         };
-        !is_beyond && !(bound.is_exclusive && ordering.is_eq())
+        !(is_beyond || (bound.is_exclusive && ordering.is_eq()))
     })
 }
 

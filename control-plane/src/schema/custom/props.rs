@@ -1,4 +1,4 @@
-//! An OpenAPI schema as a CRD writes it (`JSONSchemaProps`).
+//! An `OpenAPI` schema as a CRD writes it (`JSONSchemaProps`).
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// A schema as it was written. Empty texts, lists and maps are as good as none.
+// The flags are those of OpenAPI: none excludes another.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Props {
@@ -109,8 +111,8 @@ pub(super) enum Additional {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Rule {
-    #[serde(deserialize_with = "or_default")]
-    pub rule: String,
+    #[serde(rename = "rule", deserialize_with = "or_default")]
+    pub expression: String,
     #[serde(deserialize_with = "or_default")]
     pub message: String,
     #[serde(deserialize_with = "or_default")]

@@ -11,7 +11,7 @@ fn parse(schema: &Value) -> CustomSchema {
 }
 
 /// A type whose objects have this as their `spec`.
-fn with_spec(spec: Value) -> CustomSchema {
+fn with_spec(spec: &Value) -> CustomSchema {
     parse(&json!({"type": "object", "properties": {"spec": spec}}))
 }
 
@@ -21,7 +21,7 @@ fn texts(errors: &[FieldError]) -> Vec<String> {
 
 /// What is said of a value for `spec.x`.
 fn judge(schema: &Value, value: &Value) -> Vec<String> {
-    let custom = with_spec(json!({"type": "object", "properties": {"x": schema}}));
+    let custom = with_spec(&json!({"type": "object", "properties": {"x": schema}}));
     texts(&custom.validate(&json!({"spec": {"x": value}})))
 }
 
@@ -50,7 +50,7 @@ fn judge(schema: &Value, value: &Value) -> Vec<String> {
 #[case(json!({"x-kubernetes-int-or-string": true}), json!(true), r#"spec.x: Invalid value: "boolean": spec.x in body must be of type integer,string: "boolean""#)]
 #[case(json!({"type": "string", "not": {"enum": ["a"]}}), json!("a"), r#"<nil>: Invalid value: "": "spec.x" must not validate the schema (not)"#)]
 #[case(json!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}), json!(["a", "b", "a", "a"]), r#"spec.x[2]: Duplicate value: "a""#)]
-#[case(json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "string"}}}}), json!([{"k": "a"}, {"k": "a", "v": "b"}]), r#"spec.x[1]: Duplicate value: {"k":"a"}"#)]
+#[case(json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {"type": "object", "required": ["k"], "properties": {"k": {"type": "string"}, "v": {"type": "string"}}}}), json!([{"k": "a"}, {"k": "a", "v": "b"}]), r#"spec.x[1]: Duplicate value: {"k":"a"}"#)]
 #[case(json!({"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true}), json!({"kind": "A"}), "spec.x.apiVersion: Required value")]
 fn a_value_that_is_invalid_is_refused(
     #[case] schema: Value,
@@ -142,7 +142,7 @@ fn defaults_are_filled_in() {
 
 #[test]
 fn unknown_fields_are_dropped_and_named() {
-    let custom = with_spec(json!({
+    let custom = with_spec(&json!({
         "type": "object",
         "properties": {
             "list": {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}},
@@ -199,8 +199,8 @@ fn unknown_fields_are_dropped_and_named() {
 }
 
 /// What the rules say of an object with this `spec`, and the one before.
-fn ruled(rules: Value, spec: Value, old: Option<Value>) -> Vec<String> {
-    let custom = with_spec(json!({
+fn ruled(rules: &Value, spec: &Value, old: Option<Value>) -> Vec<String> {
+    let custom = with_spec(&json!({
         "type": "object",
         "properties": {
             "a": {"type": "integer"},
@@ -229,7 +229,7 @@ fn ruled(rules: Value, spec: Value, old: Option<Value>) -> Vec<String> {
 #[case(json!({"rule": "self.name == 'x'"}), r#"spec: Invalid value: "object": no such key: name evaluating rule: self.name == 'x'"#)]
 #[case(json!({"rule": "1 / (self.a - 1) == 0"}), r#"spec: Invalid value: "object": division by zero evaluating rule: 1 / (self.a - 1) == 0"#)]
 fn a_rule_that_fails_is_told(#[case] rule: Value, #[case] expected: &str) {
-    assert_eq!(ruled(json!([rule]), json!({"a": 1}), None), [expected]);
+    assert_eq!(ruled(&json!([rule]), &json!({"a": 1}), None), [expected]);
 }
 
 #[rstest]
@@ -243,7 +243,7 @@ fn a_rule_that_holds_is_silent(#[case] rule: &str) {
     let spec = json!({
         "a": 1, "name": "n", "time": "2020-01-01T00:00:00Z", "size": 2, "x-y": "z"
     });
-    let errors = ruled(json!([{ "rule": rule }]), spec, None);
+    let errors = ruled(&json!([{ "rule": rule }]), &spec, None);
     assert_eq!(errors, Vec::<String>::new());
 }
 
@@ -251,14 +251,11 @@ fn a_rule_that_holds_is_silent(#[case] rule: &str) {
 fn a_transition_rule_needs_an_old_value() {
     let rules = json!([{"rule": "self.a >= oldSelf.a", "message": "no shrinking"}]);
     let none = Vec::<String>::new();
-    assert_eq!(ruled(rules.clone(), json!({"a": 1}), None), none);
-    assert_eq!(
-        ruled(rules.clone(), json!({"a": 2}), Some(json!({"a": 1}))),
-        none
-    );
+    assert_eq!(ruled(&rules, &json!({"a": 1}), None), none);
+    assert_eq!(ruled(&rules, &json!({"a": 2}), Some(json!({"a": 1}))), none);
     let expected = r#"spec: Invalid value: "object": no shrinking"#;
     assert_eq!(
-        ruled(rules, json!({"a": 1}), Some(json!({"a": 2}))),
+        ruled(&rules, &json!({"a": 1}), Some(json!({"a": 2}))),
         [expected]
     );
 }
@@ -267,9 +264,9 @@ fn a_transition_rule_needs_an_old_value() {
 fn an_optional_old_value_can_be_asked_for() {
     let rules = json!([{"rule": "oldSelf.hasValue() || self.a == 1", "optionalOldSelf": true}]);
     let none = Vec::<String>::new();
-    assert_eq!(ruled(rules.clone(), json!({"a": 1}), None), none);
-    assert_eq!(ruled(rules.clone(), json!({"a": 2}), None).len(), 1);
-    assert_eq!(ruled(rules, json!({"a": 2}), Some(json!({"a": 1}))), none);
+    assert_eq!(ruled(&rules, &json!({"a": 1}), None), none);
+    assert_eq!(ruled(&rules, &json!({"a": 2}), None).len(), 1);
+    assert_eq!(ruled(&rules, &json!({"a": 2}), Some(json!({"a": 1}))), none);
 }
 
 #[test]
@@ -280,7 +277,7 @@ fn old_items_are_found_by_their_keys() {
         "properties": {"k": {"type": "string"}, "v": {"type": "integer"}},
         "x-kubernetes-validations": [{"rule": "self.v >= oldSelf.v"}]
     });
-    let custom = with_spec(json!({
+    let custom = with_spec(&json!({
         "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
         "items": item
     }));
@@ -293,7 +290,7 @@ fn old_items_are_found_by_their_keys() {
 
 #[test]
 fn rules_wait_until_the_rest_is_right() {
-    let errors = ruled(json!([{"rule": "self.a > 1"}]), json!({"a": "x"}), None);
+    let errors = ruled(&json!([{"rule": "self.a > 1"}]), &json!({"a": "x"}), None);
     assert_eq!(
         errors,
         [
@@ -306,7 +303,7 @@ fn rules_wait_until_the_rest_is_right() {
 
 #[test]
 fn what_was_invalid_and_did_not_change_is_let_through() {
-    let custom = with_spec(json!({
+    let custom = with_spec(&json!({
         "type": "object",
         "properties": {
             "low": {"type": "integer", "minimum": 5},

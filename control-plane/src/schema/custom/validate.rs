@@ -264,9 +264,14 @@ impl Alternatives {
     }
 }
 
+/// A count, to be compared with a bound.
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// Only the first thing that is wrong is told.
 fn check_text(node: &Node, text: &str, path: &Path<'_>) -> Option<FieldError> {
-    let length = text.chars().count() as i64;
+    let length = count(text.chars().count());
     if let Some(max) = node.max_length.filter(|max| length > *max) {
         return Some(FieldError::too_long(
             path,
@@ -337,7 +342,7 @@ fn check_items(
             found.merge(validate(item_node, item, &path.index(index), correlation));
         }
     }
-    let size = items.len() as i64;
+    let size = count(items.len());
     if let Some(min) = node.min_items.filter(|min| size < *min) {
         let should = format!("should have at least {min} items");
         found.add(invalid(path, size, &should));
@@ -382,7 +387,7 @@ fn check_fields(
     correlation: Option<Correlation<'_>>,
 ) -> Found {
     let mut found = Found::default();
-    let size = fields.len() as i64;
+    let size = count(fields.len());
     if let Some(min) = node.min_properties.filter(|min| size < *min) {
         let should = format!("should have at least {min} properties");
         found.add(invalid(path, size, &should));

@@ -11,7 +11,7 @@ pub(super) fn job(job: &mut Value) {
     let labels = job["spec"]["template"]["metadata"]["labels"].clone();
     if labels.is_object() {
         within(job, "metadata", |metadata| {
-            replace_if_unset(metadata, "labels", &labels)
+            replace_if_unset(metadata, "labels", &labels);
         });
     }
     zeros(job, &[]);
@@ -36,7 +36,7 @@ fn job_spec(spec: &mut Value) {
     where_there(spec, "podFailurePolicy", |policy| {
         each(policy, "rules", |rule| {
             each(rule, "onPodConditions", |pattern| {
-                set(pattern, "status", "True")
+                set(pattern, "status", "True");
             });
         });
     });

@@ -55,11 +55,7 @@ pub(super) fn namespace(namespace: &mut Value) {
             });
         });
     }
-    within(namespace, "spec", |spec| {
-        if spec["finalizers"].is_null() {
-            set(spec, "finalizers", json!(["kubernetes"]));
-        }
-    });
+    within(namespace, "spec", |_| {});
     within(namespace, "status", |status| set(status, "phase", "Active"));
 }
 

@@ -14,10 +14,10 @@ pub(super) fn set(object: &mut Value, field: &str, value: impl Into<Value>) {
 
 /// Gives a number a value if it has none, or 0.
 pub(super) fn set_number(object: &mut Value, field: &str, value: i64) {
-    if object.get(field).is_some_and(|current| *current == 0) {
-        if let Some(current) = object.get_mut(field) {
-            *current = Value::from(value);
-        }
+    if object.get(field).is_some_and(|current| *current == 0)
+        && let Some(current) = object.get_mut(field)
+    {
+        *current = Value::from(value);
     }
     set(object, field, value);
 }

@@ -85,7 +85,7 @@ fn container(container: &mut Value) {
     where_there(container, "lifecycle", |lifecycle| {
         for field in ["postStart", "preStop"] {
             where_there(lifecycle, field, |handler| {
-                where_there(handler, "httpGet", http_get)
+                where_there(handler, "httpGet", http_get);
             });
         }
     });
@@ -158,7 +158,7 @@ fn volume(volume: &mut Value) {
         });
     });
     where_there(volume, "iscsi", |iscsi| {
-        set(iscsi, "iscsiInterface", "default")
+        set(iscsi, "iscsiInterface", "default");
     });
     where_there(volume, "image", |image| {
         let policy = pull_policy(image["reference"].as_str().unwrap_or_default());

@@ -8,15 +8,15 @@ use super::workloads::replace_if_unset;
 pub(super) fn service(service: &mut Value) {
     within(service, "spec", |spec| {
         set(spec, "sessionAffinity", "None");
-        if spec["sessionAffinity"] == "None" {
-            if let Value::Object(fields) = spec {
-                fields.remove("sessionAffinityConfig");
-            }
+        if spec["sessionAffinity"] == "None"
+            && let Value::Object(fields) = spec
+        {
+            fields.remove("sessionAffinityConfig");
         }
         if spec["sessionAffinity"] == "ClientIP" {
             within(spec, "sessionAffinityConfig", |config| {
                 within(config, "clientIP", |client| {
-                    set(client, "timeoutSeconds", 10_800)
+                    set(client, "timeoutSeconds", 10_800);
                 });
             });
         }
@@ -36,7 +36,7 @@ pub(super) fn service(service: &mut Value) {
         }
     });
     within(service, "status", |status| {
-        set(status, "loadBalancer", Map::new())
+        set(status, "loadBalancer", Map::new());
     });
 }
 
@@ -124,14 +124,14 @@ pub(super) fn network_policy(policy: &mut Value) {
 
 pub(super) fn ingress(ingress: &mut Value) {
     within(ingress, "status", |status| {
-        set(status, "loadBalancer", Map::new())
+        set(status, "loadBalancer", Map::new());
     });
 }
 
 pub(super) fn ingress_class(class: &mut Value) {
     where_there(class, "spec", |spec| {
         where_there(spec, "parameters", |parameters| {
-            set(parameters, "scope", "Cluster")
+            set(parameters, "scope", "Cluster");
         });
     });
 }

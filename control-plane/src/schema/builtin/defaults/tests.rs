@@ -107,7 +107,7 @@ fn requests_follow_limits(#[case] resources: Value, #[case] requests: Value, #[c
 #[case("", "v1", "Secret", json!({"stringData": {"a": "b"}}), json!({"type": "Opaque", "data": {"a": "Yg=="}}))]
 #[case("", "v1", "Namespace", json!({"metadata": {"name": "n"}}), json!({
     "metadata": {"name": "n", "labels": {"kubernetes.io/metadata.name": "n"}},
-    "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}
+    "spec": {}, "status": {"phase": "Active"}
 }))]
 #[case("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", json!({
     "roleRef": {"kind": "ClusterRole", "name": "a"},

@@ -47,7 +47,7 @@ pub(super) fn replication_controller(controller: &mut Value) {
     let labels = controller["spec"]["template"]["metadata"]["labels"].clone();
     if labels.is_object() {
         within(controller, "spec", |spec| {
-            replace_if_unset(spec, "selector", &labels)
+            replace_if_unset(spec, "selector", &labels);
         });
         within(controller, "metadata", |metadata| {
             replace_if_unset(metadata, "labels", &labels);
@@ -66,7 +66,7 @@ pub(super) fn stateful_set(set_of: &mut Value) {
             }
             if strategy["type"] == ROLLING && !strategy["rollingUpdate"].is_null() {
                 within(strategy, "rollingUpdate", |update| {
-                    set(update, "partition", 0)
+                    set(update, "partition", 0);
                 });
             }
         });
@@ -112,9 +112,9 @@ pub(super) fn daemon_set(set_of: &mut Value) {
 }
 
 pub(super) fn replace_if_unset(object: &mut Value, field: &str, value: &Value) {
-    if is_unset(object, field) {
-        if let Value::Object(fields) = object {
-            fields.insert(field.to_string(), value.clone());
-        }
+    if is_unset(object, field)
+        && let Value::Object(fields) = object
+    {
+        fields.insert(field.to_string(), value.clone());
     }
 }

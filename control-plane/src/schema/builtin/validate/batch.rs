@@ -8,6 +8,7 @@ use crate::schema::{FieldError, Path};
 
 pub(super) fn job(job: &Value, errors: &mut Errors) {
     let (spec, path) = (&job["spec"], Path::new("spec"));
+    generated(job, errors);
     check(spec, &path, errors);
     let selector = &spec["selector"];
     if selector.is_null() {
@@ -20,6 +21,50 @@ pub(super) fn job(job: &Value, errors: &mut Errors) {
         let detail = "`selector` does not match template `labels`";
         let path = Path::new("spec.template.metadata.labels");
         errors.push(FieldError::invalid(&path, labels.clone(), detail));
+    }
+}
+
+/// What the server has generated is still there.
+fn generated(job: &Value, errors: &mut Errors) {
+    let (spec, metadata) = (&job["spec"], &job["metadata"]);
+    if spec["manualSelector"] == true || spec["selector"].is_null() {
+        return;
+    }
+    let (name, uid) = (text(metadata, "name"), text(metadata, "uid"));
+    if uid.is_empty() {
+        errors.push(FieldError::required(&Path::new("metadata.uid"), ""));
+    }
+    let expected = [
+        ("controller-uid", uid),
+        ("job-name", name),
+        ("batch.kubernetes.io/controller-uid", uid),
+        ("batch.kubernetes.io/job-name", name),
+    ];
+    let path = Path::new("spec.template.metadata.labels");
+    let labels = &spec["template"]["metadata"]["labels"];
+    for (label, value) in expected {
+        match labels.get(label) {
+            None => {
+                let detail = format!("must be '{value}'");
+                errors.push(FieldError::required(&path.key(label), detail));
+            }
+            Some(actual) if actual != value => {
+                let detail = format!("must be '{value}'");
+                errors.push(FieldError::invalid(
+                    &path.key(label),
+                    labels.clone(),
+                    detail,
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let expected = expected.map(|(label, value)| (label.to_string(), Value::from(value)));
+    let expected = Value::Object(expected.into_iter().collect());
+    if selector::is_usable(&spec["selector"]) && !selector::matches(&spec["selector"], &expected) {
+        let detail = "`selector` not auto-generated";
+        let path = Path::new("spec.selector");
+        errors.push(FieldError::invalid(&path, spec["selector"].clone(), detail));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::check::{Errors, complain, is_set, items, one_of, text, texts, unchanged};
+use super::check::{Errors, is_set, items, one_of, text, texts, unchanged};
 use crate::schema::custom::CustomSchema;
 use crate::schema::{FieldError, Path, names};
 
@@ -64,6 +64,8 @@ fn check_versions(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
             errors.push(FieldError::required(&path.field("openAPIV3Schema"), ""));
         }
     }
+    let shared = Shared::of(spec);
+    shared.check(spec, errors);
     for (index, version) in items(&spec["versions"]) {
         let path = path.index(index);
         stored += usize::from(version["storage"] == true);
@@ -74,7 +76,7 @@ fn check_versions(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
             let detail = complaints.join(",");
             errors.push(FieldError::invalid(&path.field("name"), name, detail));
         }
-        check_version(version, &path, errors);
+        check_version(version, &shared, &path, errors);
     }
     let mut complain = |detail: &str| {
         errors.push(FieldError::invalid(&path, spec["versions"].clone(), detail));
@@ -87,7 +89,7 @@ fn check_versions(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn check_version(version: &Value, path: &Path<'_>, errors: &mut Errors) {
+fn check_version(version: &Value, shared: &Shared, path: &Path<'_>, errors: &mut Errors) {
     let warning = &version["deprecationWarning"];
     if !warning.is_null() {
         let path = path.field("deprecationWarning");
@@ -102,25 +104,81 @@ fn check_version(version: &Value, path: &Path<'_>, errors: &mut Errors) {
             errors.push(FieldError::invalid(&path, warning.clone(), detail));
         }
     }
-    let schema = &version["schema"]["openAPIV3Schema"];
-    if !schema.is_null() {
-        let path = path.field("schema");
-        if let Err(found) = CustomSchema::parse(schema, &path.field("openAPIV3Schema")) {
-            errors.extend(found);
-        }
+    if !shared.schema {
+        check_schema(version, &path.field("schema"), errors);
     }
-    check_scale(
-        &version["subresources"]["scale"],
-        &path.field("subresources"),
-        errors,
-    );
-    let columns = path.field("additionalPrinterColumns");
-    for (index, column) in items(&version["additionalPrinterColumns"]) {
-        check_column(column, &columns.index(index), errors);
+    if !shared.subresources {
+        check_scale(version, &path.field("subresources"), errors);
+    }
+    if !shared.columns {
+        check_columns(version, &path.field("additionalPrinterColumns"), errors);
     }
 }
 
-fn check_scale(scale: &Value, path: &Path<'_>, errors: &mut Errors) {
+/// What is the same in all versions. The real server keeps it once, and errors name it there.
+struct Shared {
+    schema: bool,
+    subresources: bool,
+    columns: bool,
+}
+
+impl Shared {
+    fn of(spec: &Value) -> Self {
+        let versions: Vec<_> = items(&spec["versions"])
+            .map(|(_, version)| version)
+            .collect();
+        let is_same = |field: &str| {
+            let mut pairs = versions.windows(2);
+            pairs.all(|pair| matches!(pair, [one, other] if one[field] == other[field]))
+        };
+        Self {
+            schema: is_same("schema"),
+            subresources: is_same("subresources"),
+            columns: is_same("additionalPrinterColumns"),
+        }
+    }
+
+    fn check(&self, spec: &Value, errors: &mut Errors) {
+        let path = Path::new("spec");
+        let version = &spec["versions"][0];
+        if self.schema {
+            check_schema(version, &path.field("validation"), errors);
+        }
+        if self.subresources {
+            check_scale(version, &path.field("subresources"), errors);
+        }
+        if self.columns {
+            check_columns(version, &path.field("additionalPrinterColumns"), errors);
+        }
+    }
+}
+
+fn check_schema(version: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let schema = &version["schema"]["openAPIV3Schema"];
+    if schema.is_null() {
+        return;
+    }
+    let has_status = !version["subresources"]["status"].is_null();
+    let type_name = text(schema, "type");
+    if has_status && !matches!(type_name, "" | "object") {
+        let detail = "only \"object\" is allowed as the type at the root of the schema if the \
+                      status subresource is enabled";
+        let path = path.field("openAPIV3Schema.type");
+        errors.push(FieldError::invalid(&path, type_name, detail));
+    }
+    if let Err(found) = CustomSchema::parse(schema, &path.field("openAPIV3Schema")) {
+        errors.extend(found);
+    }
+}
+
+fn check_columns(version: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for (index, column) in items(&version["additionalPrinterColumns"]) {
+        check_column(column, &path.index(index), errors);
+    }
+}
+
+fn check_scale(version: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let scale = &version["subresources"]["scale"];
     if scale.is_null() {
         return;
     }

@@ -58,7 +58,7 @@ fn rules(group: &str, kind: &str) -> Option<Rules> {
         },
         ("", "PodTemplate") => Rules {
             check: |object, errors| {
-                pod::template(&object["template"], &Path::new("template"), errors)
+                pod::template(&object["template"], &Path::new("template"), errors);
             },
             ..NAMESPACED
         },
@@ -104,7 +104,6 @@ fn rules(group: &str, kind: &str) -> Option<Rules> {
             check: workloads::replication_controller,
             ..NAMESPACED
         },
-        ("", "Endpoints" | "Event" | "LimitRange" | "ServiceAccount") => NAMESPACED,
         ("apps", "Deployment") => Rules {
             check: workloads::deployment,
             check_update: workloads::selector_update,
@@ -186,7 +185,9 @@ fn rules(group: &str, kind: &str) -> Option<Rules> {
             check_update: network::endpoint_slice_update,
             ..NAMESPACED
         },
-        ("events.k8s.io", "Event") | ("storage.k8s.io", "CSIStorageCapacity") => NAMESPACED,
+        ("", "Endpoints" | "Event" | "LimitRange" | "ServiceAccount")
+        | ("events.k8s.io", "Event")
+        | ("storage.k8s.io", "CSIStorageCapacity") => NAMESPACED,
         ("scheduling.k8s.io", "PriorityClass") => Rules {
             check: cluster::priority_class,
             check_update: cluster::priority_class_update,

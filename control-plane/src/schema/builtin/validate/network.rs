@@ -143,7 +143,7 @@ fn check_rule(rule: &Value, path: &Path<'_>, errors: &mut Errors) {
                     &known,
                 ));
             }
-            kind if !route.starts_with('/') && !(route.is_empty() && kind == known[1]) => {
+            kind if !(route.starts_with('/') || (route.is_empty() && kind == known[1])) => {
                 let detail = "must be an absolute path";
                 errors.push(FieldError::invalid(&path.field("path"), route, detail));
             }

@@ -28,7 +28,7 @@ fn valid(group: &str, kind: &str) -> Value {
         "Pod" => json!({"spec": pod}),
         "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => json!({"spec": selected}),
         "Job" => {
-            let mut spec = selected;
+            let mut spec = json!({ "template": template });
             set(&mut spec, "/template/spec/restartPolicy", json!("Never"));
             json!({"spec": spec})
         }
@@ -61,12 +61,13 @@ fn valid(group: &str, kind: &str) -> Value {
     } else {
         "n"
     };
-    let mut metadata = json!({"name": name, "resourceVersion": "1"});
+    let mut metadata = json!({"name": name, "uid": "u", "resourceVersion": "1"});
     if kind != "CustomResourceDefinition" {
         metadata["namespace"] = json!("default");
     }
     object["metadata"] = metadata;
     builtin::default(group, version(group), kind, &mut object);
+    builtin::prepare_create(group, kind, &mut object);
     object
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod field_path;
 mod program;
+mod typing;
 mod value;
 mod words;
 
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use super::correlate::{Correlation, old_item};
 use super::node::Node;
-use super::props::Props;
+use super::props::{Props, Rule};
 use crate::schema::{FieldError, ListKind, Path};
 use program::Compiled;
 
@@ -55,6 +56,61 @@ impl Rules {
     }
 }
 
+/// Checks a rule of a CRD: it compiles, and asks for old values only where they can be found.
+/// `uncorrelatable` is where they can't.
+pub(super) fn check_rule(
+    rule: &Rule,
+    (props, is_resource): (&Props, bool),
+    uncorrelatable: Option<&str>,
+    path: &Path<'_>,
+    errors: &mut Vec<FieldError>,
+) {
+    let shown = words::rule(rule);
+    let types = |source: &str, program: &Program, is_bool| {
+        typing::check(source, program.expression(), props, is_resource, is_bool)
+    };
+    let source = &rule.expression;
+    let compiled = program::compile(source)
+        .map_err(|error| format!("compilation failed: {error}"))
+        .and_then(|program| types(source, &program, true).map_or(Ok(program), Err));
+    let program = match compiled {
+        Ok(program) => program,
+        Err(error) => {
+            errors.push(FieldError::worded(
+                &path.field("rule"),
+                format!("{shown}: {error}"),
+            ));
+            return;
+        }
+    };
+    let source = &rule.message_expression;
+    if !source.is_empty() {
+        let compiled = program::compile(source)
+            .map_err(|error| format!("messageExpression compilation failed: {error}"))
+            .and_then(|program| types(source, &program, false).map_or(Ok(()), Err));
+        if let Err(error) = compiled {
+            let path = path.field("messageExpression");
+            errors.push(FieldError::worded(&path, format!("{shown}: {error}")));
+        }
+    }
+    let uses_old_self = program.references().has_variable("oldSelf");
+    match (uses_old_self, uncorrelatable, rule.optional_old_self) {
+        (true, Some(place), _) => {
+            let detail = format!(
+                "oldSelf cannot be used on the uncorrelatable portion of the schema within {place}"
+            );
+            let path = path.field("rule");
+            errors.push(FieldError::invalid(&path, rule.expression.as_str(), detail));
+        }
+        (false, _, Some(is_optional)) => {
+            let detail = "may not be set if oldSelf is not used in rule";
+            let path = path.field("optionalOldSelf");
+            errors.push(FieldError::invalid(&path, is_optional, detail));
+        }
+        _ => {}
+    }
+}
+
 /// Where a value is, and what was there before.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
@@ -66,7 +122,7 @@ pub(super) struct Place<'a> {
     pub around: Option<Correlation<'a>>,
 }
 
-impl<'a> Place<'a> {
+impl Place<'_> {
     /// A field of this value. What type the object is can't be compared.
     fn field(self, name: &str) -> Self {
         let old = self.old.and_then(|old| old.get(name));

@@ -24,7 +24,7 @@ pub(super) struct Compiled {
 
 impl Compiled {
     pub(super) fn new(rule: &Rule, props: &Props) -> Self {
-        let program = (!rule.rule.trim().is_empty()).then(|| compile(&rule.rule));
+        let program = (!rule.expression.trim().is_empty()).then(|| compile(&rule.expression));
         let uses_old_self = match &program {
             Some(Ok(program)) => program.references().has_variable("oldSelf"),
             _ => false,
@@ -46,7 +46,7 @@ impl Compiled {
     pub(super) fn name(&self) -> &str {
         let message = self.rule.message.trim();
         if message.is_empty() {
-            self.rule.rule.trim()
+            self.rule.expression.trim()
         } else {
             message
         }

@@ -2,6 +2,9 @@
 
 use kube_cel::cel::ExecutionError;
 
+use super::super::props::Rule;
+use crate::schema::render;
+
 /// What went wrong while a rule ran.
 pub(super) fn runtime_error(error: &ExecutionError, rule: &str) -> String {
     let what = match error {
@@ -40,4 +43,19 @@ fn index_text(index: &kube_cel::cel::Value) -> String {
         kube_cel::cel::Value::UInt(index) => index.to_string(),
         index => format!("{index:?}"),
     }
+}
+
+/// A rule as errors show it.
+pub(super) fn rule(rule: &Rule) -> String {
+    let text = |text: &str| render::json(&text.into());
+    format!(
+        r#"{{"Rule":{},"Message":{},"MessageExpression":{},"Reason":{},"FieldPath":{},"OptionalOldSelf":{}}}"#,
+        text(&rule.expression),
+        text(&rule.message),
+        text(&rule.message_expression),
+        rule.reason.as_deref().map_or("null".to_string(), text),
+        text(&rule.field_path),
+        rule.optional_old_self
+            .map_or("null".to_string(), |is_set| is_set.to_string()),
+    )
 }
