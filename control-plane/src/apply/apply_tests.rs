@@ -391,3 +391,14 @@ fn what_the_server_sees_to_stays_when_the_rest_of_the_metadata_goes() {
         json!({"name": "it", "uid": "1"})
     );
 }
+
+#[test]
+fn what_goes_with_a_value_of_another_sort_is_owned_by_nobody() {
+    let world = World::custom(&[("any", form(Form::Any))]);
+    let object = world.object(json!({"any": {"a": {"b": 1}}}));
+    let object = world.updated(None, object, "other", 0);
+    let config = world.object(json!({"any": {"a": 5}}));
+    let object = world.forced(Some(&object), &config, "me", 10).unwrap();
+    assert_eq!(object["any"], json!({"a": 5}));
+    assert_eq!(owned_by(&object, "other"), Some(json!({"f:any": {}})));
+}

@@ -191,10 +191,17 @@ fn only_times_are_not_worth_a_write() {
     let mut kept = new.clone();
     keep_times(&old, &mut kept);
     assert_eq!(kept, old);
-    new["spec"]["paused"] = json!(true);
-    let mut kept = new.clone();
-    keep_times(&old, &mut kept);
-    assert_eq!(kept, new);
+    for (pointer, other) in [
+        ("/spec/replicas", json!(9)),
+        ("/metadata/labels/app", json!("other")),
+        ("/metadata/managedFields/0/fieldsV1", json!({})),
+    ] {
+        let mut other_new = new.clone();
+        *other_new.pointer_mut(pointer).unwrap() = other;
+        let mut kept = other_new.clone();
+        keep_times(&old, &mut kept);
+        assert_eq!(kept, other_new);
+    }
 }
 
 #[test]
