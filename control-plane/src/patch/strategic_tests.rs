@@ -171,6 +171,26 @@ fn merges(#[case] patch: Value, #[case] changes: Value) {
     assert_eq!(merged, Ok(with(&changes)));
 }
 
+#[rstest]
+#[case(json!({"x": "1"}), json!({"matchLabels": {"y": "2"}}), json!({"matchLabels": {"y": "2"}}))]
+#[case(json!(null), json!({"matchLabels": {}}), json!({"matchLabels": {}}))]
+fn the_selector_of_a_disruption_budget_is_replaced(
+    #[case] before: Value,
+    #[case] patch: Value,
+    #[case] expected: Value,
+) {
+    let document = |selector: Value| {
+        let mut document = json!({"kind": "PodDisruptionBudget", "spec": {"minAvailable": 1}});
+        if !selector.is_null() {
+            document["spec"]["selector"] = selector;
+        }
+        document
+    };
+    let patch = json!({"spec": {"selector": patch}});
+    let merged = strategic_merge_patch(&document(before), &patch, &Schema::default());
+    assert_eq!(merged, Ok(document(expected)));
+}
+
 fn bad(reason: &str) -> PatchError {
     PatchError::BadRequest(reason.to_owned())
 }
