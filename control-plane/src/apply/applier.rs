@@ -64,10 +64,10 @@ pub fn apply(
     let managed = application.owners_before(live)?;
     application.check(config, "patch", Origin::Sent)?;
     application.check(&object, "live", Origin::Stored)?;
-    let applied = application.run(managed.clone(), force);
+    let applied = application.run(managed, force);
     let applied = match applied {
         Err(ApplyError::Conflicts(conflicts)) if manager.name == KUBECTL => {
-            application.take_over(managed, conflicts)
+            application.take_over(live, conflicts)
         }
         applied => applied,
     };
@@ -171,6 +171,8 @@ impl Application<'_> {
             .map_err(|invalid| ApplyError::Untyped(format!("failed to merge config: {invalid}")))?;
         let mut fields = FieldSet::of_value(self.config, self.schema);
         fields.subtract_all(self.target.reset);
+        let mut lasting = fields.clone();
+        lasting.subtract(&NEVER_OWNED);
         let id = self.id();
         let previous = managed.take(&id);
         let time = previous.as_ref().and_then(|previous| previous.time);
@@ -180,10 +182,16 @@ impl Application<'_> {
             time,
             fields,
         });
-        let object = self.prune(merged, &managed, previous);
+        let object = match previous {
+            Some(previous) if previous.fields != lasting => {
+                self.prune(merged, &managed, &previous.fields)
+            }
+            _ => merged,
+        };
         self.take_from_others(&object, &mut managed, &id, force)?;
         let changed = !same(self.live, &object);
         for owner in managed.owners.iter_mut().filter(|owner| owner.id == id) {
+            // Not before: an object whose name is applied keeps its metadata.
             owner.fields.subtract(&NEVER_OWNED);
             if changed {
                 owner.time = Some(self.manager.time);
@@ -204,12 +212,9 @@ impl Application<'_> {
     }
 
     /// Removes what the manager applied before but does not apply now, and nobody else owns.
-    fn prune(&self, merged: Value, managed: &Managed, previous: Option<Owner>) -> Value {
-        let Some(previous) = previous.filter(|previous| !previous.fields.is_empty()) else {
-            return merged;
-        };
+    fn prune(&self, merged: Value, managed: &Managed, previous: &FieldSet) -> Value {
         let schema = self.schema;
-        let previous = previous.fields.with_named_fields(schema);
+        let previous = previous.with_named_fields(schema);
         let present = FieldSet::of_value(&merged, schema).with_named_fields(schema);
         // Without all that was applied before …
         let pruned = remove(&merged, &previous, schema);
@@ -264,7 +269,7 @@ impl Application<'_> {
     /// the client's side.
     fn take_over(
         &self,
-        managed: Managed,
+        live: Option<&Value>,
         conflicts: Conflicts,
     ) -> Result<(Value, Managed), ApplyError> {
         let own = last_applied::still_as_applied(self.live, self.schema, self.target);
@@ -274,7 +279,7 @@ impl Application<'_> {
         };
         match others {
             Some(conflicts) => Err(ApplyError::Conflicts(conflicts)),
-            None => self.run(managed, true),
+            None => self.run(self.owners_before(live)?, true),
         }
     }
 }

@@ -167,6 +167,7 @@ impl FieldSet {
     }
 
     /// The fields that are in both sets.
+    #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let mut both = Self::default();
         let mut others = other.nodes.iter().peekable();

@@ -28,8 +28,8 @@ impl Problem {
     }
 
     /// The problem, seen from one step above.
-    pub(super) fn under(mut self, step: impl Into<String>) -> Self {
-        self.path.insert_str(0, &step.into());
+    pub(super) fn under(mut self, step: &str) -> Self {
+        self.path.insert_str(0, step);
         self
     }
 }
@@ -71,10 +71,10 @@ pub(super) fn check(value: &Value, schema: &Schema, origin: Origin) -> Result<()
         problems: Vec::new(),
     };
     check.value(value, schema);
-    match check.problems.is_empty() {
-        true => Ok(()),
-        false => Err(Invalid(check.problems)),
+    if check.problems.is_empty() {
+        return Ok(());
     }
+    Err(Invalid(check.problems))
 }
 
 struct Check {
@@ -98,12 +98,12 @@ impl Check {
     fn fields(&mut self, value: &Value, map: MapShape<'_>) {
         for (name, field) in value.as_object().into_iter().flatten() {
             match map.known_field(name) {
-                Some(schema) => self.below(format!(".{name}"), field, schema),
+                Some(schema) => self.below(|| format!(".{name}"), field, schema),
                 None if self.origin == Origin::Stored => {}
                 None => {
                     // The real server looks no further here, either.
                     let problem = Problem::new("field not declared in schema");
-                    self.problems.push(problem.under(format!(".{name}")));
+                    self.problems.push(problem.under(&format!(".{name}")));
                     return;
                 }
             }
@@ -114,7 +114,7 @@ impl Check {
         let mut seen = Vec::new();
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
             if list.is_atomic() {
-                self.below(format!("[{index}]"), item, list.items());
+                self.below(|| format!("[{index}]"), item, list.items());
                 continue;
             }
             let element = match list.element(item) {
@@ -129,20 +129,19 @@ impl Check {
                 let reason = format!("duplicate entries for key {element}");
                 self.problems.push(Problem::new(reason));
             }
-            self.below(element.to_string(), item, list.items());
+            self.below(|| element.to_string(), item, list.items());
             seen.push(element);
         }
     }
 
-    fn below(&mut self, step: String, value: &Value, schema: &Schema) {
-        let mut below = Self {
-            origin: self.origin,
-            problems: Vec::new(),
-        };
-        below.value(value, schema);
-        let below = below.problems.into_iter();
-        self.problems
-            .extend(below.map(|problem| problem.under(step.as_str())));
+    fn below(&mut self, step: impl Fn() -> String, value: &Value, schema: &Schema) {
+        let before = self.problems.len();
+        self.value(value, schema);
+        if self.problems.len() > before {
+            let below = self.problems.split_off(before).into_iter();
+            let below = below.map(|problem| problem.under(&step()));
+            self.problems.extend(below);
+        }
     }
 }
 

@@ -82,7 +82,7 @@ fn merge_fields(
                 problems.extend(
                     below
                         .into_iter()
-                        .map(|below| below.under(format!(".{name}"))),
+                        .map(|below| below.under(&format!(".{name}"))),
                 );
             }
         }
@@ -231,7 +231,7 @@ impl Merging<'_> {
             Err(below) => {
                 let below = below.into_iter();
                 self.problems
-                    .extend(below.map(|below| below.under(element.to_string())));
+                    .extend(below.map(|below| below.under(&element.to_string())));
             }
         }
     }

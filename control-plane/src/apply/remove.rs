@@ -42,10 +42,10 @@ fn remove_fields(value: &Value, set: &FieldSet, map: MapShape<'_>) -> Value {
             }
         }
     }
-    match kept.is_empty() {
-        true => Value::Null,
-        false => Value::Object(kept),
+    if kept.is_empty() {
+        return Value::Null;
     }
+    Value::Object(kept)
 }
 
 fn remove_items(value: &Value, set: &FieldSet, list: ListShape<'_>) -> Value {
@@ -59,8 +59,8 @@ fn remove_items(value: &Value, set: &FieldSet, list: ListShape<'_>) -> Value {
             None => kept.push(item.clone()),
         }
     }
-    match kept.is_empty() {
-        true => Value::Null,
-        false => Value::Array(kept),
+    if kept.is_empty() {
+        return Value::Null;
     }
+    Value::Array(kept)
 }

@@ -1,6 +1,6 @@
 //! How a value is owned: as one field, item by item, or field by field.
 //!
-//! This is what structured-merge-diff makes of an OpenAPI schema.
+//! This is what structured-merge-diff makes of a schema.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

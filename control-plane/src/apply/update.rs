@@ -161,8 +161,8 @@ fn join_oldest(managed: &mut Managed) {
             first_of_version.push(owner);
             continue;
         };
-        bucket.id.manager = OLDEST_UPDATES.to_owned();
-        bucket.id.subresource = String::new();
+        OLDEST_UPDATES.clone_into(&mut bucket.id.manager);
+        bucket.id.subresource.clear();
         bucket.time = owner.time;
         bucket.fields.unite(std::mem::take(&mut owner.fields));
         excess -= 1;

@@ -181,14 +181,12 @@ pub(super) fn check_order(
             as_object(item)?;
         }
     }
-    let mut wanted = order.iter();
-    for item in patch.iter().filter(|item| item.get(DIRECTIVE).is_none()) {
-        let mut found = false;
-        for candidate in wanted.by_ref() {
-            if same_item(item, candidate, *merge)? {
-                found = true;
-                break;
-            }
+    let deleted = |item: &&Value| item.get(DIRECTIVE).is_some_and(|what| what == "delete");
+    let mut wanted = order.iter().peekable();
+    for item in patch.iter().filter(|item| !deleted(item)) {
+        let mut found = wanted.peek().is_some() && item.get(DIRECTIVE).is_some();
+        while !found && let Some(candidate) = wanted.next() {
+            found = same_item(item, candidate, *merge)?;
         }
         if !found {
             let (patch, order) = (patch.into(), order.into());
@@ -217,7 +215,29 @@ pub(super) fn sort_as_wanted(
     merge: &ListMerge<'_>,
 ) -> Result<Vec<Value>, PatchError> {
     all_of_one_type(before, patch)?;
-    sort(merged, order, before, *merge)
+    match merge.key() {
+        Some(key) => sort(merged, order, &after_deletions(before, patch, key), *merge),
+        None => sort(merged, order, before, *merge),
+    }
+}
+
+/// The places of items in a list: what is new comes in for what is deleted.
+fn after_deletions(before: &[Value], patch: &[Value], key: &str) -> Vec<Value> {
+    let directive = |item: &Value| item.get(DIRECTIVE).cloned();
+    let is_in =
+        |items: &[Value], item: &Value| items.iter().any(|known| known.get(key) == item.get(key));
+    let deleted = patch.iter();
+    let deleted: Vec<Value> = deleted
+        .filter(|item| directive(item).is_some_and(|what| what == "delete"))
+        .cloned()
+        .collect();
+    let mut places = before.to_vec();
+    places.retain(|item| !is_in(&deleted, item));
+    let new = patch.iter().filter(|item| directive(item).is_none());
+    let new: Vec<Value> = new.filter(|item| !is_in(&places, item)).cloned().collect();
+    places.extend(new);
+    places.truncate(before.len());
+    places
 }
 
 /// Sorts the items that are in `order` by it, and puts the others where they were before.
