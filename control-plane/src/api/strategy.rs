@@ -15,7 +15,14 @@ pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
     }
     let status = match (resource.group.as_str(), resource.kind.as_str()) {
         // Kubelets create their nodes with a status.
-        ("", "Node") => return,
+        ("", "Node") => {
+            fill_node(value);
+            return;
+        }
+        ("", "Event") => {
+            fill_event(value);
+            return;
+        }
         ("", "Pod") => {
             let class = quality_of_service(value);
             Some(json!({"phase": "Pending", "qosClass": class}))
@@ -38,6 +45,43 @@ pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
     };
     if let Some(fields) = value.as_object_mut() {
         put(fields, "status", status);
+    }
+}
+
+/// What Go writes of a node even if it is empty.
+fn fill_node(node: &mut Value) {
+    let status = object_in(node, "status");
+    status
+        .entry("daemonEndpoints")
+        .or_insert_with(|| json!({"kubeletEndpoint": {"Port": 0}}));
+    let info = status.entry("nodeInfo").or_insert_with(|| json!({}));
+    let Some(info) = info.as_object_mut() else {
+        return;
+    };
+    for field in [
+        "architecture",
+        "bootID",
+        "containerRuntimeVersion",
+        "kernelVersion",
+        "kubeProxyVersion",
+        "kubeletVersion",
+        "machineID",
+        "operatingSystem",
+        "osImage",
+        "systemUUID",
+    ] {
+        info.entry(field).or_insert_with(|| "".into());
+    }
+}
+
+/// What Go writes of an event even if it is empty.
+fn fill_event(event: &mut Value) {
+    let Some(fields) = event.as_object_mut() else {
+        return;
+    };
+    fields.entry("eventTime").or_insert(Value::Null);
+    for field in ["reportingComponent", "reportingInstance"] {
+        fields.entry(field).or_insert_with(|| "".into());
     }
 }
 
@@ -67,6 +111,11 @@ fn select_pods(job: &mut Value) {
         ("batch.kubernetes.io/controller-uid", &uid),
     ] {
         labels.entry(label).or_insert_with(|| value.clone().into());
+    }
+    let labels = labels.clone();
+    let own = metadata(job).entry("labels").or_insert_with(|| json!({}));
+    if own.as_object().is_some_and(serde_json::Map::is_empty) {
+        *own = labels.into();
     }
 }
 
@@ -189,7 +238,10 @@ fn count_generation(resource: &Resource, new: &mut Value, old: &Value) {
         new.get("spec") != old.get("spec")
             || (counts_annotations && new.pointer(annotations) != old.pointer(annotations))
     } else {
+        let labels = "/metadata/labels";
+        let counts_labels = resource.is("discovery.k8s.io", "EndpointSlice");
         without(new, &["metadata"]) != without(old, &["metadata"])
+            || (counts_labels && new.pointer(labels) != old.pointer(labels))
     };
     if changed {
         let generation = number(old, "/metadata/generation").unwrap_or(0) + 1;

@@ -153,7 +153,10 @@ impl<'a> View<'a> {
     /// A list.
     pub(crate) fn list(&self, items: &[Item], meta: &ListMeta) -> String {
         let mut meta = meta.value();
-        if self.resource.custom.is_some() && meta.get("continue").is_none() {
+        if self.resource.custom.is_some()
+            && self.form.shape == Shape::Object
+            && meta.get("continue").is_none()
+        {
             // Custom resources say that nothing follows.
             meta["continue"] = "".into();
         }
