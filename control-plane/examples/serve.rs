@@ -34,10 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (plane, other) = (start().await?, start().await?);
     let host = Host::new();
     host.insert("other", other.router());
-    let router = plane.router();
-    let router = axum::Router::new()
-        .route_service("/clusters/{*path}", host.router())
-        .fallback_service(router);
+    let router = host.router_over(plane.router());
     let listener = TcpListener::bind(&address).await?;
     control_plane::serve(listener, tls.as_ref(), router, std::future::pending()).await?;
     Ok(())

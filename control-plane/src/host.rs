@@ -11,6 +11,8 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use tower::ServiceExt;
 
+const PREFIX: &str = "/clusters/";
+
 /// Control planes by name. Clones share them.
 #[derive(Clone, Default)]
 pub struct Host(Arc<RwLock<BTreeMap<String, Router>>>);
@@ -41,19 +43,31 @@ impl Host {
 
     /// All of them.
     pub fn router(&self) -> Router {
+        self.serve(None)
+    }
+
+    /// All of them, and a router for the paths that lead to none.
+    pub fn router_over(&self, root: Router) -> Router {
+        self.serve(Some(root))
+    }
+
+    fn serve(&self, root: Option<Router>) -> Router {
         let host = self.clone();
         Router::new().fallback(move |request: Request| {
-            let host = host.clone();
-            async move { host.answer(request).await }
+            let (host, root) = (host.clone(), root.clone());
+            async move { host.answer(root, request).await }
         })
     }
 
-    async fn answer(&self, mut request: Request) -> Response {
-        let found = self.find(request.uri());
-        let Some((router, uri)) = found else {
-            return crate::api::not_found();
+    async fn answer(&self, root: Option<Router>, mut request: Request) -> Response {
+        let router = match (self.find(request.uri()), root) {
+            (Some((router, uri)), _) => {
+                *request.uri_mut() = uri;
+                router
+            }
+            (None, Some(root)) if !request.uri().path().starts_with(PREFIX) => root,
+            (None, _) => return crate::api::not_found(),
         };
-        *request.uri_mut() = uri;
         match router.oneshot(request.map(Body::new)).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -62,7 +76,7 @@ impl Host {
 
     /// The router that a path leads to, and the path within it.
     fn find(&self, uri: &Uri) -> Option<(Router, Uri)> {
-        let rest = uri.path().strip_prefix("/clusters/")?;
+        let rest = uri.path().strip_prefix(PREFIX)?;
         let (name, path) = match rest.find('/') {
             Some(slash) => rest.split_at(slash),
             None => (rest, "/"),

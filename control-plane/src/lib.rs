@@ -12,6 +12,7 @@ mod kinds;
 mod meta;
 pub mod patch;
 mod plane;
+mod protobuf;
 pub mod schema;
 mod selector;
 mod sources;

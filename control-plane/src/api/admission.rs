@@ -85,7 +85,7 @@ pub(crate) fn create(call: &Call, value: &mut Value) -> Result<(), ApiError> {
 }
 
 /// What is filled in when an object is changed.
-pub(crate) fn update(call: &Call, new: &mut Value, old: &Value) -> Result<(), ApiError> {
+pub(crate) fn update(call: &Call, new: &mut Value, old: &Value) {
     if call.resource.is("", "Pod") && call.path.subresource.is_empty() {
         let spec = object_in(new, "spec");
         for field in ["priority", "preemptionPolicy"] {
@@ -95,7 +95,6 @@ pub(crate) fn update(call: &Call, new: &mut Value, old: &Value) -> Result<(), Ap
             }
         }
     }
-    Ok(())
 }
 
 /// The priority that a pod's class stands for.

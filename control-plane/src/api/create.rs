@@ -75,7 +75,6 @@ fn prepare(
     let resource = &call.resource;
     pipeline::default(resource, &mut value);
     admission::namespace_takes(call, name(&value))?;
-    admission::create(call, &mut value)?;
     stamp(call, &mut value)?;
     if manage {
         let manager = manager(call, options);
@@ -86,6 +85,8 @@ fn prepare(
         };
         pipeline::manage(resource, None, &mut value, &writer);
     }
+    // What the server itself adds is nobody's.
+    admission::create(call, &mut value)?;
     strategy::prepare_create(resource, &mut value);
     if resource.custom.is_some() {
         // The status that was sent is gone; kube-apiserver fills in the default one when it reads.

@@ -1,4 +1,4 @@
-//! OpenAPI documents: what `kubectl explain` shows, and by which kubectl knows that the server
+//! `OpenAPI` documents: what `kubectl explain` shows, and by which kubectl knows that the server
 //! validates fields.
 
 use std::collections::BTreeMap;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::call::{plain, respond};
+use super::discovery::hexadecimal;
 use super::negotiate::{Form, wants_only_protobuf};
 use crate::kinds::{Kinds, Resource};
 use crate::plane::Plane;
@@ -35,7 +35,7 @@ pub(crate) fn answer(plane: &Plane, path: &str, headers: &HeaderMap) -> Option<R
     }
     let document = document(&kinds, group, version).to_string();
     let mut response = respond(200, Form::JSON, document.clone(), headers);
-    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", hash(&document))) {
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", hexadecimal(&document))) {
         response.headers_mut().insert(header::ETAG, etag);
     }
     Some(response)
@@ -47,11 +47,6 @@ fn split(path: &str) -> Option<(&str, &str)> {
         return Some(("", version));
     }
     path.strip_prefix("apis/")?.split_once('/')
-}
-
-fn hash(text: &str) -> String {
-    let hash = Sha256::digest(text);
-    hash.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 /// Where the documents are. The hash changes with the document, so that clients may keep it.
@@ -82,7 +77,7 @@ fn fingerprint(kinds: &Kinds, group: &str, version: &str) -> String {
             text.push_str(&custom.schema.to_string());
         }
     }
-    hash(&text)
+    hexadecimal(&text)
 }
 
 fn of<'a>(

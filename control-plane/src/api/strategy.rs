@@ -10,9 +10,19 @@ use crate::meta::{items, metadata, number, object_in, put, text};
 
 /// Before an object is created.
 pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
+    if resource.is("batch", "Job") {
+        select_pods(value);
+    }
     let status = match (resource.group.as_str(), resource.kind.as_str()) {
         // Kubelets create their nodes with a status.
-        ("", "Node") => return,
+        ("", "Node") => {
+            fill_node(value);
+            return;
+        }
+        ("", "Event") => {
+            fill_event(value);
+            return;
+        }
         ("", "Pod") => {
             let class = quality_of_service(value);
             Some(json!({"phase": "Pending", "qosClass": class}))
@@ -35,6 +45,77 @@ pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
     };
     if let Some(fields) = value.as_object_mut() {
         put(fields, "status", status);
+    }
+}
+
+/// What Go writes of a node even if it is empty.
+fn fill_node(node: &mut Value) {
+    let status = object_in(node, "status");
+    status
+        .entry("daemonEndpoints")
+        .or_insert_with(|| json!({"kubeletEndpoint": {"Port": 0}}));
+    let info = status.entry("nodeInfo").or_insert_with(|| json!({}));
+    let Some(info) = info.as_object_mut() else {
+        return;
+    };
+    for field in [
+        "architecture",
+        "bootID",
+        "containerRuntimeVersion",
+        "kernelVersion",
+        "kubeProxyVersion",
+        "kubeletVersion",
+        "machineID",
+        "operatingSystem",
+        "osImage",
+        "systemUUID",
+    ] {
+        info.entry(field).or_insert_with(|| "".into());
+    }
+}
+
+/// What Go writes of an event even if it is empty.
+fn fill_event(event: &mut Value) {
+    let Some(fields) = event.as_object_mut() else {
+        return;
+    };
+    fields.entry("eventTime").or_insert(Value::Null);
+    for field in ["reportingComponent", "reportingInstance"] {
+        fields.entry(field).or_insert_with(|| "".into());
+    }
+}
+
+/// A job selects its pods by its uid, unless it brings a selector.
+fn select_pods(job: &mut Value) {
+    if job.pointer("/spec/manualSelector") == Some(&json!(true)) {
+        return;
+    }
+    let (name, uid) = (text(job, "/metadata/name"), text(job, "/metadata/uid"));
+    let (name, uid) = (name.to_owned(), uid.to_owned());
+    let spec = object_in(job, "spec");
+    let selector = spec.entry("selector").or_insert_with(|| json!({}));
+    object_in(selector, "matchLabels")
+        .entry("batch.kubernetes.io/controller-uid")
+        .or_insert_with(|| uid.clone().into());
+    let template = spec.entry("template").or_insert_with(|| json!({}));
+    let labels = metadata(template)
+        .entry("labels")
+        .or_insert_with(|| json!({}));
+    let Some(labels) = labels.as_object_mut() else {
+        return;
+    };
+    for (label, value) in [
+        ("job-name", &name),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("batch.kubernetes.io/controller-uid", &uid),
+    ] {
+        labels.entry(label).or_insert_with(|| value.clone().into());
+    }
+    let labels = labels.clone();
+    let own = metadata(job).entry("labels").or_insert_with(|| json!({}));
+    if own.as_object().is_some_and(serde_json::Map::is_empty) {
+        *own = labels.into();
     }
 }
 
@@ -157,7 +238,10 @@ fn count_generation(resource: &Resource, new: &mut Value, old: &Value) {
         new.get("spec") != old.get("spec")
             || (counts_annotations && new.pointer(annotations) != old.pointer(annotations))
     } else {
+        let labels = "/metadata/labels";
+        let counts_labels = resource.is("discovery.k8s.io", "EndpointSlice");
         without(new, &["metadata"]) != without(old, &["metadata"])
+            || (counts_labels && new.pointer(labels) != old.pointer(labels))
     };
     if changed {
         let generation = number(old, "/metadata/generation").unwrap_or(0) + 1;

@@ -153,7 +153,10 @@ impl<'a> View<'a> {
     /// A list.
     pub(crate) fn list(&self, items: &[Item], meta: &ListMeta) -> String {
         let mut meta = meta.value();
-        if self.resource.custom.is_some() && meta.get("continue").is_none() {
+        if self.resource.custom.is_some()
+            && self.form.shape == Shape::Object
+            && meta.get("continue").is_none()
+        {
             // Custom resources say that nothing follows.
             meta["continue"] = "".into();
         }
@@ -216,7 +219,7 @@ impl<'a> View<'a> {
             (Item::Stored(object), Conversion::None) => use_json(object.json()),
             (Item::Made(value), Conversion::None) => use_json(&value.to_string()),
             (item, conversion) => {
-                let value = conversion.from_stored(item.value().clone());
+                let value = conversion.shown(item.value().clone());
                 use_json(&value.to_string())
             }
         }

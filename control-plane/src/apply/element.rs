@@ -11,7 +11,7 @@ use crate::patch::print;
 ///
 /// Two steps are equal if the same item is meant: `1` and `1.0` are the same value.
 #[derive(Clone, Debug)]
-pub enum PathElement {
+pub(super) enum PathElement {
     /// A field of an object, or an entry of a map.
     Field(String),
     /// The item of a list that has these values under its keys; sorted by key.
@@ -236,5 +236,27 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
                 && pairs.all(|((a_name, a), (b_name, b))| a_name == b_name && same(a, b))
         }
         _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn html_is_escaped_in_values() {
+        let element = PathElement::Value(json!("<&>"));
+        assert_eq!(element.encode(), r#"v:"\u003c\u0026\u003e""#);
+        assert_eq!(PathElement::parse(&element.encode()), Ok(Some(element)));
+    }
+
+    #[test]
+    fn numbers_are_compared_by_size() {
+        let element = |value: Value| PathElement::Value(value);
+        assert_eq!(element(json!(1)), element(json!(1.0)));
+        assert!(element(json!(2)) < element(json!(10)));
+        assert!(element(json!(10)) < element(json!("1")));
     }
 }

@@ -32,7 +32,6 @@ use jiff::Timestamp;
 
 pub use applier::{ApplyError, apply};
 pub use conflict::{Cause, Conflicts};
-pub use element::PathElement;
 pub use field_set::FieldSet;
 pub use managed::keep_times;
 pub use update::update;
@@ -85,11 +84,12 @@ pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
 }
 
 #[cfg(test)]
-mod fixture;
+mod apply_tests;
 #[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod timing;
+#[cfg(test)]
+mod update_tests;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::element::PathElement;
 use super::fixture::*;
 use super::*;
 use crate::schema::ListKind;

@@ -21,7 +21,7 @@ pub fn strategic_merge_patch(
     patch: &Value,
     schema: &Schema,
 ) -> Result<Value, PatchError> {
-    let patch = match patch {
+    let mut patch = match patch {
         Value::Object(patch) => patch.clone(),
         Value::Null => Map::new(),
         other => {
@@ -32,7 +32,25 @@ pub fn strategic_merge_patch(
         }
     };
     let document = document.as_object().cloned().unwrap_or_default();
+    replace_selector(&document, &mut patch);
     merge_object(document, patch, Some(schema)).map(Value::Object)
+}
+
+/// Says that the selector of a `PodDisruptionBudget` is replaced. Of all built-in types, it is the
+/// one object that is not merged (`patchStrategy: replace`).
+fn replace_selector(document: &Map<String, Value>, patch: &mut Map<String, Value>) {
+    let is_budget = document
+        .get("kind")
+        .is_some_and(|kind| kind == "PodDisruptionBudget");
+    let before = document.get("spec").and_then(|spec| spec.get("selector"));
+    let selector = patch
+        .get_mut("spec")
+        .and_then(|spec| spec.get_mut("selector"));
+    if let (true, Some(Value::Object(_)), Some(Value::Object(selector))) =
+        (is_budget, before, selector)
+    {
+        selector.insert(DIRECTIVE.to_owned(), "replace".into());
+    }
 }
 
 /// Merges a patch into an object. Of what has no schema, lists are replaced.

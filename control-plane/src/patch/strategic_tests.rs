@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
 
@@ -170,6 +171,26 @@ fn merges(#[case] patch: Value, #[case] changes: Value) {
     assert_eq!(merged, Ok(with(&changes)));
 }
 
+#[rstest]
+#[case(json!({"x": "1"}), json!({"matchLabels": {"y": "2"}}), json!({"matchLabels": {"y": "2"}}))]
+#[case(json!(null), json!({"matchLabels": {}}), json!({"matchLabels": {}}))]
+fn the_selector_of_a_disruption_budget_is_replaced(
+    #[case] before: Value,
+    #[case] patch: Value,
+    #[case] expected: Value,
+) {
+    let document = |selector: Value| {
+        let mut document = json!({"kind": "PodDisruptionBudget", "spec": {"minAvailable": 1}});
+        if !selector.is_null() {
+            document["spec"]["selector"] = selector;
+        }
+        document
+    };
+    let patch = json!({"spec": {"selector": patch}});
+    let merged = strategic_merge_patch(&document(before), &patch, &Schema::default());
+    assert_eq!(merged, Ok(document(expected)));
+}
+
 fn bad(reason: &str) -> PatchError {
     PatchError::BadRequest(reason.to_owned())
 }
@@ -237,4 +258,54 @@ fn broken(reason: &str) -> PatchError {
 fn refuses(#[case] patch: Value, #[case] error: PatchError) {
     let merged = strategic_merge_patch(&document(), &patch, &schema());
     assert_eq!(merged, Err(error));
+}
+
+/// Any values, with the names that mean something.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        prop::sample::select(vec!["a", "b", "delete", "replace", "merge"]).prop_map(Value::from),
+        (0..3).prop_map(Value::from),
+    ];
+    let names = vec![
+        "name",
+        "containers",
+        "finalizers",
+        "args",
+        "strategy",
+        "$patch",
+        "$retainKeys",
+        "$setElementOrder/containers",
+        "$setElementOrder/finalizers",
+        "$deleteFromPrimitiveList/finalizers",
+        "$deleteFromPrimitiveList/containers",
+    ];
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        let name = prop::sample::select(names.clone()).prop_map(str::to_owned);
+        let fields = prop::collection::btree_map(name, inner.clone(), 0..4);
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(Value::Array),
+            fields.prop_map(|fields| json!(fields)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_patch_is_too_strange(document in anything(), patch in anything()) {
+        let _ = strategic_merge_patch(&document, &patch, &schema());
+        let _ = crate::patch::merge_patch(&document, &patch);
+        let _ = crate::patch::json_patch(&document, &patch);
+    }
+
+    #[test]
+    fn what_is_merged_twice_is_as_merged_once(fields in prop::collection::btree_map(
+        prop::sample::select(vec!["a", "b", "c", "d"]), 0..3, 0..4,
+    )) {
+        let items = fields.iter().map(|(name, value)| json!({"name": name, "image": value}));
+        let patch = json!({"containers": items.collect::<Vec<_>>()});
+        let once = strategic_merge_patch(&document(), &patch, &schema()).unwrap();
+        let twice = strategic_merge_patch(&once, &patch, &schema());
+        prop_assert_eq!(twice, Ok(once));
+    }
 }

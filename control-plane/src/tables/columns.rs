@@ -407,8 +407,7 @@ fn others(kind: &str) -> Option<Vec<Column>> {
                 the_age(),
                 text("PreemptionPolicy", |object| {
                     text_at(object, "/preemptionPolicy")
-                })
-                .wide(),
+                }),
             ]);
         }
         "StorageClass" => {
