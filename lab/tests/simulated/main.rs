@@ -3,6 +3,7 @@
 mod deployments;
 mod fixture;
 mod jobs;
+mod metrics;
 mod nodes;
 mod pods;
 mod scale;
