@@ -1,7 +1,7 @@
 //! Member clusters that are played: nodes, pods, load and failures without a machine.
 //!
 //! A [`Cluster`] is what a real cluster has beside its API server: the controllers of Deployments,
-//! ReplicaSets, Jobs and nodes, the pod scheduler, and the kubelets. They play against any API
+//! `ReplicaSets`, Jobs and nodes, the pod scheduler, and the kubelets. They play against any API
 //! server through a `kube::Client`, an embedded one in the same process as a rule, and use its
 //! objects as the real ones do: so operators, `kubectl` and tests see a cluster like any other.
 //!

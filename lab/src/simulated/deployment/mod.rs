@@ -122,7 +122,7 @@ impl Deployments {
         self.report(&look, draft, true).await
     }
 
-    /// The ReplicaSets as they are now.
+    /// The `ReplicaSets` as they are now.
     fn family(&self, look: &Look<'_>) -> Family {
         let sets = self.context.replica_sets.owned_by(&look.uid);
         Family::of(&look.spec.template, sets)
@@ -183,7 +183,7 @@ impl Deployments {
         }
     }
 
-    /// Whether pods of a ReplicaSet still run, or it says so.
+    /// Whether pods of a `ReplicaSet` still run, or it says so.
     fn has_pods(&self, set: &ReplicaSet) -> bool {
         let says = set
             .status
@@ -193,7 +193,7 @@ impl Deployments {
         says || pods.iter().any(|pod| !has_ended(pod))
     }
 
-    /// Keeps the annotations of the present template's ReplicaSet as they should be.
+    /// Keeps the annotations of the present template's `ReplicaSet` as they should be.
     async fn keep_new(&self, look: &Look<'_>, draft: &mut Draft<'_>) -> kube::Result<()> {
         let family = self.family(look);
         let Some(new) = &family.new else {
@@ -225,7 +225,7 @@ impl Deployments {
         let mut set = make(look.deployment, look.spec, draft.status.collision_count);
         let replicas = look.wanted.new_size(&family.old_sets(), 0);
         let mut annotations = missing_annotations(look.deployment, &set, family.next_revision());
-        annotations.extend(self.size_annotations(look));
+        annotations.extend(size_annotations(look));
         set.metadata.annotations = Some(annotations);
         if let Some(spec) = &mut set.spec {
             spec.replicas = Some(replicas);
@@ -274,7 +274,7 @@ impl Deployments {
             };
             let from = size(&set);
             let patch = json!({
-                "metadata": { "annotations": self.size_annotations(look) },
+                "metadata": { "annotations": size_annotations(look) },
                 "spec": { "replicas": to },
             });
             self.patch_set(&set, &patch).await?;
@@ -285,12 +285,8 @@ impl Deployments {
         Ok(())
     }
 
-    fn size_annotations(&self, look: &Look<'_>) -> BTreeMap<String, String> {
-        family::size_annotations(look.wanted.replicas, look.wanted.surge())
-    }
-
     async fn annotate_size(&self, look: &Look<'_>, set: &ReplicaSet) -> kube::Result<()> {
-        let wanted = self.size_annotations(look);
+        let wanted = size_annotations(look);
         let same = |key: &str| set.annotations().get(key) == wanted.get(key);
         if same(DESIRED) && same(MOST) {
             return Ok(());
@@ -313,7 +309,7 @@ impl Deployments {
         recorder.normal(SOURCE, look.deployment, "ScalingReplicaSet", message);
     }
 
-    /// Deletes the oldest of the empty ReplicaSets that are too many to remember.
+    /// Deletes the oldest of the empty `ReplicaSets` that are too many to remember.
     async fn forget_old(&self, look: &Look<'_>) -> kube::Result<()> {
         let limit = look.spec.revision_history_limit.unwrap_or(10);
         let Ok(limit) = usize::try_from(limit) else {
@@ -379,6 +375,11 @@ impl Deployments {
     }
 }
 
+/// What a `ReplicaSet` says of the size that it was resized for.
+fn size_annotations(look: &Look<'_>) -> BTreeMap<String, String> {
+    family::size_annotations(look.wanted.replicas, look.wanted.surge())
+}
+
 /// Whether a Deployment's change asks for anything: its own status does not.
 fn asks_for_work(before: &Deployment, after: &Deployment) -> bool {
     let (before, after) = (&before.metadata, &after.metadata);
@@ -416,7 +417,7 @@ fn limit(value: Option<&IntOrString>) -> Limit {
     }
 }
 
-/// Whether the Deployment's size has changed since its ReplicaSets were resized.
+/// Whether the Deployment's size has changed since its `ReplicaSets` were resized.
 fn is_scaled(family: &Family, wanted: Wanted) -> bool {
     let mut active = family.all().filter(|set| size(set) > 0);
     active.any(|set| {

@@ -95,7 +95,7 @@ fn limits_are_rounded_so_that_it_goes_on(
     assert_eq!(fenceposts(surge, unavailable, replicas), posts);
 }
 
-/// What a ReplicaSet controller makes of a new size: pods that are not available go first.
+/// What a `ReplicaSet` controller makes of a new size: pods that are not available go first.
 fn apply(sets: &mut [Set], steps: Vec<Resize>) {
     for (name, to) in steps {
         let set = sets.iter_mut().find(|set| set.name == name).unwrap();

@@ -73,9 +73,10 @@ impl Curve {
             .iter()
             .map(|crowd| crowd.factor(cluster, at))
             .product();
-        let noise = match self.noise > 0.0 {
-            true => (1.0 + self.noise * noise(workload, cluster, seed, at)).max(0.0),
-            false => 1.0,
+        let noise = if self.noise > 0.0 {
+            (1.0 + self.noise * noise(workload, cluster, seed, at)).max(0.0)
+        } else {
+            1.0
         };
         even * self.daily(at) * crowds * noise
     }

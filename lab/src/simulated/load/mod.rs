@@ -153,7 +153,7 @@ impl Metrics {
         nodes
     }
 
-    fn item(&self, kind: &str, metadata: Value, rest: Value) -> Value {
+    fn item(&self, kind: &str, metadata: &Value, field: &str, value: &Value) -> Value {
         let now = self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let mut item = json!({
             "apiVersion": "metrics.k8s.io/v1beta1",
@@ -161,11 +161,9 @@ impl Metrics {
             "metadata": metadata,
             "timestamp": now,
             "window": "20s",
+            field: value,
         });
         item["metadata"]["creationTimestamp"] = now.into();
-        if let (Value::Object(item), Value::Object(rest)) = (&mut item, rest) {
-            item.extend(rest);
-        }
         item
     }
 }
@@ -193,8 +191,8 @@ impl control_plane::MetricsSource for Metrics {
             let (cpu, memory) = here.fold((0.0, 0.0), |(cpu, memory), pod| {
                 (cpu + pod.cpu, memory + pod.memory)
             });
-            let rest = json!({ "usage": usage(cpu, memory) });
-            self.item("NodeMetrics", json!({ "name": name }), rest)
+            let metadata = json!({ "name": name });
+            self.item("NodeMetrics", &metadata, "usage", &usage(cpu, memory))
         });
         items.collect()
     }
@@ -209,9 +207,9 @@ impl control_plane::MetricsSource for Metrics {
             let containers = pod.containers.iter().map(
                 |name| json!({ "name": name, "usage": usage(pod.cpu / parts, pod.memory / parts) }),
             );
-            let containers: Vec<Value> = containers.collect();
+            let containers: Value = containers.collect();
             let metadata = json!({ "namespace": key.namespace, "name": key.name });
-            self.item("PodMetrics", metadata, json!({ "containers": containers }))
+            self.item("PodMetrics", &metadata, "containers", &containers)
         });
         items.collect()
     }
