@@ -11,6 +11,7 @@ use crate::store::Key;
 
 /// The namespace exists and takes new objects.
 pub(crate) fn namespace_takes(call: &Call, name: &str) -> Result<(), ApiError> {
+    definition_takes(call, name)?;
     let Some(namespace) = call.namespace() else {
         return Ok(());
     };
@@ -30,6 +31,24 @@ pub(crate) fn namespace_takes(call: &Call, name: &str) -> Result<(), ApiError> {
         format!("namespace {namespace} is being terminated"),
     );
     Err(ApiError::forbidden(&call.resource, name, &why).with_causes(&[cause]))
+}
+
+/// A definition that is deleted takes no new objects.
+fn definition_takes(call: &Call, name: &str) -> Result<(), ApiError> {
+    let resource = &call.resource;
+    if resource.custom.is_none() {
+        return Ok(());
+    }
+    let table = crate::kinds::table("apiextensions.k8s.io", "customresourcedefinitions");
+    let definition = call
+        .plane
+        .store
+        .get(&Key::new(&table, None, &resource.qualified()));
+    if definition.is_some_and(|definition| is_deleting(definition.value())) {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(ApiError::forbidden(resource, name, why));
+    }
+    Ok(())
 }
 
 /// These namespaces stay.
@@ -66,7 +85,7 @@ pub(crate) fn create(call: &Call, value: &mut Value) -> Result<(), ApiError> {
 }
 
 /// What is filled in when an object is changed.
-pub(crate) fn update(call: &Call, new: &mut Value, old: &Value) -> Result<(), ApiError> {
+pub(crate) fn update(call: &Call, new: &mut Value, old: &Value) {
     if call.resource.is("", "Pod") && call.path.subresource.is_empty() {
         let spec = object_in(new, "spec");
         for field in ["priority", "preemptionPolicy"] {
@@ -76,7 +95,6 @@ pub(crate) fn update(call: &Call, new: &mut Value, old: &Value) -> Result<(), Ap
             }
         }
     }
-    Ok(())
 }
 
 /// The priority that a pod's class stands for.

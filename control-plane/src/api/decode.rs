@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::call::Call;
 use super::json::{self, Parsed};
-use super::negotiate::BodyForm;
+use super::negotiate::{BodyForm, unsupported};
 use super::pipeline;
 use super::query::FieldValidation;
 use super::status::{ApiError, Cause};
 use crate::kinds::{Resource, group_version};
 use crate::meta::{metadata, namespace, text};
+use crate::protobuf::{self, ProtobufError};
 
 /// Bytes of a body at most, as etcd would take them.
 const LIMIT: usize = 3 * 1024 * 1024;
@@ -67,6 +68,10 @@ pub(crate) fn parse(
             json::parse(bytes).map_err(|error| unrecognized(syntax(bytes, &error)))?
         }
         BodyForm::Yaml => yaml(bytes).map_err(unrecognized)?,
+        BodyForm::Protobuf => Parsed {
+            value: from_protobuf(bytes, expected)?,
+            duplicates: Vec::new(),
+        },
     };
     if parsed.value.is_null() {
         return Ok(Parsed {
@@ -89,6 +94,18 @@ pub(crate) fn parse(
         }
     }
     Ok(parsed)
+}
+
+/// Reads protobuf.
+fn from_protobuf(bytes: &[u8], expected: &Expected<'_>) -> Result<Value, ApiError> {
+    protobuf::decode(bytes).map_err(|error| match error {
+        ProtobufError::Unknown => unsupported(&["application/json", "application/yaml"]),
+        ProtobufError::Damaged(why) => ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({})",
+            expected.kind,
+            shown(bytes)
+        )),
+    })
 }
 
 /// What Go calls a value that is no text and not null.
@@ -170,6 +187,9 @@ pub(crate) fn object(
     let parsed = parse(bytes, form, &expected)?;
     let mut value = parsed.value;
     check_type(call, &mut value)?;
+    if form == BodyForm::Protobuf && resource.custom.is_some() {
+        return Err(unsupported(&["application/json", "application/yaml"]));
+    }
     let unknown = pipeline::prune(resource, &mut value)?;
     let found = findings(call, unknown, parsed.duplicates, form);
     report(call, found, validation)?;

@@ -1,5 +1,7 @@
 //! Which groups, versions and resources are served.
 
+use std::fmt::Write;
+
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +24,7 @@ pub(crate) fn answer(
     let kinds = plane.registry.now();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let document = match parts.as_slice() {
-        ["api"] | ["apis"] if aggregated(headers).is_some() => {
+        ["api" | "apis"] if aggregated(headers).is_some() => {
             let version = aggregated(headers).unwrap_or("v2");
             let groups = if parts == ["api"] {
                 vec![""]
@@ -290,14 +292,12 @@ fn aggregate_resource(resource: &Resource) -> Value {
 
 fn aggregated_response(document: &Value, version: &str, headers: &HeaderMap) -> Response {
     let text = document.to_string();
-    let etag = Sha256::digest(&text)
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect::<String>();
-    let etag = format!("\"{etag}\"");
+    let etag = format!("\"{}\"", hexadecimal(&text));
     let known = headers.get(header::IF_NONE_MATCH);
     if known.is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
-        let mut response = respond(304, Form::JSON, String::new(), headers);
+        // Without a type: a cache would take it for that of what it keeps.
+        let mut response = Response::default();
+        *response.status_mut() = http::StatusCode::NOT_MODIFIED;
         insert(&mut response, header::ETAG, &etag);
         return response;
     }
@@ -314,4 +314,14 @@ fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
+}
+
+/// The hash of a document, by which clients know it.
+pub(crate) fn hexadecimal(text: &str) -> String {
+    let hash = Sha256::digest(text);
+    hash.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
 }

@@ -66,9 +66,10 @@ async fn answer(
         .find(&path.group, &path.version, &path.plural)
         .cloned()
     else {
-        return match kinds.is_custom(&path.group) {
-            true => Ok(not_found()),
-            false => Err(ApiError::no_such_resource()),
+        return if kinds.is_custom(&path.group) {
+            Ok(not_found())
+        } else {
+            Err(ApiError::no_such_resource())
         };
     };
     let body = decode::read(body).await?;
@@ -165,8 +166,7 @@ async fn serve(call: &Call, method: &Method) -> Result<Response, ApiError> {
         return super::subresources::serve(call).await;
     }
     let verb = match (method.as_str(), *named) {
-        ("GET" | "HEAD", false) if call.target.verb == "watch" => "watch",
-        ("GET" | "HEAD", true) if call.target.verb == "watch" => "watch",
+        ("GET" | "HEAD", _) if call.target.verb == "watch" => "watch",
         ("GET" | "HEAD", false) => "list",
         ("GET" | "HEAD", true) => "get",
         ("POST", false) => "create",

@@ -33,3 +33,5 @@ mod view;
 mod virtuals;
 mod watch;
 pub(crate) mod write;
+
+pub(crate) use dispatch::not_found;

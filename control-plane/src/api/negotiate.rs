@@ -123,6 +123,7 @@ impl Form {
 pub(crate) enum BodyForm {
     Json,
     Yaml,
+    Protobuf,
 }
 
 /// The media type of a body, without parameters; empty if none was given.
@@ -139,14 +140,12 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
 }
 
 impl BodyForm {
-    /// What a Content-Type header says; JSON without one. Objects are not taken as protobuf, which
-    /// makes clients send JSON.
+    /// What a Content-Type header says; JSON without one.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         match media_type(headers).as_str() {
             "" | "application/json" => Ok(Self::Json),
             "application/yaml" => Ok(Self::Yaml),
-            // Not named among the accepted ones to a client that tries it.
-            PROTOBUF => Err(unsupported(&["application/json", "application/yaml"])),
+            PROTOBUF => Ok(Self::Protobuf),
             _ => Err(unsupported(&[
                 "application/json",
                 "application/yaml",

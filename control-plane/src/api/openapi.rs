@@ -1,11 +1,370 @@
-//! OpenAPI documents.
+//! `OpenAPI` documents: what `kubectl explain` shows, and by which kubectl knows that the server
+//! validates fields.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::{Map, Value, json};
 
+use super::call::{plain, respond};
+use super::discovery::hexadecimal;
+use super::negotiate::{Form, wants_only_protobuf};
+use crate::kinds::{Kinds, Resource};
 use crate::plane::Plane;
+use crate::schema::builtin::builtin;
+use crate::schema::{Form as SchemaForm, List, ListKind, PatchMerge, Schema, metadata};
 
 /// Answers with a document; none for other paths.
-pub(crate) fn answer(_plane: &Plane, _path: &str, _headers: &HeaderMap) -> Option<Response> {
-    None
+pub(crate) fn answer(plane: &Plane, path: &str, headers: &HeaderMap) -> Option<Response> {
+    let kinds = plane.registry.now();
+    if path == "/openapi/v2" {
+        if wants_only_protobuf(headers) {
+            return Some(plain(406, ""));
+        }
+        return Some(respond(200, Form::JSON, v2(&kinds).to_string(), headers));
+    }
+    let path = path.strip_prefix("/openapi/v3")?;
+    if path.is_empty() {
+        return Some(respond(200, Form::JSON, index(&kinds).to_string(), headers));
+    }
+    let (group, version) = split(path.trim_start_matches('/'))?;
+    if !kinds.versions(group).contains(&version) {
+        return None;
+    }
+    let document = document(&kinds, group, version).to_string();
+    let mut response = respond(200, Form::JSON, document.clone(), headers);
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", hexadecimal(&document))) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    Some(response)
+}
+
+/// The group and version of `api/v1` or `apis/apps/v1`.
+fn split(path: &str) -> Option<(&str, &str)> {
+    if let Some(version) = path.strip_prefix("api/") {
+        return Some(("", version));
+    }
+    path.strip_prefix("apis/")?.split_once('/')
+}
+
+/// Where the documents are. The hash changes with the document, so that clients may keep it.
+fn index(kinds: &Kinds) -> Value {
+    let mut paths = Map::new();
+    let groups = std::iter::once("").chain(kinds.groups());
+    for group in groups {
+        for version in kinds.versions(group) {
+            let path = if group.is_empty() {
+                format!("api/{version}")
+            } else {
+                format!("apis/{group}/{version}")
+            };
+            let hash = fingerprint(kinds, group, version);
+            let url = format!("/openapi/v3/{path}?hash={hash}");
+            paths.insert(path, json!({ "serverRelativeURL": url }));
+        }
+    }
+    json!({ "paths": paths })
+}
+
+/// Changes with the document, and is cheaper to make. Built-in kinds change with the release only.
+fn fingerprint(kinds: &Kinds, group: &str, version: &str) -> String {
+    let mut text = format!("{} {group} {version}", env!("CARGO_PKG_VERSION"));
+    for resource in of(kinds, group, version) {
+        text.push_str(&resource.plural);
+        if let Some(custom) = &resource.custom {
+            text.push_str(&custom.schema.to_string());
+        }
+    }
+    hexadecimal(&text)
+}
+
+fn of<'a>(
+    kinds: &'a Kinds,
+    group: &'a str,
+    version: &'a str,
+) -> impl Iterator<Item = &'a Arc<Resource>> {
+    let all = kinds.all().iter();
+    all.filter(move |resource| resource.group == group && resource.version == version)
+}
+
+fn document(kinds: &Kinds, group: &str, version: &str) -> Value {
+    let mut components = Components::new("#/components/schemas/");
+    let mut paths = Map::new();
+    for resource in of(kinds, group, version) {
+        let name = components.add(resource);
+        paths.extend(operations(resource, &name));
+    }
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": "v1.34.3"},
+        "paths": paths,
+        "components": {"schemas": components.done},
+    })
+}
+
+/// The old document, with everything in it.
+fn v2(kinds: &Kinds) -> Value {
+    let mut components = Components::new("#/definitions/");
+    for resource in kinds.all() {
+        components.add(resource);
+    }
+    json!({
+        "swagger": "2.0",
+        "info": {"title": "Kubernetes", "version": "v1.34.3"},
+        "paths": {},
+        "definitions": components.done,
+    })
+}
+
+/// What can be done with a resource, as far as clients look at it.
+fn operations(resource: &Resource, name: &str) -> Map<String, Value> {
+    let root = if resource.group.is_empty() {
+        format!("/api/{}", resource.version)
+    } else {
+        format!("/apis/{}/{}", resource.group, resource.version)
+    };
+    let plural = &resource.plural;
+    let collection = if resource.namespaced {
+        format!("{root}/namespaces/{{namespace}}/{plural}")
+    } else {
+        format!("{root}/{plural}")
+    };
+    let operation = |action: &str, parameters: &[&str]| {
+        let parameter =
+            |name: &&str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
+        let parameters: Vec<_> = parameters.iter().map(parameter).collect();
+        let schema = json!({"$ref": format!("#/components/schemas/{name}")});
+        json!({
+            "parameters": parameters,
+            "responses": {"200": {
+                "description": "OK",
+                "content": {"application/json": {"schema": schema}},
+            }},
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": kind_of(resource),
+        })
+    };
+    let write = ["dryRun", "fieldManager", "fieldValidation"];
+    let apply = ["dryRun", "fieldManager", "fieldValidation", "force"];
+    let has = |verb: &str| resource.verbs.contains(&verb);
+    let (mut many, mut one) = (Map::new(), Map::new());
+    if has("list") {
+        many.insert(
+            "get".to_owned(),
+            operation("list", &["labelSelector", "fieldSelector"]),
+        );
+    }
+    if has("create") {
+        many.insert("post".to_owned(), operation("post", &write));
+    }
+    if has("get") {
+        one.insert("get".to_owned(), operation("get", &[]));
+    }
+    if has("update") {
+        one.insert("put".to_owned(), operation("put", &write));
+    }
+    if has("patch") {
+        one.insert("patch".to_owned(), operation("patch", &apply));
+    }
+    if has("delete") {
+        one.insert("delete".to_owned(), operation("delete", &["dryRun"]));
+    }
+    let mut paths = Map::new();
+    if !one.is_empty() {
+        paths.insert(format!("{collection}/{{name}}"), one.into());
+    }
+    paths.insert(collection, many.into());
+    paths
+}
+
+fn kind_of(resource: &Resource) -> Value {
+    json!({
+        "group": resource.group,
+        "version": resource.version,
+        "kind": resource.kind,
+    })
+}
+
+/// The named schemas of a document. What several places share is there once.
+struct Components {
+    prefix: &'static str,
+    done: BTreeMap<String, Value>,
+    /// By the address of a shared schema.
+    names: BTreeMap<usize, String>,
+}
+
+impl Components {
+    fn new(prefix: &'static str) -> Self {
+        Self {
+            prefix,
+            done: BTreeMap::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a kind. Gives its name, such as `io.k8s.api.apps.v1.Deployment`.
+    fn add(&mut self, resource: &Resource) -> String {
+        let name = component_name(resource);
+        let mut shown = if let Some(custom) = &resource.custom {
+            self.custom(&custom.schema)
+        } else {
+            let schema = builtin(&resource.group, &resource.version, &resource.kind);
+            match schema {
+                Some(schema) => self.form(&schema, &name),
+                None => json!({"type": "object"}),
+            }
+        };
+        shown["x-kubernetes-group-version-kind"] = json!([kind_of(resource)]);
+        self.done.insert(name.clone(), shown);
+        name
+    }
+
+    /// A custom resource says what it is made of, but not what every object has.
+    fn custom(&mut self, schema: &Value) -> Value {
+        let mut shown = if schema.is_object() {
+            schema.clone()
+        } else {
+            json!({"type": "object"})
+        };
+        let metadata = self.metadata();
+        let properties = crate::meta::object_in(&mut shown, "properties");
+        for field in ["apiVersion", "kind"] {
+            properties
+                .entry(field)
+                .or_insert_with(|| json!({"type": "string"}));
+        }
+        properties.insert("metadata".to_owned(), metadata);
+        shown
+    }
+
+    fn metadata(&mut self) -> Value {
+        let name = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+        if !self.done.contains_key(name) {
+            let shown = self.form(metadata::schema(), name);
+            self.done.insert(name.to_owned(), shown);
+        }
+        json!({"$ref": format!("{}{name}", self.prefix)})
+    }
+
+    /// A schema inside another: objects by their names, anything else in place.
+    fn inner(&mut self, schema: &Arc<Schema>, name: &str) -> Value {
+        let SchemaForm::Object(object) = &schema.form else {
+            return self.form(schema, name);
+        };
+        if object.properties.is_empty() {
+            return self.form(schema, name);
+        }
+        let address = Arc::as_ptr(schema) as usize;
+        let known = self.names.get(&address).cloned();
+        let name = if let Some(known) = known {
+            known
+        } else {
+            // Before what is in it, which may lead back here.
+            self.names.insert(address, name.to_owned());
+            let shown = self.form(schema, name);
+            self.done.insert(name.to_owned(), shown);
+            name.to_owned()
+        };
+        let reference = json!({"$ref": format!("{}{name}", self.prefix)});
+        match &schema.description {
+            Some(description) => json!({"description": description, "allOf": [reference]}),
+            None => reference,
+        }
+    }
+
+    fn form(&mut self, schema: &Schema, name: &str) -> Value {
+        let mut shown = match &schema.form {
+            SchemaForm::Any => json!({}),
+            SchemaForm::String(Some(format)) => json!({"type": "string", "format": format}),
+            SchemaForm::String(None) => json!({"type": "string"}),
+            SchemaForm::Integer => json!({"type": "integer"}),
+            SchemaForm::Number => json!({"type": "number"}),
+            SchemaForm::Boolean => json!({"type": "boolean"}),
+            SchemaForm::IntOrString => json!({"type": "string", "format": "int-or-string"}),
+            SchemaForm::List(list) => self.list(list, name),
+            SchemaForm::Object(object) => {
+                let mut shown = json!({"type": "object"});
+                let properties: Map<String, Value> = object
+                    .properties
+                    .iter()
+                    .map(|(field, inner)| {
+                        let inner = self.inner(inner, &format!("{name}{}", capitalized(field)));
+                        (field.clone(), inner)
+                    })
+                    .collect();
+                if !properties.is_empty() {
+                    shown["properties"] = properties.into();
+                }
+                if !object.required.is_empty() {
+                    shown["required"] = json!(object.required);
+                }
+                if let Some(values) = &object.additional {
+                    shown["additionalProperties"] = self.inner(values, &format!("{name}Value"));
+                }
+                shown
+            }
+        };
+        if let Some(description) = &schema.description {
+            shown["description"] = description.clone().into();
+        }
+        shown
+    }
+
+    fn list(&mut self, list: &List, name: &str) -> Value {
+        let name = name.strip_suffix('s').unwrap_or(name);
+        let mut shown = json!({"type": "array", "items": self.inner(&list.items, name)});
+        match &list.kind {
+            ListKind::Atomic => {}
+            ListKind::Set => shown["x-kubernetes-list-type"] = json!("set"),
+            ListKind::Map(keys) => {
+                shown["x-kubernetes-list-type"] = json!("map");
+                shown["x-kubernetes-list-map-keys"] = json!(keys);
+            }
+        }
+        match &list.patch_merge {
+            None => {}
+            Some(merge) => {
+                shown["x-kubernetes-patch-strategy"] = json!("merge");
+                if let PatchMerge::Key(key) = merge {
+                    shown["x-kubernetes-patch-merge-key"] = json!(key);
+                }
+            }
+        }
+        shown
+    }
+}
+
+fn capitalized(field: &str) -> String {
+    let mut letters = field.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// `io.k8s.api.apps.v1.Deployment`; a custom resource's group the other way round.
+fn component_name(resource: &Resource) -> String {
+    let Resource {
+        group,
+        version,
+        kind,
+        ..
+    } = resource;
+    if resource.custom.is_some() {
+        let reversed: Vec<&str> = group.rsplit('.').collect();
+        return format!("{}.{version}.{kind}", reversed.join("."));
+    }
+    let package = match group.split('.').next() {
+        None | Some("") => "core",
+        Some(package) => package,
+    };
+    match package {
+        "apiextensions" => {
+            format!("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.{version}.{kind}")
+        }
+        "apiregistration" => {
+            format!("io.k8s.kube-aggregator.pkg.apis.apiregistration.{version}.{kind}")
+        }
+        _ => format!("io.k8s.api.{package}.{version}.{kind}"),
+    }
 }

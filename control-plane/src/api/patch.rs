@@ -112,7 +112,7 @@ fn patched(
     options: &WriteOptions,
 ) -> Result<Value, ApiError> {
     let resource = &call.resource;
-    let shown = resource.conversion.from_stored(old.clone());
+    let shown = resource.conversion.shown(old.clone());
     let mut new = patch.apply(resource, &shown)?;
     let (given_kind, given_version) = (text(&new, "/kind"), text(&new, "/apiVersion"));
     if given_kind != resource.kind || given_version != resource.api_version() {

@@ -58,12 +58,11 @@ fn stored_version(resource: &Resource) -> (&str, &str) {
 
 /// The schema of a kind as it is stored. What is not known may be anything.
 fn stored_schema(resource: &Resource) -> Arc<Schema> {
-    let found = match resource.conversion {
-        Conversion::None => schema_of(resource),
-        _ => {
-            let (group, version) = stored_version(resource);
-            builtin(group, version, &resource.kind)
-        }
+    let found = if resource.conversion == Conversion::None {
+        schema_of(resource)
+    } else {
+        let (group, version) = stored_version(resource);
+        builtin(group, version, &resource.kind)
     };
     found.unwrap_or_default()
 }

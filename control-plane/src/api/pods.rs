@@ -122,7 +122,7 @@ fn bound(pod: &Value, binding: &Value, pod_name: &str, now: &str) -> Result<Valu
     conditions.push(json!({
         "type": "PodScheduled",
         "status": "True",
-        "observedGeneration": number(&pod, "/metadata/generation").unwrap_or(1),
+
         "lastProbeTime": null,
         "lastTransitionTime": now,
     }));

@@ -170,7 +170,6 @@ pub(crate) fn dry_run(values: &[&str]) -> Vec<Cause> {
 /// The options of a list or watch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ListOptions {
-    pub(crate) watch: bool,
     pub(crate) label_selector: String,
     pub(crate) field_selector: String,
     pub(crate) limit: usize,
@@ -189,7 +188,6 @@ impl ListOptions {
     pub(crate) fn of(query: &Query, watch: bool) -> Result<Self, ApiError> {
         let number = |name| query.number(name);
         let options = Self {
-            watch,
             label_selector: query.text("labelSelector").to_owned(),
             field_selector: query.text("fieldSelector").to_owned(),
             limit: usize::try_from(number("limit")?.unwrap_or(0)).unwrap_or(0),

@@ -10,6 +10,9 @@ use crate::meta::{items, metadata, number, object_in, put, text};
 
 /// Before an object is created.
 pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
+    if resource.is("batch", "Job") {
+        select_pods(value);
+    }
     let status = match (resource.group.as_str(), resource.kind.as_str()) {
         // Kubelets create their nodes with a status.
         ("", "Node") => return,
@@ -35,6 +38,35 @@ pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
     };
     if let Some(fields) = value.as_object_mut() {
         put(fields, "status", status);
+    }
+}
+
+/// A job selects its pods by its uid, unless it brings a selector.
+fn select_pods(job: &mut Value) {
+    if job.pointer("/spec/manualSelector") == Some(&json!(true)) {
+        return;
+    }
+    let (name, uid) = (text(job, "/metadata/name"), text(job, "/metadata/uid"));
+    let (name, uid) = (name.to_owned(), uid.to_owned());
+    let spec = object_in(job, "spec");
+    let selector = spec.entry("selector").or_insert_with(|| json!({}));
+    object_in(selector, "matchLabels")
+        .entry("batch.kubernetes.io/controller-uid")
+        .or_insert_with(|| uid.clone().into());
+    let template = spec.entry("template").or_insert_with(|| json!({}));
+    let labels = metadata(template)
+        .entry("labels")
+        .or_insert_with(|| json!({}));
+    let Some(labels) = labels.as_object_mut() else {
+        return;
+    };
+    for (label, value) in [
+        ("job-name", &name),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("batch.kubernetes.io/controller-uid", &uid),
+    ] {
+        labels.entry(label).or_insert_with(|| value.clone().into());
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
         ("binding", _) => pods::bind(call, &call.path.name).await,
         ("eviction", _) => pods::evict(call).await,
         ("log", _) => pods::log(call),
-        ("token", _) => tokens::create(call).await,
+        ("token", _) => tokens::create(call),
         ("exec" | "attach" | "portforward" | "proxy", _) => Err(unreachable_kubelet(call)),
         (_, "get") => read::get(call),
         (_, "update") => update::update(call).await,

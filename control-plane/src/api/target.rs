@@ -61,8 +61,8 @@ impl Target {
             _ => (false, rest),
         };
         let mut resource = resource(rest);
-        resource.group = group.to_owned();
-        resource.version = (*version).to_owned();
+        group.clone_into(&mut resource.group);
+        (*version).clone_into(&mut resource.version);
         target.verb = if by_path {
             "watch".to_owned()
         } else {

@@ -31,7 +31,7 @@ pub(crate) struct Issued {
 const LIFETIME: i64 = 3600;
 
 /// Answers a request for a token.
-pub(crate) async fn create(call: &Call) -> Result<Response, ApiError> {
+pub(crate) fn create(call: &Call) -> Result<Response, ApiError> {
     let options = WriteOptions::of(&call.query, "CreateOptions", false)?;
     let form = BodyForm::of(&call.headers)?;
     let expected = decode::Expected {

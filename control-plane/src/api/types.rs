@@ -21,7 +21,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn value(&mut self, schema: &Schema, value: &Value) -> Option<String> {
         match (&schema.form, value) {
-            (_, Value::Null) | (Form::Any, _) => None,
+            (_, Value::Null)
+            | (Form::Any, _)
+            | (Form::Number, Value::Number(_))
+            | (Form::Boolean, Value::Bool(_))
+            | (Form::IntOrString, Value::Number(_) | Value::String(_)) => None,
             (Form::Object(object), Value::Object(fields)) => {
                 fields.iter().find_map(|(name, field)| {
                     let known = object.properties.get(name).or(object.additional.as_ref())?;
@@ -42,12 +46,10 @@ impl Walk<'_> {
             (Form::String(format), Value::String(text)) => format
                 .as_deref()
                 .and_then(|format| wrong_text(format, text)),
-            (Form::Integer, Value::Number(number)) if number.is_f64() => {
-                Some(self.cannot(&format!("number {number}"), "int32"))
+            (Form::Integer, Value::Number(number)) => {
+                let found = format!("number {number}");
+                number.is_f64().then(|| self.cannot(&found, "int32"))
             }
-            (Form::Integer | Form::Number, Value::Number(_))
-            | (Form::Boolean, Value::Bool(_))
-            | (Form::IntOrString, Value::Number(_) | Value::String(_)) => None,
             (form, value) => Some(self.cannot(found(value), wanted(form))),
         }
     }

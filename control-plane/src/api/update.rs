@@ -198,7 +198,7 @@ fn prepare(call: &Call, change: &Change<'_>, old: &Value, new: &mut Value) -> Re
     let resource: &Resource = &call.resource;
     let subresource = call.path.subresource.as_str();
     pipeline::default(resource, new);
-    admission::update(call, new, old)?;
+    admission::update(call, new, old);
     let fields = metadata(new);
     fields.remove("selfLink");
     for field in ["uid", "creationTimestamp", "deletionTimestamp"] {

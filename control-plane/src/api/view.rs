@@ -216,7 +216,7 @@ impl<'a> View<'a> {
             (Item::Stored(object), Conversion::None) => use_json(object.json()),
             (Item::Made(value), Conversion::None) => use_json(&value.to_string()),
             (item, conversion) => {
-                let value = conversion.from_stored(item.value().clone());
+                let value = conversion.shown(item.value().clone());
                 use_json(&value.to_string())
             }
         }

@@ -23,9 +23,9 @@ use crate::sources::Clock;
 use crate::store::{Change, Event, Page, Watch};
 
 /// A watch that says nothing else ends after this time.
-const TIMEOUT: Duration = Duration::from_secs(45 * 60);
+const TIMEOUT: Duration = Duration::from_mins(45);
 /// How often a watch says how far it is, if the client wants to know.
-const BOOKMARKS: Duration = Duration::from_secs(60);
+const BOOKMARKS: Duration = Duration::from_mins(1);
 
 /// Answers with a stream of events.
 pub(crate) fn watch(call: &Call, options: &ListOptions) -> Result<Response, ApiError> {

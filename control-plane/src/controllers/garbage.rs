@@ -121,7 +121,7 @@ impl Garbage {
                 drop_owners(plane, kinds, &dependent, &[&uid]).await?;
             }
             return change(plane, resource, key, |value| {
-                remove_finalizer(value, ORPHAN)
+                remove_finalizer(value, ORPHAN);
             })
             .await;
         }
@@ -133,7 +133,7 @@ impl Garbage {
                 .collect();
             if blocking.is_empty() {
                 return change(plane, resource, key, |value| {
-                    remove_finalizer(value, FOREGROUND)
+                    remove_finalizer(value, FOREGROUND);
                 })
                 .await;
             }

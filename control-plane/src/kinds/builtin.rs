@@ -7,6 +7,10 @@ use super::{ALL_VERBS, Conversion, Resource, Subresource, table};
 
 /// How the objects of a kind are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each stands for a rule of its own"
+)]
 pub(crate) struct Traits {
     /// `metadata.generation` counts changes of the spec.
     pub(crate) generation: bool,

@@ -28,7 +28,7 @@ impl Conversion {
     }
 
     /// From what is stored to what a client sees.
-    pub(crate) fn from_stored(self, mut value: Value) -> Value {
+    pub(crate) fn shown(self, mut value: Value) -> Value {
         match self {
             Self::None => {}
             Self::Event => {

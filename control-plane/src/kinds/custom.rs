@@ -12,7 +12,7 @@ use crate::schema::custom::CustomSchema;
 /// What a CRD says about one version.
 #[derive(Debug)]
 pub(crate) struct CustomVersion {
-    /// The OpenAPI schema, as the CRD has it.
+    /// The `OpenAPI` schema, as the CRD has it.
     pub(crate) schema: Value,
     /// The schema, compiled; none if it is not structural.
     pub(crate) compiled: Option<CustomSchema>,

@@ -81,11 +81,6 @@ impl Resource {
         qualified(&self.plural, &self.group)
     }
 
-    /// `Deployment.apps`, as messages name it.
-    pub(crate) fn qualified_kind(&self) -> String {
-        qualified(&self.kind, &self.group)
-    }
-
     pub(crate) fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|sub| sub.name == name)
     }

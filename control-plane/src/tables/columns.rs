@@ -271,8 +271,12 @@ fn apps(kind: &str) -> Vec<Column> {
     let mut columns = match kind {
         "Deployment" => vec![
             text("Ready", ready_of),
-            number("Up-to-date", "/status/updatedReplicas"),
-            number("Available", "/status/availableReplicas"),
+            text("Up-to-date", |object| {
+                number_at(object, "/status/updatedReplicas")
+            }),
+            text("Available", |object| {
+                number_at(object, "/status/availableReplicas")
+            }),
         ],
         "StatefulSet" => vec![text("Ready", ready_of)],
         "DaemonSet" => vec![

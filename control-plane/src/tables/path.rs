@@ -50,12 +50,12 @@ fn bracket<'a>(value: &'a Value, inner: &str, rest: &str) -> Option<&'a Value> {
             let found = walk(item, path.trim_start_matches('@'));
             found.is_some_and(|found| is(found, wanted) == equal)
         };
-        let found = value.as_array()?.iter().filter(matches);
-        return found.filter_map(|item| walk(item, rest)).next();
+        let mut found = value.as_array()?.iter().filter(matches);
+        return found.find_map(|item| walk(item, rest));
     }
     if inner == "*" {
-        let items = value.as_array()?.iter();
-        return items.filter_map(|item| walk(item, rest)).next();
+        let mut items = value.as_array()?.iter();
+        return items.find_map(|item| walk(item, rest));
     }
     if let Some(name) = unquoted(inner) {
         return walk(value.get(name)?, rest);
@@ -71,20 +71,16 @@ fn bracket<'a>(value: &'a Value, inner: &str, rest: &str) -> Option<&'a Value> {
 }
 
 fn comparison(condition: &str) -> Option<(&str, &str, bool)> {
-    let (path, wanted, equal) = match condition.split_once("==") {
-        Some((path, wanted)) => (path, wanted, true),
-        None => {
-            let (path, wanted) = condition.split_once("!=")?;
-            (path, wanted, false)
-        }
-    };
+    let equals = condition.split_once("==").map(|parts| (parts, true));
+    let differs = || condition.split_once("!=").map(|parts| (parts, false));
+    let ((path, wanted), equal) = equals.or_else(differs)?;
     Some((path.trim(), wanted.trim(), equal))
 }
 
 fn is(found: &Value, wanted: &str) -> bool {
     match (found, unquoted(wanted)) {
         (Value::String(found), Some(wanted)) => found == wanted,
-        (found, None) => found.to_string() == wanted,
+        (found, None) => *found.to_string() == *wanted,
         _ => false,
     }
 }

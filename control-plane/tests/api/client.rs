@@ -11,7 +11,7 @@ use kube::api::{
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::json;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, widgets};
 
 #[tokio::test]
 async fn a_config_map_lives_and_dies() {
@@ -49,24 +49,8 @@ async fn a_config_map_lives_and_dies() {
 #[tokio::test]
 async fn a_definition_serves_its_kind_at_once() {
     let fixture = Fixture::new().await;
-    let crd = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "widgets.example.com"},
-        "spec": {
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {
-                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                }},
-            }],
-        },
-    });
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    fixture.post(path, &crd).await.expect(201);
+    fixture.post(path, &widgets()).await.expect(201);
     let client = kube::Client::new(fixture.plane.router_for(User::admin()), "default");
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Widget"));
     let api: Api<DynamicObject> = Api::default_namespaced_with(client, &kind);

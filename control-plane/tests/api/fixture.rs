@@ -53,6 +53,10 @@ impl Fixture {
     pub async fn with(options: Options) -> Self {
         let store = Store::memory(StoreOptions::default());
         let plane = ControlPlane::start(store, options).await.unwrap();
+        Self::of(plane)
+    }
+
+    pub fn of(plane: ControlPlane) -> Self {
         let router = plane.router_for(User::admin());
         Self { plane, router }
     }
@@ -112,4 +116,27 @@ impl Fixture {
         self.call(Method::DELETE, path, "application/json", "")
             .await
     }
+}
+
+/// A definition of widgets, which take anything.
+pub fn widgets() -> Value {
+    serde_json::json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "additionalPrinterColumns": [
+                    {"name": "Color", "type": "string", "jsonPath": ".spec.color"},
+                ],
+                "schema": {"openAPIV3Schema": {
+                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                }},
+            }],
+        },
+    })
 }

@@ -1,0 +1,150 @@
+//! What follows from a deletion.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// Waits, in virtual time, until something is gone.
+async fn gone(fixture: &Fixture, path: &str) {
+    let wait = async {
+        while fixture.get(path).await.code != 404 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+    assert!(waited.is_ok(), "{path} is still there");
+}
+
+async fn owned(fixture: &Fixture, name: &str, owner: &Value, blocks: bool) {
+    let reference = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"], "blockOwnerDeletion": blocks,
+    });
+    let map = json!({"metadata": {"name": name, "ownerReferences": [reference]}});
+    fixture.post(MAPS, &map).await.expect(201);
+}
+
+async fn owner(fixture: &Fixture) -> Value {
+    fixture
+        .post(MAPS, &json!({"metadata": {"name": "owner"}}))
+        .await
+        .expect(201)
+}
+
+#[tokio::test(start_paused = true)]
+async fn dependents_follow_their_owner() {
+    let fixture = Fixture::new().await;
+    let owner = owner(&fixture).await;
+    owned(&fixture, "child", &owner, false).await;
+    fixture.delete(&format!("{MAPS}/owner")).await.expect(200);
+    gone(&fixture, &format!("{MAPS}/child")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_foreground_dependents_go_first() {
+    let fixture = Fixture::new().await;
+    let owner = owner(&fixture).await;
+    owned(&fixture, "child", &owner, true).await;
+    let hold = json!({"metadata": {"finalizers": ["example.com/hold"]}});
+    let child = format!("{MAPS}/child");
+    fixture.merge(&child, &hold).await.expect(200);
+    let path = format!("{MAPS}/owner");
+    let marked = fixture
+        .delete(&format!("{path}?propagationPolicy=Foreground"))
+        .await
+        .expect(200);
+    assert_eq!(
+        marked["metadata"]["finalizers"],
+        json!(["foregroundDeletion"])
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    fixture.get(&path).await.expect(200);
+    assert!(fixture.get(&child).await.expect(200)["metadata"]["deletionTimestamp"].is_string());
+    fixture
+        .merge(&child, &json!({"metadata": {"finalizers": null}}))
+        .await
+        .expect(200);
+    gone(&fixture, &path).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphans_stay() {
+    let fixture = Fixture::new().await;
+    let owner = owner(&fixture).await;
+    owned(&fixture, "child", &owner, true).await;
+    let path = format!("{MAPS}/owner");
+    fixture
+        .delete(&format!("{path}?propagationPolicy=Orphan"))
+        .await
+        .expect(200);
+    gone(&fixture, &path).await;
+    let child = fixture.get(&format!("{MAPS}/child")).await.expect(200);
+    assert!(child["metadata"].get("ownerReferences").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_is_emptied_before_it_goes() {
+    let fixture = Fixture::new().await;
+    fixture
+        .post("/api/v1/namespaces", &json!({"metadata": {"name": "team"}}))
+        .await
+        .expect(201);
+    let maps = "/api/v1/namespaces/team/configmaps";
+    let held = json!({"metadata": {"name": "held", "finalizers": ["example.com/hold"]}});
+    fixture.post(maps, &held).await.expect(201);
+    fixture
+        .post(maps, &json!({"metadata": {"name": "free"}}))
+        .await
+        .expect(201);
+    let marked = fixture.delete("/api/v1/namespaces/team").await.expect(200);
+    assert_eq!(marked["status"]["phase"], "Terminating");
+    let answer = fixture
+        .post(maps, &json!({"metadata": {"name": "late"}}))
+        .await;
+    assert_eq!(
+        answer.message(),
+        "configmaps \"late\" is forbidden: unable to create new content in namespace team because it is being terminated"
+    );
+    gone(&fixture, &format!("{maps}/free")).await;
+    fixture.get("/api/v1/namespaces/team").await.expect(200);
+    fixture
+        .merge(
+            &format!("{maps}/held"),
+            &json!({"metadata": {"finalizers": null}}),
+        )
+        .await
+        .expect(200);
+    gone(&fixture, "/api/v1/namespaces/team").await;
+    let answer = fixture.delete("/api/v1/namespaces/default").await;
+    assert_eq!(
+        answer.message(),
+        "namespaces \"default\" is forbidden: this namespace may not be deleted"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_takes_its_objects_with_it() {
+    let fixture = Fixture::new().await;
+    let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    fixture
+        .post(crds, &crate::fixture::widgets())
+        .await
+        .expect(201);
+    let widgets = "/apis/example.com/v1/namespaces/default/widgets";
+    let widget =
+        json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}});
+    fixture.post(widgets, &widget).await.expect(201);
+    let path = format!("{crds}/widgets.example.com");
+    fixture.delete(&path).await.expect(200);
+    gone(&fixture, &path).await;
+    gone(&fixture, widgets).await;
+    fixture
+        .post(crds, &crate::fixture::widgets())
+        .await
+        .expect(201);
+    assert_eq!(fixture.get(widgets).await.expect(200)["items"], json!([]));
+}

@@ -1,0 +1,289 @@
+//! Creating, changing and deleting.
+
+use http::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+fn map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"x": "1"}})
+}
+
+#[rstest]
+#[case(
+    "",
+    400,
+    "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: unexpected end of JSON input (<empty>)"
+)]
+#[case(
+    "x",
+    400,
+    "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: invalid character 'x' looking for beginning of value (78)"
+)]
+#[case(
+    "{}",
+    422,
+    "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required"
+)]
+#[case(
+    r#"{"kind": "Pod", "apiVersion": "v1"}"#,
+    400,
+    "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown conversion"
+)]
+#[case(
+    r#"{"kind": "Foo", "apiVersion": "v1"}"#,
+    400,
+    "Foo in version \"v1\" cannot be handled as a ConfigMap: no kind \"Foo\" is registered for version \"v1\" in scheme \"pkg/runtime/scheme.go:110\""
+)]
+#[case(
+    r#"{"metadata": {"name": "a", "namespace": "b"}}"#,
+    400,
+    "the namespace of the provided object does not match the namespace sent on the request"
+)]
+#[case(
+    r#"{"metadata": {"name": "a"}, "data": {"x": 1}}"#,
+    400,
+    "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data of type string"
+)]
+#[case(
+    r#"{"metadata": {"name": "a", "resourceVersion": "5"}}"#,
+    500,
+    "resourceVersion should not be set on objects to be created"
+)]
+#[tokio::test]
+async fn what_is_wrong_is_refused(#[case] body: &str, #[case] code: u16, #[case] message: &str) {
+    let fixture = Fixture::new().await;
+    let answer = fixture
+        .call(Method::POST, MAPS, "application/json", body)
+        .await;
+    assert_eq!((answer.code, answer.message().as_str()), (code, message));
+}
+
+#[tokio::test]
+async fn a_namespace_must_be_there() {
+    let fixture = Fixture::new().await;
+    let answer = fixture
+        .post("/api/v1/namespaces/none/configmaps", &map("a"))
+        .await;
+    assert_eq!(answer.message(), "namespaces \"none\" not found");
+}
+
+#[tokio::test]
+async fn unknown_fields_are_refused_or_reported() {
+    let fixture = Fixture::new().await;
+    let body = r#"{"metadata": {"name": "a", "foo": 1}, "data": {"x": "1", "x": "2"}, "zip": 1}"#;
+    let path = format!("{MAPS}?fieldValidation=Strict");
+    let answer = fixture
+        .call(Method::POST, &path, "application/json", body)
+        .await;
+    assert_eq!(
+        answer.message(),
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"metadata.foo\", duplicate field \"data.x\", unknown field \"zip\""
+    );
+    let answer = fixture
+        .call(Method::POST, MAPS, "application/json", body)
+        .await;
+    let warnings: Vec<_> = answer.headers.get_all("warning").iter().collect();
+    assert_eq!(
+        warnings,
+        [
+            "299 - \"unknown field \\\"metadata.foo\\\"\"",
+            "299 - \"duplicate field \\\"data.x\\\"\"",
+            "299 - \"unknown field \\\"zip\\\"\"",
+        ]
+    );
+    assert_eq!(answer.expect(201)["data"], json!({"x": "2"}));
+}
+
+#[tokio::test]
+async fn an_update_names_what_it_replaces() {
+    let fixture = Fixture::new().await;
+    let path = format!("{MAPS}/a");
+    let first = fixture.post(MAPS, &map("a")).await.expect(201);
+    let mut second = first.clone();
+    second["data"]["x"] = json!("2");
+    let second = fixture.put(&path, &second).await.expect(200);
+    let mut stale = first.clone();
+    stale["data"]["x"] = json!("3");
+    let answer = fixture.put(&path, &stale).await;
+    assert_eq!(
+        answer.message(),
+        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest version and try again"
+    );
+    let again = fixture.put(&path, &second).await.expect(200);
+    assert_eq!(
+        again["metadata"]["resourceVersion"],
+        second["metadata"]["resourceVersion"]
+    );
+    let answer = fixture.put(&format!("{MAPS}/b"), &second).await;
+    assert_eq!(
+        answer.message(),
+        "the name of the object (a) does not match the name on the URL (b)"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    let created = fixture
+        .post(&format!("{MAPS}?dryRun=All"), &map("a"))
+        .await
+        .expect(201);
+    assert!(created["metadata"]["uid"].is_string());
+    fixture.get(&format!("{MAPS}/a")).await.expect(404);
+}
+
+#[tokio::test]
+async fn the_generation_counts_the_spec() {
+    let fixture = Fixture::new().await;
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    let deployment = json!({
+        "metadata": {"name": "d"},
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
+            },
+        },
+    });
+    fixture.post(path, &deployment).await.expect(201);
+    let path = format!("{path}/d");
+    let generation = |value: Value| value["metadata"]["generation"].as_i64().unwrap();
+    let changed = |change: Value| {
+        let (fixture, path) = (&fixture, &path);
+        async move { generation(fixture.merge(path, &change).await.expect(200)) }
+    };
+    assert_eq!(
+        changed(json!({"metadata": {"labels": {"x": "y"}}})).await,
+        1
+    );
+    assert_eq!(changed(json!({"status": {"replicas": 7}})).await, 1);
+    assert_eq!(changed(json!({"spec": {"replicas": 4}})).await, 2);
+    let status = json!({"status": {"replicas": 4}, "spec": {"replicas": 9}});
+    let after = fixture
+        .merge(&format!("{path}/status"), &status)
+        .await
+        .expect(200);
+    assert_eq!(
+        (after["spec"]["replicas"].as_i64(), generation(after)),
+        (Some(4), 2)
+    );
+    let scale = fixture
+        .merge(&format!("{path}/scale"), &json!({"spec": {"replicas": 5}}))
+        .await
+        .expect(200);
+    assert_eq!(scale["spec"]["replicas"], 5);
+    assert_eq!(scale["status"]["selector"], "a=b");
+    assert_eq!(generation(fixture.get(&path).await.expect(200)), 3);
+}
+
+#[tokio::test]
+async fn finalizers_hold_an_object() {
+    let fixture = Fixture::new().await;
+    let mut held = map("a");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    fixture.post(MAPS, &held).await.expect(201);
+    let path = format!("{MAPS}/a");
+    let marked = fixture.delete(&path).await.expect(200);
+    assert!(marked["metadata"]["deletionTimestamp"].is_string());
+    let answer = fixture.post(MAPS, &map("a")).await;
+    assert_eq!(
+        answer.message(),
+        "object is being deleted: configmaps \"a\" already exists"
+    );
+    fixture
+        .merge(&path, &json!({"metadata": {"finalizers": null}}))
+        .await
+        .expect(200);
+    fixture.get(&path).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_deletion_may_have_conditions() {
+    let fixture = Fixture::new().await;
+    fixture.post(MAPS, &map("a")).await.expect(201);
+    let path = format!("{MAPS}/a");
+    let options = json!({"preconditions": {"uid": "other"}}).to_string();
+    let answer = fixture
+        .call(Method::DELETE, &path, "application/json", &options)
+        .await;
+    assert_eq!(answer.code, 409);
+    let status = fixture.delete(&path).await.expect(200);
+    assert_eq!(
+        (&status["status"], &status["details"]["kind"]),
+        (&json!("Success"), &json!("configmaps"))
+    );
+}
+
+#[tokio::test]
+async fn appliers_own_what_they_apply() {
+    let fixture = Fixture::new().await;
+    let path = format!("{MAPS}/a");
+    let apply = |manager: &str, value: &str, force: bool| {
+        let path = format!("{path}?fieldManager={manager}&force={force}");
+        let body = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{x: \"{value}\"}}\n"
+        );
+        let fixture = &fixture;
+        async move {
+            fixture
+                .call(Method::PATCH, &path, "application/apply-patch+yaml", &body)
+                .await
+        }
+    };
+    apply("one", "1", false).await.expect(201);
+    apply("one", "1", false).await.expect(200);
+    let answer = apply("two", "2", false).await;
+    assert_eq!(
+        (answer.code, answer.message().as_str()),
+        (
+            409,
+            "Apply failed with 1 conflict: conflict with \"one\": .data.x"
+        )
+    );
+    assert_eq!(apply("two", "2", true).await.expect(200)["data"]["x"], "2");
+}
+
+#[tokio::test]
+async fn big_bodies_are_refused() {
+    let fixture = Fixture::new().await;
+    let body = "x".repeat(3 * 1024 * 1024 + 1);
+    let answer = fixture
+        .call(Method::POST, MAPS, "application/json", &body)
+        .await;
+    assert_eq!(
+        (answer.code, answer.message().as_str()),
+        (413, "Request entity too large: limit is 3145728")
+    );
+}
+
+#[tokio::test]
+async fn generated_names_are_unique() {
+    let fixture = Fixture::new().await;
+    let body = json!({"metadata": {"generateName": "map-"}});
+    let one = fixture.post(MAPS, &body).await.expect(201);
+    let two = fixture.post(MAPS, &body).await.expect(201);
+    assert_ne!(one["metadata"]["name"], two["metadata"]["name"]);
+    assert_eq!(
+        one["metadata"]["name"].as_str().unwrap().len(),
+        "map-".len() + 5
+    );
+}
+
+#[tokio::test]
+async fn services_get_addresses() {
+    let fixture = Fixture::new().await;
+    let path = "/api/v1/namespaces/default/services";
+    let service =
+        |name: &str| json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}});
+    let one = fixture.post(path, &service("one")).await.expect(201);
+    let two = fixture.post(path, &service("two")).await.expect(201);
+    assert_ne!(one["spec"]["clusterIP"], two["spec"]["clusterIP"]);
+    let mut taken = service("three");
+    taken["spec"]["clusterIP"] = one["spec"]["clusterIP"].clone();
+    fixture.post(path, &taken).await.expect(422);
+}
