@@ -15,8 +15,8 @@ use crate::fixture::{Lab, phase};
 fn job(spec: &Value) -> Value {
     let mut job = json!({
         "metadata": { "name": "work" },
-        "spec": { "manualSelector": true, "selector": { "matchLabels": { "app": "work" } }, "template": {
-            "metadata": { "labels": { "app": "work" }, "annotations": { RUN_SECONDS: "30" } },
+        "spec": { "template": {
+            "metadata": { "annotations": { RUN_SECONDS: "30" } },
             "spec": {
                 "restartPolicy": "Never",
                 "containers": [{ "name": "work", "image": "busybox" }],
