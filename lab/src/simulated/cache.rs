@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug};
-use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -192,16 +191,14 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     /// Follows the objects of `api` until it is dropped.
-    pub fn follow(self, api: Api<K>) -> impl Future<Output = ()> + Send {
-        async move {
-            let mut events = pin!(watcher::watcher(api, watcher::Config::default()));
-            while let Some(event) = events.next().await {
-                match event {
-                    Ok(event) => self.hear(event),
-                    Err(error) => {
-                        debug!(%error, "watch interrupted");
-                        tokio::time::sleep(RETRY).await;
-                    }
+    pub async fn follow(self, api: Api<K>) {
+        let mut events = pin!(watcher::watcher(api, watcher::Config::default()));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => self.hear(event),
+                Err(error) => {
+                    debug!(%error, "watch interrupted");
+                    tokio::time::sleep(RETRY).await;
                 }
             }
         }

@@ -15,6 +15,7 @@ use super::deployment::Deployments;
 use super::events::Recorder;
 use super::job::Jobs;
 use super::kubelet::Kubelet;
+use super::load::Metrics;
 use super::nodes::{self, Heartbeat, Lifecycle, Lost};
 use super::options::{NodeGroup, Options};
 use super::random::Random;
@@ -112,6 +113,11 @@ impl Cluster {
     /// The nodes as the cluster's controllers know them.
     pub fn nodes(&self) -> Vec<Arc<Node>> {
         self.context.nodes.all()
+    }
+
+    /// Lets metrics follow this cluster's pods and nodes.
+    pub fn feed(&self, metrics: &Metrics) {
+        metrics.follow(&self.context.pods, &self.context.nodes);
     }
 
     /// Makes nodes, numbered after those of the group that are there. Gives their names.

@@ -1,7 +1,7 @@
 //! Member clusters that are played: nodes, pods, load and failures without a machine.
 //!
 //! A [`Cluster`] is what a real cluster has beside its API server: the controllers of Deployments,
-//! ReplicaSets, Jobs and nodes, the pod scheduler, and the kubelets. They play against any API
+//! `ReplicaSets`, Jobs and nodes, the pod scheduler, and the kubelets. They play against any API
 //! server through a `kube::Client`, an embedded one in the same process as a rule, and use its
 //! objects as the real ones do: so operators, `kubectl` and tests see a cluster like any other.
 //!
@@ -17,6 +17,7 @@ mod deployment;
 mod events;
 mod job;
 mod kubelet;
+mod load;
 mod nodes;
 mod options;
 mod pods;
@@ -28,5 +29,6 @@ pub use cluster::Cluster;
 pub use configuration::{Clusters, ConfigurationError, Member};
 pub use delay::{Delay, Span};
 pub use kubelet::{EXIT_CODE, RUN_SECONDS};
+pub use load::{Costs, Crowd, Curve, Load, Metrics, Traffic};
 pub use options::{Failures, NodeGroup, Options};
 pub use random::Random;

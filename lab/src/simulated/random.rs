@@ -20,11 +20,11 @@ impl Random {
                 (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             });
         let mut mixed = Self(seed ^ digest);
-        Self(mixed.next())
+        Self(mixed.draw())
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,13 +34,13 @@ impl Random {
 
     /// From 0 up to and without 1.
     pub fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// From 0 up to and without `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         // The bounds here are tiny, so the bias of the remainder is too.
-        self.next().checked_rem(bound as u64).unwrap_or(0) as usize
+        self.draw().checked_rem(bound as u64).unwrap_or(0) as usize
     }
 
     /// Whether something of this probability happens.
@@ -72,7 +72,7 @@ mod tests {
     fn a_seed_and_a_name_decide_everything() {
         let draws = |seed, name| {
             let mut random = Random::new(seed, name);
-            [random.next(), random.next(), random.next()]
+            [random.draw(), random.draw(), random.draw()]
         };
         assert_eq!(draws(1, "cluster1"), draws(1, "cluster1"));
         assert_ne!(draws(1, "cluster1"), draws(2, "cluster1"));

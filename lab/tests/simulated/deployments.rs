@@ -1,4 +1,4 @@
-//! Deployments and their ReplicaSets.
+//! Deployments and their `ReplicaSets`.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Lab {
             .await;
     }
 
-    /// All ReplicaSets, by revision: number, wanted and actual replicas.
+    /// All `ReplicaSets`, by revision: number, wanted and actual replicas.
     async fn sets(&self) -> Vec<(String, i32, i32)> {
         let api: Api<ReplicaSet> = self.api();
         let sets = api.list(&ListParams::default()).await.unwrap();

@@ -34,7 +34,7 @@ pub async fn api_server(seed: u64, clock: &SharedClock) -> (ControlPlane, Client
     let (now, random) = (Arc::clone(clock), Mutex::new(Random::new(seed, "api")));
     let sources = Sources {
         clock: Arc::new(move || now.now()),
-        randomness: Arc::new(move || random.lock().unwrap().next()),
+        randomness: Arc::new(move || random.lock().unwrap().draw()),
     };
     let options = control_plane::Options {
         sources,

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use crate::fixture::{Lab, phase};
 
 /// A Job whose pods run for 30 s.
-fn job(spec: Value) -> Value {
+fn job(spec: &Value) -> Value {
     let mut job = json!({
         "metadata": { "name": "work" },
-        "spec": { "manualSelector": true, "selector": { "matchLabels": { "app": "work" } }, "template": {
-            "metadata": { "labels": { "app": "work" }, "annotations": { RUN_SECONDS: "30" } },
+        "spec": { "template": {
+            "metadata": { "annotations": { RUN_SECONDS: "30" } },
             "spec": {
                 "restartPolicy": "Never",
                 "containers": [{ "name": "work", "image": "busybox" }],
@@ -29,7 +29,7 @@ fn job(spec: Value) -> Value {
     job
 }
 
-fn failing(spec: Value) -> Value {
+fn failing(spec: &Value) -> Value {
     let mut job = job(spec);
     job["spec"]["template"]["metadata"]["annotations"][EXIT_CODE] = json!("1");
     job
@@ -72,7 +72,7 @@ fn pair(kind: &str, reason: &str) -> (String, String) {
 #[tokio::test(start_paused = true)]
 async fn a_job_completes() {
     let lab = Lab::new().await;
-    lab.create::<Job>(job(json!({ "parallelism": 2, "completions": 5 })))
+    lab.create::<Job>(job(&json!({ "parallelism": 2, "completions": 5 })))
         .await;
     lab.pass(Duration::from_secs(10)).await;
     let status = lab.work().await;
@@ -101,7 +101,7 @@ async fn a_job_completes() {
 #[tokio::test(start_paused = true)]
 async fn a_job_fails_after_too_many_failures_and_waits_longer_after_each() {
     let lab = Lab::new().await;
-    lab.create::<Job>(failing(json!({ "backoffLimit": 2 })))
+    lab.create::<Job>(failing(&json!({ "backoffLimit": 2 })))
         .await;
     let (status, second) = lab.over().await;
     // Three times 32 s, with waits of 10 and of 20 s.
@@ -120,7 +120,7 @@ async fn a_job_fails_after_too_many_failures_and_waits_longer_after_each() {
 #[tokio::test(start_paused = true)]
 async fn containers_that_are_restarted_count_as_well() {
     let lab = Lab::new().await;
-    let mut work = failing(json!({ "backoffLimit": 2 }));
+    let mut work = failing(&json!({ "backoffLimit": 2 }));
     work["spec"]["template"]["spec"]["restartPolicy"] = json!("OnFailure");
     lab.create::<Job>(work).await;
     let (status, _) = lab.over().await;
@@ -136,7 +136,7 @@ async fn containers_that_are_restarted_count_as_well() {
 async fn a_job_that_takes_too_long_is_ended() {
     let lab = Lab::new().await;
     let spec = json!({ "parallelism": 3, "completions": 3, "activeDeadlineSeconds": 20 });
-    lab.create::<Job>(job(spec)).await;
+    lab.create::<Job>(job(&spec)).await;
     lab.pass(Duration::from_millis(20_500)).await;
     let status = lab.work().await;
     assert_eq!(
@@ -153,7 +153,7 @@ async fn a_job_that_takes_too_long_is_ended() {
 #[tokio::test(start_paused = true)]
 async fn a_job_that_is_over_is_deleted_when_its_time_has_come() {
     let lab = Lab::new().await;
-    lab.create::<Job>(job(json!({ "ttlSecondsAfterFinished": 100 })))
+    lab.create::<Job>(job(&json!({ "ttlSecondsAfterFinished": 100 })))
         .await;
     lab.over().await;
     lab.pass(Duration::from_secs(98)).await;
@@ -174,7 +174,7 @@ async fn a_job_that_is_over_is_deleted_when_its_time_has_come() {
 #[tokio::test(start_paused = true)]
 async fn a_suspended_job_has_no_pods_until_it_goes_on() {
     let lab = Lab::new().await;
-    lab.create::<Job>(job(json!({ "suspend": true }))).await;
+    lab.create::<Job>(job(&json!({ "suspend": true }))).await;
     lab.pass(Duration::from_secs(5)).await;
     let status = lab.work().await;
     assert_eq!(conditions(&status), [pair("Suspended", "JobSuspended")]);
@@ -201,7 +201,7 @@ async fn failures_that_are_drawn_are_made_up_for() {
     };
     let lab = Lab::start(options, 1).await;
     let spec = json!({ "parallelism": 10, "completions": 50, "backoffLimit": 1000 });
-    let mut work = job(spec);
+    let mut work = job(&spec);
     work["spec"]["template"]["metadata"]["annotations"] = json!({});
     lab.create::<Job>(work).await;
     let (status, _) = lab.over().await;

@@ -93,7 +93,7 @@ async fn a_day_of_ten_clusters() {
     }
     let took = begun.elapsed();
     println!("a day of ten clusters: {took:?}, {writes} writes");
-    assert!(cfg!(debug_assertions) || took < Duration::from_secs(120));
+    assert!(cfg!(debug_assertions) || took < Duration::from_mins(2));
 }
 
 async fn live(client: Client, number: usize, replicas: usize, begin: Duration, stays: Duration) {

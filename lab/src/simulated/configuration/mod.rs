@@ -20,15 +20,23 @@
 //!   default: 40ms
 //!   pairs:
 //!     - {between: [edge, cluster2], time: 5ms}
+//! loads:                    # by namespace and name of the Deployment or Job
+//!   default/web:
+//!     requests: 200         # a second in each cluster
+//!     swing: 0.5            # half as many more at the peak of the day
+//!     shares: {edge: 2}
+//!     crowds: [{at: 2026-01-01T18:30:00Z, lasts: 20m, times: 5}]
+//!     cpuSeconds: 0.004
 //! ```
 //!
 //! An empty file (`{}`) gives three clusters of five nodes with 4 cores and 16 GiB each.
 
 mod entry;
 mod error;
+mod load;
 mod scalar;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use federation::proximity::RoundTripTimes;
@@ -36,10 +44,12 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::delay::Span;
+use super::load::Load;
 use super::options::Options;
 use entry::Entry;
 pub use error::ConfigurationError;
 use error::Problem;
+use load::LoadEntry;
 use scalar::CountOr;
 
 /// The clusters of a simulation.
@@ -49,6 +59,8 @@ pub struct Clusters {
     pub members: Vec<Member>,
     /// Round-trip times by pair of names, the lesser first. A pair that is not there is unknown.
     pub round_trip_times: RoundTripTimes,
+    /// The loads of workloads, by `namespace/name`.
+    pub loads: BTreeMap<String, Load>,
 }
 
 /// One cluster.
@@ -67,6 +79,7 @@ struct File {
     clusters: CountOr<Entry>,
     defaults: Entry,
     round_trip_times: Times,
+    loads: BTreeMap<String, LoadEntry>,
 }
 
 impl Default for File {
@@ -75,6 +88,7 @@ impl Default for File {
             clusters: CountOr::Count(3),
             defaults: Entry::default(),
             round_trip_times: Times::default(),
+            loads: BTreeMap::new(),
         }
     }
 }
@@ -167,9 +181,12 @@ impl File {
         }
         let names: BTreeSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
         let round_trip_times = self.round_trip_times.resolve(&names)?;
+        let loads = self.loads.iter();
+        let loads = loads.map(|(name, entry)| (name.clone(), entry.resolve()));
         Ok(Clusters {
             members,
             round_trip_times,
+            loads: loads.collect(),
         })
     }
 }

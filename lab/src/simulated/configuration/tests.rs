@@ -82,7 +82,44 @@ roundTripTimes:
     assert_eq!(time("cluster3", "edge"), 40);
 }
 
+#[test]
+fn loads_are_written_in_the_units_of_kubernetes() {
+    let clusters = parse(
+        "
+loads:
+  default/web:
+    requests: 200
+    swing: 0.5
+    shares: {cluster2: 0.5}
+    crowds: [{at: 2026-01-01T18:30:00Z, lasts: 20m, times: 5, clusters: [cluster1]}]
+    idleCpu: 10m
+    memory: 1Ki
+    mostRequests: 40
+",
+    )
+    .unwrap();
+    let load = &clusters.loads["default/web"];
+    let peak = "2026-01-01T14:00:00Z".parse().unwrap();
+    let rate = load.requests.rate("default/web", "cluster2", 1, peak);
+    assert!((rate - 150.0).abs() < 1e-9, "{rate}");
+    assert_eq!(load.requests.crowds[0].lasts, Duration::from_mins(20));
+    assert!((load.costs.idle_cpu - 0.01).abs() < 1e-9);
+    assert!((load.costs.memory - 1024.0).abs() < 1e-9);
+    assert_eq!(load.costs.most, Some(40.0));
+}
+
 #[rstest]
+#[case(
+    "loads:\n  default/web:\n    requests: -1",
+    "line 3",
+    "write one from 0"
+)]
+#[case("loads:\n  default/web:\n    peakHour: 24", "line 3", "less than 24")]
+#[case(
+    "loads:\n  default/web:\n    crowds: [{at: noon, lasts: 1m, times: 2}]",
+    "line 3",
+    "as 2026-01-01T18:30:00Z"
+)]
 #[case("clusters: many", "line 1", "a number, or a list")]
 #[case("clusters: 3\nnodes: 4", "line 2", "nodes")]
 #[case(

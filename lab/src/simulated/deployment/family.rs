@@ -1,4 +1,4 @@
-//! The ReplicaSets of a Deployment: which one is new, which are old, and what stands on them.
+//! The `ReplicaSets` of a Deployment: which one is new, which are old, and what stands on them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ pub(super) const HASH: &str = "pod-template-hash";
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
 /// The numbers that a template had before it came back.
 const HISTORY: &str = "deployment.kubernetes.io/revision-history";
-/// The Deployment's size when a ReplicaSet was last resized.
+/// The Deployment's size when a `ReplicaSet` was last resized.
 pub(super) const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 /// And with its surge.
 pub(super) const MOST: &str = "deployment.kubernetes.io/max-replicas";
-/// Annotations of a Deployment that are not for its ReplicaSets.
+/// Annotations of a Deployment that are not for its `ReplicaSets`.
 const OWN: [&str; 6] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     REVISION,
@@ -36,7 +36,7 @@ const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// The longest that a revision history may get.
 const HISTORY_LENGTH: usize = 2000;
 
-/// The ReplicaSets of a Deployment.
+/// The `ReplicaSets` of a Deployment.
 pub(super) struct Family {
     /// The one of the present template.
     pub(super) new: Option<Arc<ReplicaSet>>,
@@ -70,7 +70,7 @@ impl Family {
     }
 }
 
-/// A ReplicaSet as rollouts count it.
+/// A `ReplicaSet` as rollouts count it.
 pub(super) fn as_set(set: &ReplicaSet) -> Set {
     let status = set.status.as_ref();
     let number = |key: &str| set.annotations().get(key)?.parse().ok();
@@ -86,13 +86,13 @@ pub(super) fn as_set(set: &ReplicaSet) -> Set {
     }
 }
 
-/// The size that a ReplicaSet shall have.
+/// The size that a `ReplicaSet` shall have.
 pub(super) fn size(set: &ReplicaSet) -> i32 {
     let spec = set.spec.as_ref();
     spec.and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
-/// The number of a ReplicaSet's template; 0 if it has none.
+/// The number of a `ReplicaSet`'s template; 0 if it has none.
 pub(super) fn revision(set: &ReplicaSet) -> i64 {
     let text = set.annotations().get(REVISION);
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
@@ -136,7 +136,7 @@ pub(super) fn hash(template: &PodTemplateSpec, collisions: Option<i32>) -> Strin
     digest.to_string().bytes().map(letter).collect()
 }
 
-/// The ReplicaSet of a Deployment's present template, without its size.
+/// The `ReplicaSet` of a Deployment's present template, without its size.
 pub(super) fn make(
     deployment: &Deployment,
     spec: &DeploymentSpec,
@@ -172,7 +172,7 @@ pub(super) fn make(
     }
 }
 
-/// The annotations that a ReplicaSet of this revision lacks or has otherwise.
+/// The annotations that a `ReplicaSet` of this revision lacks or has otherwise.
 pub(super) fn missing_annotations(
     deployment: &Deployment,
     set: &ReplicaSet,
@@ -211,7 +211,7 @@ fn with_history(history: Option<&str>, number: i64) -> String {
     text
 }
 
-/// The annotations that say for which size of the Deployment a ReplicaSet was resized.
+/// The annotations that say for which size of the Deployment a `ReplicaSet` was resized.
 pub(super) fn size_annotations(replicas: i32, surge: i32) -> BTreeMap<String, String> {
     BTreeMap::from([
         (DESIRED.to_owned(), replicas.to_string()),

@@ -2,25 +2,25 @@
 
 mod family;
 mod rollout;
+mod sets;
 mod status;
+mod strategy;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::operator::queue::{Priority, WorkQueue};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt as _;
-use kube::api::DeleteParams;
 use serde_json::json;
 
 use super::cache::{ObjectKey, controller_key};
 use super::context::{BURST, Context, queue, work};
-use super::pods::{has_ended, said};
-use family::{DESIRED, Family, MOST, REVISION, as_set, make, missing_annotations, revision, size};
-use rollout::{Limit, Resize, Strategy, Wanted, fenceposts};
+use super::pods::has_ended;
+use family::{Family, REVISION, as_set, size};
+use rollout::{Resize, Strategy, Wanted};
 use status::Draft;
+use strategy::wanted;
 
 /// What stands in Events.
 const SOURCE: &str = "deployment-controller";
@@ -122,7 +122,7 @@ impl Deployments {
         self.report(&look, draft, true).await
     }
 
-    /// The ReplicaSets as they are now.
+    /// The `ReplicaSets` as they are now.
     fn family(&self, look: &Look<'_>) -> Family {
         let sets = self.context.replica_sets.owned_by(&look.uid);
         Family::of(&look.spec.template, sets)
@@ -183,7 +183,7 @@ impl Deployments {
         }
     }
 
-    /// Whether pods of a ReplicaSet still run, or it says so.
+    /// Whether pods of a `ReplicaSet` still run, or it says so.
     fn has_pods(&self, set: &ReplicaSet) -> bool {
         let says = set
             .status
@@ -191,148 +191,6 @@ impl Deployments {
             .is_some_and(|status| status.replicas > 0);
         let pods = self.context.pods.owned_by(&set.uid().unwrap_or_default());
         says || pods.iter().any(|pod| !has_ended(pod))
-    }
-
-    /// Keeps the annotations of the present template's ReplicaSet as they should be.
-    async fn keep_new(&self, look: &Look<'_>, draft: &mut Draft<'_>) -> kube::Result<()> {
-        let family = self.family(look);
-        let Some(new) = &family.new else {
-            return Ok(());
-        };
-        let annotations = missing_annotations(look.deployment, new, family.next_revision());
-        let min_ready = look.spec.min_ready_seconds.unwrap_or(0);
-        let has = new
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.min_ready_seconds)
-            .unwrap_or(0);
-        if !annotations.is_empty() || min_ready != has {
-            let patch = json!({
-                "metadata": { "annotations": annotations },
-                "spec": { "minReadySeconds": min_ready },
-            });
-            self.patch_set(new, &patch).await?;
-        }
-        if draft.has_deadline() && draft.condition("Progressing").is_none() {
-            let message = format!("Found new replica set {:?}", new.name_any());
-            draft.progressing("True", "FoundNewReplicaSet", message);
-        }
-        Ok(())
-    }
-
-    async fn create_new(&self, look: &Look<'_>, draft: &mut Draft<'_>) -> kube::Result<()> {
-        let family = self.family(look);
-        let mut set = make(look.deployment, look.spec, draft.status.collision_count);
-        let replicas = look.wanted.new_size(&family.old_sets(), 0);
-        let mut annotations = missing_annotations(look.deployment, &set, family.next_revision());
-        annotations.extend(self.size_annotations(look));
-        set.metadata.annotations = Some(annotations);
-        if let Some(spec) = &mut set.spec {
-            spec.replicas = Some(replicas);
-        }
-        let name = set.name_any();
-        match self.context.create(&self.context.replica_sets, &set).await {
-            Ok(()) => {}
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                // Ours would be in the family: it is another template of the same hash.
-                let collisions = draft.status.collision_count.unwrap_or(0);
-                draft.status.collision_count = Some(collisions.saturating_add(1));
-                return Err(kube::Error::Api(status));
-            }
-            Err(error) => {
-                let message = format!(
-                    "Failed to create new replica set {name:?}: {}",
-                    said(&error)
-                );
-                let reason = "ReplicaSetCreateError";
-                if draft.has_deadline() {
-                    draft.progressing("False", reason, message.clone());
-                }
-                let recorder = &self.context.recorder;
-                recorder.warning(SOURCE, look.deployment, reason, message);
-                return Err(error);
-            }
-        }
-        if replicas > 0 {
-            self.tell_scaled(look, &name, 0, replicas);
-        }
-        if draft.has_deadline() {
-            let message = format!("Created new replica set {name:?}");
-            draft.progressing("True", "NewReplicaSetCreated", message);
-        }
-        Ok(())
-    }
-
-    async fn resize(&self, look: &Look<'_>, steps: Vec<Resize>) -> kube::Result<()> {
-        for (name, to) in steps {
-            let key = ObjectKey {
-                namespace: look.key.namespace.clone(),
-                name,
-            };
-            let Some(set) = self.context.replica_sets.get(&key) else {
-                continue;
-            };
-            let from = size(&set);
-            let patch = json!({
-                "metadata": { "annotations": self.size_annotations(look) },
-                "spec": { "replicas": to },
-            });
-            self.patch_set(&set, &patch).await?;
-            if from != to {
-                self.tell_scaled(look, &key.name, from, to);
-            }
-        }
-        Ok(())
-    }
-
-    fn size_annotations(&self, look: &Look<'_>) -> BTreeMap<String, String> {
-        family::size_annotations(look.wanted.replicas, look.wanted.surge())
-    }
-
-    async fn annotate_size(&self, look: &Look<'_>, set: &ReplicaSet) -> kube::Result<()> {
-        let wanted = self.size_annotations(look);
-        let same = |key: &str| set.annotations().get(key) == wanted.get(key);
-        if same(DESIRED) && same(MOST) {
-            return Ok(());
-        }
-        let patch = json!({ "metadata": { "annotations": wanted } });
-        self.patch_set(set, &patch).await
-    }
-
-    async fn patch_set(&self, set: &ReplicaSet, patch: &serde_json::Value) -> kube::Result<()> {
-        let key = ObjectKey::of(set);
-        self.context
-            .merge(&self.context.replica_sets, &key, patch)
-            .await
-    }
-
-    fn tell_scaled(&self, look: &Look<'_>, set: &str, from: i32, to: i32) {
-        let way = if from < to { "up" } else { "down" };
-        let message = format!("Scaled {way} replica set {set} from {from} to {to}");
-        let recorder = &self.context.recorder;
-        recorder.normal(SOURCE, look.deployment, "ScalingReplicaSet", message);
-    }
-
-    /// Deletes the oldest of the empty ReplicaSets that are too many to remember.
-    async fn forget_old(&self, look: &Look<'_>) -> kube::Result<()> {
-        let limit = look.spec.revision_history_limit.unwrap_or(10);
-        let Ok(limit) = usize::try_from(limit) else {
-            return Ok(());
-        };
-        if limit == i32::MAX as usize {
-            return Ok(());
-        }
-        let mut old = self.family(look).old;
-        old.retain(|set| set.metadata.deletion_timestamp.is_none());
-        old.sort_by_cached_key(|set| (revision(set), set.name_any()));
-        let surplus = old.len().saturating_sub(limit);
-        for set in old.iter().take(surplus).filter(|set| is_idle(set)) {
-            let sets = &self.context.replica_sets;
-            self.context
-                .delete(sets, &**set, DeleteParams::background())
-                .await?;
-        }
-        Ok(())
     }
 
     /// Writes the status if it has changed. Gives the time until a rollout has failed.
@@ -388,35 +246,7 @@ fn asks_for_work(before: &Deployment, after: &Deployment) -> bool {
         || before.deletion_timestamp != after.deletion_timestamp
 }
 
-/// What a Deployment wants.
-fn wanted(spec: &DeploymentSpec) -> Wanted {
-    let replicas = spec.replicas.unwrap_or(1);
-    let strategy = spec.strategy.as_ref();
-    if strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate") {
-        let strategy = Strategy::Recreate;
-        return Wanted { replicas, strategy };
-    }
-    let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
-    let surge = limit(rolling.and_then(|rolling| rolling.max_surge.as_ref()));
-    let unavailable = limit(rolling.and_then(|rolling| rolling.max_unavailable.as_ref()));
-    let (surge, unavailable) = fenceposts(surge, unavailable, replicas);
-    let strategy = Strategy::RollingUpdate { surge, unavailable };
-    Wanted { replicas, strategy }
-}
-
-/// A number or a percentage; a quarter if it does not say, as the API server has it.
-fn limit(value: Option<&IntOrString>) -> Limit {
-    match value {
-        Some(IntOrString::Int(number)) => Limit::Number(*number),
-        Some(IntOrString::String(text)) => {
-            let percent = text.strip_suffix('%').and_then(|text| text.parse().ok());
-            Limit::Percent(percent.unwrap_or(0))
-        }
-        None => Limit::Percent(25),
-    }
-}
-
-/// Whether the Deployment's size has changed since its ReplicaSets were resized.
+/// Whether the Deployment's size has changed since its `ReplicaSets` were resized.
 fn is_scaled(family: &Family, wanted: Wanted) -> bool {
     let mut active = family.all().filter(|set| size(set) > 0);
     active.any(|set| {
@@ -424,12 +254,4 @@ fn is_scaled(family: &Family, wanted: Wanted) -> bool {
             .desired
             .is_some_and(|desired| desired != wanted.replicas)
     })
-}
-
-/// Neither has nor shall have pods, and has seen that itself.
-fn is_idle(set: &ReplicaSet) -> bool {
-    let status = set.status.as_ref();
-    let empty = status.is_none_or(|status| status.replicas == 0);
-    let seen = status.and_then(|status| status.observed_generation);
-    size(set) == 0 && empty && seen >= set.metadata.generation
 }

@@ -1,4 +1,4 @@
-//! How a Deployment's ReplicaSets are resized: by a rolling update, by recreation, or in
+//! How a Deployment's `ReplicaSets` are resized: by a rolling update, by recreation, or in
 //! proportion when only its size has changed.
 
 use std::cmp::Reverse;
@@ -21,7 +21,7 @@ pub(super) enum Strategy {
     Recreate,
 }
 
-/// A ReplicaSet of a Deployment.
+/// A `ReplicaSet` of a Deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Set {
     pub(super) name: String,
@@ -35,7 +35,7 @@ pub(super) struct Set {
     pub(super) most: Option<i32>,
 }
 
-/// A ReplicaSet, by name, and the size that it shall have.
+/// A `ReplicaSet`, by name, and the size that it shall have.
 pub(super) type Resize = (String, i32);
 
 impl Wanted {
@@ -53,7 +53,7 @@ impl Wanted {
         }
     }
 
-    /// The size that a new ReplicaSet may have beside those that are there: its own is in `new`.
+    /// The size that a new `ReplicaSet` may have beside those that are there: its own is in `new`.
     pub(super) fn new_size(&self, all: &[Set], new: i32) -> i32 {
         if self.strategy == Strategy::Recreate {
             return self.replicas;

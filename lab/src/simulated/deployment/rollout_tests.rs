@@ -95,7 +95,7 @@ fn limits_are_rounded_so_that_it_goes_on(
     assert_eq!(fenceposts(surge, unavailable, replicas), posts);
 }
 
-/// What a ReplicaSet controller makes of a new size: pods that are not available go first.
+/// What a `ReplicaSet` controller makes of a new size: pods that are not available go first.
 fn apply(sets: &mut [Set], steps: Vec<Resize>) {
     for (name, to) in steps {
         let set = sets.iter_mut().find(|set| set.name == name).unwrap();
@@ -122,9 +122,9 @@ proptest! {
         // Old ones that are of the wanted size together, as an earlier rollout left them.
         let mut left = replicas;
         let mut sets: Vec<Set> = Vec::new();
-        for (index, part) in old_parts.iter().enumerate() {
-            let size = if index + 1 == old_parts.len() { left } else { left.min(*part) };
-            sets.push(set(&format!("old{index}"), index as i64, size, size));
+        for (index, part) in (0..).zip(&old_parts) {
+            let size = if sets.len() + 1 == old_parts.len() { left } else { left.min(*part) };
+            sets.push(set(&format!("old{index}"), index, size, size));
             left -= size;
         }
         sets.push(set("new", 100, 0, 0));
@@ -143,7 +143,7 @@ proptest! {
             }
             let coming = usize::try_from(new.replicas - new.available).unwrap();
             let came = if still { 1 + random.below(coming) } else { random.below(coming + 1) };
-            new.available += came as i32;
+            new.available += i32::try_from(came).unwrap();
             steps += 1;
             prop_assert!(steps < 1000, "no end: {sets:?}");
         }
@@ -161,10 +161,10 @@ proptest! {
     ) {
         let wanted = rolling(replicas, surge, 1);
         let most = sizes.iter().sum();
-        let sizes = sizes.iter().enumerate();
+        let sizes = (0..).zip(&sizes);
         let mut sets: Vec<Set> = sizes.map(|(index, size)| Set {
             most: Some(most),
-            ..set(&format!("rs{index}"), index as i64, *size, 0)
+            ..set(&format!("rs{index}"), index, *size, 0)
         }).collect();
         let (new, old) = sets.split_last().unwrap();
         let steps = wanted.scale(Some(new), old);

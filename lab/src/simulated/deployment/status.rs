@@ -213,7 +213,7 @@ impl<'a> Draft<'a> {
         Some(until(self.now, after(since, deadline)))
     }
 
-    /// What keeps ReplicaSets from making pods, the new one's first.
+    /// What keeps `ReplicaSets` from making pods, the new one's first.
     fn note_failures(&mut self, family: &Family) {
         let failure = |set: &Arc<ReplicaSet>| {
             let conditions = set.status.as_ref()?.conditions.as_deref()?;

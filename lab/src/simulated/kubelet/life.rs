@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn nobody_takes_longer_to_stop_than_the_grace_period() {
         let options = Options {
-            shutdown: Delay::Fixed(Duration::from_secs(60)),
+            shutdown: Delay::Fixed(Duration::from_mins(1)),
             ..Options::default()
         };
         let mut random = random();

@@ -164,7 +164,7 @@ impl Lifecycle {
             let Some(ready) = ready.filter(|ready| ready.status == "True") else {
                 continue;
             };
-            ready.status = "False".to_owned();
+            "False".clone_into(&mut ready.status);
             ready.last_transition_time = Some(now.clone());
             let patch = json!({ "status": { "conditions": conditions } });
             let key = ObjectKey::of(&*pod);

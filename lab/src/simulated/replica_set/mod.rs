@@ -1,4 +1,4 @@
-//! The ReplicaSet controller: keeps as many pods as each ReplicaSet says.
+//! The `ReplicaSet` controller: keeps as many pods as each `ReplicaSet` says.
 
 mod plan;
 mod status;
@@ -24,7 +24,7 @@ const SOURCE: &str = "replicaset-controller";
 /// Says which pods to delete before others.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// The ReplicaSet controller.
+/// The `ReplicaSet` controller.
 pub(crate) struct ReplicaSets {
     context: Arc<Context>,
     queue: WorkQueue<ObjectKey>,
@@ -51,7 +51,7 @@ impl ReplicaSets {
         Arc::new(Self { context, queue })
     }
 
-    /// Does what a ReplicaSet controller does.
+    /// Does what a `ReplicaSet` controller does.
     pub(crate) async fn run(self: Arc<Self>) {
         self.context.synced().await;
         let queue = self.queue.clone();
@@ -121,7 +121,7 @@ impl ReplicaSets {
         }
     }
 
-    /// The active pods of all ReplicaSets of the same owner.
+    /// The active pods of all `ReplicaSets` of the same owner.
     fn related(&self, set: &ReplicaSet) -> Vec<Arc<Pod>> {
         let siblings = match controller(set) {
             Some(owner) => self.context.replica_sets.owned_by(owner),

@@ -1,6 +1,6 @@
-//! How many pods a ReplicaSet lacks or has too many of, and which of them go first.
+//! How many pods a `ReplicaSet` lacks or has too many of, and which of them go first.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -44,12 +44,10 @@ pub(super) enum Change {
 /// What is to be done when there are so many pods and so many are wanted.
 pub(super) fn change(have: usize, want: i32) -> Change {
     let want = usize::try_from(want).unwrap_or(0);
-    if have < want {
-        Change::Create((want - have).min(BURST))
-    } else if have > want {
-        Change::Delete((have - want).min(BURST))
-    } else {
-        Change::Nothing
+    match have.cmp(&want) {
+        Ordering::Less => Change::Create((want - have).min(BURST)),
+        Ordering::Equal => Change::Nothing,
+        Ordering::Greater => Change::Delete((have - want).min(BURST)),
     }
 }
 
@@ -194,10 +192,10 @@ mod tests {
             let mut pods: Vec<Candidate> = (0..count).map(|uid| Candidate {
                 node: random.happens(0.8).then(|| format!("n{}", random.below(4))),
                 phase: if random.happens(0.7) { Phase::Running } else { Phase::Pending },
-                ready: random.happens(0.6).then(|| at(random.below(99_999) as i64)),
-                cost: random.below(3) as i32,
-                restarts: random.below(3) as i32,
-                created: at(random.below(99_999) as i64),
+                ready: random.happens(0.6).then(|| at((random.fraction() * 99_999.0) as i64)),
+                cost: i32::from(random.happens(0.5)),
+                restarts: i32::from(random.happens(0.5)),
+                created: at((random.fraction() * 99_999.0) as i64),
                 uid: format!("{uid:02}"),
             }).collect();
             let uids = |pods: &[Candidate]| order(pods).into_iter().map(str::to_owned).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! A ReplicaSet's status.
+//! A `ReplicaSet`'s status.
 
 use std::cmp::Ordering;
 
@@ -27,7 +27,7 @@ pub(super) fn is_fully_labeled(set: &ReplicaSet, pod: &Pod) -> bool {
     holds_labels(pod.metadata.labels.as_ref(), wanted)
 }
 
-/// The status that a ReplicaSet should have. `failed` says why pods could not be made or deleted.
+/// The status that a `ReplicaSet` should have. `failed` says why pods could not be made or deleted.
 pub(super) fn next_status(
     set: &ReplicaSet,
     counts: Counts,

@@ -1,5 +1,7 @@
 //! Whether a pod fits a node, and if not, why: in the words of kube-scheduler.
 
+use std::cmp::Reverse;
+
 use placement::{Node, NodeConstraints, PodShape, Resources, TaintEffect};
 
 /// What scoring counts for a pod that does not say what it needs: thousandths of a core, bytes.
@@ -95,11 +97,14 @@ fn insufficient(node: &Node, used: &Resources, wanted: &Resources) -> Vec<String
     reasons
 }
 
+/// Few avoided taints first, then much room.
+pub(super) type Score = (Reverse<usize>, i64);
+
 /// How good a node is for a pod: fewest of the taints that it should rather avoid, then the most
 /// room left (kube-scheduler's `LeastAllocated`, from 0 to 100).
-pub(super) fn score(place: &Place, shape: &PodShape) -> (i64, i64) {
+pub(super) fn score(place: &Place, shape: &PodShape) -> Score {
     let Some(node) = &place.node else {
-        return (i64::MIN, 0);
+        return (Reverse(usize::MAX), 0);
     };
     let avoided = node.taints.iter().filter(|taint| {
         let mut tolerations = shape.constraints.tolerations.iter();
@@ -115,5 +120,5 @@ pub(super) fn score(place: &Place, shape: &PodShape) -> (i64, i64) {
     let memory = said(shape.requests.memory, UNSAID.1);
     let cpu = left(node.allocatable.cpu_milli, place.used.cpu_milli, cpu);
     let memory = left(node.allocatable.memory, place.used.memory, memory);
-    (-(avoided.count() as i64), i64::midpoint(cpu, memory))
+    (Reverse(avoided.count()), i64::midpoint(cpu, memory))
 }

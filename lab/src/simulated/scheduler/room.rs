@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use placement::{Node, PodShape, Resources};
 
-use super::fit::{Place, misfits, score};
+use super::fit::{Place, Score, misfits, score};
 use crate::simulated::random::Random;
 
 /// The nodes, and what the pods on them have asked for.
@@ -63,7 +63,7 @@ impl Room {
     /// why there is none.
     pub(super) fn choose(&self, shape: &PodShape, random: &mut Random) -> Result<String, String> {
         let mut best: Vec<&String> = Vec::new();
-        let mut best_score = (i64::MIN, i64::MIN);
+        let mut best_score: Option<Score> = None;
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         let places = self.places.iter().filter(|(_, place)| place.node.is_some());
         for (name, place) in places.clone() {
@@ -74,7 +74,7 @@ impl Room {
                 }
                 continue;
             }
-            let score = score(place, shape);
+            let score = Some(score(place, shape));
             match score.cmp(&best_score) {
                 Ordering::Less => {}
                 Ordering::Equal => best.push(name),

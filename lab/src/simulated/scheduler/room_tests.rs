@@ -177,7 +177,7 @@ proptest! {
                 });
                 prop_assert!(sum.cpu_milli <= node.allocatable.cpu_milli);
                 prop_assert!(sum.memory <= node.allocatable.memory);
-                prop_assert!(here.count() as i64 <= node.allocatable.pods);
+                prop_assert!(i64::try_from(here.count()).unwrap() <= node.allocatable.pods);
             }
         }
         for (uid, ..) in pods {

@@ -1,0 +1,133 @@
+//! Load, and the metrics that show it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use control_plane::MetricsSource as _;
+use k8s_openapi::api::apps::v1::Deployment;
+use lab::simulated::{Costs, Curve, Load, Metrics, Traffic as _};
+use serde_json::{Value, json};
+
+use crate::fixture::Lab;
+
+fn deployment(name: &str, replicas: i32) -> Value {
+    json!({
+        "metadata": { "name": name },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": { "app": name } },
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": { "containers": [{ "name": "web", "image": "nginx" }] },
+            },
+        },
+    })
+}
+
+/// 100 requests a second to `web`, and nothing to others.
+fn metrics(lab: &Lab) -> Metrics {
+    let load = Load {
+        requests: Curve {
+            base: 100.0,
+            ..Curve::default()
+        },
+        costs: Costs::default(),
+    };
+    let loads = BTreeMap::from([("default/web".to_owned(), load)]);
+    let metrics = Metrics::new("c1", loads, 1, Arc::clone(&lab.clock));
+    lab.cluster.feed(&metrics);
+    metrics
+}
+
+/// The values of a metric, added up.
+fn sum(text: &str, metric: &str) -> f64 {
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with(&format!("{metric}{{")));
+    lines
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_are_asked_use_more_than_others() {
+    let lab = Lab::new().await;
+    let metrics = metrics(&lab);
+    for name in ["web", "idle"] {
+        lab.create::<Deployment>(deployment(name, 2)).await;
+    }
+    lab.pass(Duration::from_secs(62)).await;
+    let pods = metrics.pods(Some("default"));
+    assert_eq!(pods.len(), 4);
+    let usage = |prefix: &str| -> Vec<Value> {
+        let pods = pods.iter();
+        let pods = pods.filter(|pod| {
+            pod["metadata"]["name"]
+                .as_str()
+                .unwrap()
+                .starts_with(prefix)
+        });
+        pods.map(|pod| pod["containers"][0]["usage"].clone())
+            .collect()
+    };
+    // 1m at rest, and 50 requests of 5 ms.
+    let busy = json!({ "cpu": "251000000n", "memory": "35968Ki" });
+    let idle = json!({ "cpu": "1000000n", "memory": "32768Ki" });
+    assert_eq!(usage("web"), [busy.clone(), busy]);
+    assert_eq!(usage("idle"), [idle.clone(), idle]);
+    let nodes = metrics.nodes();
+    assert_eq!(nodes.len(), 5);
+    let cpu: i64 = nodes
+        .iter()
+        .map(|node| {
+            node["usage"]["cpu"]
+                .as_str()
+                .unwrap()
+                .trim_end_matches('n')
+                .parse::<i64>()
+                .unwrap()
+        })
+        .sum();
+    assert_eq!(cpu, 504_000_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prometheus_finds_the_names_it_knows() {
+    let lab = Lab::new().await;
+    let metrics = metrics(&lab);
+    lab.create::<Deployment>(deployment("web", 2)).await;
+    lab.pass(Duration::from_secs(10)).await;
+    let before = metrics.exposition();
+    lab.pass(Duration::from_mins(1)).await;
+    let after = metrics.exposition();
+    for metric in [
+        "container_network_receive_bytes_total",
+        "node_network_receive_bytes_total",
+    ] {
+        let rate = (sum(&after, metric) - sum(&before, metric)) / 60.0;
+        assert!((rate - 200_000.0).abs() < 1.0, "{metric}: {rate}");
+    }
+    let recorded = sum(
+        &after,
+        "instance:node_network_receive_bytes_excluding_lo:rate1m",
+    );
+    assert!((recorded - 200_000.0).abs() < 1.0, "{recorded}");
+    assert!(after.contains(
+        "# TYPE container_network_receive_bytes_total counter\n\
+         container_network_receive_bytes_total{cluster_name=\"c1\",namespace=\"default\",pod=\"web-"
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_in_the_process_asks_directly() {
+    let lab = Lab::new().await;
+    let metrics = metrics(&lab);
+    lab.create::<Deployment>(deployment("web", 2)).await;
+    lab.create::<Deployment>(deployment("idle", 2)).await;
+    lab.pass(Duration::from_secs(10)).await;
+    assert!((metrics.received_by_nodes() - 200_000.0).abs() < 1.0);
+    assert!((metrics.received_by_pods("default", "web") - 200_000.0).abs() < 1.0);
+    assert!(metrics.received_by_pods("default", "idle").abs() < 1.0);
+    assert!(metrics.received_by_pods("other", "web").abs() < 1.0);
+}
