@@ -53,7 +53,9 @@ impl Faults {
             2 => code(StatusCode::GATEWAY_TIMEOUT),
             3 if is_read => code(StatusCode::GONE),
             3 => code(StatusCode::CONFLICT),
-            4 | 5 if is_read => Fault::LostWatch(Duration::from_secs(self.random.below(120) as u64)),
+            4 | 5 if is_read => {
+                Fault::LostWatch(Duration::from_secs(self.random.below(120) as u64))
+            }
             _ => Fault::LostAnswer,
         })
     }

@@ -154,17 +154,28 @@ impl Story {
         let api = deployments_of_hub(&self.world.hub_client());
         for object in api.list(&ListParams::default()).await? {
             let placements = object.data["status"]["placements"].as_array().cloned();
-            let placements: Vec<_> = placements.iter().flatten().map(|one| {
-                format!("{}:{}-{}", one["cluster"], one["replicas"], one["leaving"])
-            }).collect();
+            let placements: Vec<_> = placements
+                .iter()
+                .flatten()
+                .map(|one| format!("{}:{}-{}", one["cluster"], one["replicas"], one["leaving"]))
+                .collect();
             self.note(&format!(
                 "   {} {} {:?} {} sequence {}",
-                object.name_any(), object.uid().unwrap_or_default(), placements, object.data["status"]["unplacedReplicas"], object.data["status"]["decision"]["sequence"]
+                object.name_any(),
+                object.uid().unwrap_or_default(),
+                placements,
+                object.data["status"]["unplacedReplicas"],
+                object.data["status"]["decision"]["sequence"]
             ));
         }
         for name in self.world.members.keys() {
             let client = self.world.member_client(name).ok_or("no such member")?;
-            let held: Vec<_> = deployments(&client).list(&ListParams::default()).await?.iter().map(|one| format!("{}:{}", one.name_any(), one.data["spec"]["replicas"])).collect();
+            let held: Vec<_> = deployments(&client)
+                .list(&ListParams::default())
+                .await?
+                .iter()
+                .map(|one| format!("{}:{}", one.name_any(), one.data["spec"]["replicas"]))
+                .collect();
             self.note(&format!("   {name} holds {held:?}"));
         }
         Ok(())
@@ -315,15 +326,23 @@ impl Story {
             for pod in member.cluster.pods() {
                 let spec = pod.spec.as_ref();
                 let node = spec.and_then(|spec| spec.node_name.clone());
-                let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+                let phase = pod
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.phase.as_deref());
                 let (Some(node), false) = (node, matches!(phase, Some("Succeeded" | "Failed")))
                 else {
                     continue;
                 };
                 let containers = spec.iter().flat_map(|spec| &spec.containers);
                 let cpu = containers.map(|container| {
-                    let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref());
-                    requests.and_then(|requests| requests.get("cpu")).map_or(0, millis)
+                    let requests = container
+                        .resources
+                        .as_ref()
+                        .and_then(|r| r.requests.as_ref());
+                    requests
+                        .and_then(|requests| requests.get("cpu"))
+                        .map_or(0, millis)
                 });
                 *held.entry(node).or_default() += cpu.sum::<i64>();
             }
@@ -355,7 +374,9 @@ impl Story {
                         if available.unwrap_or(0) != replicas {
                             let what = found.name_any();
                             let status = &found.data["status"];
-                            self.violation(&format!("{what} on {name} has {replicas} replicas, but {status}"));
+                            self.violation(&format!(
+                                "{what} on {name} has {replicas} replicas, but {status}"
+                            ));
                         }
                     }
                     None if replicas != 1 || found.name_any() != "foreign" => {
@@ -379,15 +400,20 @@ impl Story {
         object: &DynamicObject,
         on_members: &mut BTreeMap<(String, String), i64>,
     ) {
-        let (name, status, spec) = (object.name_any(), &object.data["status"], &object.data["spec"]);
+        let (name, status, spec) = (
+            object.name_any(),
+            &object.data["status"],
+            &object.data["spec"],
+        );
         let uid = object.uid().unwrap_or_default();
         if status["observedGeneration"].as_i64() != object.metadata.generation {
             self.violation(&format!("{name}: the status is of an older spec: {status}"));
         }
         let per_location = spec["replicas"].as_i64().unwrap_or(1);
-        let locations = spec["clusters"]
-            .as_array()
-            .map_or_else(|| spec["numberOfLocations"].as_i64().unwrap_or(1), |all| all.len() as i64);
+        let locations = spec["clusters"].as_array().map_or_else(
+            || spec["numberOfLocations"].as_i64().unwrap_or(1),
+            |all| i64::try_from(all.len()).unwrap_or(i64::MAX),
+        );
         let mut sum = status["unplacedReplicas"].as_i64().unwrap_or(0);
         let placements = status["placements"].as_array().cloned().unwrap_or_default();
         for one in &placements {
@@ -413,7 +439,8 @@ impl Story {
 
     fn violation(&mut self, what: &str) {
         let (seed, length) = (self.seed, self.length);
-        self.violations.push(format!("seed {seed} ({length:?}): {what}"));
+        self.violations
+            .push(format!("seed {seed} ({length:?}): {what}"));
     }
 }
 
@@ -438,7 +465,8 @@ async fn apply(client: &Client, object: &Value) -> Result<(), Error> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types)?);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &resource);
     let params = PatchParams::apply("people").force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
+    api.patch(&object.name_any(), &params, &Patch::Apply(&object))
+        .await?;
     Ok(())
 }
 

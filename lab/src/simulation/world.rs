@@ -111,7 +111,8 @@ impl World {
         let plane = control_plane(self.seed, name, &self.clock).await?;
         let cluster =
             Cluster::start(name, client(&plane), options, self.seed, self.clock.clone()).await?;
-        self.network.add(name, plane.router_for(admin()), ROUND_TRIP);
+        self.network
+            .add(name, plane.router_for(admin()), ROUND_TRIP);
         self.members
             .insert(name.to_owned(), Member { plane, cluster });
         let kubeconfig = json!({
@@ -174,7 +175,7 @@ impl World {
         };
         let (trace, stop) = (self.trace.clone(), cancel.clone());
         tokio::task::spawn_local(async move {
-            if let Err(error) = multi_cluster_scheduler::run(context, stop).await {
+            if let Err(error) = Box::pin(multi_cluster_scheduler::run(context, stop)).await {
                 trace.line(&format!("scheduler ended: {error}"));
             }
         });
@@ -201,13 +202,19 @@ async fn control_plane(
         sources: Sources {
             clock: Arc::new(move || clock.now()),
             randomness: Arc::new(move || {
-                let mut random = random.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                random.next()
+                let mut random = random
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                random.draw()
             }),
         },
         ..control_plane::Options::default()
     };
-    ControlPlane::start(Store::memory(control_plane::store::Options::default()), options).await
+    ControlPlane::start(
+        Store::memory(control_plane::store::Options::default()),
+        options,
+    )
+    .await
 }
 
 fn client(plane: &ControlPlane) -> Client {
