@@ -322,3 +322,20 @@ async fn scaling_is_told() {
     told.sort();
     assert_eq!(told, ["from 0 to 1", "from 1 to 3"]);
 }
+
+/// Nobody adopts what has lost its owner here, so its name is taken.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_is_passed_over() {
+    let lab = Lab::new().await;
+    lab.create::<Deployment>(deployment(2)).await;
+    lab.rolled_out().await;
+    let api: Api<Deployment> = lab.api();
+    api.delete("web", &DeleteParams::orphan()).await.unwrap();
+    lab.pass(Duration::from_secs(5)).await;
+    assert!(api.get_opt("web").await.unwrap().is_none());
+    assert_eq!(lab.pods().await.len(), 2);
+    lab.create::<Deployment>(deployment(2)).await;
+    lab.rolled_out().await;
+    assert_eq!(lab.web().await.status.unwrap().collision_count, Some(1));
+    assert_eq!(lab.pods().await.len(), 4);
+}
