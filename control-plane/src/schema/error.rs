@@ -106,9 +106,9 @@ impl FieldError {
         Self::new(ErrorKind::Invalid, path, Some(value.into()), detail.into())
     }
 
-    /// A value that is malformed, where the words already show it.
-    pub(super) fn worded(path: &Path<'_>, words: String) -> Self {
-        Self::new(ErrorKind::Invalid, path, None, words)
+    /// A value that the words show already, because it is not shown as it was sent.
+    pub(super) fn worded(kind: ErrorKind, path: &Path<'_>, words: String) -> Self {
+        Self::new(kind, path, None, words)
     }
 
     /// A value of the wrong type.

@@ -57,10 +57,19 @@ fn job_selector(job: &mut Value) {
         return;
     }
     let metadata = job["metadata"].clone();
-    if let Some(labels) = map_at(job, &["spec", "template", "metadata", "labels"]) {
-        for (label, field) in JOB_LABELS {
-            let value = text(&metadata, field);
-            labels.entry(label).or_insert_with(|| json!(value));
+    // A job without labels of its own has those of its template, and goes on having them.
+    let template = &job["spec"]["template"]["metadata"]["labels"];
+    let shares = template.is_object() && metadata["labels"] == *template;
+    let places: [&[&str]; 2] = [
+        &["spec", "template", "metadata", "labels"],
+        &["metadata", "labels"],
+    ];
+    for place in places.into_iter().take(if shares { 2 } else { 1 }) {
+        if let Some(labels) = map_at(job, place) {
+            for (label, field) in JOB_LABELS {
+                let value = text(&metadata, field);
+                labels.entry(label).or_insert_with(|| json!(value));
+            }
         }
     }
     if let Some(labels) = map_at(job, &["spec", "selector", "matchLabels"]) {

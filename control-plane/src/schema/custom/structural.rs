@@ -224,7 +224,13 @@ fn junctors(props: &Props, skips: (bool, bool), path: &Path<'_>, errors: &mut Ve
     {
         let error = error.to_string();
         let reason = error.lines().last().unwrap_or_default();
-        let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+        let reason = match reason.strip_prefix("error: ").unwrap_or(reason) {
+            "unclosed character class" => "missing closing ]",
+            "unclosed group" => "missing closing )",
+            "unopened group" => "unexpected )",
+            "repetition operator missing expression" => "missing argument to repetition operator",
+            reason => reason,
+        };
         let detail = format!(
             "must be a valid regular expression, but isn't: error parsing regexp: {reason}: \
                  `{}`",

@@ -59,9 +59,35 @@ pub(super) fn namespace(namespace: &mut Value) {
     within(namespace, "status", |status| set(status, "phase", "Active"));
 }
 
+/// What a node says of itself, even if it says nothing.
+const NODE_INFO: [&str; 10] = [
+    "machineID",
+    "systemUUID",
+    "bootID",
+    "kernelVersion",
+    "osImage",
+    "containerRuntimeVersion",
+    "kubeletVersion",
+    "kubeProxyVersion",
+    "operatingSystem",
+    "architecture",
+];
+
 pub(super) fn node(node: &mut Value) {
     within(node, "spec", |_| {});
     within(node, "status", |status| {
+        within(status, "daemonEndpoints", |endpoints| {
+            within(endpoints, "kubeletEndpoint", |endpoint| {
+                set(endpoint, "Port", 0);
+            });
+        });
+        within(status, "nodeInfo", |info| {
+            for field in NODE_INFO {
+                if info[field].is_null() {
+                    set(info, field, "");
+                }
+            }
+        });
         if is_unset(status, "allocatable") && !is_unset(status, "capacity") {
             let capacity = status["capacity"].clone();
             replace_if_unset(status, "allocatable", &capacity);
@@ -120,8 +146,8 @@ pub(super) fn quota(quota: &mut Value) {
 
 pub(super) fn role(role: &mut Value) {
     // Rules are always shown, be there none.
-    if let Value::Object(fields) = role {
-        fields.entry("rules").or_insert(Value::Null);
+    if let (true, Value::Object(fields)) = (is_unset(role, "rules"), role) {
+        fields.insert("rules".to_string(), Value::Null);
     }
 }
 

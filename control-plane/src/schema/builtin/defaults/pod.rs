@@ -74,6 +74,10 @@ fn container(container: &mut Value) {
     set(container, "resources", Map::new());
     each(container, "ports", |port| set(port, "protocol", "TCP"));
     each(container, "env", |variable| {
+        // An empty value is as good as none.
+        if let (true, Value::Object(fields)) = (variable["value"] == "", &mut *variable) {
+            fields.remove("value");
+        }
         where_there(variable, "valueFrom", |from| {
             where_there(from, "fieldRef", |field| set(field, "apiVersion", "v1"));
             where_there(from, "resourceFieldRef", |field| set(field, "divisor", "0"));

@@ -95,6 +95,9 @@ pub(super) fn endpoints(endpoints: &mut Value) {
 }
 
 pub(super) fn endpoint_slice(slice: &mut Value) {
+    each(slice, "endpoints", |endpoint| {
+        set(endpoint, "conditions", Map::new());
+    });
     each(slice, "ports", |port| {
         set(port, "protocol", "TCP");
         if port["name"].is_null() {

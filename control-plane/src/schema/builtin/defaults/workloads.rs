@@ -58,6 +58,9 @@ pub(super) fn replication_controller(controller: &mut Value) {
 
 pub(super) fn stateful_set(set_of: &mut Value) {
     within(set_of, "spec", |spec| {
+        if spec["serviceName"].is_null() {
+            set(spec, "serviceName", "");
+        }
         set(spec, "podManagementPolicy", "OrderedReady");
         within(spec, "updateStrategy", |strategy| {
             if is_unset(strategy, "type") {

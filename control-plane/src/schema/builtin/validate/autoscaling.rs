@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::quantity::Quantity;
 use super::check::{Errors, amount_or_percent, at_most_all, complain, integer, items, text};
 use super::selector;
-use crate::schema::{FieldError, Path, names};
+use crate::schema::{ErrorKind, FieldError, Path, names, render};
 
 const SOURCES: [(&str, &str); 5] = [
     ("ContainerResource", "containerResource"),
@@ -40,7 +40,19 @@ pub(super) fn autoscaler(autoscaler: &Value, errors: &mut Errors) {
             complain(names::path_segment(value, false), value, &path, errors);
         }
     }
+    let version = text(&spec["scaleTargetRef"], "apiVersion");
+    if !version.contains('/') {
+        let path = path_of_target.field("apiVersion");
+        let detail = "apiVersion must specify API group";
+        errors.push(FieldError::invalid(&path, version, detail));
+    }
     let path = path.field("metrics");
+    let is_outside = |metric: &Value| matches!(text(metric, "type"), "Object" | "External");
+    if min == Some(0) && !items(&spec["metrics"]).any(|(_, metric)| is_outside(metric)) {
+        let detail = "must specify at least one Object or External metric to support scaling to \
+                      zero replicas";
+        errors.push(FieldError::forbidden(&path, detail));
+    }
     for (index, metric) in items(&spec["metrics"]) {
         check_metric(metric, &path.index(index), errors);
     }
@@ -121,8 +133,17 @@ pub(super) fn disruption_budget(budget: &Value, errors: &mut Errors) {
     let (spec, path) = (&budget["spec"], Path::new("spec"));
     let fields = ["minAvailable", "maxUnavailable"];
     if fields.iter().all(|field| !spec[*field].is_null()) {
-        let detail = "minAvailable and maxUnavailable cannot be both set";
-        errors.push(FieldError::invalid(&path, spec.clone(), detail));
+        let [min, selector, max, policy] = [
+            "minAvailable",
+            "selector",
+            "maxUnavailable",
+            "unhealthyPodEvictionPolicy",
+        ]
+        .map(|field| render::json(&spec[field]));
+        let words = format!(
+            r#"{{"MinAvailable":{min},"Selector":{selector},"MaxUnavailable":{max},"UnhealthyPodEvictionPolicy":{policy}}}: minAvailable and maxUnavailable cannot be both set"#
+        );
+        errors.push(FieldError::worded(ErrorKind::Invalid, &path, words));
     }
     for field in fields {
         if !spec[field].is_null() {

@@ -8,7 +8,7 @@ use super::super::quantity::Quantity;
 use super::check::{Errors, complain, fields, integer, is_set, text, texts, unchanged};
 use super::{pod, resources, selector};
 use crate::schema::metadata::immutable;
-use crate::schema::{FieldError, Path, names};
+use crate::schema::{ErrorKind, FieldError, Path, names, render};
 
 /// Bytes that a `Secret` or a `ConfigMap` may hold.
 const MAX_DATA: usize = 1024 * 1024;
@@ -112,7 +112,7 @@ pub(super) fn namespace(namespace: &Value, errors: &mut Errors) {
 }
 
 pub(super) fn node(node: &Value, errors: &mut Errors) {
-    let path = Path::new("spec.taints");
+    let path = Path::new("metadata.taints");
     let mut seen = BTreeSet::new();
     for (index, taint) in super::check::items(&node["spec"]["taints"]) {
         let path = path.index(index);
@@ -128,9 +128,19 @@ pub(super) fn node(node: &Value, errors: &mut Errors) {
         let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
         super::check::one_of(taint, "effect", &known, &path, errors);
         if !seen.insert((key, effect)) {
-            let mut duplicate = FieldError::duplicate(&path, taint.clone());
-            duplicate.detail = "taints must be unique by key and effect pair".to_string();
-            errors.push(duplicate);
+            let [key, value, effect, time] =
+                ["key", "value", "effect", "timeAdded"].map(|field| &taint[field]);
+            let value = if value.is_null() {
+                ""
+            } else {
+                value.as_str().unwrap_or_default()
+            };
+            let value = render::json(&value.into());
+            let [key, effect, time] = [key, effect, time].map(render::json);
+            let words = format!(
+                r#"{{"Key":{key},"Value":{value},"Effect":{effect},"TimeAdded":{time}}}: taints must be unique by key and effect pair"#
+            );
+            errors.push(FieldError::worded(ErrorKind::Duplicate, &path, words));
         }
     }
     for field in ["capacity", "allocatable"] {
@@ -173,10 +183,12 @@ pub(super) fn volume(volume: &Value, errors: &mut Errors) {
     let path_of_capacity = path.field("capacity");
     if !is_set(&spec["capacity"]) {
         errors.push(FieldError::required(&path_of_capacity, ""));
-    } else if spec["capacity"].get("storage").is_none() {
+    }
+    if spec["capacity"].get("storage").is_none() {
+        let shown = spec["capacity"].as_object().cloned().unwrap_or_default();
         errors.push(FieldError::not_supported(
             &path_of_capacity,
-            spec["capacity"].clone(),
+            shown,
             &["storage"],
         ));
     }
@@ -293,14 +305,6 @@ pub(super) fn lease(lease: &Value, errors: &mut Errors) {
             detail,
         ));
     }
-    let strategy = text(spec, "strategy");
-    if !text(spec, "preferredHolder").is_empty() && strategy.is_empty() {
-        let detail = "may only be specified if `strategy` is defined";
-        errors.push(FieldError::forbidden(
-            &path.field("preferredHolder"),
-            detail,
-        ));
-    }
 }
 
 /// The highest priority that users can give.
@@ -314,9 +318,18 @@ pub(super) fn priority_class(class: &Value, errors: &mut Errors) {
             ("system-node-critical", 2_000_001_000),
             ("system-cluster-critical", 2_000_000_000),
         ];
-        if !known.contains(&(name, value)) {
-            let detail = "priority class names with 'system-' prefix are reserved for system use \
-                          only. error: only values of known system priority classes may be used";
+        let why = match known.iter().find(|(known, _)| *known == name) {
+            None => format!("{name} is not a known system priority class"),
+            Some((_, wanted)) if *wanted != value => {
+                format!("value of {name} PriorityClass must be {wanted}")
+            }
+            Some(_) => String::new(),
+        };
+        if !why.is_empty() {
+            let detail = format!(
+                "priority class names with 'system-' prefix are reserved for system use only. \
+                 error: {why}"
+            );
             errors.push(FieldError::forbidden(&Path::new("metadata.name"), detail));
         }
     } else if value > MAX_PRIORITY {
@@ -324,7 +337,7 @@ pub(super) fn priority_class(class: &Value, errors: &mut Errors) {
         errors.push(FieldError::forbidden(&Path::new("value"), detail));
     }
     let policy = text(class, "preemptionPolicy");
-    let known = ["Never", "PreemptLowerPriority"];
+    let known = ["PreemptLowerPriority", "Never"];
     if !policy.is_empty() && !known.contains(&policy) {
         let path = Path::new("preemptionPolicy");
         errors.push(FieldError::not_supported(&path, policy, &known));

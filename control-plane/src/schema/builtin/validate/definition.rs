@@ -76,6 +76,14 @@ fn check_versions(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
             let detail = complaints.join(",");
             errors.push(FieldError::invalid(&path.field("name"), name, detail));
         }
+        if index == 0 && !complaints.is_empty() {
+            // The first version is also the one that was there before there were several.
+            errors.push(FieldError::invalid(
+                &Path::new("spec.version"),
+                name,
+                complaints.join(","),
+            ));
+        }
         check_version(version, &shared, &path, errors);
     }
     let mut complain = |detail: &str| {
@@ -312,9 +320,17 @@ fn check_conversion(conversion: &Value, path: &Path<'_>, errors: &mut Errors) {
             }
         }
         "" => errors.push(FieldError::required(&path.field("strategy"), "")),
-        strategy => {
+        "Webhook" => {
             let path = path.field("strategy");
-            errors.push(FieldError::not_supported(&path, strategy, &["None"]));
+            errors.push(FieldError::not_supported(&path, "Webhook", &["None"]));
+        }
+        strategy => {
+            let known = ["None", "Webhook"];
+            errors.push(FieldError::not_supported(
+                &path.field("strategy"),
+                strategy,
+                &known,
+            ));
         }
     }
 }

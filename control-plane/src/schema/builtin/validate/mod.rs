@@ -226,8 +226,25 @@ pub(super) fn create(group: &str, kind: &str, object: &Value) -> Vec<FieldError>
     let path = Path::new("metadata");
     let of_object = &object["metadata"];
     let mut errors = metadata::validate(of_object, rules.is_namespaced, rules.name, &path);
+    if !matches!(group, "apiextensions.k8s.io" | "coordination.k8s.io") {
+        finalizers(of_object, &path.field("finalizers"), &mut errors);
+    }
     (rules.check)(object, &mut errors);
     errors
+}
+
+/// A finalizer is one of the server's own, or named after a domain.
+fn finalizers(of_object: &Value, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    let known = ["orphan", "foregroundDeletion", "kubernetes"];
+    for (index, name) in check::texts(&of_object["finalizers"])
+        .into_iter()
+        .enumerate()
+    {
+        if !name.contains('/') && !known.contains(&name) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(&path.index(index), name, detail));
+        }
+    }
 }
 
 /// Checks an object of a built-in kind that is written again.

@@ -34,7 +34,7 @@ pub(super) fn network_policy(policy: &Value, errors: &mut Errors) {
         return;
     }
     for (index, name) in types.into_iter().enumerate() {
-        let known = ["Egress", "Ingress"];
+        let known = ["Ingress", "Egress"];
         if !known.contains(&name) {
             errors.push(FieldError::not_supported(&path.index(index), name, &known));
         }
@@ -67,13 +67,13 @@ fn policy_peer(peer: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     let block = &peer["ipBlock"];
     if !block.is_null() {
-        let path = path.field("ipBlock");
         if text(block, "cidr").is_empty() {
+            let path = path.field("ipBlock");
             errors.push(FieldError::required(&path.field("cidr"), ""));
         }
         if count > 0 {
             let detail = "may not specify both ipBlock and another peer";
-            errors.push(FieldError::forbidden(&path, detail));
+            errors.push(FieldError::forbidden(path, detail));
         }
         count += 1;
     }
@@ -162,21 +162,21 @@ fn check_backend(backend: &Value, path: &Path<'_>, errors: &mut Errors) {
         }
         (true, true) => {
             let detail = "resource or service backend is required";
-            errors.push(FieldError::required(path, detail));
+            errors.push(FieldError::invalid(path, "", detail));
         }
         (true, false) => {}
         (false, true) => {
-            let path = path.field("service");
-            let name = text(service, "name");
+            let path_of_service = path.field("service");
+            let (name, path_of_name) = (text(service, "name"), path_of_service.field("name"));
             if name.is_empty() {
-                errors.push(FieldError::required(&path.field("name"), ""));
+                errors.push(FieldError::required(&path_of_name, ""));
             } else {
-                complain(names::label_1035(name), name, &path.field("name"), errors);
+                complain(names::label_1035(name), name, &path_of_name, errors);
             }
             let (by_name, number) = (text(&service["port"], "name"), &service["port"]["number"]);
             if by_name.is_empty() && number.as_i64().unwrap_or_default() == 0 {
                 let detail = "port name or number is required";
-                errors.push(FieldError::required(&path, detail));
+                errors.push(FieldError::required(path, detail));
             }
         }
     }

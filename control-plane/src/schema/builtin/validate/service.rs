@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::check::{
     Errors, complain, integer, is_set, items, one_of, port, port_number, text, texts,
 };
-use crate::schema::{FieldError, Path, metadata, names};
+use crate::schema::{ErrorKind, FieldError, Path, metadata, names, render};
 
 pub(super) fn service(service: &Value, errors: &mut Errors) {
     let (spec, path) = (&service["spec"], Path::new("spec"));
@@ -155,11 +155,12 @@ fn node_ports(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     for (index, port) in items(&spec["ports"]) {
         let (protocol, number) = (text(port, "protocol"), integer(port, "port"));
         if !ports.insert((protocol, number)) {
-            let shown = json!({
-                "Name": "", "Protocol": protocol, "AppProtocol": null, "Port": number,
-                "TargetPort": 0, "NodePort": 0
-            });
-            errors.push(FieldError::duplicate(&path.index(index), shown));
+            let protocol = render::json(&protocol.into());
+            let shown = format!(
+                r#"{{"Name":"","Protocol":{protocol},"AppProtocol":null,"Port":{number},"TargetPort":0,"NodePort":0}}"#
+            );
+            let path = path.index(index);
+            errors.push(FieldError::worded(ErrorKind::Duplicate, &path, shown));
         }
     }
 }

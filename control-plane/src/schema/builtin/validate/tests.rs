@@ -41,7 +41,7 @@ fn valid(group: &str, kind: &str) -> Value {
             "roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "u"}]
         }),
         "HorizontalPodAutoscaler" => json!({
-            "spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d"}}
+            "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}
         }),
         "PodDisruptionBudget" => json!({"spec": {"minAvailable": 1}}),
         "PersistentVolumeClaim" => json!({

@@ -7,7 +7,7 @@ use super::check::{
     unchanged,
 };
 use super::{pod, selector};
-use crate::schema::{FieldError, Path, metadata, names};
+use crate::schema::{ErrorKind, FieldError, Path, metadata, names, render};
 
 pub(super) fn deployment(deployment: &Value, errors: &mut Errors) {
     let (spec, path) = (&deployment["spec"], Path::new("spec"));
@@ -62,9 +62,22 @@ fn strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
         }
         _ => {
             let known = ["Recreate", "RollingUpdate"];
-            errors.push(FieldError::not_supported(path, strategy.clone(), &known));
+            errors.push(unknown_strategy(strategy, &known, path));
         }
     }
+}
+
+/// A strategy is shown as the server keeps it.
+fn unknown_strategy(strategy: &Value, known: &[&str], path: &Path<'_>) -> FieldError {
+    let error = FieldError::not_supported(path, "", known);
+    let (shown, detail) = (shown_strategy(strategy), error.detail);
+    FieldError::worded(ErrorKind::NotSupported, path, format!("{shown}: {detail}"))
+}
+
+fn shown_strategy(strategy: &Value) -> String {
+    let (name, update) = (&strategy["type"], &strategy["rollingUpdate"]);
+    let (name, update) = (render::json(name), render::json(update));
+    format!(r#"{{"Type":{name},"RollingUpdate":{update}}}"#)
 }
 
 pub(super) fn replica_set(set: &Value, errors: &mut Errors) {
@@ -156,7 +169,7 @@ fn daemon_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
         }
         _ => {
             let known = ["RollingUpdate", "OnDelete"];
-            errors.push(FieldError::not_supported(path, strategy.clone(), &known));
+            errors.push(unknown_strategy(strategy, &known, path));
         }
     }
 }
@@ -211,7 +224,8 @@ fn stateful_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
         "RollingUpdate" => not_negative(update, "partition", &path.field("rollingUpdate"), errors),
         _ => {
             let detail = "must be 'RollingUpdate' or 'OnDelete'";
-            errors.push(FieldError::invalid(path, strategy.clone(), detail));
+            let words = format!("{}: {detail}", shown_strategy(strategy));
+            errors.push(FieldError::worded(ErrorKind::Invalid, path, words));
         }
     }
 }
@@ -264,7 +278,11 @@ fn selected_template(spec: &Value, kind: &str, word: &str, path: &Path<'_>, erro
         pod::template(template, &path, errors);
         always_restarts(template, kind, &path, errors);
     } else {
-        let detail = "invalid label selector";
+        let detail = if kind == "StatefulSet" {
+            ""
+        } else {
+            "invalid label selector"
+        };
         errors.push(FieldError::invalid(
             &path_of_selector,
             selector.clone(),

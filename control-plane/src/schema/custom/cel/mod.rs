@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::correlate::{Correlation, old_item};
 use super::node::Node;
 use super::props::{Props, Rule};
-use crate::schema::{FieldError, ListKind, Path};
+use crate::schema::{ErrorKind, FieldError, ListKind, Path};
 use program::Compiled;
 
 /// Bytes of a message that an expression makes.
@@ -77,6 +77,7 @@ pub(super) fn check_rule(
         Ok(program) => program,
         Err(error) => {
             errors.push(FieldError::worded(
+                ErrorKind::Invalid,
                 &path.field("rule"),
                 format!("{shown}: {error}"),
             ));
@@ -90,7 +91,11 @@ pub(super) fn check_rule(
             .and_then(|program| types(source, &program, false).map_or(Ok(()), Err));
         if let Err(error) = compiled {
             let path = path.field("messageExpression");
-            errors.push(FieldError::worded(&path, format!("{shown}: {error}")));
+            errors.push(FieldError::worded(
+                ErrorKind::Invalid,
+                &path,
+                format!("{shown}: {error}"),
+            ));
         }
     }
     let uses_old_self = program.references().has_variable("oldSelf");

@@ -70,7 +70,9 @@ pub(super) fn check(
     }
     match result.is_bool() {
         Some(false) if is_bool => Some("cel expression must evaluate to a bool".to_string()),
-        Some(true) if !is_bool => Some("messageExpression must evaluate to a string".to_string()),
+        _ if !is_bool && result.is_no_text() => {
+            Some("messageExpression must evaluate to a string".to_string())
+        }
         _ => None,
     }
 }
@@ -83,6 +85,15 @@ impl Type<'_> {
             Self::Of(props) if props.type_name.is_empty() => None,
             Self::Unknown => None,
             _ => Some(false),
+        }
+    }
+
+    /// Whether it is surely no text.
+    fn is_no_text(self) -> bool {
+        match self {
+            Self::Bool | Self::Metadata | Self::Resource(_) => true,
+            Self::Of(props) => !matches!(props.type_name.as_str(), "string" | ""),
+            Self::NotBool | Self::Unknown => false,
         }
     }
 
