@@ -31,8 +31,18 @@ pub(crate) fn command(program: &str) -> Command {
 
 /// Runs a command in the root with its output on the terminal.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    run_with(program, arguments, &[])
+}
+
+/// Runs a command with more in its environment.
+pub(crate) fn run_with(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &Path)],
+) -> Result<()> {
     let status = command(program)
         .args(arguments)
+        .envs(environment.iter().copied())
         .status()
         .with_context(|| format!("cannot run {program}"))?;
     if !status.success() {

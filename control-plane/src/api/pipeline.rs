@@ -108,11 +108,7 @@ fn compiled(resource: &Resource) -> Option<&schema::custom::CustomSchema> {
 pub(crate) fn validate_create(resource: &Resource, value: &Value) -> Vec<Cause> {
     if resource.custom.is_none() {
         let (group, _) = stored_version(resource);
-        let mut errors = builtin::validate_create(group, &resource.kind, value);
-        if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") {
-            errors.extend(definition(value));
-        }
-        return causes(&errors);
+        return causes(&builtin::validate_create(group, &resource.kind, value));
     }
     let path = Path::new("metadata");
     let all = value.get("metadata").unwrap_or(&Value::Null);
@@ -132,12 +128,7 @@ pub(crate) fn validate_update(
 ) -> Vec<Cause> {
     if resource.custom.is_none() {
         let (group, _) = stored_version(resource);
-        let mut errors = builtin::validate_update(group, &resource.kind, new, old);
-        let definitions = resource.is("apiextensions.k8s.io", "CustomResourceDefinition");
-        if definitions && subresource.is_empty() {
-            errors.extend(definition(new));
-        }
-        return causes(&errors);
+        return causes(&builtin::validate_update(group, &resource.kind, new, old));
     }
     let path = Path::new("metadata");
     let (all, all_old) = (new.get("metadata"), old.get("metadata"));
@@ -150,30 +141,6 @@ pub(crate) fn validate_update(
         });
     }
     causes(&errors)
-}
-
-/// What is wrong with the schemas of a definition.
-fn definition(crd: &Value) -> Vec<FieldError> {
-    let versions = crate::meta::items(crd, "/spec/versions");
-    let mut errors = Vec::new();
-    for (index, version) in versions.iter().enumerate() {
-        let Some(schema) = version.pointer("/schema/openAPIV3Schema") else {
-            continue;
-        };
-        let spec = Path::new("spec");
-        let parsed = if versions.len() == 1 {
-            // A single schema is that of all versions.
-            let validation = spec.field("validation");
-            schema::custom::CustomSchema::parse(schema, &validation.field("openAPIV3Schema"))
-        } else {
-            let versions = spec.field("versions");
-            let version = versions.index(index);
-            let outer = version.field("schema");
-            schema::custom::CustomSchema::parse(schema, &outer.field("openAPIV3Schema"))
-        };
-        errors.extend(parsed.err().into_iter().flatten());
-    }
-    errors
 }
 
 /// The fields that a write to the object itself, or to its status, does not reach.

@@ -7,9 +7,13 @@ use serde_json::{Value, json};
 
 use crate::kinds::Resource;
 use crate::meta::{items, metadata, number, object_in, put, text};
+use crate::schema::builtin;
 
 /// Before an object is created.
 pub(crate) fn prepare_create(resource: &Resource, value: &mut Value) {
+    if resource.custom.is_none() {
+        builtin::prepare_create(&resource.group, &resource.kind, value);
+    }
     if resource.is("batch", "Job") {
         select_pods(value);
     }
@@ -159,6 +163,9 @@ fn stored_versions(definition: &Value) -> Vec<&str> {
 
 /// Before an object, or a part of it, is replaced.
 pub(crate) fn prepare_update(resource: &Resource, subresource: &str, new: &mut Value, old: &Value) {
+    if resource.custom.is_none() && subresource.is_empty() {
+        builtin::prepare_update(&resource.group, &resource.kind, new, old);
+    }
     let generation = old.pointer("/metadata/generation").cloned();
     put(metadata(new), "generation", generation);
     match subresource {

@@ -8,7 +8,6 @@ mod discovery;
 mod fixture;
 mod fuzz;
 mod garbage;
-mod kubectl;
 mod lists;
 mod objects;
 mod pods;
