@@ -8,7 +8,6 @@ pub mod builtin;
 pub mod custom;
 mod defaults;
 mod error;
-mod json;
 pub mod metadata;
 pub mod names;
 mod path;
@@ -21,7 +20,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use error::{Cause, ErrorKind, FieldError, summary};
-pub use json::{StrictJson, parse_strict};
 pub use path::Path;
 
 /// The schema of one value. A tree that is shared, never changed.
