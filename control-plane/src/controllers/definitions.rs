@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tracing::warn;
 
+use super::delete_all;
 use super::garbage::change;
 use crate::api::delete::CLEANUP;
-use crate::api::query::DeleteOptions;
 use crate::api::write::key_of;
 use crate::kinds::{Resource, custom_resources, table};
 use crate::meta::{is_deleting, items, metadata, name, object_in, put, strings, text};
@@ -227,25 +227,8 @@ pub(crate) async fn clean(plane: &Arc<Plane>) {
 
 /// Deletes the objects of a definition. True if none is left.
 async fn delete_objects(plane: &Plane, crd: &Value) -> bool {
-    let resources = custom_resources(crd);
-    let Some(resource) = resources.first() else {
-        return true;
-    };
-    let list = plane.store.list(&resource.table, None, &Page::default());
-    let mut left = false;
-    for object in list.map(|list| list.items).unwrap_or_default() {
-        if is_deleting(object.value()) {
-            left = true;
-            continue;
-        }
-        let key = key_of(resource, object.value());
-        match plane
-            .delete(resource, &key, &DeleteOptions::background())
-            .await
-        {
-            Ok(deleted) => left |= !deleted.gone,
-            Err(error) => left |= error.code != 404,
-        }
+    match custom_resources(crd).first() {
+        Some(resource) => !delete_all(plane, resource, None).await,
+        None => true,
     }
-    !left
 }

@@ -12,8 +12,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::mpsc;
+use tracing::warn;
 
+use crate::api::query::DeleteOptions;
+use crate::api::write::key_of;
 use crate::kinds::Resource;
+use crate::meta::is_deleting;
 use crate::plane::Plane;
 use crate::store::{Object, Page};
 use garbage::Garbage;
@@ -107,4 +111,32 @@ async fn work(plane: &Arc<Plane>, garbage: &mut Garbage, emptied: &mut BTreeSet<
         namespaces::empty(plane, &namespace).await;
     }
     definitions::clean(plane).await;
+}
+
+/// Deletes the objects of a kind, in a namespace or everywhere. True if some are still there.
+async fn delete_all(plane: &Plane, resource: &Resource, namespace: Option<&str>) -> bool {
+    let list = plane
+        .store
+        .list(&resource.table, namespace, &Page::default());
+    let mut left = false;
+    for object in list.map(|list| list.items).unwrap_or_default() {
+        if is_deleting(object.value()) {
+            left = true;
+            continue;
+        }
+        let key = key_of(resource, object.value());
+        match plane
+            .delete(resource, &key, &DeleteOptions::background())
+            .await
+        {
+            Ok(deleted) => left |= !deleted.gone,
+            Err(error) if error.code == 404 => {}
+            Err(error) => {
+                let (kind, message) = (&resource.kind, error.message);
+                warn!(kind, message, "an object that shall go stays");
+                left = true;
+            }
+        }
+    }
+    left
 }

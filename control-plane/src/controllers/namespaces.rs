@@ -3,13 +3,11 @@
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::Written;
-use crate::api::query::DeleteOptions;
-use crate::api::write::key_of;
+use super::{Written, delete_all};
 use crate::kinds::{Resource, table};
 use crate::meta::{is_deleting, items, name, namespace, object_in};
 use crate::plane::Plane;
-use crate::store::{Key, Page};
+use crate::store::Key;
 
 /// The namespace to be looked at after a write: one that is being deleted.
 pub(super) fn concerned(plane: &Plane, written: &Written) -> Option<String> {
@@ -36,7 +34,7 @@ pub(super) async fn empty(plane: &Plane, namespace: &str) {
         .into_iter()
         .filter(|resource| resource.namespaced)
     {
-        left |= empty_table(plane, resource, namespace).await;
+        left |= delete_all(plane, resource, Some(namespace)).await;
     }
     if left {
         return;
@@ -45,37 +43,6 @@ pub(super) async fn empty(plane: &Plane, namespace: &str) {
         return;
     };
     finalize(plane, resource, namespace).await;
-}
-
-/// Deletes the objects of a kind. True if some are still there.
-async fn empty_table(plane: &Plane, resource: &Resource, namespace: &str) -> bool {
-    let list = plane
-        .store
-        .list(&resource.table, Some(namespace), &Page::default());
-    let objects = list.map(|list| list.items).unwrap_or_default();
-    let mut left = false;
-    for object in objects {
-        if is_deleting(object.value()) {
-            left = true;
-            continue;
-        }
-        let key = key_of(resource, object.value());
-        match plane
-            .delete(resource, &key, &DeleteOptions::background())
-            .await
-        {
-            Ok(deleted) => left |= !deleted.gone,
-            Err(error) if error.code == 404 => {}
-            Err(error) => {
-                warn!(
-                    message = error.message,
-                    "an object of a deleted namespace stays"
-                );
-                left = true;
-            }
-        }
-    }
-    left
 }
 
 /// Takes the namespace itself away, if nobody else holds on to it.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt as _, DynBody};
-use kube::{Client, Config};
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, service_fn};
 
@@ -34,11 +34,6 @@ impl Network {
     /// A simulated one. The default is the machine's.
     pub fn simulated(network: Arc<dyn SimulatedNetwork>) -> Self {
         Self(Some(network))
-    }
-
-    /// A client for this configuration.
-    pub fn client(&self, config: Config) -> kube::Result<Client> {
-        Ok(self.builder(config)?.build())
     }
 
     pub(super) fn builder(&self, config: Config) -> kube::Result<ClientBuilder<Stack>> {

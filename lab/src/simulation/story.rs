@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::faults::Faults;
 use super::network::Reach;
-use super::world::{Error, HUB, Operator, World};
+use super::world::{Error, HUB, Operator, World, apply};
 use crate::simulated::{Options, Random};
 
 /// How long a story is.
@@ -457,17 +457,6 @@ fn deployment_on_member(name: &str) -> Value {
             },
         },
     })
-}
-
-async fn apply(client: &Client, object: &Value) -> Result<(), Error> {
-    let object: DynamicObject = serde_json::from_value(object.clone())?;
-    let types = object.types.clone().unwrap_or_default();
-    let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types)?);
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &resource);
-    let params = PatchParams::apply("people").force();
-    api.patch(&object.name_any(), &params, &Patch::Apply(&object))
-        .await?;
-    Ok(())
 }
 
 fn all(client: &Client, group: &str, kind: &str) -> Api<DynamicObject> {

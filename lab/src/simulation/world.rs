@@ -137,20 +137,7 @@ impl World {
 
     /// Applies an object to the hub, server-side.
     pub async fn apply(&self, object: &Value) -> Result<(), kube::Error> {
-        let object: kube::api::DynamicObject =
-            serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
-        let types = object.types.clone().unwrap_or_default();
-        let kind = kube::core::GroupVersionKind::try_from(&types)
-            .map_err(|error| kube::Error::Service(Box::new(error)))?;
-        let resource = kube::core::ApiResource::from_gvk(&kind);
-        let api: Api<kube::api::DynamicObject> = match &object.metadata.namespace {
-            Some(namespace) => Api::namespaced_with(self.hub_client(), namespace, &resource),
-            None => Api::all_with(self.hub_client(), &resource),
-        };
-        let name = object.metadata.name.clone().unwrap_or_default();
-        let params = PatchParams::apply("simulation").force();
-        api.patch(&name, &params, &Patch::Apply(&object)).await?;
-        Ok(())
+        apply(&self.hub_client(), object).await
     }
 
     /// Starts the scheduler, with these flags besides the usual.
@@ -223,4 +210,22 @@ fn client(plane: &ControlPlane) -> Client {
 
 fn admin() -> User {
     User::admin()
+}
+
+/// Applies an object to an API server, server-side.
+pub(super) async fn apply(client: &Client, object: &Value) -> Result<(), kube::Error> {
+    let object: kube::api::DynamicObject =
+        serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
+    let types = object.types.clone().unwrap_or_default();
+    let kind = kube::core::GroupVersionKind::try_from(&types)
+        .map_err(|error| kube::Error::Service(Box::new(error)))?;
+    let resource = kube::core::ApiResource::from_gvk(&kind);
+    let api: Api<kube::api::DynamicObject> = match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let params = PatchParams::apply("simulation").force();
+    api.patch(&name, &params, &Patch::Apply(&object)).await?;
+    Ok(())
 }
