@@ -1,9 +1,12 @@
 //! Clusters to try the federation on.
 //!
-//! [`real`] runs Kubernetes itself (API server, controllers, scheduler, etcd)
-//! as plain processes, with KWOK in the place of nodes and kubelets. [`simulated`]
-//! plays whole member clusters in the process, in virtual time if need be.
+//! [`real`] runs clusters as plain processes: Kubernetes itself (API server, controllers, scheduler,
+//! etcd), with KWOK in the place of nodes and kubelets, or [`embedded`] ones. [`simulated`] plays
+//! whole member clusters in the process, in virtual time if need be, and [`simulation`] a federation
+//! of them.
 
+pub mod access;
+pub mod embedded;
 pub mod real;
 pub mod simulated;
 pub mod simulation;

@@ -11,13 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 use super::error::{Error, Result};
 
 /// A program that the lab runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Program {
     /// The API server's database.
     Etcd,
@@ -44,19 +41,29 @@ impl Binaries {
     /// build takes ten to fifteen minutes on two cores. One line on standard
     /// error per program that is built.
     pub fn ensure() -> Result<Self> {
-        match Self::find() {
+        Self::ensure_only(&Program::ALL)
+    }
+
+    /// The same with some of the programs.
+    pub fn ensure_only(programs: &[Program]) -> Result<Self> {
+        match Self::find_only(programs) {
             Ok(binaries) => Ok(binaries),
-            Err(_) => build_missing(),
+            Err(_) => build_missing(programs),
         }
     }
 
     /// Finds the programs without building any; `Err` has those that are
     /// missing.
     pub fn find() -> std::result::Result<Self, Vec<Program>> {
+        Self::find_only(&Program::ALL)
+    }
+
+    /// The same with some of the programs.
+    pub fn find_only(programs: &[Program]) -> std::result::Result<Self, Vec<Program>> {
         let cache = cache_directory();
-        let (found, missing): (Vec<_>, Vec<_>) = Program::ALL
-            .into_iter()
-            .map(|program| (program, program.find(cache.as_deref())))
+        let (found, missing): (Vec<_>, Vec<_>) = programs
+            .iter()
+            .map(|&program| (program, program.find(cache.as_deref())))
             .partition(|(_, path)| path.is_some());
         if missing.is_empty() {
             let paths = found
@@ -74,7 +81,7 @@ impl Binaries {
         go_version().is_some()
     }
 
-    /// The path of a program. All programs are known once this value exists.
+    /// The path of a program that was asked for; of another, its name.
     pub fn path(&self, program: Program) -> &Path {
         self.paths
             .get(&program)
@@ -193,7 +200,7 @@ impl Module {
     }
 }
 
-fn build_missing() -> Result<Binaries> {
+fn build_missing(programs: &[Program]) -> Result<Binaries> {
     let cache = cache_directory().ok_or_else(|| {
         Error::Binaries(
             "neither MCK8S_LAB_CACHE, XDG_CACHE_HOME nor HOME says where to keep them".to_owned(),
@@ -202,7 +209,7 @@ fn build_missing() -> Result<Binaries> {
     fs::create_dir_all(&cache).map_err(Error::io("create", &cache))?;
     let _lock = lock(&cache)?;
     // Another process may have built them while this one waited for the lock.
-    let missing = match Binaries::find() {
+    let missing = match Binaries::find_only(programs) {
         Ok(binaries) => return Ok(binaries),
         Err(missing) => missing,
     };
@@ -218,7 +225,7 @@ fn build_missing() -> Result<Binaries> {
     for program in missing {
         build(program, &cache)?;
     }
-    Binaries::find()
+    Binaries::find_only(programs)
         .map_err(|missing| Error::Binaries(format!("{missing:?} missing after a build")))
 }
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use super::binaries::{Binaries, Program};
-use super::components::{self, Plan, SERVERS};
+use super::binaries::Binaries;
+use super::components::{self, Component, Plan};
 use super::credentials::Credentials;
 use super::error::{Error, Result};
 use super::nodes;
-use super::options::{Member, NodeSize};
+use super::options::{Flavour, Member, NodeSize};
 use super::ports::Ports;
 use super::process::{self, Process};
 use super::state::{ClusterState, StateFile};
@@ -30,6 +30,7 @@ const PORT_ATTEMPTS: usize = 5;
 /// One cluster of a [`Lab`](super::Lab): the hub or a member.
 #[derive(Debug)]
 pub struct Cluster {
+    flavour: Flavour,
     name: String,
     /// None for the hub.
     member: Option<Member>,
@@ -39,7 +40,8 @@ pub struct Cluster {
     credentials: Credentials,
     state: Arc<StateFile>,
     ports: Mutex<Ports>,
-    processes: Mutex<BTreeMap<Program, Process>>,
+    /// By the names of the components.
+    processes: Mutex<BTreeMap<String, Process>>,
 }
 
 /// What of a cluster can be seen from outside.
@@ -123,8 +125,8 @@ impl Cluster {
     /// server is ready. Does nothing for what runs already.
     pub async fn start(&self) -> Result<()> {
         self.start_servers().await?;
-        for &program in components::clients_of_the_api(self.is_hub()) {
-            self.start_process(program)?;
+        for component in self.plan().clients() {
+            self.start_process(component)?;
         }
         Ok(())
     }
@@ -140,7 +142,7 @@ impl Cluster {
     pub async fn status(&self) -> ClusterStatus {
         let pid = self
             .processes()
-            .get_mut(&Program::KubeApiserver)
+            .get_mut(self.flavour.api_server())
             .and_then(|server| server.is_alive().then(|| server.id().pid));
         let mut status = ClusterStatus {
             name: self.name.clone(),
@@ -168,6 +170,7 @@ impl Cluster {
 impl Cluster {
     /// A cluster that runs nothing yet.
     pub(crate) fn new(
+        flavour: Flavour,
         name: &str,
         record: &ClusterState,
         directory: &Path,
@@ -178,9 +181,10 @@ impl Cluster {
         let processes = record
             .processes
             .iter()
-            .map(|(&program, &id)| (program, Process::attached(id)))
+            .map(|(component, &id)| (component.clone(), Process::attached(id)))
             .collect();
         Self {
+            flavour,
             name: name.to_owned(),
             member: record.member.clone(),
             metrics: record.metrics,
@@ -197,20 +201,16 @@ impl Cluster {
     /// pods.
     pub(crate) async fn bring_up(&self) -> Result<()> {
         fs::create_dir_all(&self.directory).map_err(Error::io("create", &self.directory))?;
-        let configuration = components::kwok_configuration(&self.directory);
-        fs::write(
-            &configuration,
-            components::kwok_configuration_text(self.metrics),
-        )
-        .map_err(Error::io("write", &configuration))?;
-
+        if self.flavour == Flavour::Kubernetes {
+            self.configure_kwok()?;
+        }
         let mut attempt = 1;
         loop {
             self.write_kubeconfig()?;
             match self.start().await {
                 Ok(()) => return self.create_nodes().await,
                 Err(Error::Exited { tail, .. })
-                    if tail.contains("address already in use") && attempt < PORT_ATTEMPTS =>
+                    if tail.to_lowercase().contains("address already in use") && attempt < PORT_ATTEMPTS =>
                 {
                     attempt += 1;
                     self.stop().await?;
@@ -220,6 +220,15 @@ impl Cluster {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn configure_kwok(&self) -> Result<()> {
+        let configuration = components::kwok_configuration(&self.directory);
+        fs::write(
+            &configuration,
+            components::kwok_configuration_text(self.metrics),
+        )
+        .map_err(Error::io("write", &configuration))
     }
 
     /// Takes the processes out, to be ended by the caller.
@@ -254,8 +263,8 @@ impl Cluster {
     }
 
     pub(super) async fn start_servers(&self) -> Result<()> {
-        for program in SERVERS {
-            self.start_process(program)?;
+        for component in self.plan().servers() {
+            self.start_process(component)?;
         }
         let client = self.impatient_client().await?;
         wait::until(&self.name, "a ready API server", || async {
@@ -265,38 +274,43 @@ impl Cluster {
         .await
     }
 
-    fn start_process(&self, program: Program) -> Result<()> {
-        let mut processes = self.processes();
-        if processes.get_mut(&program).is_some_and(Process::is_alive) {
-            return Ok(());
-        }
-        let plan = Plan {
+    fn plan(&self) -> Plan<'_> {
+        Plan {
+            flavour: &self.flavour,
+            name: &self.name,
+            is_hub: self.is_hub(),
             binaries: &self.binaries,
             credentials: &self.credentials,
             ports: self.ports(),
             directory: &self.directory,
             metrics: self.metrics,
-        };
-        let mut command = plan.command(program, self.is_hub());
-        let log = components::log(&self.directory, program);
-        let process = Process::start(&mut command, &log)?;
+        }
+    }
+
+    fn start_process(&self, component: Component) -> Result<()> {
+        let Component { name, mut command } = component;
+        let mut processes = self.processes();
+        if processes.get_mut(name).is_some_and(Process::is_alive) {
+            return Ok(());
+        }
+        let process = Process::start(&mut command, &components::log(&self.directory, name))?;
         let id = process.id();
-        processes.insert(program, process);
+        processes.insert(name.to_owned(), process);
         self.state.update_cluster(&self.name, |cluster| {
-            cluster.processes.insert(program, id);
+            cluster.processes.insert(name.to_owned(), id);
         })
     }
 
     /// A process that ended will not become ready: say so now, with what it
     /// said last.
     fn check_alive(&self) -> Result<()> {
-        for (program, process) in &mut *self.processes() {
+        for (component, process) in &mut *self.processes() {
             if !process.is_alive() {
-                let log = components::log(&self.directory, *program);
+                let log = components::log(&self.directory, component);
                 let text = fs::read(&log).unwrap_or_default();
                 return Err(Error::Exited {
                     cluster: self.name.clone(),
-                    component: program.name(),
+                    component: component.clone(),
                     tail: tail(&String::from_utf8_lossy(&text)),
                     log,
                 });
@@ -331,18 +345,22 @@ impl Cluster {
     }
 
     pub(super) fn clear_data(&self) -> Result<()> {
-        let data = components::etcd_data(&self.directory);
+        let data = components::database(&self.directory);
         if data.exists() {
             fs::remove_dir_all(&data).map_err(Error::io("remove", &data))?;
         }
         Ok(())
     }
 
+    pub(super) fn flavour(&self) -> &Flavour {
+        &self.flavour
+    }
+
     pub(super) fn ports(&self) -> Ports {
         *self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn processes(&self) -> MutexGuard<'_, BTreeMap<Program, Process>> {
+    pub(super) fn processes(&self) -> MutexGuard<'_, BTreeMap<String, Process>> {
         self.processes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

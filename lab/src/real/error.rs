@@ -59,7 +59,7 @@ pub enum Error {
 
     /// Keys or certificates could not be made.
     #[error("cannot make the lab's certificates: {0}")]
-    Certificates(#[from] rcgen::Error),
+    Certificates(#[from] control_plane::TlsError),
 
     /// A process ended while the lab waited for it.
     #[error("{cluster}: {component} ended while starting; the end of {log}:\n{tail}")]
@@ -67,7 +67,7 @@ pub enum Error {
         /// The cluster it belongs to.
         cluster: String,
         /// Which process.
-        component: &'static str,
+        component: String,
         /// Its log.
         log: PathBuf,
         /// The log's last lines.

@@ -3,9 +3,9 @@
 use kube::{Client, Config};
 use rustix::process::Signal;
 
-use super::binaries::Program;
 use super::cluster::{Cluster, end};
 use super::error::{Error, Result};
+use super::options::Flavour;
 
 impl Cluster {
     /// Freezes everything: connections are accepted (by the kernel) and
@@ -28,12 +28,15 @@ impl Cluster {
         self.create_nodes().await
     }
 
-    /// Makes the server forget its history: etcd is compacted, and the API
-    /// server restarted, because it would answer from its cache. A watch from
-    /// an older `resourceVersion` now ends with 410 Gone.
+    /// Makes the server forget its history: a watch from an older
+    /// `resourceVersion` now ends with 410 Gone. The API server restarts:
+    /// Kubernetes' would answer from its cache what etcd has forgotten, and
+    /// the embedded one keeps its history in memory alone.
     pub async fn expire_history(&self) -> Result<()> {
-        self.compact().await?;
-        let server = self.processes().remove(&Program::KubeApiserver);
+        if *self.flavour() == Flavour::Kubernetes {
+            self.compact().await?;
+        }
+        let server = self.processes().remove(self.flavour().api_server());
         end(server.into_iter().collect()).await;
         self.start_servers().await
     }

@@ -1,10 +1,12 @@
-//! Real control planes as plain processes.
+//! Clusters as plain processes.
 //!
-//! A [`Lab`] is a hub (`cluster0`: etcd, API server, a few controllers) and
-//! members (`cluster1`, …: all of a control plane, and KWOK, which plays the
-//! nodes). No container runtime is needed. Everything listens on 127.0.0.1,
-//! and one kubeconfig has a context per cluster. Linux only: processes are
-//! told apart by `/proc`.
+//! A [`Lab`] is a hub (`cluster0`) and members (`cluster1`, …) of one
+//! [`Flavour`]: real control planes (etcd, API server, controllers, for a
+//! member a scheduler and KWOK, which plays the nodes), or the embedded one
+//! with simulated members, a process for each cluster. What is done to them
+//! and to their processes is the same. No container runtime is needed.
+//! Everything listens on 127.0.0.1, and one kubeconfig has a context per
+//! cluster. Linux only: processes are told apart by `/proc`.
 //!
 //! ```no_run
 //! # async fn example() -> lab::real::Result<()> {
@@ -46,7 +48,7 @@ pub use binaries::{Binaries, Program};
 pub use cluster::{Cluster, ClusterStatus};
 pub use error::{Error, Result};
 pub use kubectl::Output;
-pub use options::{Member, NodeSize, Options};
+pub use options::{Flavour, Member, NodeSize, Options};
 
 use credentials::Credentials;
 use ports::Ports;
@@ -82,7 +84,8 @@ impl Lab {
     /// Builds missing programs first (see [`Binaries`]). Fails with
     /// [`Error::AlreadyRunning`] when the directory's lab is in use.
     pub async fn up(options: Options) -> Result<Self> {
-        let binaries = tokio::task::spawn_blocking(Binaries::ensure)
+        let programs = options.flavour.programs();
+        let binaries = tokio::task::spawn_blocking(|| Binaries::ensure_only(programs))
             .await
             .map_err(|error| Error::Binaries(error.to_string()))??;
         install_crypto();
@@ -106,7 +109,7 @@ impl Lab {
             Some(state) if state.read().is_held() => state,
             _ => return Err(Error::NotRunning { directory }),
         };
-        let binaries = Binaries::ensure()?;
+        let binaries = Binaries::ensure_only(state.read().flavour.programs())?;
         install_crypto();
         Ok(Self::assemble(
             directory,
@@ -239,10 +242,10 @@ impl Lab {
         let clusters = std::iter::once(hub)
             .chain(members)
             .map(|(name, member)| {
-                let metrics = options.metrics && member.is_some();
+                let has_kwok = options.flavour == Flavour::Kubernetes && member.is_some();
                 let cluster = ClusterState {
                     member,
-                    metrics,
+                    metrics: options.metrics && has_kwok,
                     ports: Ports::free(),
                     processes: BTreeMap::new(),
                 };
@@ -251,6 +254,7 @@ impl Lab {
             .collect();
         let state = State {
             owner: ProcessId::own(),
+            flavour: options.flavour.clone(),
             clusters,
         };
         Credentials::create(&credentials(&directory))?;
@@ -265,14 +269,15 @@ impl Lab {
         owned: bool,
     ) -> Self {
         let credentials = Credentials::at(&credentials(&directory));
-        let clusters = state
-            .read()
+        let record = state.read();
+        let clusters = record
             .clusters
             .iter()
-            .map(|(name, record)| {
+            .map(|(name, cluster)| {
                 let cluster = Cluster::new(
+                    record.flavour.clone(),
                     name,
-                    record,
+                    cluster,
                     &data(&directory).join(name),
                     Arc::clone(&binaries),
                     credentials.clone(),
@@ -338,7 +343,7 @@ fn remove_data(directory: &Path) -> Result<()> {
         return Ok(());
     };
     for cluster in clusters.flatten() {
-        remove(&components::etcd_data(&cluster.path()))?;
+        remove(&components::database(&cluster.path()))?;
     }
     Ok(())
 }

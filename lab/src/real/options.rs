@@ -4,20 +4,43 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::binaries::Program;
+
 /// What a lab shall look like.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where the lab keeps its data, logs and kubeconfig. It belongs to the
     /// lab: what an earlier one left in it is removed.
     pub directory: PathBuf,
+    /// What the clusters are.
+    pub flavour: Flavour,
     /// The members, which become `cluster1`, `cluster2`, ….
     pub members: Vec<Member>,
     /// Whether KWOK serves simulated resource metrics of the pods, for a
     /// Prometheus to scrape (see [`Cluster::metrics_url`]). What a pod uses is
     /// set by its annotations `kwok.x-k8s.io/usage-cpu` and `…/usage-memory`.
+    /// Embedded clusters have none.
     ///
     /// [`Cluster::metrics_url`]: super::Cluster::metrics_url
     pub metrics: bool,
+}
+
+/// What the clusters of a lab are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flavour {
+    /// Kubernetes' own programs, etcd and KWOK, a process each.
+    #[default]
+    Kubernetes,
+    /// The embedded control plane, with a simulated cluster for a member, all
+    /// in one process.
+    Embedded {
+        /// A program that begins with [`embedded::serve_if_asked`], often
+        /// `std::env::current_exe()`.
+        ///
+        /// [`embedded::serve_if_asked`]: crate::embedded::serve_if_asked
+        program: PathBuf,
+    },
 }
 
 /// One member cluster.
@@ -44,16 +67,34 @@ pub struct NodeSize {
     pub pods: u32,
 }
 
+impl Flavour {
+    /// The programs that a lab of this flavour runs.
+    pub fn programs(&self) -> &'static [Program] {
+        match self {
+            Self::Kubernetes => &Program::ALL,
+            Self::Embedded { .. } => &[Program::Kubectl],
+        }
+    }
+}
+
 impl Options {
     /// `members` alike clusters of `nodes` nodes of the default size.
     pub fn uniform(directory: impl Into<PathBuf>, members: usize, nodes: usize) -> Self {
         Self {
             directory: directory.into(),
+            flavour: Flavour::default(),
             members: (1..=members)
                 .map(|index| Member::new(index, nodes))
                 .collect(),
             metrics: false,
         }
+    }
+
+    /// The same with clusters of this flavour.
+    #[must_use]
+    pub fn with_flavour(mut self, flavour: Flavour) -> Self {
+        self.flavour = flavour;
+        self
     }
 
     /// The same with this size for every node.

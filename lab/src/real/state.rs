@@ -8,9 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::binaries::Program;
 use super::error::{Error, Result};
-use super::options::Member;
+use super::options::{Flavour, Member};
 use super::ports::Ports;
 use super::process::ProcessId;
 
@@ -20,6 +19,7 @@ pub(crate) struct State {
     /// The process that takes the lab down when it ends; none for a lab that
     /// was left running on purpose.
     pub(crate) owner: Option<ProcessId>,
+    pub(crate) flavour: Flavour,
     /// By name: `cluster0` is the hub.
     pub(crate) clusters: BTreeMap<String, ClusterState>,
 }
@@ -32,7 +32,8 @@ pub(crate) struct ClusterState {
     /// KWOK's metrics are served.
     pub(crate) metrics: bool,
     pub(crate) ports: Ports,
-    pub(crate) processes: BTreeMap<Program, ProcessId>,
+    /// By the names of the components.
+    pub(crate) processes: BTreeMap<String, ProcessId>,
 }
 
 impl State {

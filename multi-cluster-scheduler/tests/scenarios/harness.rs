@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lab::real::{Lab, Options};
+use lab::real::{Flavour, Lab, Options};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -42,9 +42,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start() -> Result<Self> {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios");
-        let lab = Lab::up(Options::uniform(directory, 3, 5)).await?;
+    /// A lab of this flavour, with the CRDs on its hub.
+    pub(crate) async fn start(name: &str, flavour: Flavour) -> Result<Self> {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let options = Options::uniform(directory.join("scenarios").join(name), 3, 5);
+        let lab = Lab::up(options.with_flavour(flavour)).await?;
         let world = Self {
             lab,
             log: RefCell::default(),

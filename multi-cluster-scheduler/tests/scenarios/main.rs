@@ -1,9 +1,11 @@
-//! The scheduler on real control planes: a hub and three members as processes, and the scheduler as
-//! the process that people run. What is asserted is what a user would see.
+//! The scheduler on clusters that are processes: a hub and three members, and the scheduler as the
+//! process that people run. What is asserted is what a user would see.
 //!
-//! `cargo test -p multi-cluster-scheduler --test scenarios -- NAME` runs those whose name contains
-//! NAME. They share one lab (starting it takes seconds), each in a namespace of its own, one after
-//! the other; those that break the hub come last.
+//! Every scenario runs twice: on the embedded control plane with simulated members
+//! (`embedded::NAME`), and on real control planes (`real::NAME`).
+//! `cargo test -p multi-cluster-scheduler --test scenarios -- PART` runs those whose name contains
+//! PART. Those of one flavour share one lab (starting it takes seconds), each in a namespace of its
+//! own, one after the other; those that break the hub come last.
 
 mod admission;
 mod faults;
@@ -15,43 +17,18 @@ mod main_job;
 use std::process::ExitCode;
 
 use harness::{Scenario, World};
+use lab::real::{Binaries, Flavour};
 
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| !argument.starts_with('-'))
-        .collect();
-    if lab::real::Binaries::find().is_err() && !lab::real::Binaries::can_build() {
-        println!(
-            "not run: the scenarios need the lab's programs; install Go and run `cargo xtask lab up` once"
-        );
-        return if std::env::var_os("CI").is_some() {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        };
+    // The embedded clusters are this program.
+    if let Some(ended) = lab::embedded::serve_if_asked() {
+        return ended;
     }
-    let scenarios: Vec<Scenario> = [
-        main_job::all(),
-        admission::all(),
-        faults::all(),
-        features::all(),
-        hub_faults::all(),
-    ]
-    .into_iter()
-    .flatten()
-    .filter(|scenario| {
-        wanted.is_empty()
-            || wanted
-                .iter()
-                .any(|part| scenario.name.contains(part.as_str()))
-    })
-    .collect();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(scenarios)),
+        Ok(runtime) => runtime.block_on(run_all()),
         Err(error) => Err(error.into()),
     };
     match result {
@@ -64,10 +41,51 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the scenarios one after the other; how many failed.
-async fn run(scenarios: Vec<Scenario>) -> anyhow::Result<usize> {
-    println!("\nrunning {} scenarios", scenarios.len());
-    let world = World::start().await?;
+/// Runs what is asked for on both flavours; how many failed.
+async fn run_all() -> anyhow::Result<usize> {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let program = std::env::current_exe()?;
+    let flavours = [
+        ("embedded", Flavour::Embedded { program }),
+        ("real", Flavour::Kubernetes),
+    ];
+    let mut failed = 0;
+    for (name, flavour) in flavours {
+        let mut scenarios = scenarios();
+        scenarios.retain(|scenario| {
+            let name = format!("{name}::{}", scenario.name);
+            wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+        });
+        if !scenarios.is_empty() {
+            failed += run(name, flavour, scenarios).await?;
+        }
+    }
+    Ok(failed)
+}
+
+fn scenarios() -> Vec<Scenario> {
+    let all = [
+        main_job::all(),
+        admission::all(),
+        faults::all(),
+        features::all(),
+        hub_faults::all(),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Runs scenarios of one flavour one after the other; how many failed.
+async fn run(name: &str, flavour: Flavour, scenarios: Vec<Scenario>) -> anyhow::Result<usize> {
+    println!("\nrunning {} scenarios on {name} clusters", scenarios.len());
+    if Binaries::find_only(flavour.programs()).is_err() && !Binaries::can_build() {
+        println!("not run: the lab's programs are missing; install Go, which builds them");
+        return Ok(usize::from(std::env::var_os("CI").is_some()));
+    }
+    let started = std::time::Instant::now();
+    let world = World::start(name, flavour).await?;
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenarios {
         let started = std::time::Instant::now();
@@ -76,12 +94,12 @@ async fn run(scenarios: Vec<Scenario>) -> anyhow::Result<usize> {
         match result {
             Ok(()) => {
                 passed += 1;
-                println!("test {} ... ok ({seconds:.1} s)", scenario.name);
+                println!("test {name}::{} ... ok ({seconds:.1} s)", scenario.name);
             }
             Err(error) => {
                 failed += 1;
                 println!(
-                    "test {} ... FAILED ({seconds:.1} s)\n{error:#}\n{}",
+                    "test {name}::{} ... FAILED ({seconds:.1} s)\n{error:#}\n{}",
                     scenario.name,
                     world.last_log()
                 );
@@ -89,6 +107,7 @@ async fn run(scenarios: Vec<Scenario>) -> anyhow::Result<usize> {
         }
     }
     world.end().await?;
-    println!("\n{passed} passed, {failed} failed");
+    let seconds = started.elapsed().as_secs_f32();
+    println!("\n{name}: {passed} passed, {failed} failed ({seconds:.1} s)");
     Ok(failed)
 }

@@ -1,19 +1,17 @@
-//! The processes of one cluster and the flags they are started with.
+//! Kubernetes' own programs and the flags they are started with.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::binaries::{Binaries, Program};
-use super::credentials::Credentials;
-use super::ports::Ports;
+use super::{Component, Plan, database, flag, kubeconfig};
+use crate::real::binaries::Program;
 
 /// KWOK's configuration, part of the lab's source.
-const STAGES: &str = include_str!("../../real/kwok/stages.yaml");
-const METRICS: &str = include_str!("../../real/kwok/metrics.yaml");
+const STAGES: &str = include_str!("../../../real/kwok/stages.yaml");
+const METRICS: &str = include_str!("../../../real/kwok/metrics.yaml");
 
-/// What serves the API; everything else is a client of it.
-pub(crate) const SERVERS: [Program; 2] = [Program::Etcd, Program::KubeApiserver];
+/// The name of the API server's process.
+pub(crate) const API_SERVER: &str = Program::KubeApiserver.name();
 
 /// The hub runs no pods: of the controllers it needs those that keep
 /// namespaces, service accounts and owner references working.
@@ -30,37 +28,49 @@ const MEMBER_CONTROLLERS: &str = "*,-node-ipam-controller,-node-route-controller
     -certificatesigningrequest-cleaner-controller,\
     -certificatesigningrequest-signing-controller,-legacy-serviceaccount-token-cleaner-controller";
 
-/// What the commands of one cluster are made of.
-pub(crate) struct Plan<'a> {
-    pub(crate) binaries: &'a Binaries,
-    pub(crate) credentials: &'a Credentials,
-    pub(crate) ports: Ports,
-    /// The cluster's own directory.
-    pub(crate) directory: &'a Path,
-    pub(crate) metrics: bool,
+pub(super) fn servers(plan: &Plan) -> Vec<Component> {
+    [Program::Etcd, Program::KubeApiserver]
+        .map(|program| plan.component(program))
+        .into()
+}
+
+pub(super) fn clients(plan: &Plan) -> Vec<Component> {
+    let programs: &[Program] = if plan.is_hub {
+        &[Program::KubeControllerManager]
+    } else {
+        &[
+            Program::KubeControllerManager,
+            Program::KubeScheduler,
+            Program::Kwok,
+        ]
+    };
+    let programs = programs.iter();
+    programs.map(|&program| plan.component(program)).collect()
 }
 
 impl Plan<'_> {
-    /// The command of one process.
-    pub(crate) fn command(&self, program: Program, is_hub: bool) -> Command {
+    fn component(&self, program: Program) -> Component {
         let mut command = Command::new(self.binaries.path(program));
         command.current_dir(self.directory);
         match program {
             Program::Etcd => self.etcd(&mut command),
             Program::KubeApiserver => self.api_server(&mut command),
-            Program::KubeControllerManager => self.controller_manager(&mut command, is_hub),
+            Program::KubeControllerManager => self.controller_manager(&mut command),
             Program::KubeScheduler => self.scheduler(&mut command),
             Program::Kwok => self.kwok(&mut command),
             Program::Kubectl => {}
         }
-        command
+        Component {
+            name: program.name(),
+            command,
+        }
     }
 
     fn etcd(&self, command: &mut Command) {
         let client = format!("http://127.0.0.1:{}", self.ports.etcd);
         let peer = format!("http://127.0.0.1:{}", self.ports.etcd_peer);
         command
-            .arg(flag("data-dir", etcd_data(self.directory)))
+            .arg(flag("data-dir", database(self.directory)))
             .arg(flag("listen-client-urls", &client))
             .arg(flag("advertise-client-urls", &client))
             .arg(flag("listen-peer-urls", &peer))
@@ -101,8 +111,8 @@ impl Plan<'_> {
             .arg("--shutdown-delay-duration=0s");
     }
 
-    fn controller_manager(&self, command: &mut Command, is_hub: bool) {
-        let controllers = if is_hub {
+    fn controller_manager(&self, command: &mut Command) {
+        let controllers = if self.is_hub {
             HUB_CONTROLLERS
         } else {
             MEMBER_CONTROLLERS
@@ -150,19 +160,6 @@ impl Plan<'_> {
     }
 }
 
-/// The processes besides [`SERVERS`].
-pub(crate) fn clients_of_the_api(is_hub: bool) -> &'static [Program] {
-    if is_hub {
-        &[Program::KubeControllerManager]
-    } else {
-        &[
-            Program::KubeControllerManager,
-            Program::KubeScheduler,
-            Program::Kwok,
-        ]
-    }
-}
-
 /// KWOK's configuration for this cluster.
 pub(crate) fn kwok_configuration_text(metrics: bool) -> String {
     if metrics {
@@ -172,24 +169,6 @@ pub(crate) fn kwok_configuration_text(metrics: bool) -> String {
     }
 }
 
-pub(crate) fn etcd_data(directory: &Path) -> PathBuf {
-    directory.join("etcd")
-}
-
-pub(crate) fn kubeconfig(directory: &Path) -> PathBuf {
-    directory.join("kubeconfig")
-}
-
 pub(crate) fn kwok_configuration(directory: &Path) -> PathBuf {
     directory.join("kwok.yaml")
-}
-
-pub(crate) fn log(directory: &Path, program: Program) -> PathBuf {
-    directory.join(format!("{}.log", program.name()))
-}
-
-fn flag(name: &str, value: impl AsRef<OsStr>) -> std::ffi::OsString {
-    let mut flag = std::ffi::OsString::from(format!("--{name}="));
-    flag.push(value);
-    flag
 }
