@@ -87,13 +87,32 @@ spec:
     spec: {containers: [{name: c, image: nginx}]}
 ";
 
+/// kubectl itself checks what is in a list, by the schemas of the server.
+const LIST: &str = "
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: ConfigMap
+  metadata: {name: settings}
+  data: {mode: one}
+- apiVersion: v1
+  kind: Namespace
+  metadata: {name: other}
+";
+
 #[tokio::test]
 async fn people_can_work_with_it() {
     let folder = env::temp_dir().join(format!("control-plane-kubectl-{}", std::process::id()));
     let shell = shell(&folder, kubectl()).await;
-    let manifest = folder.join("web.yaml");
-    std::fs::write(&manifest, MANIFEST).unwrap();
-    let manifest = manifest.display().to_string();
+    let file = |name: &str, content: &str| {
+        let file = folder.join(name);
+        std::fs::write(&file, content).unwrap();
+        file.display().to_string()
+    };
+    let manifest = file("web.yaml", MANIFEST);
+    let list = file("list.yaml", LIST);
+    let wrong = file("wrong.yaml", &LIST.replace("data:", "datum:"));
     for (arguments, expected) in [
         (vec!["version"], "Server Version: v1.34"),
         (
@@ -149,8 +168,13 @@ async fn people_can_work_with_it() {
         (vec!["create", "namespace", "team"], "created"),
         (vec!["delete", "namespace", "team"], "deleted"),
         (vec!["delete", "-f", &manifest], "deleted"),
+        (vec!["apply", "-f", &list], "configmap/settings created"),
+        (vec!["get", "namespaces"], "other"),
     ] {
         Shell::check(&shell.run(&arguments).await, expected);
     }
+    let (done, said) = shell.run(&["apply", "-f", &wrong]).await;
+    let words = r#"unknown field "datum" in io.k8s.api.core.v1.ConfigMap"#;
+    assert!(!done && said.contains(words), "{said}");
     let _ = std::fs::remove_dir_all(&folder);
 }

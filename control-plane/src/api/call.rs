@@ -136,9 +136,19 @@ fn quoted(text: &str) -> String {
 /// An answer with JSON, in a form.
 pub(crate) fn respond(code: u16, form: Form, json: String, headers: &HeaderMap) -> Response {
     let text = if form.yaml { yaml(json) } else { json };
-    let mut response = compress::body(text, headers);
+    send(code, form.content_type(), text.into_bytes(), headers)
+}
+
+/// An answer of this type.
+pub(crate) fn send(
+    code: u16,
+    content_type: &'static str,
+    body: Vec<u8>,
+    headers: &HeaderMap,
+) -> Response {
+    let mut response = compress::body(body, headers);
     *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
-    let content_type = HeaderValue::from_static(form.content_type());
+    let content_type = HeaderValue::from_static(content_type);
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, content_type);
@@ -192,19 +202,17 @@ mod compress {
     /// Bytes. Less is not worth the work.
     const THRESHOLD: usize = 128 * 1024;
 
-    pub(super) fn body(text: String, headers: &HeaderMap) -> Response {
+    pub(super) fn body(bytes: Vec<u8>, headers: &HeaderMap) -> Response {
         let wanted = headers.get(header::ACCEPT_ENCODING);
         let wanted = wanted.and_then(|value| value.to_str().ok());
         let gzip = wanted.is_some_and(|text| text.split(',').any(|name| name.trim() == "gzip"));
-        if !gzip || text.len() < THRESHOLD {
-            return Response::new(Body::from(text));
+        if !gzip || bytes.len() < THRESHOLD {
+            return Response::new(Body::from(bytes));
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let compressed = encoder
-            .write_all(text.as_bytes())
-            .and_then(|()| encoder.finish());
+        let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
         let Ok(compressed) = compressed else {
-            return Response::new(Body::from(text));
+            return Response::new(Body::from(bytes));
         };
         let mut response = Response::new(Body::from(compressed));
         let gzip = HeaderValue::from_static("gzip");

@@ -14,6 +14,7 @@ mod health;
 mod json;
 pub(crate) mod negotiate;
 mod openapi;
+mod openapi_v2;
 mod patch;
 mod pipeline;
 mod pods;

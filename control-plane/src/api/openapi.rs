@@ -8,9 +8,10 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
 
-use super::call::{plain, respond};
+use super::call::{respond, send};
 use super::discovery::hexadecimal;
 use super::negotiate::{Form, wants_only_protobuf};
+use super::openapi_v2;
 use crate::kinds::{Kinds, Resource};
 use crate::plane::Plane;
 use crate::schema::builtin::builtin;
@@ -20,10 +21,17 @@ use crate::schema::{Form as SchemaForm, List, ListKind, PatchMerge, Schema, meta
 pub(crate) fn answer(plane: &Plane, path: &str, headers: &HeaderMap) -> Option<Response> {
     let kinds = plane.registry.now();
     if path == "/openapi/v2" {
-        if wants_only_protobuf(headers) {
-            return Some(plain(406, ""));
-        }
-        return Some(respond(200, Form::JSON, v2(&kinds).to_string(), headers));
+        let document = v2(&kinds);
+        return Some(if wants_only_protobuf(headers) {
+            send(
+                200,
+                openapi_v2::PROTOBUF,
+                openapi_v2::encode(&document),
+                headers,
+            )
+        } else {
+            respond(200, Form::JSON, document.to_string(), headers)
+        });
     }
     let path = path.strip_prefix("/openapi/v3")?;
     if path.is_empty() {
@@ -110,6 +118,7 @@ fn v2(kinds: &Kinds) -> Value {
     for resource in kinds.all() {
         components.add(resource);
     }
+    components.done.values_mut().for_each(openapi_v2::simplify);
     json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": "v1.34.3"},

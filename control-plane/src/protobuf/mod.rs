@@ -8,11 +8,13 @@
 
 mod messages;
 mod wire;
+mod writer;
 
 use serde_json::{Map, Value};
 
 use messages::{Field, Kind, message};
 use wire::{Wire, fields};
+pub(crate) use writer::Writer;
 
 /// What a body in protobuf begins with.
 const PREFIX: &[u8] = b"k8s\0";

@@ -210,7 +210,8 @@ impl Cluster {
             match self.start().await {
                 Ok(()) => return self.create_nodes().await,
                 Err(Error::Exited { tail, .. })
-                    if tail.to_lowercase().contains("address already in use") && attempt < PORT_ATTEMPTS =>
+                    if tail.to_lowercase().contains("address already in use")
+                        && attempt < PORT_ATTEMPTS =>
                 {
                     attempt += 1;
                     self.stop().await?;

@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
-use lab::simulated::{EXIT_CODE, Failures, Options, RUN_SECONDS};
+use lab::simulated::{EXIT_CODE, FAILS, Failures, Options, RUN_SECONDS};
 use serde_json::{Value, json};
 
 use crate::fixture::{Lab, phase};
@@ -120,7 +120,8 @@ async fn a_job_fails_after_too_many_failures_and_waits_longer_after_each() {
 #[tokio::test(start_paused = true)]
 async fn containers_that_are_restarted_count_as_well() {
     let lab = Lab::new().await;
-    let mut work = failing(&json!({ "backoffLimit": 2 }));
+    let mut work = job(&json!({ "backoffLimit": 2 }));
+    work["spec"]["template"]["metadata"]["annotations"][FAILS] = json!("true");
     work["spec"]["template"]["spec"]["restartPolicy"] = json!("OnFailure");
     lab.create::<Job>(work).await;
     let (status, _) = lab.over().await;
