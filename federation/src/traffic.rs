@@ -9,6 +9,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use prometheus_http_query::Client;
 use prometheus_http_query::response::Data;
 use reqwest::header::{AUTHORIZATION, HeaderValue, InvalidHeaderValue};
@@ -124,6 +126,23 @@ pub enum TrafficError {
     },
 }
 
+/// Bytes per second by the cluster's name. A cluster that nothing is known of is not there.
+pub type ByCluster = BTreeMap<String, f64>;
+
+/// Who knows the traffic of all clusters.
+pub trait Traffic: Send + Sync {
+    /// Bytes per second that each cluster's nodes receive.
+    fn on_creation(&self) -> BoxFuture<'_, Result<ByCluster, TrafficError>>;
+
+    /// Bytes per second that the pods of this namespace receive whose names begin with
+    /// `pod_prefix`.
+    fn on_update<'a>(
+        &'a self,
+        namespace: &'a str,
+        pod_prefix: &'a str,
+    ) -> BoxFuture<'a, Result<ByCluster, TrafficError>>;
+}
+
 /// A Prometheus server that knows the traffic of all clusters.
 pub struct TrafficSource {
     client: Client,
@@ -153,27 +172,7 @@ impl TrafficSource {
         Ok(Self { client, options })
     }
 
-    /// Bytes per second that each cluster's nodes receive, by the cluster's name.
-    ///
-    /// A cluster that Prometheus has no number for is not there.
-    pub async fn on_creation(&self) -> Result<BTreeMap<String, f64>, TrafficError> {
-        self.ask(&self.options.queries.creation).await
-    }
-
-    /// Bytes per second that the pods of this namespace receive whose names begin with
-    /// `pod_prefix`, by the cluster's name.
-    ///
-    /// A cluster that Prometheus has no number for is not there.
-    pub async fn on_update(
-        &self,
-        namespace: &str,
-        pod_prefix: &str,
-    ) -> Result<BTreeMap<String, f64>, TrafficError> {
-        let template = &self.options.queries.update;
-        self.ask(&filled(template, namespace, pod_prefix)).await
-    }
-
-    async fn ask(&self, query: &str) -> Result<BTreeMap<String, f64>, TrafficError> {
+    async fn ask(&self, query: &str) -> Result<ByCluster, TrafficError> {
         let patience = self.options.timeout;
         match tokio::time::timeout(patience, self.answer(query)).await {
             Ok(answer) => answer,
@@ -184,7 +183,7 @@ impl TrafficSource {
         }
     }
 
-    async fn answer(&self, query: &str) -> Result<BTreeMap<String, f64>, TrafficError> {
+    async fn answer(&self, query: &str) -> Result<ByCluster, TrafficError> {
         let mut request = self.client.query(query);
         if let Some(file) = &self.options.bearer_token_file {
             request = request.header(AUTHORIZATION, bearer(file).await?);
@@ -209,6 +208,21 @@ impl TrafficSource {
                 .then(|| (cluster, sample.value()))
         });
         Ok(by_cluster.collect())
+    }
+}
+
+impl Traffic for TrafficSource {
+    fn on_creation(&self) -> BoxFuture<'_, Result<ByCluster, TrafficError>> {
+        self.ask(&self.options.queries.creation).boxed()
+    }
+
+    fn on_update<'a>(
+        &'a self,
+        namespace: &'a str,
+        pod_prefix: &'a str,
+    ) -> BoxFuture<'a, Result<ByCluster, TrafficError>> {
+        let query = filled(&self.options.queries.update, namespace, pod_prefix);
+        async move { self.ask(&query).await }.boxed()
     }
 }
 

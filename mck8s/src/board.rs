@@ -1,22 +1,28 @@
-//! What people see while everything runs: a table on a terminal, lines elsewhere.
+//! What people see while everything runs: tables on a terminal, lines elsewhere.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use control_plane::ControlPlane;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 
+use crate::member::client;
+use crate::screen::{Screen, Size};
+
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The kinds that are shown: heading and columns, each a name and a path in the object.
+/// The kinds that are shown: each column has a name and a path in the object.
 const SHOWN: [(&str, &[(&str, &str)]); 4] = [
     (
         "MemberCluster",
         &[
+            ("READY", "/status/conditions"),
+            ("REGION", "/spec/region"),
             ("NODES", "/status/nodes"),
             ("FREE CPU", "/status/free/cpu"),
             ("FREE MEMORY", "/status/free/memory"),
@@ -25,7 +31,7 @@ const SHOWN: [(&str, &[(&str, &str)]); 4] = [
     ),
     ("MultiClusterDeployment", WORKLOAD),
     ("MultiClusterJob", WORKLOAD),
-    ("MultiClusterService", WORKLOAD),
+    ("MultiClusterService", &[("CLUSTERS", "/status/clusters")]),
 ];
 const WORKLOAD: &[(&str, &str)] = &[
     ("CLUSTERS", "/status/clusters"),
@@ -34,80 +40,189 @@ const WORKLOAD: &[(&str, &str)] = &[
     ("READY", "/status/readyReplicas"),
 ];
 
+/// Objects of one kind: name and cells of each.
+struct Kind {
+    name: &'static str,
+    columns: &'static [(&'static str, &'static str)],
+    rows: Vec<(String, Vec<String>)>,
+}
+
 /// Shows the hub's clusters and workloads, for ever.
-pub(crate) async fn show(hub: &Client) {
-    let terminal = std::io::stdout().is_terminal();
-    let mut before = BTreeMap::new();
+pub(crate) async fn show(hub: ControlPlane, screen: Option<Screen>) -> io::Result<()> {
+    let (client, mut seen) = (client(&hub), None);
+    let mut lines = Lines::default();
     loop {
-        let mut page = String::new();
-        let mut now = BTreeMap::new();
-        for (kind, columns) in SHOWN {
-            let rows = rows(hub, kind, columns).await;
-            if rows.is_empty() {
-                continue;
+        let now = (hub.store().revision(), screen.as_ref().map(|_| Screen::size()));
+        // What cannot be read is read the next time.
+        if seen != Some(now)
+            && let Ok(kinds) = read(&client).await
+        {
+            seen = Some(now);
+            match (&screen, now.1) {
+                (Some(screen), Some(size)) => screen.draw(page(&kinds, size))?,
+                _ => lines.print(&kinds)?,
             }
-            let mut table = Table::new();
-            table.load_style(NOTHING);
-            let headings = columns.iter().map(|(name, _)| *name);
-            table.set_header(std::iter::once(kind).chain(headings));
-            for (name, cells) in rows {
-                table.add_row(std::iter::once(&name).chain(&cells));
-                let cells = columns
-                    .iter()
-                    .zip(&cells)
-                    .filter(|(_, cell)| !cell.is_empty());
-                let line: Vec<_> = cells
-                    .map(|((heading, _), cell)| format!("{} {cell}", heading.to_lowercase()))
-                    .collect();
-                now.insert(format!("{kind} {name}"), line.join(", "));
-            }
-            page.push_str(&table.to_string());
-            page.push_str("\n\n");
-        }
-        if before != now {
-            if terminal {
-                // To the top, and nothing below.
-                print!("\x1b[H\x1b[J{page}");
-            } else {
-                for (name, line) in now
-                    .iter()
-                    .filter(|(name, line)| before.get(*name) != Some(*line))
-                {
-                    println!("{name}: {line}");
-                }
-                for name in before.keys().filter(|name| !now.contains_key(*name)) {
-                    println!("{name}: gone");
-                }
-            }
-            drop(std::io::stdout().flush());
-            before = now;
         }
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-async fn rows(hub: &Client, kind: &str, columns: &[(&str, &str)]) -> Vec<(String, Vec<String>)> {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("fogguru.eu", "v1", kind));
-    let api: Api<DynamicObject> = Api::all_with(hub.clone(), &resource);
-    let list = api.list(&ListParams::default()).await;
-    let objects = list.map(|list| list.items).unwrap_or_default();
-    let row = |object: DynamicObject| {
-        let name = match object.namespace() {
-            Some(namespace) => format!("{namespace}/{}", object.name_any()),
-            None => object.name_any(),
+async fn read(hub: &Client) -> kube::Result<Vec<Kind>> {
+    let mut kinds = Vec::new();
+    for (name, columns) in SHOWN {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("fogguru.eu", "v1", name));
+        let api: Api<DynamicObject> = Api::all_with(hub.clone(), &resource);
+        let objects = api.list(&ListParams::default()).await?.items;
+        let row = |object: &DynamicObject| {
+            let name = match object.namespace() {
+                Some(namespace) => format!("{namespace}/{}", object.name_any()),
+                None => object.name_any(),
+            };
+            let cells = columns.iter();
+            (name, cells.map(|(_, path)| cell(object.data.pointer(path))).collect())
         };
-        let cells = columns
-            .iter()
-            .map(|(_, path)| cell(object.data.pointer(path)));
-        (name, cells.collect())
-    };
-    objects.into_iter().map(row).collect()
+        kinds.push(Kind {
+            name,
+            columns,
+            rows: objects.iter().map(row).collect(),
+        });
+    }
+    Ok(kinds)
 }
 
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null | Value::Bool(false)) => String::new(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(conditions)) => {
+            let mut conditions = conditions.iter();
+            let ready = conditions.find(|condition| condition["type"] == "Ready");
+            cell(ready.map(|ready| &ready["status"]))
+        }
         Some(other) => other.to_string(),
+    }
+}
+
+/// The tables, no wider and no taller than the terminal. A table that is not the last gets half of
+/// what is left at most.
+fn page(kinds: &[Kind], size: Size) -> String {
+    let filled: Vec<&Kind> = kinds.iter().filter(|kind| !kind.rows.is_empty()).collect();
+    // The cursor stands in the last row.
+    let mut left = size.rows.saturating_sub(1);
+    let mut page = String::new();
+    for (index, kind) in filled.iter().enumerate() {
+        let last = index + 1 == filled.len();
+        let most = if last { left } else { left / 2 };
+        let lines = kind.table(most.saturating_sub(1), size.columns);
+        left = left.saturating_sub(lines.len() + 1);
+        page.extend(lines.iter().map(|line| format!("{line}\n")));
+        page.push('\n');
+    }
+    page
+}
+
+impl Kind {
+    /// Heading and rows, at most so many lines.
+    fn table(&self, most: usize, columns: usize) -> Vec<String> {
+        let mut table = Table::new();
+        table.load_style(NOTHING);
+        let headings = self.columns.iter().map(|(name, _)| *name);
+        table.set_header(std::iter::once(self.name).chain(headings));
+        for (name, cells) in &self.rows {
+            table.add_row(std::iter::once(name).chain(cells));
+        }
+        let text = table.to_string();
+        let mut lines: Vec<String> = text.lines().map(|line| cut(line, columns)).collect();
+        if lines.len() > most {
+            let kept = most.saturating_sub(1);
+            let more = format!(" and {} more", lines.len() - kept);
+            lines.truncate(kept);
+            lines.push(cut(&more, columns));
+        }
+        lines
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (String, String)> {
+        self.rows.iter().map(|(name, cells)| {
+            let cells = self.columns.iter().zip(cells);
+            let line: Vec<_> = cells
+                .filter(|(_, cell)| !cell.is_empty())
+                .map(|((heading, _), cell)| format!("{} {cell}", heading.to_lowercase()))
+                .collect();
+            (format!("{} {name}", self.name), line.join(", "))
+        })
+    }
+}
+
+/// A line that fits.
+fn cut(line: &str, columns: usize) -> String {
+    let line = line.trim_end();
+    if line.chars().count() <= columns {
+        return line.to_owned();
+    }
+    let kept = line.chars().take(columns.saturating_sub(1));
+    kept.chain(['…']).collect()
+}
+
+/// A line for each change.
+#[derive(Default)]
+struct Lines(BTreeMap<String, String>);
+
+impl Lines {
+    fn print(&mut self, kinds: &[Kind]) -> io::Result<()> {
+        let now: BTreeMap<String, String> = kinds.iter().flat_map(Kind::lines).collect();
+        let before = std::mem::replace(&mut self.0, now);
+        let mut out = io::stdout().lock();
+        for (name, line) in &self.0 {
+            if before.get(name) != Some(line) {
+                writeln!(out, "{name}: {line}")?;
+            }
+        }
+        for name in before.keys().filter(|name| !self.0.contains_key(*name)) {
+            writeln!(out, "{name}: gone")?;
+        }
+        out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn kinds(rows: [usize; 2], name: &str) -> Vec<Kind> {
+        let of = |(name, columns): (&'static str, _), rows, row: &str| Kind {
+            name,
+            columns,
+            rows: (0..rows)
+                .map(|number| (format!("{row}{number}"), vec!["3".to_owned(); 4]))
+                .collect(),
+        };
+        vec![of(SHOWN[0], rows[0], "c"), of(SHOWN[1], rows[1], name)]
+    }
+
+    #[test]
+    fn a_small_page_shows_all() {
+        let size = Size { columns: 80, rows: 24 };
+        let page = page(&kinds([1, 1], "default/web"), size);
+        let lines: Vec<&str> = page.lines().collect();
+        assert!(lines[0].contains("MemberCluster") && lines[0].contains("READY"), "{page}");
+        assert!(lines[1].contains("c0"), "{page}");
+        assert!(lines[4].contains("default/web0"), "{page}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_fits_the_terminal(
+            clusters in 0_usize..50, workloads in 0_usize..50,
+            name in "[a-z/ü]{1,60}", columns in 20_usize..200, rows in 8_usize..60,
+        ) {
+            let page = page(&kinds([clusters, workloads], &name), Size { columns, rows });
+            prop_assert!(page.lines().count() < rows, "{page}");
+            prop_assert!(page.lines().all(|line| line.chars().count() <= columns), "{page}");
+            // What is there is shown, or said to be more.
+            let shown = page.matches("c0").count();
+            prop_assert!(clusters == 0 || shown > 0 || page.contains("more"), "{page}");
+        }
     }
 }

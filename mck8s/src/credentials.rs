@@ -11,11 +11,19 @@ use base64::engine::general_purpose::STANDARD;
 use control_plane::Sources;
 use serde_json::json;
 
+use crate::folder::Folder;
+
+/// Letters of a token.
+const LENGTH: usize = 32;
+
 /// The token of the administrator; made at the first start.
-pub(crate) fn token(folder: &Path) -> Result<String> {
+pub(crate) fn token(folder: &Folder) -> Result<String> {
     let file = folder.join("token");
-    if let Ok(token) = fs::read_to_string(&file) {
-        return Ok(token.trim().to_owned());
+    if let Ok(token) = fs::read_to_string(&file)
+        // A kill may have left half of it, or nothing.
+        && token.len() == LENGTH
+    {
+        return Ok(token);
     }
     let random = Sources::default().randomness;
     let token = format!("{:016x}{:016x}", random(), random());

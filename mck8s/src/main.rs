@@ -1,7 +1,13 @@
 //! `mck8s`: everything in one command.
 
+mod arguments;
 mod board;
+mod crds;
 mod credentials;
+mod folder;
+mod member;
+mod registry;
+mod screen;
 mod up;
 
 use std::process::ExitCode;
@@ -13,15 +19,22 @@ use clap::Parser;
 #[command(version)]
 enum Command {
     /// Start a hub, simulated members and the operators on this machine
-    Up(up::Arguments),
+    Up(arguments::Arguments),
+    /// Print the CRDs as YAML, for `kubectl apply -f -` on a hub of your own
+    Crds,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Up(arguments) = Command::parse();
-    // The operators work in one thread, as they do in processes of their own.
-    let local = tokio::task::LocalSet::new();
-    match local.run_until(Box::pin(up::run(arguments))).await {
+    let done = match Command::parse() {
+        Command::Up(arguments) => {
+            // The operators work in one thread, as they do in processes of their own.
+            let local = tokio::task::LocalSet::new();
+            local.run_until(Box::pin(up::run(arguments))).await
+        }
+        Command::Crds => crds::print(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mck8s: {error:#}");

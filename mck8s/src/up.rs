@@ -1,119 +1,97 @@
 //! `mck8s up`: a hub with the CRDs, simulated members, and the operators, in one process.
 
-use std::fs;
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
-use control_plane::store::{Options as StoreOptions, Store};
-use control_plane::{ControlPlane, Host, Options, Tls, User};
+use control_plane::{ControlPlane, Host, Options, Tls, Tokens, User};
 use federation::operator::clock::{SharedClock, WallClock};
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
 use federation::operator::{signals, telemetry};
+use futures::future::try_join_all;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
-use lab::simulated::{Cluster, Clusters};
-use multi_cluster_scheduler::Metrics;
+use lab::simulated::{Clusters, Traffic};
+use multi_cluster_scheduler::{Metrics, ProximitySource};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{board, credentials};
+use crate::arguments::Arguments;
+use crate::folder::Folder;
+use crate::member::{Member, client, plane};
+use crate::screen::Screen;
+use crate::{board, credentials, registry};
 
 /// The name of the hub: its context, and its path prefix.
 const HUB: &str = "hub";
-
-/// How it is shaped.
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// Where data, certificates and the kubeconfig are kept
-    #[arg(long, default_value = ".mck8s", value_name = "FOLDER")]
-    data_dir: PathBuf,
-    /// Simulated members
-    #[arg(long, default_value_t = 3)]
-    members: usize,
-    /// Nodes of each member
-    #[arg(long, default_value_t = 5)]
-    nodes: usize,
-    /// Cores of each node
-    #[arg(long, default_value = "4")]
-    cpu: String,
-    /// Memory of each node
-    #[arg(long, default_value = "16Gi")]
-    memory: String,
-    /// YAML file with clusters of different sizes, regions, delays and failures
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["members", "nodes", "cpu", "memory"])]
-    config: Option<PathBuf>,
-    /// Address that the API is served on; only this machine reaches it unless you say otherwise
-    #[arg(long, default_value = "127.0.0.1:7443", value_name = "ADDRESS:PORT")]
-    listen: SocketAddr,
-    /// What is logged
-    #[arg(long, default_value = "warn", value_name = "FILTER")]
-    log_level: String,
-}
 
 /// Runs until Ctrl-C.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let started = Instant::now();
     let clock: SharedClock = Arc::new(WallClock);
-    telemetry::init(
-        telemetry::LogFormat::Text,
-        &arguments.log_level,
-        clock.clone(),
-    )?;
+    let screen = Screen::find();
+    log(&arguments.log_level, &clock, screen.as_ref())?;
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
     let clusters = arguments.clusters()?;
-    let folder = &arguments.data_dir;
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let token = credentials::token(folder)?;
-    let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}: choose another with --listen",
-            arguments.listen
-        )
-    })?;
+    let folder = Arc::new(Folder::open(&arguments.data_dir)?);
+    let listener = listen(arguments.listen).await?;
     let address = listener.local_addr()?;
-    let host = Host::new();
 
-    let hub = plane(folder, HUB, &token).await?;
+    let token = credentials::token(&folder)?;
+    let tokens: Tokens = [(token.clone(), User::admin())].into();
+    let regions = regions(&clusters);
+    let times = clusters.round_trip_times.clone();
+    let (hub, members) = start(clusters, &folder, &tokens, &clock).await?;
+    let host = Host::new();
     host.insert(HUB, hub.router());
-    install_crds(&client(&hub)).await?;
-    let mut members = Vec::new();
-    for member in clusters.members {
-        let name = member.name;
-        let plane = plane(folder, &name, &token).await?;
-        host.insert(&name, plane.router());
-        let cluster = Cluster::start(&name, client(&plane), member.options, 0, clock.clone());
-        let cluster = cluster.await.with_context(|| format!("member {name}"))?;
-        members.push((name, plane, cluster));
+    for member in &members {
+        host.insert(&member.name, member.plane.router());
     }
 
-    let ip = address.ip().to_string();
-    let tls = Tls::open(&folder.join("tls"), &["localhost", &ip])?;
+    let tls = Tls::open(&folder.join("tls"), &names(address, &arguments.tls_san))?;
     let kubeconfig = folder.join("kubeconfig");
-    let names: Vec<&str> = std::iter::once(HUB)
-        .chain(members.iter().map(|(name, ..)| name.as_str()))
+    let contexts: Vec<&str> = std::iter::once(HUB)
+        .chain(members.iter().map(|member| member.name.as_str()))
         .collect();
-    let server = format!("https://{address}");
-    credentials::write_kubeconfig(&kubeconfig, &server, tls.authority(), &token, &names)?;
+    let server = format!("https://{}", reached_here(address));
+    credentials::write_kubeconfig(&kubeconfig, &server, tls.authority(), &token, &contexts)?;
+    let hub_client = client(&hub);
+    registry::announce(&hub_client, &regions).await?;
     let stop = signals::stop_on_signal()?;
     let ended = stop.clone();
     let serving = tokio::spawn(async move {
         control_plane::serve(listener, Some(&tls), host.router(), ended.cancelled_owned()).await
     });
-    let scheduling = tokio::task::spawn_local(schedule(kubeconfig.clone(), clock, stop.clone()));
-    greet(&kubeconfig, names.len() - 1, started);
-    let hub_client = client(&hub);
+    let traffic = members
+        .iter()
+        .map(|member| (member.name.clone(), member.metrics.clone()));
+    let sources = Sources {
+        traffic: Traffic::of(traffic.collect()),
+        proximity: Some(times)
+            .filter(|times| !times.is_empty())
+            .map(ProximitySource::Fixed),
+    };
+    let scheduler = schedule(kubeconfig.clone(), sources, clock, stop.clone());
+    let scheduling = tokio::task::spawn_local(scheduler);
+    let showing = async {
+        registry::until_ready(&hub_client, &regions).await;
+        greet(&kubeconfig, &contexts, started);
+        say_more(&folder, &contexts, address);
+        // On another thread than the operators.
+        tokio::spawn(board::show(hub.clone(), screen)).await
+    };
     tokio::select! {
-        () = board::show(&hub_client) => {}
+        shown = showing => shown??,
         () = stop.cancelled() => {}
         ended = scheduling => ended??,
     }
@@ -122,34 +100,84 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-impl Arguments {
-    fn clusters(&self) -> Result<Clusters> {
-        if let Some(file) = &self.config {
-            return Ok(Clusters::read(file)?);
-        }
-        let text = format!(
-            "clusters: {}\ndefaults: {{nodes: {}, cpu: {:?}, memory: {:?}}}",
-            self.members, self.nodes, self.cpu, self.memory
-        );
-        Ok(Clusters::parse(&text, Path::new("the flags"))?)
+/// Sends the log to standard error, and keeps it off what is drawn on the terminal.
+fn log(filter: &str, clock: &SharedClock, screen: Option<&Screen>) -> Result<()> {
+    let (format, clock) = (telemetry::LogFormat::Text, Arc::clone(clock));
+    match screen {
+        Some(screen) => telemetry::init_to(format, filter, clock, screen.clone())?,
+        None => telemetry::init(format, filter, clock)?,
     }
+    Ok(())
 }
 
-/// A control plane that keeps its data in the folder.
-async fn plane(folder: &Path, name: &str, token: &str) -> Result<ControlPlane> {
-    let folder = folder.join("data").join(name);
-    let store = Store::open(&folder, StoreOptions::default())
-        .with_context(|| format!("the data of {name} in {}", folder.display()))?;
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address}: choose another address with --listen, as 127.0.0.1:0 for \
+             any port that is free"
+        )
+    })
+}
+
+/// Starts the hub and the members side by side: each waits for its disk.
+async fn start(
+    clusters: Clusters,
+    folder: &Arc<Folder>,
+    tokens: &Tokens,
+    clock: &SharedClock,
+) -> Result<(ControlPlane, Vec<Member>)> {
+    let hub = tokio::spawn(start_hub(Arc::clone(folder), tokens.clone()));
+    let members = clusters.members.into_iter().map(|member| {
+        let (folder, tokens) = (Arc::clone(folder), tokens.clone());
+        let started = Member::start(
+            member,
+            folder,
+            tokens,
+            clusters.loads.clone(),
+            Arc::clone(clock),
+        );
+        let started = tokio::spawn(started);
+        async { started.await? }
+    });
+    let members = try_join_all(members).await?;
+    Ok((hub.await??, members))
+}
+
+async fn start_hub(folder: Arc<Folder>, tokens: Tokens) -> Result<ControlPlane> {
     let options = Options {
-        tokens: [(token.to_owned(), User::admin())].into(),
+        tokens,
         ..Options::default()
     };
-    Ok(ControlPlane::start(store, options).await?)
+    let hub = plane(&folder, HUB, options).await?;
+    install_crds(&client(&hub)).await?;
+    Ok(hub)
 }
 
-/// A client within the process.
-fn client(plane: &ControlPlane) -> Client {
-    Client::new(plane.router_for(User::admin()), "default")
+/// The region of each member: that of its first nodes.
+fn regions(clusters: &Clusters) -> BTreeMap<String, Option<String>> {
+    let region = |member: &lab::simulated::Member| {
+        let group = member.options.nodes.first();
+        (member.name.clone(), group.map(|group| group.region.clone()))
+    };
+    clusters.members.iter().map(region).collect()
+}
+
+/// What the certificate covers: what leads here from this machine, and what people name.
+fn names(address: SocketAddr, further: &[String]) -> Vec<String> {
+    let here = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let address = (!address.ip().is_unspecified()).then(|| address.ip().to_string());
+    let names = here.into_iter().chain(address).chain(further.iter().cloned());
+    names.collect()
+}
+
+/// How this machine reaches what listens there.
+fn reached_here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 async fn install_crds(hub: &Client) -> Result<()> {
@@ -163,8 +191,19 @@ async fn install_crds(hub: &Client) -> Result<()> {
     Ok(())
 }
 
+/// What the scheduler asks for beside the members themselves.
+struct Sources {
+    traffic: Traffic,
+    proximity: Option<ProximitySource>,
+}
+
 /// The scheduler, as in a process of its own.
-async fn schedule(kubeconfig: PathBuf, clock: SharedClock, stop: CancellationToken) -> Result<()> {
+async fn schedule(
+    kubeconfig: PathBuf,
+    sources: Sources,
+    clock: SharedClock,
+    stop: CancellationToken,
+) -> Result<()> {
     let flag = format!("--kubeconfig={}", kubeconfig.display());
     let args = multi_cluster_scheduler::Args::try_parse_from(["scheduler", &flag])?;
     let hub = args.common.hub().await?;
@@ -179,15 +218,16 @@ async fn schedule(kubeconfig: PathBuf, clock: SharedClock, stop: CancellationTok
         clock,
         metrics: Metrics::new(&mut Registry::default()),
         health: Health::new(&["hub", "members"]),
-        traffic: None,
-        proximity: None,
+        traffic: Some(Arc::new(sources.traffic)),
+        proximity: sources.proximity,
     };
     let result = Box::pin(multi_cluster_scheduler::run(context, stop)).await;
     result.map_err(|error| anyhow!("the scheduler: {error}"))
 }
 
-fn greet(kubeconfig: &Path, members: usize, started: Instant) {
-    let file = kubeconfig.display();
+fn greet(kubeconfig: &Path, contexts: &[&str], started: Instant) {
+    let (file, members) = (kubeconfig.display(), contexts.len() - 1);
+    let first = contexts.get(1).unwrap_or(&HUB);
     println!(
         "Up in {:.2} s: a hub and {members} members.\n\
          Kubeconfig: {file} (contexts: {HUB}, then the members; {HUB} is the current one)\n\n\
@@ -196,8 +236,29 @@ fn greet(kubeconfig: &Path, members: usize, started: Instant) {
          kubectl apply -f manifests/examples/02_example_deployment_worst_fit.yaml\n  \
          kubectl get mcd,mcl\n  \
          kubectl describe mcd hello\n  \
-         kubectl --context cluster1 get pods\n\n\
+         kubectl --context {first} get pods\n\n\
          Ctrl-C ends it; the data stay.\n",
         started.elapsed().as_secs_f64()
     );
+}
+
+/// Says what is not as most people have it.
+fn say_more(folder: &Folder, contexts: &[&str], address: SocketAddr) {
+    let mut kept = folder.clusters();
+    kept.retain(|name| !contexts.contains(&name.as_str()));
+    if !kept.is_empty() {
+        println!(
+            "Not started, because nobody asks for them now: {}. Their data stay in {}.\n",
+            kept.join(", "),
+            folder.join("data").display()
+        );
+    }
+    if !address.ip().is_loopback() {
+        println!(
+            "Others reach it at port {}. Whoever has the kubeconfig, or its token, may do \
+             anything; nobody else may. Elsewhere, write an address of this machine into the \
+             kubeconfig's servers; --tls-san makes the certificate cover it.\n",
+            address.port()
+        );
+    }
 }

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use federation::members::Kubeconfig;
 use federation::operator::args::{CommonArgs, duration};
 use federation::proximity::serf::AuthKey;
-use federation::traffic::{TrafficError, TrafficOptions, TrafficQueries, TrafficSource};
+use federation::traffic::{Traffic, TrafficError, TrafficOptions, TrafficQueries, TrafficSource};
 
 use crate::scheduler::Options;
 use crate::sources::ProximitySource;
@@ -159,7 +160,7 @@ impl Args {
     }
 
     /// Where traffic comes from, if anywhere.
-    pub fn traffic(&self) -> Result<Option<TrafficSource>, TrafficError> {
+    pub fn traffic(&self) -> Result<Option<Arc<dyn Traffic>>, TrafficError> {
         let Some(url) = &self.prometheus_url else {
             return Ok(None);
         };
@@ -174,7 +175,7 @@ impl Args {
             timeout: Duration::from_secs(5),
             queries,
         };
-        TrafficSource::new(url, options).map(Some)
+        Ok(Some(Arc::new(TrafficSource::new(url, options)?)))
     }
 
     /// Where round-trip times come from, if anywhere.

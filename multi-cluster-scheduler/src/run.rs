@@ -1,5 +1,7 @@
 //! From a context to a scheduler at work.
 
+use std::sync::Arc;
+
 use federation::api::MemberCluster;
 use federation::members::{Deadlined as _, follow_kubeconfig, follow_kubefed};
 use federation::operator::clock::SharedClock;
@@ -8,7 +10,7 @@ use federation::operator::fence::{Server, fenced_client};
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
-use federation::traffic::TrafficSource;
+use federation::traffic::Traffic;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::ApiResource;
@@ -45,7 +47,7 @@ pub struct Context {
     /// Whether it is ready: "hub" and "members".
     pub health: Health,
     /// Traffic by cluster.
-    pub traffic: Option<TrafficSource>,
+    pub traffic: Option<Arc<dyn Traffic>>,
     /// Round-trip times between clusters.
     pub proximity: Option<ProximitySource>,
 }

@@ -10,7 +10,7 @@ use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
 use federation::operator::queue::{Backoff, WorkQueue};
-use federation::traffic::TrafficSource;
+use federation::traffic::Traffic;
 use kube::Client;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -67,7 +67,7 @@ pub struct Scheduler {
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Announcer,
-    pub(crate) traffic: Option<TrafficSource>,
+    pub(crate) traffic: Option<Arc<dyn Traffic>>,
     pub(crate) queue: WorkQueue<Key>,
     pub(crate) reports: WorkQueue<Key>,
     pub(crate) events: mpsc::UnboundedSender<MemberEvent>,
@@ -87,7 +87,7 @@ impl Scheduler {
         clock: SharedClock,
         metrics: Metrics,
         recorder: Announcer,
-        traffic: Option<TrafficSource>,
+        traffic: Option<Arc<dyn Traffic>>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<MemberEvent>) {
         let (events, received) = mpsc::unbounded_channel();
         let backoff = Backoff {

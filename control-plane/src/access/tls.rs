@@ -16,8 +16,10 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::ServerConfig;
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -53,11 +55,12 @@ const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 
 impl Tls {
-    /// The certificates in a folder. If there are none, an authority and a certificate for these
-    /// names and addresses are made; the authority's key is not kept.
-    pub fn open(folder: &Path, names: &[&str]) -> Result<Self, TlsError> {
-        if !folder.join(KEY).exists() {
-            make(folder, names)?;
+    /// The certificates in a folder. If there are none for all of these names and addresses, an
+    /// authority and a certificate for them are made; the authority's key is not kept.
+    pub fn open(folder: &Path, names: &[impl AsRef<str>]) -> Result<Self, TlsError> {
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        if !folder.join(KEY).exists() || !covers(folder, &names) {
+            make(folder, &names)?;
         }
         let chain: Result<Vec<_>, _> =
             CertificateDer::pem_file_iter(folder.join(CERTIFICATE))?.collect();
@@ -80,8 +83,27 @@ impl Tls {
     }
 }
 
+/// Whether the folder's certificate is for all of these names.
+fn covers(folder: &Path, names: &[&str]) -> bool {
+    let Ok(certificate) = CertificateDer::from_pem_file(folder.join(CERTIFICATE)) else {
+        return false;
+    };
+    let Ok(certificate) = ParsedCertificate::try_from(&certificate) else {
+        return false;
+    };
+    let covered = |name: &&str| {
+        let name = ServerName::try_from(*name);
+        name.is_ok_and(|name| verify_server_name(&certificate, &name).is_ok())
+    };
+    names.iter().all(covered)
+}
+
 fn make(folder: &Path, names: &[&str]) -> Result<(), TlsError> {
     fs::create_dir_all(folder)?;
+    // While others are written, what is there is not to be used.
+    if folder.join(KEY).exists() {
+        fs::remove_file(folder.join(KEY))?;
+    }
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

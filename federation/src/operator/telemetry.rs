@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
@@ -41,6 +42,16 @@ pub enum TelemetryError {
 ///
 /// `filter` is in the syntax of [`EnvFilter`]: a level, or levels by module.
 pub fn init(format: LogFormat, filter: &str, clock: SharedClock) -> Result<(), TelemetryError> {
+    init_to(format, filter, clock, std::io::stderr)
+}
+
+/// The same, to something that writes to standard error.
+pub fn init_to(
+    format: LogFormat,
+    filter: &str,
+    clock: SharedClock,
+    writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
+) -> Result<(), TelemetryError> {
     let parsed = EnvFilter::try_new(filter).map_err(|error| TelemetryError::Filter {
         filter: filter.to_owned(),
         reason: error.to_string(),
@@ -50,7 +61,7 @@ pub fn init(format: LogFormat, filter: &str, clock: SharedClock) -> Result<(), T
         .with_timer(ClockTime(clock))
         // Colours are for people at a terminal.
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     match format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

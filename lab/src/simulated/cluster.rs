@@ -34,6 +34,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts the cluster of this name at the API server behind `client`, and makes its nodes.
+    /// Nodes from an earlier run on the same store become what the options say now, and go if
+    /// they do not name them any more; those that were added later stay.
     ///
     /// All that is drawn depends on `seed` and the name alone. Time passes as tokio's does; `clock`
     /// only says what time of day it is. The error is that of the first request that failed.
@@ -83,21 +85,19 @@ impl Cluster {
             };
             tasks.push(Box::pin(heartbeat.run()));
         }
+        // Before anything looks at them.
+        nodes::settle(&context, &options.nodes).await?;
         let stop = CancellationToken::new();
         for task in tasks {
             tokio::spawn(stop.clone().run_until_cancelled_owned(task));
         }
-        let cluster = Self {
+        Ok(Self {
             context,
             lost,
             lifecycle,
             kubelet,
             _stop: stop.drop_guard(),
-        };
-        for group in &options.nodes {
-            nodes::create(&cluster.context, group).await?;
-        }
-        Ok(cluster)
+        })
     }
 
     /// The cluster's name.

@@ -28,7 +28,7 @@ mod scheduler;
 pub use cluster::Cluster;
 pub use configuration::{Clusters, ConfigurationError, Member};
 pub use delay::{Delay, Span};
-pub use kubelet::{EXIT_CODE, FAILS, RUN_SECONDS};
+pub use kubelet::{EXIT_CODE, FAILS, Logs, RUN_SECONDS};
 pub use load::{Costs, Crowd, Curve, Load, Metrics, Traffic};
 pub use options::{Failures, NodeGroup, Options};
 pub use random::Random;

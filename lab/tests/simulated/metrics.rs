@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use control_plane::MetricsSource as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use lab::simulated::{Costs, Curve, Load, Metrics, Traffic as _};
+use lab::simulated::{Costs, Curve, Load, Metrics};
 use serde_json::{Value, json};
 
 use crate::fixture::Lab;

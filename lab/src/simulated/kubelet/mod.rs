@@ -2,6 +2,7 @@
 //! them, ends them, and removes those that are deleted.
 
 mod life;
+mod logs;
 mod status;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use super::nodes::Lost;
 use super::options::Options;
 use super::random::Random;
 use life::{Life, Restart, Script};
+pub use logs::Logs;
 use status::{Addresses, report};
 
 /// How long a pod's containers run, in seconds.

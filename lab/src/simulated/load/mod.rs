@@ -7,6 +7,7 @@
 mod curve;
 mod exposition;
 mod meter;
+mod traffic;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -21,18 +22,11 @@ use serde_json::{Value, json};
 pub use curve::{Crowd, Curve};
 use exposition::{NodeReading, exposition};
 use meter::{Meter, Reading, Running};
+pub use traffic::Traffic;
 pub use usage::{Costs, Load};
 
 use super::cache::{Cache, ObjectKey};
 use super::pods::{phase, ready_since};
-
-/// The network traffic of a cluster, in bytes a second.
-pub trait Traffic: Send + Sync {
-    /// What its nodes receive in all.
-    fn received_by_nodes(&self) -> f64;
-    /// What the pods of a namespace receive whose names begin so.
-    fn received_by_pods(&self, namespace: &str, prefix: &str) -> f64;
-}
 
 /// What the pods and nodes of one simulated cluster use. Clones share it.
 ///
@@ -73,6 +67,20 @@ impl Metrics {
         let pods = self.read();
         let nodes = self.by_node(&pods);
         exposition(&self.0.cluster, &pods, &nodes)
+    }
+
+    /// Bytes a second that the nodes receive in all.
+    pub fn received_by_nodes(&self) -> f64 {
+        self.read().values().map(|pod| pod.receives).sum()
+    }
+
+    /// Bytes a second that the pods of a namespace receive whose names begin so.
+    pub fn received_by_pods(&self, namespace: &str, prefix: &str) -> f64 {
+        let pods = self.read();
+        let pods = pods.iter();
+        pods.filter(|(key, _)| key.namespace == namespace && key.name.starts_with(prefix))
+            .map(|(_, pod)| pod.receives)
+            .sum()
     }
 
     /// Follows the pods and nodes of a cluster.
@@ -165,20 +173,6 @@ impl Metrics {
         });
         item["metadata"]["creationTimestamp"] = now.into();
         item
-    }
-}
-
-impl Traffic for Metrics {
-    fn received_by_nodes(&self) -> f64 {
-        self.read().values().map(|pod| pod.receives).sum()
-    }
-
-    fn received_by_pods(&self, namespace: &str, prefix: &str) -> f64 {
-        let pods = self.read();
-        let pods = pods.iter();
-        pods.filter(|(key, _)| key.namespace == namespace && key.name.starts_with(prefix))
-            .map(|(_, pod)| pod.receives)
-            .sum()
     }
 }
 

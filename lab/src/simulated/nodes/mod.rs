@@ -1,6 +1,7 @@
 //! The cluster's nodes: objects that are made from configuration, and what becomes of them.
 
 mod conditions;
+mod configured;
 mod heartbeat;
 mod lifecycle;
 mod shape;
@@ -14,6 +15,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::PostParams;
 
+pub(crate) use configured::settle;
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use shape::{as_placed, taint_of};
@@ -45,7 +47,7 @@ impl Lost {
     }
 }
 
-/// Makes the nodes of a group, numbered after those of its name that are there. Gives their names.
+/// Makes more nodes of a group, numbered after those of its name that are there. Gives their names.
 pub(crate) async fn create(context: &Context, group: &NodeGroup) -> kube::Result<Vec<String>> {
     let api: Api<Node> = Api::all(context.client.clone());
     let first = last_number(context, &group.name);
@@ -55,7 +57,7 @@ pub(crate) async fn create(context: &Context, group: &NodeGroup) -> kube::Result
         let node = shape::node(&name, number, group, context.now());
         match api.create(&PostParams::default(), &node).await {
             Ok(created) => context.nodes.observe(created),
-            // It is there from an earlier run on the same store.
+            // Somebody else has made it.
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             Err(error) => return Err(error),
         }

@@ -1,0 +1,77 @@
+//! What people can say to `mck8s up`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use lab::simulated::Clusters;
+use placement::parse_milli;
+use rustls::pki_types::ServerName;
+
+/// How it is shaped.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where data, certificates and the kubeconfig are kept
+    #[arg(long, default_value = ".mck8s", value_name = "FOLDER")]
+    pub(crate) data_dir: PathBuf,
+    /// Simulated members
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    members: u32,
+    /// Nodes of each member
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    nodes: u32,
+    /// Cores of each node
+    #[arg(long, default_value = "4", value_parser = amount)]
+    cpu: String,
+    /// Memory of each node
+    #[arg(long, default_value = "16Gi", value_parser = amount)]
+    memory: String,
+    /// YAML file with clusters of different sizes, regions, delays and failures
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["members", "nodes", "cpu", "memory"])]
+    config: Option<PathBuf>,
+    /// Address that the API is served on; only this machine reaches it unless you say otherwise
+    #[arg(
+        long, default_value = "127.0.0.1:7443", value_name = "ADDRESS:PORT", value_parser = address
+    )]
+    pub(crate) listen: SocketAddr,
+    /// A further name or address that the API is reached by; its certificate covers it
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub(crate) tls_san: Vec<String>,
+    /// What is logged
+    #[arg(long, default_value = "warn", value_name = "FILTER")]
+    pub(crate) log_level: String,
+}
+
+impl Arguments {
+    /// The members that are asked for.
+    pub(crate) fn clusters(&self) -> Result<Clusters> {
+        if let Some(file) = &self.config {
+            return Ok(Clusters::read(file)?);
+        }
+        let text = format!(
+            "clusters: {}\ndefaults: {{nodes: {}, cpu: {:?}, memory: {:?}}}",
+            self.members, self.nodes, self.cpu, self.memory
+        );
+        Ok(Clusters::parse(&text, Path::new("the flags"))?)
+    }
+}
+
+fn amount(text: &str) -> Result<String, String> {
+    match parse_milli(text) {
+        Ok(amount) if amount > 0 => Ok(text.to_owned()),
+        Ok(_) => Err("a node has some of it; write an amount such as 4, 500m or 16Gi".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let hint = "write an IP address and a port, as 127.0.0.1:7443 or [::1]:7443; port 0 takes any \
+                that is free";
+    text.parse().map_err(|_| hint.to_owned())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let hint = "write a host name or an IP address, without a port, as lab.example.org or 10.0.0.7";
+    let parsed = ServerName::try_from(text).map_err(|_| hint.to_owned());
+    parsed.map(|_| text.to_owned())
+}

@@ -1,0 +1,121 @@
+//! The data folder: who may use it, and what lies where.
+//!
+//! ```text
+//! version      says that the folder is ours, and how to read it
+//! lock         held by the process that uses it; its id
+//! token        of the administrator
+//! tls/         certificates
+//! kubeconfig   a context for the hub, and for each member
+//! data/NAME/   the store of a control plane
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+/// What this program writes and reads.
+const VERSION: &str = "mck8s data, version 1\n";
+const HINT: &str = "choose another folder with --data-dir";
+
+/// A data folder that is ours alone while this lives.
+pub(crate) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Takes a folder, which is made if need be.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let what = || format!("cannot use {}: {HINT}", path.display());
+        // It holds secrets.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.with_context(what)?;
+        check_version(path)?;
+        let lock = lock(path)?;
+        let version = path.join("version");
+        if !version.exists() {
+            fs::write(version, VERSION).with_context(what)?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// What is in the folder under this name.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Where a control plane keeps its objects.
+    pub(crate) fn data(&self, cluster: &str) -> PathBuf {
+        self.path.join("data").join(cluster)
+    }
+
+    /// The control planes that have data here.
+    pub(crate) fn clusters(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path.join("data"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// A folder that is ours says which version it is of; one that does not must be empty, because
+/// files of others are not to be overwritten.
+fn check_version(path: &Path) -> Result<()> {
+    let shown = path.display();
+    match fs::read_to_string(path.join("version")) {
+        Ok(text) if text == VERSION => Ok(()),
+        Ok(text) => bail!(
+            "{shown} is of another version of mck8s ({:?}; this one reads {:?}): {HINT}, or remove \
+             it to begin anew",
+            text.trim(),
+            VERSION.trim()
+        ),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut entries = fs::read_dir(path)?.flatten();
+            match entries.find(|entry| entry.file_name() != "lock") {
+                None => Ok(()),
+                Some(other) => bail!(
+                    "{shown} holds files that are not of mck8s ({}): {HINT}, a new or empty one",
+                    other.file_name().display()
+                ),
+            }
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {shown}/version: {HINT}")),
+    }
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let opened = options.mode(0o600).open(path.join("lock"));
+    let mut lock = opened.with_context(|| format!("cannot use {}: {HINT}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            lock.read_to_string(&mut holder).ok();
+            bail!(
+                "{} is in use by another mck8s up (process {}): end that one, or {HINT}",
+                path.display(),
+                holder.trim()
+            );
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| format!("cannot lock {}: {HINT}", path.display()));
+        }
+    }
+    lock.set_len(0)?;
+    writeln!(lock, "{}", std::process::id())?;
+    Ok(lock)
+}
