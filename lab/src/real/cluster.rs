@@ -34,6 +34,7 @@ pub struct Cluster {
     /// None for the hub.
     member: Option<Member>,
     metrics: bool,
+    fsync: bool,
     directory: PathBuf,
     binaries: Arc<Binaries>,
     credentials: Credentials,
@@ -129,6 +130,35 @@ impl Cluster {
         Ok(())
     }
 
+    /// Stops what is a client of the API (controllers, pod scheduler, KWOK), so that etcd and the
+    /// API server are alone. [`start`](Self::start) brings it back.
+    pub async fn stop_controllers(&self) -> Result<()> {
+        let clients = {
+            let mut processes = self.processes();
+            let all = std::mem::take(&mut *processes).into_iter();
+            let (servers, clients) = all.partition(|(program, _)| SERVERS.contains(program));
+            *processes = servers;
+            clients
+        };
+        let clients: BTreeMap<Program, Process> = clients;
+        let stopped: Vec<Program> = clients.keys().copied().collect();
+        end(clients.into_values().collect()).await;
+        self.state.update_cluster(&self.name, |cluster| {
+            cluster
+                .processes
+                .retain(|program, _| !stopped.contains(program));
+        })
+    }
+
+    /// The processes that serve the API: etcd and kube-apiserver.
+    pub fn server_pids(&self) -> Vec<u32> {
+        let processes = self.processes();
+        let servers = processes
+            .iter()
+            .filter(|(program, _)| SERVERS.contains(program));
+        servers.map(|(_, process)| process.id().pid).collect()
+    }
+
     /// [`stop`](Self::stop) and [`start`](Self::start).
     pub async fn restart(&self) -> Result<()> {
         self.stop().await?;
@@ -184,6 +214,7 @@ impl Cluster {
             name: name.to_owned(),
             member: record.member.clone(),
             metrics: record.metrics,
+            fsync: record.fsync,
             directory: directory.to_owned(),
             binaries,
             credentials,
@@ -276,6 +307,7 @@ impl Cluster {
             ports: self.ports(),
             directory: &self.directory,
             metrics: self.metrics,
+            fsync: self.fsync,
         };
         let mut command = plan.command(program, self.is_hub());
         let log = components::log(&self.directory, program);

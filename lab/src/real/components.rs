@@ -38,6 +38,7 @@ pub(crate) struct Plan<'a> {
     /// The cluster's own directory.
     pub(crate) directory: &'a Path,
     pub(crate) metrics: bool,
+    pub(crate) fsync: bool,
 }
 
 impl Plan<'_> {
@@ -66,9 +67,10 @@ impl Plan<'_> {
             .arg(flag("listen-peer-urls", &peer))
             .arg(flag("initial-advertise-peer-urls", &peer))
             .arg(flag("initial-cluster", format!("default={peer}")))
-            // The data need not survive the machine.
-            .arg("--unsafe-no-fsync")
             .arg("--log-level=warn");
+        if !self.fsync {
+            command.arg("--unsafe-no-fsync");
+        }
     }
 
     fn api_server(&self, command: &mut Command) {

@@ -243,6 +243,7 @@ impl Lab {
                 let cluster = ClusterState {
                     member,
                     metrics,
+                    fsync: options.fsync,
                     ports: Ports::free(),
                     processes: BTreeMap::new(),
                 };
