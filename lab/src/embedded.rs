@@ -63,7 +63,8 @@ async fn serve(arguments: Arguments) -> Result<Infallible, Box<dyn Error>> {
     let clock: SharedClock = Arc::new(WallClock);
     telemetry::init(telemetry::LogFormat::Text, "warn", clock.clone())?;
     let listener = TcpListener::bind(arguments.listen).await?;
-    let tls = Tls::open(&arguments.credentials, &[])?;
+    let no_names: [&str; 0] = [];
+    let tls = Tls::open(&arguments.credentials, &no_names)?;
     let token = access::token(&arguments.credentials)?;
     let options = Options {
         tokens: [(token, User::admin())].into(),

@@ -166,7 +166,10 @@ fn regions(clusters: &Clusters) -> BTreeMap<String, Option<String>> {
 fn names(address: SocketAddr, further: &[String]) -> Vec<String> {
     let here = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let address = (!address.ip().is_unspecified()).then(|| address.ip().to_string());
-    let names = here.into_iter().chain(address).chain(further.iter().cloned());
+    let names = here
+        .into_iter()
+        .chain(address)
+        .chain(further.iter().cloned());
     names.collect()
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tracing::warn;
 
-use super::delete_all;
 use super::garbage::change;
+use super::{Emptied, Written, delete_all};
 use crate::api::delete::CLEANUP;
 use crate::api::write::key_of;
 use crate::kinds::{Resource, custom_resources, table};
 use crate::meta::{is_deleting, items, metadata, name, object_in, put, strings, text};
 use crate::plane::Plane;
-use crate::store::{Object, Page};
+use crate::store::{Key, Object, Page};
 
 fn definitions(plane: &Plane) -> Vec<Arc<Object>> {
     let table = table("apiextensions.k8s.io", "customresourcedefinitions");
@@ -194,18 +194,41 @@ fn accept_names(crd: &Value, others: &[&Value]) -> (Value, Option<(&'static str,
     (accepted.into(), conflict)
 }
 
+/// Whether a write may be what a definition that is deleted has waited for: the definition's own, or
+/// the removal of one of its objects.
+pub(super) fn concerned(plane: &Plane, written: &Written) -> bool {
+    let definitions = table("apiextensions.k8s.io", "customresourcedefinitions");
+    if written.table == definitions {
+        return true;
+    }
+    let Some((group, plural)) = written.table.split_once('/') else {
+        return false;
+    };
+    let key = Key::new(&definitions, None, &format!("{plural}.{group}"));
+    let definition = written.after.is_none().then(|| plane.store.get(&key));
+    definition
+        .flatten()
+        .is_some_and(|definition| is_deleting(definition.value()))
+}
+
 /// Deletes the objects of definitions that are deleted, then the definitions.
-pub(crate) async fn clean(plane: &Arc<Plane>) {
+pub(super) async fn clean(plane: &Arc<Plane>) -> Emptied {
     let Some(resource) = resource(plane) else {
-        return;
+        return Emptied::Fully;
     };
     let mut gone = false;
+    let mut all = Emptied::Fully;
     for object in definitions(plane) {
         let crd = object.value();
         let waits = strings(crd, "/metadata/finalizers")
             .iter()
             .any(|name| name == CLEANUP);
-        if !is_deleting(crd) || !waits || !delete_objects(plane, crd).await {
+        if !is_deleting(crd) || !waits {
+            continue;
+        }
+        let emptied = delete_objects(plane, crd).await;
+        all = all.max(emptied);
+        if emptied != Emptied::Fully {
             continue;
         }
         let key = key_of(&resource, crd);
@@ -217,18 +240,20 @@ pub(crate) async fn clean(plane: &Arc<Plane>) {
         });
         if let Err(message) = done.await {
             warn!(message, "a definition could not be removed");
+            all = Emptied::Failed;
         }
         gone = true;
     }
     if gone {
         settle(plane).await;
     }
+    all
 }
 
-/// Deletes the objects of a definition. True if none is left.
-async fn delete_objects(plane: &Plane, crd: &Value) -> bool {
+/// Deletes the objects of a definition.
+async fn delete_objects(plane: &Plane, crd: &Value) -> Emptied {
     match custom_resources(crd).first() {
-        Some(resource) => !delete_all(plane, resource, None).await,
-        None => true,
+        Some(resource) => delete_all(plane, resource, None).await,
+        None => Emptied::Fully,
     }
 }

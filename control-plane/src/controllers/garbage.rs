@@ -39,7 +39,8 @@ fn waits_for_dependents(value: &Value) -> bool {
     is_deleting(value) && has_finalizer(value, FOREGROUND)
 }
 
-fn key(table: &str, value: &Value) -> Key {
+/// The key of an object of a table.
+pub(super) fn key(table: &str, value: &Value) -> Key {
     let namespace = namespace(value);
     Key::new(
         table,
@@ -86,9 +87,10 @@ impl Garbage {
         }
     }
 
-    /// Looks at all that is queued, and at what follows from it.
+    /// Looks at all that is queued, and at what follows from it. What fails stays in the queue.
     pub(super) async fn work(&mut self, plane: &Plane) {
         let kinds = plane.registry.now();
+        let mut failed = Vec::new();
         while let Some(key) = self.queue.pop_front() {
             let Some(key) = resolve(&kinds, key) else {
                 continue;
@@ -102,8 +104,10 @@ impl Garbage {
             let done = self.look(plane, &kinds, resource, &key, &object).await;
             if let Err(message) = done {
                 warn!(message, name = key.name, "garbage could not be collected");
+                failed.push(key);
             }
         }
+        self.queue.extend(failed);
     }
 
     async fn look(

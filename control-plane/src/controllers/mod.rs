@@ -1,16 +1,19 @@
-//! What an API server must see to itself: definitions, namespaces that are deleted, and the
-//! dependents of what was deleted.
+//! What an API server must see to itself: definitions, namespaces that are deleted, the dependents
+//! of what was deleted, and events that have expired.
 //!
 //! Definitions are settled by whoever writes one, before the answer. The rest is done by one task,
-//! which is told of every write, in order, and needs no timer.
+//! which is told of every write, in order. What can't be done because the store can't be written is
+//! tried again with the next write that it is told of.
 
 pub(crate) mod definitions;
+mod events;
 mod garbage;
 mod namespaces;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -20,6 +23,7 @@ use crate::kinds::Resource;
 use crate::meta::is_deleting;
 use crate::plane::Plane;
 use crate::store::{Object, Page};
+use events::Expiry;
 use garbage::Garbage;
 
 /// Something that was written.
@@ -66,62 +70,112 @@ impl Changes {
 
 /// Sees to what follows from writes, as long as the control plane is there.
 pub(crate) async fn run(plane: Weak<Plane>, mut reports: Reports) {
-    let mut garbage = Garbage::default();
-    let mut emptied = BTreeSet::new();
-    if let Some(plane) = plane.upgrade() {
-        for written in everything(&plane) {
-            note(&plane, &mut garbage, &mut emptied, &written);
+    let Some((clock, mut work)) = plane.upgrade().map(|plane| {
+        let mut work = Work::default();
+        let now = plane.sources.now();
+        for (written, at) in everything(&plane, now) {
+            work.note(&plane, &written, at);
         }
-        work(&plane, &mut garbage, &mut emptied).await;
-    }
-    while let Some(written) = reports.recv().await {
-        let Some(plane) = plane.upgrade() else { return };
-        note(&plane, &mut garbage, &mut emptied, &written);
-        // What is known already is looked at once.
-        while let Ok(written) = reports.try_recv() {
-            note(&plane, &mut garbage, &mut emptied, &written);
+        (Arc::clone(&plane.sources.clock), work)
+    }) else {
+        return;
+    };
+    loop {
+        {
+            let Some(plane) = plane.upgrade() else { return };
+            let now = clock();
+            // What is known already is looked at once.
+            while let Ok(written) = reports.try_recv() {
+                work.note(&plane, &written, now);
+            }
+            work.work(&plane).await;
         }
-        work(&plane, &mut garbage, &mut emptied).await;
+        let expiry = work.expiry.wait(clock());
+        let expired = async {
+            match expiry {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        };
+        let written = tokio::select! {
+            biased;
+            written = reports.recv() => written,
+            () = expired => continue,
+        };
+        let (Some(written), Some(plane)) = (written, plane.upgrade()) else {
+            return;
+        };
+        work.note(&plane, &written, clock());
     }
 }
 
-/// All that was there at the start, as if it had just been written.
-fn everything(plane: &Plane) -> Vec<Written> {
+/// What is to be done.
+#[derive(Default)]
+struct Work {
+    garbage: Garbage,
+    /// Namespaces that are deleted.
+    emptied: BTreeSet<String>,
+    /// A definition that is deleted, or its last object, may go.
+    definitions: bool,
+    expiry: Expiry,
+}
+
+impl Work {
+    fn note(&mut self, plane: &Plane, written: &Written, at: Timestamp) {
+        self.garbage.note(written);
+        self.emptied.extend(namespaces::concerned(plane, written));
+        self.definitions |= definitions::concerned(plane, written);
+        self.expiry.note(written, at);
+    }
+
+    async fn work(&mut self, plane: &Arc<Plane>) {
+        self.garbage.work(plane).await;
+        for namespace in std::mem::take(&mut self.emptied) {
+            if namespaces::empty(plane, &namespace).await == Emptied::Failed {
+                self.emptied.insert(namespace);
+            }
+        }
+        if self.definitions {
+            self.definitions = definitions::clean(plane).await == Emptied::Failed;
+        }
+        self.expiry.work(plane).await;
+    }
+}
+
+/// All that was there at the start, as if it had been written when it was last.
+fn everything(plane: &Plane, now: Timestamp) -> Vec<(Written, Timestamp)> {
     let mut all = Vec::new();
     for resource in plane.registry.now().stored() {
         let list = plane.store.list(&resource.table, None, &Page::default());
         let items = list.map(|list| list.items).unwrap_or_default();
-        all.extend(
-            items
-                .iter()
-                .map(|object| Written::of(resource, None, Some(object))),
-        );
+        all.extend(items.iter().map(|object| {
+            let written = Written::of(resource, None, Some(object));
+            (written, events::last_written(object.value(), now))
+        }));
     }
     all
 }
 
-fn note(plane: &Plane, garbage: &mut Garbage, emptied: &mut BTreeSet<String>, written: &Written) {
-    garbage.note(written);
-    emptied.extend(namespaces::concerned(plane, written));
+/// How far the objects of a kind are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Emptied {
+    /// None is left.
+    Fully,
+    /// Some have finalizers; whoever takes them away writes.
+    NotYet,
+    /// Some could not be deleted.
+    Failed,
 }
 
-async fn work(plane: &Arc<Plane>, garbage: &mut Garbage, emptied: &mut BTreeSet<String>) {
-    garbage.work(plane).await;
-    for namespace in std::mem::take(emptied) {
-        namespaces::empty(plane, &namespace).await;
-    }
-    definitions::clean(plane).await;
-}
-
-/// Deletes the objects of a kind, in a namespace or everywhere. True if some are still there.
-async fn delete_all(plane: &Plane, resource: &Resource, namespace: Option<&str>) -> bool {
+/// Deletes the objects of a kind, in a namespace or everywhere.
+async fn delete_all(plane: &Plane, resource: &Resource, namespace: Option<&str>) -> Emptied {
     let list = plane
         .store
         .list(&resource.table, namespace, &Page::default());
-    let mut left = false;
+    let mut emptied = Emptied::Fully;
     for object in list.map(|list| list.items).unwrap_or_default() {
         if is_deleting(object.value()) {
-            left = true;
+            emptied = emptied.max(Emptied::NotYet);
             continue;
         }
         let key = key_of(resource, object.value());
@@ -129,14 +183,15 @@ async fn delete_all(plane: &Plane, resource: &Resource, namespace: Option<&str>)
             .delete(resource, &key, &DeleteOptions::background())
             .await
         {
-            Ok(deleted) => left |= !deleted.gone,
+            Ok(deleted) if deleted.gone => {}
+            Ok(_) => emptied = emptied.max(Emptied::NotYet),
             Err(error) if error.code == 404 => {}
             Err(error) => {
                 let (kind, message) = (&resource.kind, error.message);
                 warn!(kind, message, "an object that shall go stays");
-                left = true;
+                emptied = Emptied::Failed;
             }
         }
     }
-    left
+    emptied
 }

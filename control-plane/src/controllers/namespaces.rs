@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::{Written, delete_all};
+use super::{Emptied, Written, delete_all};
 use crate::kinds::{Resource, table};
 use crate::meta::{is_deleting, items, name, namespace, object_in};
 use crate::plane::Plane;
-use crate::store::Key;
+use crate::store::{Key, WriteError};
 
 /// The namespace to be looked at after a write: one that is being deleted.
 pub(super) fn concerned(plane: &Plane, written: &Written) -> Option<String> {
@@ -26,29 +26,26 @@ fn key(name: &str) -> Key {
 }
 
 /// Deletes what is in a namespace, and the namespace once it is empty.
-pub(super) async fn empty(plane: &Plane, namespace: &str) {
+pub(super) async fn empty(plane: &Plane, namespace: &str) -> Emptied {
     let kinds = plane.registry.now();
-    let mut left = false;
+    let mut emptied = Emptied::Fully;
     for resource in kinds
         .stored()
         .into_iter()
         .filter(|resource| resource.namespaced)
     {
-        left |= delete_all(plane, resource, Some(namespace)).await;
+        emptied = emptied.max(delete_all(plane, resource, Some(namespace)).await);
     }
-    if left {
-        return;
+    match kinds.find("", "v1", "namespaces") {
+        Some(resource) if emptied == Emptied::Fully => finalize(plane, resource, namespace).await,
+        _ => emptied,
     }
-    let Some(resource) = kinds.find("", "v1", "namespaces") else {
-        return;
-    };
-    finalize(plane, resource, namespace).await;
 }
 
 /// Takes the namespace itself away, if nobody else holds on to it.
-async fn finalize(plane: &Plane, resource: &Resource, name: &str) {
+async fn finalize(plane: &Plane, resource: &Resource, name: &str) -> Emptied {
     let Some(object) = plane.store.get(&key(name)) else {
-        return;
+        return Emptied::Fully;
     };
     let mut value = object.value().clone();
     let mut finalizers = items(&value, "/spec/finalizers").to_vec();
@@ -59,14 +56,19 @@ async fn finalize(plane: &Plane, resource: &Resource, name: &str) {
         let spec = object_in(&mut value, "spec");
         crate::meta::put(spec, "finalizers", finalizers.map(Value::from));
         if value == *object.value() {
-            return;
+            return Emptied::NotYet;
         }
         plane.update(resource, &object, value, false).await
     } else {
         plane.remove(resource, &object, false).await
     };
-    if let Err(error) = done {
-        // A conflict is a write, of which this will be told.
-        warn!(%error, namespace = name, "a namespace could not be finalized");
+    match done {
+        Ok(_) => Emptied::Fully,
+        // Of the write that was in between this will be told.
+        Err(WriteError::Conflict { .. } | WriteError::NotFound) => Emptied::NotYet,
+        Err(error) => {
+            warn!(%error, namespace = name, "a namespace could not be finalized");
+            Emptied::Failed
+        }
     }
 }

@@ -35,6 +35,7 @@ pub struct Cluster {
     /// None for the hub.
     member: Option<Member>,
     metrics: bool,
+    fsync: bool,
     directory: PathBuf,
     binaries: Arc<Binaries>,
     credentials: Credentials,
@@ -131,6 +132,42 @@ impl Cluster {
         Ok(())
     }
 
+    /// Stops what is a client of the API (controllers, pod scheduler, KWOK), so that etcd and the
+    /// API server are alone. [`start`](Self::start) brings it back.
+    pub async fn stop_controllers(&self) -> Result<()> {
+        let servers = self.server_names();
+        let clients: BTreeMap<String, Process> = {
+            let mut processes = self.processes();
+            let all = std::mem::take(&mut *processes).into_iter();
+            let (serving, clients) = all.partition(|(name, _)| servers.contains(&name.as_str()));
+            *processes = serving;
+            clients
+        };
+        end(clients.into_values().collect()).await;
+        self.state.update_cluster(&self.name, |cluster| {
+            let processes = &mut cluster.processes;
+            processes.retain(|name, _| servers.contains(&name.as_str()));
+        })
+    }
+
+    /// The processes that serve the API: etcd and kube-apiserver, or the embedded one.
+    pub fn server_pids(&self) -> Vec<u32> {
+        let servers = self.server_names();
+        let processes = self.processes();
+        let servers = processes
+            .iter()
+            .filter(|(name, _)| servers.contains(&name.as_str()));
+        servers.map(|(_, process)| process.id().pid).collect()
+    }
+
+    fn server_names(&self) -> Vec<&'static str> {
+        self.plan()
+            .servers()
+            .iter()
+            .map(|server| server.name)
+            .collect()
+    }
+
     /// [`stop`](Self::stop) and [`start`](Self::start).
     pub async fn restart(&self) -> Result<()> {
         self.stop().await?;
@@ -188,6 +225,7 @@ impl Cluster {
             name: name.to_owned(),
             member: record.member.clone(),
             metrics: record.metrics,
+            fsync: record.fsync,
             directory: directory.to_owned(),
             binaries,
             credentials,
@@ -285,6 +323,7 @@ impl Cluster {
             ports: self.ports(),
             directory: &self.directory,
             metrics: self.metrics,
+            fsync: self.fsync,
         }
     }
 

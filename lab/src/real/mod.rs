@@ -246,6 +246,7 @@ impl Lab {
                 let cluster = ClusterState {
                     member,
                     metrics: options.metrics && has_kwok,
+                    fsync: options.fsync,
                     ports: Ports::free(),
                     processes: BTreeMap::new(),
                 };

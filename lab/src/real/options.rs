@@ -23,6 +23,9 @@ pub struct Options {
     ///
     /// [`Cluster::metrics_url`]: super::Cluster::metrics_url
     pub metrics: bool,
+    /// Whether etcd waits until a write is on the disk, as in production. Tests
+    /// do without: it takes longer, and their data need not survive.
+    pub fsync: bool,
 }
 
 /// What the clusters of a lab are.
@@ -87,6 +90,7 @@ impl Options {
                 .map(|index| Member::new(index, nodes))
                 .collect(),
             metrics: false,
+            fsync: false,
         }
     }
 

@@ -31,6 +31,9 @@ pub(crate) struct ClusterState {
     pub(crate) member: Option<Member>,
     /// KWOK's metrics are served.
     pub(crate) metrics: bool,
+    /// etcd waits for the disk.
+    #[serde(default)]
+    pub(crate) fsync: bool,
     pub(crate) ports: Ports,
     /// By the names of the components.
     pub(crate) processes: BTreeMap<String, ProcessId>,

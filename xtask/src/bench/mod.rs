@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements, and where they are written.
 
+mod control_plane;
 mod decision;
 mod end_to_end;
 mod figure;
@@ -18,6 +19,8 @@ use crate::repository;
 pub(crate) enum Command {
     /// How fast placements are decided
     Placement(Arguments),
+    /// How fast the embedded control plane is, beside a real kube-apiserver
+    ControlPlane(Arguments),
 }
 
 #[derive(clap::Args)]
@@ -36,6 +39,7 @@ const PLACEMENT: &[Part] = &[decision::run, end_to_end::run];
 pub(crate) fn run(command: &Command) -> Result<()> {
     let (section, arguments, parts) = match command {
         Command::Placement(arguments) => ("placement", arguments, PLACEMENT),
+        Command::ControlPlane(arguments) => ("control-plane", arguments, control_plane::PARTS),
     };
     if cfg!(debug_assertions) {
         return run_optimised(section, arguments);

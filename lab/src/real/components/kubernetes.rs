@@ -76,9 +76,10 @@ impl Plan<'_> {
             .arg(flag("listen-peer-urls", &peer))
             .arg(flag("initial-advertise-peer-urls", &peer))
             .arg(flag("initial-cluster", format!("default={peer}")))
-            // The data need not survive the machine.
-            .arg("--unsafe-no-fsync")
             .arg("--log-level=warn");
+        if !self.fsync {
+            command.arg("--unsafe-no-fsync");
+        }
     }
 
     fn api_server(&self, command: &mut Command) {

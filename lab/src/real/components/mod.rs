@@ -32,6 +32,7 @@ pub(crate) struct Plan<'a> {
     /// The cluster's own directory.
     pub(crate) directory: &'a Path,
     pub(crate) metrics: bool,
+    pub(crate) fsync: bool,
 }
 
 impl Plan<'_> {
