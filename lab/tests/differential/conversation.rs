@@ -26,6 +26,19 @@ pub struct Answer {
     pub body: Value,
 }
 
+impl Answer {
+    /// The connection ended without an answer.
+    fn none(error: &kube::Error) -> Self {
+        Self {
+            status: 0,
+            content_type: String::new(),
+            warnings: Vec::new(),
+            retry_after: String::new(),
+            body: format!("no answer: {error:?}").into(),
+        }
+    }
+}
+
 /// A conversation with one server.
 pub struct Conversation<'a> {
     server: &'a Server,
@@ -69,8 +82,8 @@ impl<'a> Conversation<'a> {
             r#"{{"do":"POST <v1>/namespaces","raw":"{{\"metadata\":{{\"name\":\"{namespace}\"}}}}"}}"#
         );
         let step: Step = serde_json::from_str(&text).unwrap();
-        let made = conversation.ask(&step).await;
-        assert_eq!(made.status(), 201, "{}: {made:?}", case.name);
+        let made = received(conversation.ask(&step).await).await;
+        assert_eq!(made.status, 201, "{}: {made:?}", case.name);
         conversation
     }
 
@@ -142,7 +155,7 @@ impl<'a> Conversation<'a> {
         self.answers.push(answer);
     }
 
-    async fn ask(&self, step: &Step) -> Response<Body> {
+    async fn ask(&self, step: &Step) -> kube::Result<Response<Body>> {
         let fill = |text: &str| fill(text, &self.values);
         let (method, path) = step.request.split_once(' ').unwrap();
         let agent = "differential/1";
@@ -223,8 +236,11 @@ fn fill(text: &str, values: &Values) -> String {
     filled
 }
 
-async fn received(response: Response<Body>) -> Answer {
-    let (head, body) = response.into_parts();
+async fn received(response: kube::Result<Response<Body>>) -> Answer {
+    let (head, body) = match response {
+        Ok(response) => response.into_parts(),
+        Err(error) => return Answer::none(&error),
+    };
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes);
     let bytes = bytes.unwrap_or_default();
     Answer {

@@ -30,14 +30,18 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b10\.96\.\d+\.\
 static NODE_PORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b3[0-2]\d{3}\b").unwrap());
 /// Revisions that messages tell of and that no client has named.
 static REVISION: LazyLock<Regex> = LazyLock::new(|| {
-    let before = "too old resource version: \\d+ \\(|current: |ResourceVersion in object meta: ";
-    Regex::new(&format!("({before})\\d+")).unwrap()
+    let before = "too old resource version: |current: |ResourceVersion in object meta: ";
+    Regex::new(&format!(r"({before})\d+( \(\d+\))?")).unwrap()
 });
 static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d{1,3}s$").unwrap());
 
 impl Normalizer {
     /// Normalizes an answer.
     pub fn normalize(&mut self, answer: &mut Value) {
+        if let Value::Array(events) = answer {
+            // When a server says how far it is depends on its timers.
+            events.dedup_by(|next, event| is_bookmark(event) && is_plain_bookmark(next));
+        }
         self.learn_names(answer);
         self.walk("", answer);
     }
@@ -127,14 +131,22 @@ impl Normalizer {
 /// The resource version of a list or bookmark: how far the server is, with what others have written.
 fn of_list(fields: &mut serde_json::Map<String, Value>) -> Option<&mut Value> {
     let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default();
-    let bookmark = fields.get("type").and_then(Value::as_str) == Some("BOOKMARK");
     if kind.ends_with("List") || kind == "Table" {
         return fields.get_mut("metadata")?.get_mut("resourceVersion");
     }
-    if bookmark {
+    if fields.get("type").and_then(Value::as_str) == Some("BOOKMARK") {
         return fields.get_mut("object")?.pointer_mut("/metadata/resourceVersion");
     }
     None
+}
+
+fn is_bookmark(event: &Value) -> bool {
+    event.get("type").and_then(Value::as_str) == Some("BOOKMARK")
+}
+
+/// One that says no more than how far the server is.
+fn is_plain_bookmark(event: &Value) -> bool {
+    is_bookmark(event) && event.pointer("/object/metadata/annotations").is_none()
 }
 
 fn numbered(what: &str, seen: &mut Vec<String>, text: &str) -> String {

@@ -56,9 +56,9 @@ impl Server {
         }
     }
 
-    /// Sends a request as it is.
-    pub async fn send(&self, request: Request<Vec<u8>>) -> Response<Body> {
-        self.client.send(request.map(Body::from)).await.unwrap()
+    /// Sends a request as it is. Fails only where there is no answer at all.
+    pub async fn send(&self, request: Request<Vec<u8>>) -> kube::Result<Response<Body>> {
+        self.client.send(request.map(Body::from)).await
     }
 
     /// Forgets what has happened so far; resource versions from before are too old then.
@@ -73,7 +73,8 @@ impl Server {
             let request = Request::patch(path)
                 .header(header::CONTENT_TYPE, "application/merge-patch+json")
                 .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
-            let answer = self.send(request.body(patch.into_bytes()).unwrap()).await;
+            let request = request.body(patch.into_bytes()).unwrap();
+            let answer = self.send(request).await.unwrap();
             assert!(answer.status().is_success(), "{answer:?}");
         }
     }
