@@ -48,6 +48,7 @@ enum Check {
 const SCENARIOS: &[(&str, &str)] = &[
     ("control-plane", "kubectl"),
     ("lab", "real"),
+    ("lab", "differential"),
     ("federation", "real_sources"),
     ("multi-cluster-scheduler", "scenarios"),
 ];
