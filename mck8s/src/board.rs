@@ -52,7 +52,10 @@ pub(crate) async fn show(hub: ControlPlane, screen: Option<Screen>) -> io::Resul
     let (client, mut seen) = (client(&hub), None);
     let mut lines = Lines::default();
     loop {
-        let now = (hub.store().revision(), screen.as_ref().map(|_| Screen::size()));
+        let now = (
+            hub.store().revision(),
+            screen.as_ref().map(|_| Screen::size()),
+        );
         // What cannot be read is read the next time.
         if seen != Some(now)
             && let Ok(kinds) = read(&client).await
@@ -79,7 +82,12 @@ async fn read(hub: &Client) -> kube::Result<Vec<Kind>> {
                 None => object.name_any(),
             };
             let cells = columns.iter();
-            (name, cells.map(|(_, path)| cell(object.data.pointer(path))).collect())
+            (
+                name,
+                cells
+                    .map(|(_, path)| cell(object.data.pointer(path)))
+                    .collect(),
+            )
         };
         kinds.push(Kind {
             name,
@@ -203,10 +211,16 @@ mod tests {
 
     #[test]
     fn a_small_page_shows_all() {
-        let size = Size { columns: 80, rows: 24 };
+        let size = Size {
+            columns: 80,
+            rows: 24,
+        };
         let page = page(&kinds([1, 1], "default/web"), size);
         let lines: Vec<&str> = page.lines().collect();
-        assert!(lines[0].contains("MemberCluster") && lines[0].contains("READY"), "{page}");
+        assert!(
+            lines[0].contains("MemberCluster") && lines[0].contains("READY"),
+            "{page}"
+        );
         assert!(lines[1].contains("c0"), "{page}");
         assert!(lines[4].contains("default/web0"), "{page}");
     }

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use federation::traffic::{Traffic as _, TrafficError, TrafficOptions, TrafficQueries, TrafficSource};
+use federation::traffic::{
+    Traffic as _, TrafficError, TrafficOptions, TrafficQueries, TrafficSource,
+};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};

@@ -91,7 +91,11 @@ fn adapt(node: &mut Node, before: &Said, wanted: &Node) {
     labels.retain(|key, value| before.labels.get(key) != Some(value));
     labels.extend(said.labels);
     node.annotations_mut().extend(wanted.annotations().clone());
-    let taints = node.spec.get_or_insert_default().taints.get_or_insert_default();
+    let taints = node
+        .spec
+        .get_or_insert_default()
+        .taints
+        .get_or_insert_default();
     let same = |one: &Taint, other: &Taint| one.key == other.key && one.effect == other.effect;
     let replaced = |there: &Taint| {
         let mut of_configurations = before.taints.iter().chain(&said.taints);
