@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use federation::api::{LABEL_SOURCE, MemberCluster};
-use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use federation::operator::http::Health;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
 use serde_json::json;
 use tokio::time::Instant;
 
-/// How often the hub is asked whether all members are ready.
+/// How often it is asked whether all is ready.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// After this it goes on without those that are not.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,30 +36,14 @@ pub(crate) async fn announce(
     Ok(())
 }
 
-/// Waits until the scheduler finds all of them ready.
-pub(crate) async fn until_ready(hub: &Client, members: &BTreeMap<String, Option<String>>) {
-    let api: Api<MemberCluster> = Api::all(hub.clone());
+/// Waits until the scheduler knows what the members hold.
+pub(crate) async fn until_ready(health: &Health) {
     let end = Instant::now() + PATIENCE;
-    loop {
-        let listed = api.list(&ListParams::default()).await;
-        let listed = listed.map(|list| list.items).unwrap_or_default();
-        let ready = listed.iter().filter(|member| is_ready(member));
-        let ready: Vec<String> = ready.map(ResourceExt::name_any).collect();
-        let missing = members.keys().filter(|name| !ready.contains(name));
-        let missing: Vec<&str> = missing.map(String::as_str).collect();
-        if missing.is_empty() {
-            return;
-        }
+    while !health.missing().is_empty() {
         if Instant::now() >= end {
-            println!("Not ready after {PATIENCE:?}: {}.", missing.join(", "));
+            println!("The scheduler does not know all members yet; see the table.");
             return;
         }
         tokio::time::sleep(INTERVAL).await;
     }
-}
-
-fn is_ready(member: &MemberCluster) -> bool {
-    let status = member.status.as_ref();
-    let mut conditions = status.iter().flat_map(|status| &status.conditions);
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -65,8 +65,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         .collect();
     let server = format!("https://{}", reached_here(address));
     credentials::write_kubeconfig(&kubeconfig, &server, tls.authority(), &token, &contexts)?;
-    let hub_client = client(&hub);
-    registry::announce(&hub_client, &regions).await?;
+    registry::announce(&client(&hub), &regions).await?;
     let stop = signals::stop_on_signal()?;
     let ended = stop.clone();
     let serving = tokio::spawn(async move {
@@ -81,10 +80,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
             .filter(|times| !times.is_empty())
             .map(ProximitySource::Fixed),
     };
-    let scheduler = schedule(kubeconfig.clone(), sources, clock, stop.clone());
+    let health = Health::new(&["hub", "members"]);
+    let scheduler = schedule(
+        kubeconfig.clone(),
+        sources,
+        health.clone(),
+        clock,
+        stop.clone(),
+    );
     let scheduling = tokio::task::spawn_local(scheduler);
     let showing = async {
-        registry::until_ready(&hub_client, &regions).await;
+        registry::until_ready(&health).await;
         greet(&kubeconfig, &contexts, started);
         say_more(&folder, &contexts, address);
         // On another thread than the operators.
@@ -204,6 +210,7 @@ struct Sources {
 async fn schedule(
     kubeconfig: PathBuf,
     sources: Sources,
+    health: Health,
     clock: SharedClock,
     stop: CancellationToken,
 ) -> Result<()> {
@@ -220,7 +227,7 @@ async fn schedule(
         options: args.options(),
         clock,
         metrics: Metrics::new(&mut Registry::default()),
-        health: Health::new(&["hub", "members"]),
+        health,
         traffic: Some(Arc::new(sources.traffic)),
         proximity: sources.proximity,
     };

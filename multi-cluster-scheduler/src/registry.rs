@@ -38,6 +38,11 @@ impl Scheduler {
             state.members.remove(&name);
             state.forget_cluster(&name);
         }
+        let generation = object.metadata.generation;
+        let known = state.members.get(&name);
+        if known.is_none_or(|known| known.object.metadata.generation != generation) {
+            self.member_changed.notify_one();
+        }
         let object = Arc::new(object);
         let registered = state
             .members

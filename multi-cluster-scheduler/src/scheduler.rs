@@ -12,7 +12,7 @@ use federation::operator::network::Network;
 use federation::operator::queue::{Backoff, WorkQueue};
 use federation::traffic::Traffic;
 use kube::Client;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -72,6 +72,8 @@ pub struct Scheduler {
     pub(crate) reports: WorkQueue<Key>,
     pub(crate) events: mpsc::UnboundedSender<MemberEvent>,
     pub(crate) member_status_turn: tokio::sync::Mutex<()>,
+    /// A member's object is new or changed: the way to it is to be looked at.
+    pub(crate) member_changed: Notify,
     state: Mutex<State>,
 }
 
@@ -108,6 +110,7 @@ impl Scheduler {
             reports: WorkQueue::new(backoff),
             events,
             member_status_turn: tokio::sync::Mutex::default(),
+            member_changed: Notify::new(),
             state: Mutex::default(),
         };
         (Arc::new(scheduler), received)

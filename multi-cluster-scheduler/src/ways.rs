@@ -33,7 +33,12 @@ impl Scheduler {
             cancel
                 .run_until_cancelled(futures::future::join_all(looks))
                 .await;
-            cancel.run_until_cancelled(tokio::time::sleep(TICK)).await;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                () = self.member_changed.notified() => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -136,14 +136,31 @@ fn make(folder: &Path, names: &[&str]) -> Result<(), TlsError> {
     Ok(())
 }
 
+/// Marks requests that come from other machines.
+#[derive(Clone, Copy)]
+pub(crate) struct Outside;
+
 /// Serves a router on a listener until `shutdown` is done; then no connection is accepted any more,
 /// and those that are open get a second to finish.
+///
+/// A listener that other machines reach needs TLS, or this fails with `PermissionDenied`; and who
+/// comes by it needs a token, whatever [`Options::anonymous`](crate::Options::anonymous) and
+/// [`ControlPlane::router_for`](crate::ControlPlane::router_for) say.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<&Tls>,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    let router = if address.ip().is_loopback() {
+        router
+    } else if tls.is_none() {
+        let why = format!("{address} is not of this machine alone: serve it with TLS");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    } else {
+        router.layer(Extension(Outside))
+    };
     let acceptor = tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);

@@ -15,6 +15,7 @@ use super::{create, decode, delete, discovery, health, openapi, patch, read, upd
 use crate::access::User;
 use crate::access::authentication::{authenticate, impersonate};
 use crate::access::authorization::{Attributes, allowed};
+use crate::access::tls::Outside;
 use crate::plane::Plane;
 
 /// Answers a request. One that comes from within is made by a trusted user.
@@ -40,11 +41,13 @@ async fn answer(
     let Some(mut target) = Target::of(&parts.method, parts.uri.path(), watches) else {
         return Err(ApiError::bad_request("the path is not UTF-8"));
     };
+    let outside = parts.extensions.get::<Outside>().is_some();
     let user = match trusted {
-        Some(user) => user,
-        None => match authenticate(&plane, &parts.headers)? {
+        Some(user) if !outside => user,
+        _ => match authenticate(&plane, &parts.headers)? {
             Some(user) => user,
-            None if plane.options.anonymous || is_public(&target.path) => User::anonymous(),
+            None if is_public(&target.path) => User::anonymous(),
+            None if plane.options.anonymous && !outside => User::anonymous(),
             None => return Err(ApiError::unauthorized()),
         },
     };

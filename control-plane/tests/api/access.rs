@@ -1,11 +1,20 @@
 //! Who may do what.
 
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
-use control_plane::{Options, User};
+use control_plane::{Options, Tls, User, serve};
 use http::Request;
 use http_body_util::BodyExt;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
 use tower::ServiceExt;
 
 use crate::fixture::Fixture;
@@ -135,4 +144,83 @@ async fn service_accounts_get_tokens() {
             .0,
         401
     );
+}
+
+/// The status line of an answer over TLS.
+async fn over_tls(server: SocketAddr, tls: &Tls, path: &str, header: &str) -> String {
+    let mut roots = rustls::RootCertStore::empty();
+    let authority = CertificateDer::from_pem_slice(tls.authority().as_bytes()).unwrap();
+    roots.add(authority).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(server).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    answer.lines().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn other_machines_need_tls_and_a_token_whatever_the_options_say() {
+    let fixture = Fixture::with(Options {
+        tokens: [("admin-token".to_owned(), User::admin())].into(),
+        anonymous: true,
+        ..Options::default()
+    })
+    .await;
+    let open = || TcpListener::bind("0.0.0.0:0");
+    let refused = serve(
+        open().await.unwrap(),
+        None,
+        fixture.plane.router(),
+        pending(),
+    )
+    .await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+    assert!(
+        refused.to_string().contains("serve it with TLS"),
+        "{refused}"
+    );
+
+    let folder = std::env::temp_dir().join(format!("control-plane-outside-{}", std::process::id()));
+    let tls = Tls::open(&folder, &["127.0.0.1"]).unwrap();
+    for router in [
+        fixture.plane.router(),
+        fixture.plane.router_for(User::admin()),
+    ] {
+        let listener = open().await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = tls.clone();
+        tokio::spawn(async move { serve(listener, Some(&served), router, pending()).await });
+        let server = SocketAddr::from(([127, 0, 0, 1], port));
+        let code = async |path: &str, header: &str| over_tls(server, &tls, path, header).await;
+        assert_eq!(code("/version", "").await, "HTTP/1.1 200 OK");
+        assert_eq!(code("/api", "").await, "HTTP/1.1 401 Unauthorized");
+        let token = "authorization: Bearer admin-token\r\n";
+        assert_eq!(code("/api", token).await, "HTTP/1.1 200 OK");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_certificate_that_lacks_a_name_is_made_anew() {
+    let folder = std::env::temp_dir().join(format!("control-plane-names-{}", std::process::id()));
+    let first = Tls::open(&folder, &["127.0.0.1", "localhost"]).unwrap();
+    let same = Tls::open(&folder, &["localhost"]).unwrap();
+    assert_eq!(first.authority(), same.authority());
+    let other = Tls::open(&folder, &["localhost", "10.0.0.7"]).unwrap();
+    assert_ne!(first.authority(), other.authority());
+    let kept = Tls::open(&folder, &["10.0.0.7"]).unwrap();
+    assert_eq!(other.authority(), kept.authority());
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -62,8 +62,8 @@ struct Shared<K> {
 
 struct State<K> {
     objects: BTreeMap<ObjectKey, Arc<K>>,
-    /// By the uid of the controlling owner.
-    owned: BTreeMap<String, BTreeSet<ObjectKey>>,
+    /// By the uid of the controlling owner; none stands for those without one.
+    owned: BTreeMap<Option<String>, BTreeSet<ObjectKey>>,
     /// Uids of what we have removed ourselves, until the watch says so too.
     removed: BTreeSet<String>,
     /// What was known when the list that is under way began, less what it has named so far.
@@ -112,8 +112,17 @@ impl<K: Resource> Cache<K> {
 
     /// The objects whose controller has this uid, in the order of their keys.
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {
+        self.of_owner(Some(uid.to_owned()))
+    }
+
+    /// The objects that nothing controls, in the order of their keys.
+    pub fn free(&self) -> Vec<Arc<K>> {
+        self.of_owner(None)
+    }
+
+    fn of_owner(&self, owner: Option<String>) -> Vec<Arc<K>> {
         let state = lock(&self.0.state);
-        let keys = state.owned.get(uid).into_iter().flatten();
+        let keys = state.owned.get(&owner).into_iter().flatten();
         keys.filter_map(|key| state.objects.get(key).cloned())
             .collect()
     }
@@ -224,13 +233,10 @@ impl<K: Resource> State<K> {
         let owner = controller(&object).map(str::to_owned);
         let after = Arc::new(object);
         let before = self.objects.insert(key.clone(), Arc::clone(&after));
-        let owned_before = before.as_deref().and_then(controller);
-        if owned_before != owner.as_deref() {
-            self.disown(owned_before, &key);
-            if let Some(owner) = owner {
-                self.owned.entry(owner).or_default().insert(key);
-            }
+        if let Some(before) = &before {
+            self.disown(controller(&**before), &key);
         }
+        self.owned.entry(owner).or_default().insert(key);
         Some((before, Some(after)))
     }
 
@@ -241,11 +247,11 @@ impl<K: Resource> State<K> {
     }
 
     fn disown(&mut self, owner: Option<&str>, key: &ObjectKey) {
-        let Some(owner) = owner else { return };
-        if let Some(keys) = self.owned.get_mut(owner) {
+        let owner = owner.map(str::to_owned);
+        if let Some(keys) = self.owned.get_mut(&owner) {
             keys.remove(key);
             if keys.is_empty() {
-                self.owned.remove(owner);
+                self.owned.remove(&owner);
             }
         }
     }

@@ -9,6 +9,7 @@
 //! With tokio's clock paused, days pass in seconds, and the same seed gives the same run.
 
 mod cache;
+mod claim;
 mod cluster;
 mod configuration;
 mod context;

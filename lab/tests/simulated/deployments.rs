@@ -323,7 +323,6 @@ async fn scaling_is_told() {
     assert_eq!(told, ["from 0 to 1", "from 1 to 3"]);
 }
 
-/// Nobody adopts what has lost its owner here, so its name is taken.
 #[tokio::test(start_paused = true)]
 async fn a_name_that_is_taken_is_passed_over() {
     let lab = Lab::new().await;
@@ -334,8 +333,78 @@ async fn a_name_that_is_taken_is_passed_over() {
     lab.pass(Duration::from_secs(5)).await;
     assert!(api.get_opt("web").await.unwrap().is_none());
     assert_eq!(lab.pods().await.len(), 2);
+    // The next Deployment does not select it, so it has the name and stays as it is.
+    let sets: Api<ReplicaSet> = lab.api();
+    let name = uids(sets.clone()).await[0].0.clone();
+    let patch = Patch::Merge(json!({ "metadata": { "labels": { "app": "other" } } }));
+    sets.patch(&name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
     lab.create::<Deployment>(deployment(2)).await;
     lab.rolled_out().await;
     assert_eq!(lab.web().await.status.unwrap().collision_count, Some(1));
     assert_eq!(lab.pods().await.len(), 4);
+}
+
+/// The names and uids of all objects of a kind.
+async fn uids<K>(api: Api<K>) -> Vec<(String, Option<String>)>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let listed = api.list(&ListParams::default()).await.unwrap();
+    let listed = listed.iter();
+    listed.map(|one| (one.name_any(), one.uid())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_deployment_has_left_behind_is_taken_by_the_next_and_goes_with_it() {
+    let lab = Lab::new().await;
+    lab.create::<Deployment>(deployment(2)).await;
+    lab.rolled_out().await;
+    let before = (
+        uids::<ReplicaSet>(lab.api()).await,
+        uids::<Pod>(lab.api()).await,
+    );
+    let api: Api<Deployment> = lab.api();
+    api.delete("web", &DeleteParams::orphan()).await.unwrap();
+    lab.until("the end of the Deployment", || async {
+        let left = api.get_opt("web").await.unwrap();
+        left.is_none().then_some(())
+    })
+    .await;
+    lab.create::<Deployment>(deployment(2)).await;
+    lab.rolled_out().await;
+    let after = (
+        uids::<ReplicaSet>(lab.api()).await,
+        uids::<Pod>(lab.api()).await,
+    );
+    assert_eq!(before, after);
+
+    api.delete("web", &DeleteParams::foreground())
+        .await
+        .unwrap();
+    lab.until("the end of all", || async {
+        let left = uids::<ReplicaSet>(lab.api()).await.len() + lab.pods().await.len();
+        (left == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_not_selected_any_more_stays_and_is_replaced() {
+    let lab = Lab::new().await;
+    lab.create::<Deployment>(deployment(2)).await;
+    lab.rolled_out().await;
+    let name = lab.pods().await[0].name_any();
+    let api: Api<Pod> = lab.api();
+    let patch = Patch::Merge(json!({ "metadata": { "labels": { "app": "debug" } } }));
+    api.patch(&name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    lab.until("a pod in its place", || async {
+        (lab.pods().await.len() == 3).then_some(())
+    })
+    .await;
+    lab.rolled_out().await;
+    assert!(lab.pod(&name).await.owner_references().is_empty());
 }

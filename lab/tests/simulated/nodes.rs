@@ -1,15 +1,17 @@
 //! Nodes that come, go, and come back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::Api;
-use kube::api::{DeleteParams, ListParams};
-use lab::simulated::{NodeGroup, Options};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use lab::simulated::{Cluster, NodeGroup, Options};
+use placement::{Taint, TaintEffect};
 use serde_json::{Value, json};
 
-use crate::fixture::{Lab, condition, node_of, phase};
+use crate::fixture::{Lab, api_server, clock, condition, node_of, phase};
 
 fn pod(name: &str, cpu: &str) -> Value {
     json!({
@@ -174,4 +176,80 @@ async fn added_nodes_take_what_was_waiting() {
     assert_eq!(names, ["c1-node2", "c1-node3"]);
     lab.pass(Duration::from_secs(5)).await;
     assert_eq!(phase(&lab.pod("big").await), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_start_makes_the_nodes_what_is_asked_for_now() {
+    let clock = clock();
+    let (_plane, client) = api_server(1, &clock).await;
+    let start = async |nodes: Vec<NodeGroup>| {
+        let options = Options {
+            nodes,
+            ..Options::default()
+        };
+        let cluster = Cluster::start("c1", client.clone(), options, 1, Arc::clone(&clock));
+        cluster.await.unwrap()
+    };
+    let group = |count, cpu: &str, taint: &str| NodeGroup {
+        count,
+        cpu: cpu.to_owned(),
+        taints: vec![Taint {
+            key: taint.to_owned(),
+            value: String::new(),
+            effect: TaintEffect::PreferNoSchedule,
+        }],
+        ..NodeGroup::default()
+    };
+    let api: Api<Node> = Api::all(client.clone());
+    let seen = async || -> Vec<(String, String, Vec<String>)> {
+        let nodes = api.list(&ListParams::default()).await.unwrap();
+        let nodes = nodes.iter().map(|node| {
+            let allocatable = node.status.as_ref().unwrap().allocatable.as_ref().unwrap();
+            let taints = node.spec.as_ref().unwrap().taints.iter().flatten();
+            let taints = taints.map(|taint| taint.key.clone()).collect();
+            (node.name_any(), allocatable["cpu"].0.clone(), taints)
+        });
+        nodes.collect()
+    };
+    let first = start(vec![group(2, "4", "old"), group(1, "8", "old")]).await;
+    // What people add stays: a label, a taint, a node.
+    let patch = json!({
+        "metadata": { "labels": { "mine": "yes" } },
+        "spec": { "taints": [
+            { "key": "mine", "effect": "PreferNoSchedule" },
+            { "key": "old", "effect": "PreferNoSchedule" },
+        ] },
+    });
+    let patch = Patch::Strategic(patch);
+    api.patch("c1-node1", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    let added = NodeGroup {
+        count: 1,
+        taints: Vec::new(),
+        ..NodeGroup::default()
+    };
+    first.add_nodes(&added).await.unwrap();
+    drop(first);
+    let again = start(vec![group(2, "4", "old"), group(1, "8", "old")]).await;
+    let node = |name: &str, cpu: &str, taints: &[&str]| {
+        let taints = taints.iter().map(|&taint| taint.to_owned()).collect();
+        (name.to_owned(), cpu.to_owned(), taints)
+    };
+    let unchanged = [
+        node("c1-node1", "4", &["mine", "old"]),
+        node("c1-node2", "4", &["old"]),
+        node("c1-node3", "8", &["old"]),
+        node("c1-node4", "4", &[]),
+    ];
+    assert_eq!(seen().await, unchanged);
+    drop(again);
+    let _smaller = start(vec![group(1, "2", "new")]).await;
+    let smaller = [
+        node("c1-node1", "2", &["mine", "new"]),
+        node("c1-node4", "4", &[]),
+    ];
+    assert_eq!(seen().await, smaller);
+    let labels = api.get("c1-node1").await.unwrap().labels().clone();
+    assert_eq!(labels["mine"], "yes");
 }

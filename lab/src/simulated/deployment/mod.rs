@@ -14,7 +14,8 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use super::cache::{ObjectKey, controller_key};
+use super::cache::{ObjectKey, controller, controller_key};
+use super::claim::selects;
 use super::context::{BURST, Context, queue, work};
 use super::pods::has_ended;
 use family::{Family, REVISION, as_set, size};
@@ -50,11 +51,24 @@ impl Deployments {
                 own.add(ObjectKey::of(&**deployment), Priority::High);
             }
         });
-        let sets = queue.clone();
+        let (sets, deployments) = (queue.clone(), context.deployments.clone());
         context.replica_sets.on_change(move |before, after| {
-            let Some(set) = after.or(before) else { return };
-            if let Some(key) = controller_key(&**set, "Deployment") {
-                sets.add_after(key, BURST);
+            for set in before.into_iter().chain(after) {
+                if let Some(key) = controller_key(&**set, "Deployment") {
+                    sets.add_after(key, BURST);
+                }
+            }
+            // One that nobody controls may be for a Deployment to take.
+            let Some(set) = after.filter(|set| controller(&***set).is_none()) else {
+                return;
+            };
+            for deployment in deployments.all() {
+                let spec = deployment.spec.as_ref();
+                if deployment.namespace() == set.namespace()
+                    && spec.is_some_and(|spec| selects(&spec.selector, &**set))
+                {
+                    sets.add_after(ObjectKey::of(&*deployment), BURST);
+                }
             }
         });
         let (pods, replica_sets) = (queue.clone(), context.replica_sets.clone());
@@ -99,6 +113,10 @@ impl Deployments {
             uid,
             wanted: wanted(spec),
         };
+        let sets = &self.context.replica_sets;
+        self.context
+            .claim(sets, &*deployment, &spec.selector)
+            .await?;
         let mut draft = Draft::new(&deployment, self.context.now());
         let family = self.family(&look);
         if deployment.metadata.deletion_timestamp.is_some() {

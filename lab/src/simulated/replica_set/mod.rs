@@ -13,6 +13,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::cache::{ObjectKey, controller, controller_key};
+use super::claim::selects;
 use super::context::{BURST, Context, queue, until, work};
 use super::pods::{available_from, is_active, is_terminating_namespace, phase};
 use super::pods::{ready_since, said};
@@ -41,11 +42,24 @@ impl ReplicaSets {
                 sets.add(ObjectKey::of(&**set), Priority::High);
             }
         });
-        let pods = queue.clone();
+        let (pods, replica_sets) = (queue.clone(), context.replica_sets.clone());
         context.pods.on_change(move |before, after| {
-            let Some(pod) = after.or(before) else { return };
-            if let Some(key) = controller_key(&**pod, "ReplicaSet") {
-                pods.add_after(key, BURST);
+            for pod in before.into_iter().chain(after) {
+                if let Some(key) = controller_key(&**pod, "ReplicaSet") {
+                    pods.add_after(key, BURST);
+                }
+            }
+            // One that nobody controls may be for a ReplicaSet to take.
+            let Some(pod) = after.filter(|pod| controller(&***pod).is_none()) else {
+                return;
+            };
+            for set in replica_sets.all() {
+                let spec = set.spec.as_ref();
+                if set.namespace() == pod.namespace()
+                    && spec.is_some_and(|spec| selects(&spec.selector, &**pod))
+                {
+                    pods.add_after(ObjectKey::of(&*set), BURST);
+                }
             }
         });
         Arc::new(Self { context, queue })
@@ -69,7 +83,9 @@ impl ReplicaSets {
         let (Some(uid), Some(spec)) = (set.uid(), set.spec.as_ref()) else {
             return Ok(None);
         };
-        let pods = self.context.pods.owned_by(&uid);
+        let all = &self.context.pods;
+        self.context.claim(all, &*set, &spec.selector).await?;
+        let pods = all.owned_by(&uid);
         let active: Vec<Arc<Pod>> = pods.iter().filter(|pod| is_active(pod)).cloned().collect();
         let resized = match set.metadata.deletion_timestamp {
             Some(_) => Ok(false),
