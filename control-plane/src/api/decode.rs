@@ -18,11 +18,17 @@ use crate::protobuf::{self, ProtobufError};
 /// Bytes of a body at most, as etcd would take them.
 const LIMIT: usize = 3 * 1024 * 1024;
 
+/// Bytes of one that is too long that are still taken, so that a client that sends first and reads
+/// then sees why it was refused, and not a connection that breaks.
+const REST: usize = 32 * 1024 * 1024;
+
 /// Reads a body.
-pub(crate) async fn read(body: axum::body::Body) -> Result<bytes::Bytes, ApiError> {
-    match Limited::new(body, LIMIT).collect().await {
+pub(crate) async fn read(mut body: axum::body::Body) -> Result<bytes::Bytes, ApiError> {
+    match Limited::new(&mut body, LIMIT).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            let mut rest = Limited::new(body, REST);
+            while let Some(Ok(_)) = rest.frame().await {}
             Err(ApiError::too_large(LIMIT))
         }
         Err(error) => Err(ApiError::bad_request(error.to_string())),

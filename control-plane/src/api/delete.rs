@@ -236,21 +236,33 @@ fn plan(resource: &Resource, value: &Value, options: &DeleteOptions, now: Timest
     } else {
         Grace::None
     };
-    let mut marked = value.clone();
-    let changed = set_finalizers(resource, &mut marked, options);
-    let pending = !items(&marked, "/metadata/finalizers").is_empty();
+    let finalizers = finalizers(resource, value, options);
+    let pending = match &finalizers {
+        Some(names) => !names.is_empty(),
+        None => !items(value, "/metadata/finalizers").is_empty(),
+    };
+    let marked = || {
+        let mut marked = value.clone();
+        if let Some(names) = &finalizers {
+            let names = Some(names).filter(|names| !names.is_empty());
+            let names = names.map(|names| Value::from(names.as_slice()));
+            crate::meta::put(metadata(&mut marked), "finalizers", names);
+        }
+        marked
+    };
     match grace {
         Grace::Pending => Step::Leave,
         Grace::None if pending => {
-            let before = marked.clone();
+            let mut marked = marked();
             mark(&mut marked, now);
-            if marked == before && !changed {
+            if marked == *value {
                 return Step::Leave;
             }
             Step::Mark(marked)
         }
         Grace::None => Step::Remove,
         Grace::Until(time, period) => {
+            let mut marked = marked();
             bump_generation(&mut marked);
             let fields = metadata(&mut marked);
             fields.insert("deletionTimestamp".to_owned(), seconds(time).into());
@@ -331,8 +343,9 @@ fn mark(value: &mut Value, now: Timestamp) {
     metadata(value).insert("deletionGracePeriodSeconds".to_owned(), json!(0));
 }
 
-/// Sets the finalizers that say what becomes of the dependents. True if they have changed.
-fn set_finalizers(resource: &Resource, value: &mut Value, options: &DeleteOptions) -> bool {
+/// The finalizers of an object once they say what becomes of the dependents; none if they are as
+/// they were.
+fn finalizers(resource: &Resource, value: &Value, options: &DeleteOptions) -> Option<Vec<String>> {
     let before = crate::meta::strings(value, "/metadata/finalizers");
     let has = |name: &str| before.iter().any(|finalizer| finalizer == name);
     let (orphan, foreground) = match (options.orphan_dependents, options.propagation) {
@@ -354,12 +367,7 @@ fn set_finalizers(resource: &Resource, value: &mut Value, options: &DeleteOption
         names.sort();
         names
     };
-    if sorted(&after) == sorted(&before) {
-        return false;
-    }
-    let after = Some(after).filter(|after| !after.is_empty());
-    crate::meta::put(metadata(value), "finalizers", after.map(Value::from));
-    true
+    (sorted(&after) != sorted(&before)).then_some(after)
 }
 
 /// Old APIs keep dependents.

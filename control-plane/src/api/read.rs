@@ -13,7 +13,7 @@ use super::status::ApiError;
 use super::view::{Item, ListMeta};
 use crate::meta::{name, namespace};
 use crate::selector::{FieldSelector, LabelSelector};
-use crate::store::{List, Page};
+use crate::store::{Key, List, Page};
 
 /// Answers with one object.
 pub(crate) fn get(call: &Call) -> Result<Response, ApiError> {
@@ -102,8 +102,8 @@ pub(crate) fn read_list(
     Ok(paginate(list, &filter, options.limit))
 }
 
-/// A list that can hold one object only need not look at the others.
-fn read_named(call: &Call, filter: &Filter) -> Option<(Vec<Item>, ListMeta)> {
+/// The one object that a filter may let through.
+pub(crate) fn only(call: &Call, filter: &Filter) -> Option<Key> {
     let name = filter.fields.exact("metadata.name")?;
     let in_namespace = filter.fields.exact("metadata.namespace");
     let namespace = match (call.namespace(), call.resource.namespaced) {
@@ -111,10 +111,15 @@ fn read_named(call: &Call, filter: &Filter) -> Option<(Vec<Item>, ListMeta)> {
         (None, false) => None,
         (None, true) => Some(in_namespace?),
     };
+    Some(Key::new(&call.resource.table, namespace, name))
+}
+
+/// A list that can hold one object only need not look at the others.
+fn read_named(call: &Call, filter: &Filter) -> Option<(Vec<Item>, ListMeta)> {
+    let key = only(call, filter)?;
     let store = &call.plane.store;
     // First the revision: what is read is at least as new.
     let revision = store.revision();
-    let key = crate::store::Key::new(&call.resource.table, namespace, name);
     let object = store
         .get(&key)
         .filter(|object| filter.matches(object.value()));

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::call::{Call, plain};
 use super::negotiate::Form;
 use super::query::ListOptions;
-use super::read::{Filter, revision};
+use super::read::{Filter, only, revision};
 use super::status::ApiError;
 use super::view::{Item, View};
 use crate::kinds::Resource;
@@ -118,7 +118,10 @@ impl Stream {
         } else if asked == 0 {
             after = store.revision();
         }
-        let watch = store.watch(table, namespace, after);
+        let watch = match only(call, &filter) {
+            Some(key) => store.watch_object(&key, after),
+            None => store.watch(table, namespace, after),
+        };
         let watch = watch.map_err(|expired| ApiError::expired(asked, expired))?;
         let now = Instant::now();
         let timeout = options.timeout_seconds.filter(|&seconds| seconds > 0);

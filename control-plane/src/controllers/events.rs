@@ -16,6 +16,8 @@ use crate::plane::Plane;
 use crate::store::{Key, WriteError};
 
 const TTL: Duration = Duration::from_hours(1);
+/// How long until a store that could not be written is tried again.
+const RETRY: Duration = Duration::from_mins(1);
 /// Those that go within the same second go together.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -67,8 +69,8 @@ impl Expiry {
                 // One that was written in between is reported anew.
                 Ok(_) | Err(WriteError::Conflict { .. } | WriteError::NotFound) => {}
                 Err(error) => {
-                    warn!(%error, "an event that has expired stays");
-                    self.expect(key, due);
+                    warn!(%error, "events that have expired stay");
+                    self.expect(key, now.saturating_add(RETRY).unwrap_or(now));
                     return;
                 }
             }

@@ -35,6 +35,7 @@ pub use error::{Expired, OpenError, ReadError, WriteError};
 pub use list::{List, Page};
 pub use object::{Key, Object};
 use state::State;
+use watch::Scope;
 pub use watch::{Change, Event, Watch};
 
 /// How much a store remembers.
@@ -128,7 +129,18 @@ impl Store {
         namespace: Option<&str>,
         after: u64,
     ) -> Result<Watch, Expired> {
-        Watch::begin(&self.0.shared, resource, namespace, after)
+        Watch::begin(
+            &self.0.shared,
+            resource,
+            Scope::of_namespace(namespace),
+            after,
+        )
+    }
+
+    /// The same of one object, be it there or not: what is written to others costs this watch
+    /// nothing.
+    pub fn watch_object(&self, key: &Key, after: u64) -> Result<Watch, Expired> {
+        Watch::begin(&self.0.shared, &key.resource, Scope::of_object(key), after)
     }
 
     /// Adds an object. Gives it as it was stored, with its revision.

@@ -7,7 +7,7 @@ use super::Options;
 use super::error::Expired;
 use super::log::{Entry, Recovered};
 use super::object::{Object, Place};
-use super::watch::{Change, Event, Queue, Watchers};
+use super::watch::{Change, Event, Queue, Scope, Watchers};
 
 /// Everything, at the latest revision.
 pub(super) struct State {
@@ -134,7 +134,7 @@ impl State {
     pub(super) fn subscribe(
         &mut self,
         resource: &str,
-        namespace: Option<&str>,
+        scope: &Scope,
         after: u64,
     ) -> Result<(u64, Arc<Queue>), Expired> {
         self.reaches(resource, after)?;
@@ -145,18 +145,17 @@ impl State {
             .history
             .partition_point(|event| event.revision <= after);
         let events = table.history.range(first..);
-        let events =
-            events.filter(|event| namespace.is_none() || event.place.namespace() == namespace);
+        let events = events.filter(|event| scope.contains(&event.place));
         let queue = Queue::new(events.cloned().collect(), after, self.options.backlog);
         let queue = Arc::new(queue);
-        table.watchers.add(number, namespace, Arc::clone(&queue));
+        table.watchers.add(number, scope, Arc::clone(&queue));
         Ok((number, queue))
     }
 
     /// Ends a watch.
-    pub(super) fn unsubscribe(&mut self, resource: &str, namespace: Option<&str>, number: u64) {
+    pub(super) fn unsubscribe(&mut self, resource: &str, scope: &Scope, number: u64) {
         if let Some(table) = self.tables.get_mut(resource) {
-            table.watchers.remove(number, namespace);
+            table.watchers.remove(number, scope);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Watches.
 //!
 //! Every watch has a queue. A write puts its event, which all share, into the queues of those who
-//! watch its resource and namespace, and touches no other: an idle watch costs nothing. A reader
+//! watch its resource, its namespace or the object itself, and touches no other: an idle watch costs
+//! nothing. A reader
 //! takes events from its own queue, so that it holds up nobody; when its queue is full, the watch
 //! expires.
 
@@ -13,7 +14,7 @@ use tokio::task::coop::consume_budget;
 
 use super::Shared;
 use super::error::Expired;
-use super::object::{Object, Place};
+use super::object::{Key, Object, Place};
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +41,38 @@ pub struct Event {
     pub(super) place: Place,
 }
 
+/// Which objects of a resource a watch is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scope {
+    All,
+    Namespace(String),
+    /// The one at this path.
+    Object(Arc<str>),
+}
+
+impl Scope {
+    pub(super) fn of_namespace(namespace: Option<&str>) -> Self {
+        namespace.map_or(Self::All, |name| Self::Namespace(name.to_owned()))
+    }
+
+    pub(super) fn of_object(key: &Key) -> Self {
+        Self::Object(Arc::from(key.path()))
+    }
+
+    pub(super) fn contains(&self, place: &Place) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespace(namespace) => place.namespace() == Some(namespace),
+            Self::Object(path) => *path == place.path,
+        }
+    }
+}
+
 /// What happens to a resource, event by event. Dropping it ends it.
 pub struct Watch {
     shared: Arc<Shared>,
     resource: String,
-    namespace: Option<String>,
+    scope: Scope,
     number: u64,
     queue: Arc<Queue>,
     /// The revision up to which every event was handed out.
@@ -55,14 +83,14 @@ impl Watch {
     pub(super) fn begin(
         shared: &Arc<Shared>,
         resource: &str,
-        namespace: Option<&str>,
+        scope: Scope,
         after: u64,
     ) -> Result<Self, Expired> {
-        let (number, queue) = shared.state().subscribe(resource, namespace, after)?;
+        let (number, queue) = shared.state().subscribe(resource, &scope, after)?;
         Ok(Self {
             shared: Arc::clone(shared),
             resource: resource.to_owned(),
-            namespace: namespace.map(str::to_owned),
+            scope,
             number,
             queue,
             seen: after,
@@ -115,7 +143,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        state.unsubscribe(&self.resource, self.namespace.as_deref(), self.number);
+        state.unsubscribe(&self.resource, &self.scope, self.number);
     }
 }
 
@@ -182,22 +210,21 @@ impl Queue {
     }
 }
 
-/// Those who watch a resource, by namespace; under none those who watch all. The oldest first.
+/// Those who watch a resource, by what they watch of it. The oldest first.
 #[derive(Default)]
-pub(super) struct Watchers(BTreeMap<Option<String>, BTreeMap<u64, Arc<Queue>>>);
+pub(super) struct Watchers(BTreeMap<Scope, BTreeMap<u64, Arc<Queue>>>);
 
 impl Watchers {
-    pub(super) fn add(&mut self, number: u64, namespace: Option<&str>, queue: Arc<Queue>) {
-        let queues = self.0.entry(namespace.map(str::to_owned)).or_default();
+    pub(super) fn add(&mut self, number: u64, scope: &Scope, queue: Arc<Queue>) {
+        let queues = self.0.entry(scope.clone()).or_default();
         queues.insert(number, queue);
     }
 
-    pub(super) fn remove(&mut self, number: u64, namespace: Option<&str>) {
-        let namespace = namespace.map(str::to_owned);
-        if let Some(queues) = self.0.get_mut(&namespace) {
+    pub(super) fn remove(&mut self, number: u64, scope: &Scope) {
+        if let Some(queues) = self.0.get_mut(scope) {
             queues.remove(&number);
             if queues.is_empty() {
-                self.0.remove(&namespace);
+                self.0.remove(scope);
             }
         }
     }
@@ -207,9 +234,13 @@ impl Watchers {
         if self.0.is_empty() {
             return;
         }
-        let mut send = |namespace: &Option<String>| {
-            let Some(queues) = self.0.get_mut(namespace) else {
-                return;
+        let place = &event.place;
+        let namespace = place.namespace();
+        let namespace = namespace.map(|name| Scope::Namespace(name.to_owned()));
+        let object = Scope::Object(Arc::clone(&place.path));
+        for scope in [Some(Scope::All), namespace, Some(object)].iter().flatten() {
+            let Some(queues) = self.0.get_mut(scope) else {
+                continue;
             };
             queues.retain(|_, queue| {
                 if event.revision <= queue.after {
@@ -218,10 +249,6 @@ impl Watchers {
                 woken.push(Arc::clone(queue));
                 queue.push(event)
             });
-        };
-        send(&None);
-        if let Some(namespace) = event.place.namespace() {
-            send(&Some(namespace.to_owned()));
         }
     }
 

@@ -120,6 +120,28 @@ fn ten_thousand_idle_watches_are_left_alone() {
 }
 
 #[test]
+fn a_watch_of_one_object_is_woken_by_that_only_and_reaches_back() {
+    let store = Store::memory(Options::default());
+    now(store.create(pod("a"), json!({}))).unwrap();
+    now(store.create(pod("b"), json!({}))).unwrap();
+    let mut watch = store.watch_object(&pod("b"), 1).unwrap();
+    assert_eq!(next(&mut watch), (3, Change::Added));
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&count));
+    let mut context = Context::from_waker(&waker);
+    {
+        let mut wait = pin!(watch.next());
+        assert!(wait.as_mut().poll(&mut context).is_pending());
+        now(store.delete(pod("a"), 2)).unwrap();
+        now(store.create(Key::new("pods", Some("other"), "b"), json!({}))).unwrap();
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        now(store.delete(pod("b"), 3)).unwrap();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+    assert_eq!(next(&mut watch), (6, Change::Deleted));
+}
+
+#[test]
 fn a_wait_that_is_dropped_loses_nothing() {
     let store = Store::memory(Options::default());
     let mut watch = store.watch("pods", None, 1).unwrap();

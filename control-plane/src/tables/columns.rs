@@ -4,14 +4,19 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::age;
+use super::autoscaler::hpa_targets;
 use super::cells::{
-    access_modes, bindings, claim, claim_class, class_parameters, completions, containers, count,
-    data_count, duration, endpoints, event_age, event_count, event_first, event_source,
-    event_target, events_message, flag, hpa_targets, images, ingress_address, ingress_hosts,
-    ingress_tls, int_or, job_status, label_selector, labels_of, lease_holder, node_address,
-    node_roles, node_status, number_at, or, phase, quota, ready_of, service_address,
-    service_external, service_ports, slice_endpoints, slice_ports, storage_class_name, subjects,
-    text_at,
+    containers, count, data_count, flag, images, int_or, label_selector, labels_of, number_at, or,
+    phase, ready_of, text_at,
+};
+use super::kinds::{
+    access_modes, bindings, claim, claim_class, completions, duration, event_age, event_count,
+    event_first, event_source, event_target, events_message, job_status, lease_holder,
+    node_address, node_roles, node_status, quota, storage_class_name, subjects,
+};
+use super::network::{
+    class_parameters, endpoints, ingress_address, ingress_hosts, ingress_tls, service_address,
+    service_external, service_ports, slice_endpoints, slice_ports,
 };
 use super::pods;
 use crate::kinds::Resource;
@@ -438,14 +443,14 @@ fn others(kind: &str) -> Option<Vec<Column>> {
             })]
         }
         "ControllerRevision" => vec![
-            text("Controller", super::cells::controller),
+            text("Controller", super::kinds::controller),
             text("Revision", |object| number_at(object, "/revision")),
         ],
         "APIService" => vec![
             text("Service", |object| {
                 or(object, "/spec/service/name", "Local")
             }),
-            text("Available", super::cells::available),
+            text("Available", super::kinds::available),
         ],
         "DeviceClass" | "ResourceClaimTemplate" => vec![],
         _ => return None,

@@ -1,8 +1,11 @@
 //! Objects as rows of tables, as `kubectl get` shows them.
 
+mod autoscaler;
 mod cells;
 mod columns;
 mod duration;
+mod kinds;
+mod network;
 mod path;
 mod pods;
 

@@ -1,5 +1,7 @@
 //! A control plane to talk to.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::body::Body;
 use control_plane::store::{Options as StoreOptions, Store};
@@ -7,6 +9,7 @@ use control_plane::{ControlPlane, Options, User};
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 /// A control plane and a way to call it.
@@ -59,6 +62,18 @@ impl Fixture {
     pub fn of(plane: ControlPlane) -> Self {
         let router = plane.router_for(User::admin());
         Self { plane, router }
+    }
+
+    /// Where the administrator's API is served without TLS, as long as the test runs.
+    pub async fn listen(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = self.router.clone();
+        tokio::spawn(async move {
+            let forever = std::future::pending();
+            control_plane::serve(listener, None, router, forever).await
+        });
+        address
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

@@ -19,6 +19,17 @@ async fn gone(fixture: &Fixture, path: &str) {
     assert!(waited.is_ok(), "{path} is still there");
 }
 
+/// Waits until all that was written before has been looked at: writes are in their order, so once
+/// this pair is gone, everything else is done that can be.
+async fn all_collected(fixture: &Fixture) {
+    let last = json!({"metadata": {"name": "last"}});
+    let last = fixture.post(MAPS, &last).await.expect(201);
+    owned(fixture, "dependent-of-last", &last, true).await;
+    let path = format!("{MAPS}/last?propagationPolicy=Foreground");
+    fixture.delete(&path).await.expect(200);
+    gone(fixture, &format!("{MAPS}/last")).await;
+}
+
 async fn owned(fixture: &Fixture, name: &str, owner: &Value, blocks: bool) {
     let reference = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "name": owner["metadata"]["name"],
@@ -61,7 +72,7 @@ async fn in_the_foreground_dependents_go_first() {
         marked["metadata"]["finalizers"],
         json!(["foregroundDeletion"])
     );
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    all_collected(&fixture).await;
     fixture.get(&path).await.expect(200);
     assert!(fixture.get(&child).await.expect(200)["metadata"]["deletionTimestamp"].is_string());
     fixture

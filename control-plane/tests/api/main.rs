@@ -5,11 +5,15 @@
 mod access;
 mod client;
 mod discovery;
+mod disk;
+mod events;
+mod faults;
 mod fixture;
 mod fuzz;
 mod garbage;
 mod lists;
 mod objects;
 mod pods;
+mod slow;
 mod tables;
 mod watches;

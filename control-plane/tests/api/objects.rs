@@ -249,19 +249,6 @@ async fn appliers_own_what_they_apply() {
 }
 
 #[tokio::test]
-async fn big_bodies_are_refused() {
-    let fixture = Fixture::new().await;
-    let body = "x".repeat(3 * 1024 * 1024 + 1);
-    let answer = fixture
-        .call(Method::POST, MAPS, "application/json", &body)
-        .await;
-    assert_eq!(
-        (answer.code, answer.message().as_str()),
-        (413, "Request entity too large: limit is 3145728")
-    );
-}
-
-#[tokio::test]
 async fn generated_names_are_unique() {
     let fixture = Fixture::new().await;
     let body = json!({"metadata": {"generateName": "map-"}});

@@ -121,3 +121,26 @@ async fn what_is_too_old_or_too_slow_has_expired() {
     let mut late = watch(&fixture, "resourceVersion=1").await;
     assert_eq!(next(&mut late).await["object"]["reason"], "Expired");
 }
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_idle_watches_are_served_and_end_in_time() {
+    let fixture = Fixture::new().await;
+    let mut streams = Vec::new();
+    for number in 0..10_000 {
+        let query = format!(
+            "resourceVersion=1&timeoutSeconds=600&fieldSelector=metadata.name%3Dmap-{number}"
+        );
+        streams.push(watch(&fixture, &query).await);
+    }
+    for number in [0, 7, 9_999] {
+        let name = format!("map-{number}");
+        fixture.post(MAPS, &map(&name, "x")).await.expect(201);
+        let event = seen(&mut streams[number]).await;
+        assert_eq!(event, ("ADDED".to_owned(), name));
+    }
+    let begun = tokio::time::Instant::now();
+    for stream in &mut streams {
+        assert!(stream.next().await.is_none());
+    }
+    assert_eq!(begun.elapsed().as_secs(), 600);
+}

@@ -54,7 +54,11 @@ fn walk(path: String, real: Option<&Value>, embedded: Option<&Value>, found: &mu
         }
         (real, embedded) if real == embedded => {}
         (real, embedded) => found.push(Difference {
-            path: if path.is_empty() { "/".to_owned() } else { path },
+            path: if path.is_empty() {
+                "/".to_owned()
+            } else {
+                path
+            },
             real: shown(real),
             embedded: shown(embedded),
         }),

@@ -190,7 +190,9 @@ impl<'a> Conversation<'a> {
 
 /// A namespace's name, of a case's name.
 fn namespace_of(name: &str) -> String {
-    let dashed = name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let dashed = name
+        .to_lowercase()
+        .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let mut words: Vec<_> = dashed.split('-').filter(|word| !word.is_empty()).collect();
     while words.join("-").len() > 50 {
         words.pop();
@@ -241,7 +243,10 @@ async fn received(response: kube::Result<Response<Body>>) -> Answer {
         Ok(response) => response.into_parts(),
         Err(error) => return Answer::none(&error),
     };
-    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes);
+    let bytes = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes);
     let bytes = bytes.unwrap_or_default();
     Answer {
         status: head.status.as_u16(),
@@ -261,8 +266,9 @@ fn all(headers: &HeaderMap, name: &str) -> Vec<String> {
 
 /// One value if the text is one, several (the events of a watch) as a list.
 fn parsed(bytes: &[u8]) -> Value {
-    let values: Result<Vec<Value>, _> =
-        serde_json::Deserializer::from_slice(bytes).into_iter().collect();
+    let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_slice(bytes)
+        .into_iter()
+        .collect();
     match values {
         Ok(values) if values.len() == 1 && values[0].get("object").is_none() => {
             values.into_iter().next().unwrap_or_default()

@@ -46,7 +46,9 @@ impl Known {
                 known.undocumented.push(reason);
             }
             for (case, places) in cases {
-                known.places.extend(places.iter().map(|place| Place::of(&case, place)));
+                known
+                    .places
+                    .extend(places.iter().map(|place| Place::of(&case, place)));
             }
         }
         known
@@ -77,8 +79,17 @@ impl Known {
         for reason in &self.undocumented {
             let _ = writeln!(report, "docs/control-plane.md has no **{reason}**");
         }
-        for Place { case, request, path, .. } in self.places.iter().filter(|place| !place.seen) {
-            let _ = writeln!(report, "known.yaml: {case} / {request} no longer differs at {path}");
+        for Place {
+            case,
+            request,
+            path,
+            ..
+        } in self.places.iter().filter(|place| !place.seen)
+        {
+            let _ = writeln!(
+                report,
+                "known.yaml: {case} / {request} no longer differs at {path}"
+            );
         }
     }
 }

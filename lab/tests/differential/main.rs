@@ -109,8 +109,16 @@ fn describe(report: &mut String, case: &Case, step: usize, differences: &[Differ
         .nth(step);
     let request = request.map_or("", |step| step.request.as_str());
     let _ = writeln!(report, "{} / {} {request}", case.name, step + 1);
-    for Difference { path, real, embedded } in differences {
-        let _ = writeln!(report, "    {path}\n        real     {real}\n        embedded {embedded}");
+    for Difference {
+        path,
+        real,
+        embedded,
+    } in differences
+    {
+        let _ = writeln!(
+            report,
+            "    {path}\n        real     {real}\n        embedded {embedded}"
+        );
     }
 }
 

@@ -64,9 +64,13 @@ impl Normalizer {
     }
 
     fn learn_names(&mut self, value: &Value) {
-        if let Some(prefix) = value.pointer("/metadata/generateName").and_then(Value::as_str)
+        if let Some(prefix) = value
+            .pointer("/metadata/generateName")
+            .and_then(Value::as_str)
             && let Some(name) = value.pointer("/metadata/name").and_then(Value::as_str)
-            && name.strip_prefix(prefix).is_some_and(|suffix| suffix.len() == 5)
+            && name
+                .strip_prefix(prefix)
+                .is_some_and(|suffix| suffix.len() == 5)
             && self.generated.iter().all(|(known, _)| known != name)
         {
             let stand_in = format!("{prefix}<generated {}>", self.generated.len() + 1);
@@ -130,12 +134,17 @@ impl Normalizer {
 
 /// The resource version of a list or bookmark: how far the server is, with what others have written.
 fn of_list(fields: &mut serde_json::Map<String, Value>) -> Option<&mut Value> {
-    let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let kind = fields
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if kind.ends_with("List") || kind == "Table" {
         return fields.get_mut("metadata")?.get_mut("resourceVersion");
     }
     if fields.get("type").and_then(Value::as_str) == Some("BOOKMARK") {
-        return fields.get_mut("object")?.pointer_mut("/metadata/resourceVersion");
+        return fields
+            .get_mut("object")?
+            .pointer_mut("/metadata/resourceVersion");
     }
     None
 }
@@ -150,10 +159,13 @@ fn is_plain_bookmark(event: &Value) -> bool {
 }
 
 fn numbered(what: &str, seen: &mut Vec<String>, text: &str) -> String {
-    let index = seen.iter().position(|known| known == text).unwrap_or_else(|| {
-        seen.push(text.to_owned());
-        seen.len() - 1
-    });
+    let index = seen
+        .iter()
+        .position(|known| known == text)
+        .unwrap_or_else(|| {
+            seen.push(text.to_owned());
+            seen.len() - 1
+        });
     format!("<{what} {}>", index + 1)
 }
 

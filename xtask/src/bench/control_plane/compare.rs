@@ -17,10 +17,42 @@ use super::server::{Ours, Real, build};
 
 /// Objects in the list.
 const LISTED: usize = 1000;
-/// The clients of a sample, and the creates that they share.
-const CREATES: [(usize, usize); 2] = [(1, 400), (16, 3200)];
-/// The same of lists.
-const LISTS: [(usize, usize); 2] = [(1, 40), (16, 160)];
+/// How requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clients {
+    /// One.
+    One,
+    /// Sixteen, each with a connection.
+    Many,
+    /// Sixteen on one HTTP/2 connection.
+    Shared,
+}
+
+impl Clients {
+    fn name(self) -> &'static str {
+        match self {
+            Self::One => "1 client",
+            Self::Many => "16 clients",
+            Self::Shared => "16 clients on one HTTP/2 connection",
+        }
+    }
+
+    /// The creates, and the lists, of a sample.
+    fn requests(self) -> (usize, usize) {
+        match self {
+            Self::One => (400, 40),
+            Self::Many | Self::Shared => (3200, 160),
+        }
+    }
+
+    async fn connect(self, server: &Server) -> Result<Vec<Connection>> {
+        match self {
+            Self::One => connect(server, 1).await,
+            Self::Many => connect(server, 16).await,
+            Self::Shared => server.connect_shared(16).await,
+        }
+    }
+}
 
 pub(super) fn run(quick: bool) -> Result<Vec<Figure>> {
     build()?;
@@ -52,11 +84,11 @@ impl Work {
         }
     }
 
-    /// The numbers of clients and of requests.
-    fn amounts(self) -> [(usize, usize); 2] {
+    fn requests(self, clients: Clients) -> usize {
+        let (creates, lists) = clients.requests();
         match self {
-            Self::Create(_) => CREATES,
-            Self::List(_) => LISTS,
+            Self::Create(_) => creates,
+            Self::List(_) => lists,
         }
     }
 }
@@ -83,12 +115,12 @@ async fn compare(
         Work::List(Kind::Deployment),
     ];
     for work in works {
-        for (clients, requests) in work.amounts() {
+        for clients in [Clients::One, Clients::Many, Clients::Shared] {
             let mut samples = [Vec::new(), Vec::new()];
             // The first round is for connections and caches to warm up.
             for round in 0..=rounds {
                 for (server, samples) in [ours, real].into_iter().zip(&mut samples) {
-                    let sample = sample(server, work, clients, requests).await?;
+                    let sample = sample(server, work, clients).await?;
                     if round > 0 {
                         samples.push(sample);
                     }
@@ -97,8 +129,7 @@ async fn compare(
             let [ours, real] = samples.map(|samples| Summary::of(&samples));
             let ratio = ours.rate / real.rate;
             figures.push(Figure {
-                name: format!("{}, {clients} clients, {store}", work.name())
-                    .replace(" 1 clients", " 1 client"),
+                name: format!("{}, {}, {store}", work.name(), clients.name()),
                 measured: format!("{ratio:.1} x: {ours}; kube-apiserver {real}"),
                 target: format!("at least {factor} x kube-apiserver"),
                 met: ratio >= factor,
@@ -146,8 +177,9 @@ struct Sample {
     processor: Duration,
 }
 
-async fn sample(server: &Server, work: Work, clients: usize, requests: usize) -> Result<Sample> {
-    let mut connections = connect(server, clients).await?;
+async fn sample(server: &Server, work: Work, clients: Clients) -> Result<Sample> {
+    let requests = work.requests(clients);
+    let mut connections = clients.connect(server).await?;
     for connection in &mut connections {
         connection.ready().await?;
     }
