@@ -5,5 +5,6 @@
 //! plays whole member clusters in the process, in virtual time if need be.
 
 pub mod real;
+pub mod scenario;
 pub mod simulated;
 pub mod simulation;
