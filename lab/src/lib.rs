@@ -8,5 +8,6 @@
 pub mod access;
 pub mod embedded;
 pub mod real;
+pub mod scenario;
 pub mod simulated;
 pub mod simulation;

@@ -29,6 +29,6 @@ mod workload;
 
 pub use args::{Args, DEFAULT_PORT};
 pub use metrics::Metrics;
-pub use run::{Context, RunError, run};
+pub use run::{Context, RunError, lead, run};
 pub use scheduler::Options;
 pub use sources::ProximitySource;

@@ -11,7 +11,7 @@ use federation::operator::http::{Health, bind, serve};
 use federation::operator::leader::{Election, Leadership};
 use federation::operator::network::Network;
 use federation::operator::{signals, telemetry};
-use multi_cluster_scheduler::{Args, Context, DEFAULT_PORT, Metrics, run};
+use multi_cluster_scheduler::{Args, Context, DEFAULT_PORT, Metrics, lead};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +75,7 @@ async fn serve_hub(args: Args) -> anyhow::Result<()> {
         hub_context,
         member_contexts: args.member_contexts.clone(),
         identity,
-        leadership: leadership.clone(),
+        leadership,
         options: args.options(),
         clock,
         metrics,
@@ -83,31 +83,12 @@ async fn serve_hub(args: Args) -> anyhow::Result<()> {
         traffic: args.traffic().context("--prometheus-url")?,
         proximity: args.proximity().context("--serf-auth-file")?,
     };
-    let worked = Box::pin(lead(context, &leadership, &stop)).await;
+    let worked = Box::pin(lead(context, stop.clone())).await;
     stop.cancel();
     term.cancel();
     if let Some(election) = election {
         election.await?;
     }
     server.await??;
-    worked
-}
-
-/// Waits for the lease and works until told to stop, or until the lease is lost.
-async fn lead(
-    context: Context,
-    leadership: &Leadership,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let acquired = stop.run_until_cancelled(leadership.acquired()).await;
-    if acquired.is_none() {
-        return Ok(());
-    }
-    tokio::select! {
-        result = run(context, stop.clone()) => Ok(result?),
-        // Whoever leads now starts from what is on the hub; so shall this copy.
-        () = leadership.lost() => {
-            anyhow::bail!("the lease is lost: another copy leads now, or the hub did not answer in time");
-        }
-    }
+    Ok(worked?)
 }

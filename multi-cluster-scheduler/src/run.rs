@@ -66,6 +66,23 @@ pub enum RunError {
         "the hub is not the one it was (it was set up anew): start again, and everything is looked at with fresh eyes"
     )]
     OtherHub,
+    /// Somebody else may lead by now.
+    #[error("the lease is lost: another copy leads now, or the hub did not answer in time")]
+    LeaseLost,
+}
+
+/// Waits for the lease and works until cancelled, or until the lease is lost.
+pub async fn lead(context: Context, cancel: CancellationToken) -> Result<(), RunError> {
+    let leadership = context.leadership.clone();
+    let acquired = cancel.run_until_cancelled(leadership.acquired()).await;
+    if acquired.is_none() {
+        return Ok(());
+    }
+    tokio::select! {
+        result = Box::pin(run(context, cancel.clone())) => result,
+        // Whoever leads now starts from what is on the hub; so shall this copy.
+        () = leadership.lost() => Err(RunError::LeaseLost),
+    }
 }
 
 /// Runs the scheduler until cancelled. Only a leader's writes get through.

@@ -26,7 +26,7 @@ pub struct Request<'a> {
     /// The assignment so far.
     pub current: Vec<Current>,
     /// A cluster's share may grow where there is room. That of a Job may not: how often it is to
-    /// complete is fixed when it is made.
+    /// complete is fixed when it is made. A share of nothing may: nothing of it is made yet.
     pub growing: bool,
     /// Choose from scratch: the policy, the locations or a selector changed.
     pub rechoose: bool,

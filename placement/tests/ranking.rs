@@ -270,6 +270,17 @@ fn a_share_that_may_not_grow() {
     assert_eq!(scene.shares(), "lyon 1, +nantes 3");
 }
 
+/// Where a location had no room, nothing was made: so it is not too late to begin.
+#[test]
+fn a_share_of_nothing_may_begin() {
+    let scene = scene("worst_fit", given(&[("lyon", None)]), 4).with(|scene| {
+        scene.request.current = vec![had("lyon", 0, true)];
+        scene.request.growing = false;
+        scene.request.overflow = Overflow::None;
+    });
+    assert_eq!(scene.shares(), "lyon 2");
+}
+
 /// Users are where they are: a region's clusters are near although they may get nothing.
 #[test]
 fn a_closed_region_is_an_origin() {

@@ -3,7 +3,9 @@
 mod bench;
 mod generate;
 mod lab;
+mod play;
 mod repository;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -30,6 +32,10 @@ enum Task {
     /// Measure, and write the results into docs/benchmarks.md
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Tell the stories of many seeds in virtual time, with faults
+    Soak(soak::Arguments),
+    /// Play a scenario in virtual time, and print what happens
+    Play(play::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +54,8 @@ fn run() -> anyhow::Result<()> {
         Task::Generate(arguments) => generate::run(&arguments),
         Task::Lab(command) => lab::run(command),
         Task::Bench(command) => bench::run(&command),
+        Task::Soak(arguments) => soak::run(&arguments),
+        Task::Play(arguments) => play::run(&arguments),
     }
 }
 

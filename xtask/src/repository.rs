@@ -51,6 +51,15 @@ pub(crate) fn run_with(
     Ok(())
 }
 
+/// An unoptimised build takes ten times as long, so this program starts itself again, with the
+/// same arguments, as an optimised one.
+pub(crate) fn run_again_optimised() -> Result<()> {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments = vec!["run", "--quiet", "--release", "-p", "xtask", "--"];
+    arguments.extend(given.iter().map(String::as_str));
+    run("cargo", &arguments)
+}
+
 /// Whether a command can be run here at all.
 pub(crate) fn is_installed(program: &str, arguments: &[&str]) -> bool {
     command(program)

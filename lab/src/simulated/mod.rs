@@ -27,9 +27,11 @@ mod replica_set;
 mod scheduler;
 
 pub use cluster::Cluster;
-pub use configuration::{Clusters, ConfigurationError, Member};
+pub use configuration::{
+    Action, Clusters, ConfigurationError, Event, Flash, HUB, Member, NodeName, ObjectName, Scenario,
+};
 pub use delay::{Delay, Span};
 pub use kubelet::{EXIT_CODE, FAILS, Logs, RUN_SECONDS};
-pub use load::{Costs, Crowd, Curve, Load, Metrics, Traffic};
+pub use load::{Costs, Crowd, Curve, Load, Metrics, Traffic, prometheus};
 pub use options::{Failures, NodeGroup, Options};
 pub use random::Random;

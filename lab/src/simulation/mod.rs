@@ -5,19 +5,27 @@
 //! the trace of all requests shows.
 
 mod faults;
+mod link;
 mod network;
+mod operator;
+mod stage;
 mod story;
 mod stream;
 mod trace;
+mod vantage;
 mod world;
 
 use std::future::Future;
 
-pub use faults::{Fault, Faults};
-pub use network::{Network, Reach, Vantage};
+pub use faults::{Fault, Faults, WatchFault};
+pub use link::{Link, Reach};
+pub use network::Network;
+pub use operator::Operator;
+pub use stage::Theatre;
 pub use story::{Ending, Length, tell};
 pub use trace::Trace;
-pub use world::{Error, HUB, Member, Operator, World};
+pub use vantage::Vantage;
+pub use world::{Error, HUB, Member, World};
 
 /// Runs a simulation to its end: in this thread, with a clock that jumps to the next thing that
 /// happens whenever nothing is to be done now.

@@ -1,44 +1,22 @@
 //! The network of a simulation: who answers at a URL, how long the way takes, and what goes wrong.
 //!
-//! A host is an API server in this process. A *vantage* is one process's end of the network: what
-//! goes out there can be cut off for good, which is how a process is killed: whatever it still does
-//! has no effect. Requests that have arrived are worked to their end, whether or not anybody waits.
+//! A host is an API server in this process. Requests that have arrived are worked to their end,
+//! whether or not anybody waits.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use bytes::Bytes;
-use federation::operator::network::{Answer, Exchange, SimulatedNetwork};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use kube::client::{Body, DynBody};
-use serde_json::json;
+use http::{Request, Uri};
+use kube::client::Body;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
-use tower::{BoxError, ServiceExt as _};
 
-use super::faults::{Fault, Faults};
-use super::stream::delayed;
+use super::faults::{Fault, Faults, Purpose};
+use super::link::{Link, Reach};
 use super::trace::Trace;
-
-/// How long a connection may take to come about, as operators configure it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// After this long without an answer the caller's system gives a connection up.
-const SILENCE: Duration = Duration::from_secs(30);
-
-/// Whether a host can be reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
-    /// It can.
-    #[default]
-    Open,
-    /// Its machine is there and nobody listens: connections are refused.
-    Refused,
-    /// Nothing comes back.
-    Silent,
-}
+use super::vantage::Vantage;
+use crate::simulated::Random;
 
 /// A network. Clones are the same one.
 #[derive(Clone)]
@@ -46,24 +24,38 @@ pub struct Network(Arc<Inner>);
 
 struct Inner {
     hosts: Mutex<BTreeMap<String, Host>>,
-    faults: Mutex<Faults>,
+    /// By process and host.
+    ways: Mutex<BTreeMap<(String, String), watch::Sender<Reach>>>,
+    troubles: Mutex<Troubles>,
     trace: Trace,
 }
 
 #[derive(Clone)]
-struct Host {
-    router: Router,
-    /// From a caller to here and back.
-    round_trip: Duration,
-    reach: watch::Sender<Reach>,
+pub(super) struct Host {
+    pub(super) router: Router,
+    link: Link,
+    reach: Reach,
+}
+
+struct Troubles {
+    faults: Faults,
+    losses: Random,
+    /// The most objects in a page of a list.
+    page: Option<usize>,
 }
 
 impl Network {
-    /// A network without hosts.
-    pub fn new(faults: Faults, trace: Trace) -> Self {
+    /// A network without hosts. All that is drawn depends on the seed.
+    pub fn new(seed: u64, trace: Trace) -> Self {
+        let troubles = Troubles {
+            faults: Faults::none(),
+            losses: Random::new(seed, "losses"),
+            page: None,
+        };
         Self(Arc::new(Inner {
             hosts: Mutex::default(),
-            faults: Mutex::new(faults),
+            ways: Mutex::default(),
+            troubles: Mutex::new(troubles),
             trace,
         }))
     }
@@ -72,167 +64,126 @@ impl Network {
     pub fn add(&self, name: &str, router: Router, round_trip: Duration) {
         let host = Host {
             router,
-            round_trip,
-            reach: watch::Sender::new(Reach::Open),
+            link: Link::of(round_trip),
+            reach: Reach::Open,
         };
         self.hosts().insert(name.to_owned(), host);
     }
 
-    /// Cuts a host off, or opens the way again. Watches stall while it is silent, and end when
-    /// connections are refused.
+    /// Changes how long the way to a host takes, and what it loses.
+    pub fn set_link(&self, name: &str, link: Link) {
+        if let Some(host) = self.hosts().get_mut(name) {
+            host.link = link;
+        }
+    }
+
+    /// What the way to a host is like; none if there is no such host.
+    pub fn link(&self, name: &str) -> Option<Link> {
+        self.hosts().get(name).map(|host| host.link)
+    }
+
+    /// Cuts a host off from all processes, or opens the way again. Watches stall while it is
+    /// silent, and end when connections are refused.
     pub fn set_reach(&self, name: &str, reach: Reach) {
-        if let Some(host) = self.hosts().get(name) {
-            host.reach.send_replace(reach);
+        if let Some(host) = self.hosts().get_mut(name) {
+            host.reach = reach;
+        }
+        for ((_, host), way) in &*self.ways() {
+            if host == name {
+                way.send_replace(reach);
+            }
+        }
+    }
+
+    /// Cuts a host off from one process alone, or opens the way again.
+    pub fn partition(&self, process: &str, host: &str, reach: Reach) {
+        self.way(process, host);
+        if let Some(way) = self.ways().get(&(process.to_owned(), host.to_owned())) {
+            way.send_replace(reach);
+        }
+    }
+
+    /// Opens all ways.
+    pub fn open(&self) {
+        for host in self.hosts().values_mut() {
+            host.reach = Reach::Open;
+        }
+        for way in self.ways().values() {
+            way.send_replace(Reach::Open);
         }
     }
 
     /// What goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
-        *self.faults() = faults;
+        self.troubles().faults = faults;
+    }
+
+    /// Lists come in pages of at most so many objects, so that they are continued often; none for
+    /// as many as was asked for.
+    pub fn set_page(&self, page: Option<usize>) {
+        self.troubles().page = page;
     }
 
     /// A process's end of the network.
     pub fn vantage(&self, process: &str) -> Vantage {
-        Vantage {
-            network: self.clone(),
-            process: process.to_owned(),
-            alive: watch::Sender::new(true),
+        Vantage::new(self.clone(), process)
+    }
+
+    pub(super) fn trace(&self) -> &Trace {
+        &self.0.trace
+    }
+
+    pub(super) fn host(&self, name: &str) -> Option<Host> {
+        self.hosts().get(name).cloned()
+    }
+
+    /// The state of the way from a process to a host.
+    pub(super) fn way(&self, process: &str, name: &str) -> watch::Receiver<Reach> {
+        let reach = self.hosts().get(name).map(|host| host.reach);
+        let key = (process.to_owned(), name.to_owned());
+        let mut ways = self.ways();
+        let way = ways
+            .entry(key)
+            .or_insert_with(|| watch::Sender::new(reach.unwrap_or_default()));
+        way.subscribe()
+    }
+
+    /// How long the way to a host takes this time.
+    pub(super) fn crossing(&self, name: &str) -> Duration {
+        let link = self.link(name).unwrap_or(Link::of(Duration::ZERO));
+        link.crossing(&mut self.troubles().losses)
+    }
+
+    pub(super) fn fault(&self, request: &Request<Body>) -> Option<Fault> {
+        self.troubles().faults.draw(request)
+    }
+
+    /// The request with a shorter page, if pages are short.
+    pub(super) fn paged(&self, mut request: Request<Body>) -> Request<Body> {
+        if let Some(page) = self.troubles().page
+            && Purpose::of(&request) == Purpose::List
+        {
+            let shorter = request.uri().to_string();
+            let shorter = shorter.replace("limit=500", &format!("limit={page}"));
+            if let Ok(uri) = shorter.parse::<Uri>() {
+                *request.uri_mut() = uri;
+            }
         }
+        request
     }
 
     fn hosts(&self) -> MutexGuard<'_, BTreeMap<String, Host>> {
         self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn faults(&self) -> MutexGuard<'_, Faults> {
-        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A process's end of the network. Clones are the same end.
-#[derive(Clone)]
-pub struct Vantage {
-    network: Network,
-    process: String,
-    alive: watch::Sender<bool>,
-}
-
-impl Vantage {
-    /// Nothing gets out or in any more.
-    pub fn kill(&self) {
-        self.alive.send_replace(false);
+    fn ways(&self) -> MutexGuard<'_, BTreeMap<(String, String), watch::Sender<Reach>>> {
+        self.0.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn exchange(self, request: Request<Body>) -> Result<Answer, BoxError> {
-        self.must_live().await;
-        let name = request.uri().host().unwrap_or_default().to_owned();
-        let Some(host) = self.network.hosts().get(&name).cloned() else {
-            return Err(format!("no such host: {name}").into());
-        };
-        let call = format!("{} {} {}", self.process, request.method(), request.uri());
-        let fault = self.network.faults().draw(&request);
-        let reach = *host.reach.borrow();
-        match reach {
-            Reach::Open => {}
-            Reach::Refused => return Err("connection refused".into()),
-            Reach::Silent => {
-                sleep(CONNECT_TIMEOUT).await;
-                return Err("no connection within five seconds".into());
-            }
-        }
-        sleep(host.round_trip / 2).await;
-        self.must_live().await;
-        if let Some(Fault::Answer(code)) = fault {
-            self.trace(&call, code, "made up");
-            sleep(host.round_trip / 2).await;
-            return failure(code);
-        }
-        let watched = is_watch(&request);
-        let response = arrive(host.router.clone(), request).await?;
-        self.trace(&call, response.status(), if watched { "watch" } else { "" });
-        if fault == Some(Fault::LostAnswer) {
-            sleep(SILENCE).await;
-            return Err("connection reset".into());
-        }
-        let response = if watched && response.status().is_success() {
-            let lost_after = match fault {
-                Some(Fault::LostWatch(after)) => Some(Instant::now() + after),
-                _ => None,
-            };
-            let way = host.round_trip / 2;
-            let reach = host.reach.subscribe();
-            response.map(|body| delayed(body, way, reach, self.alive.subscribe(), lost_after))
-        } else {
-            let (parts, body) = response.into_parts();
-            let bytes = body.collect().await?.to_bytes();
-            sleep(host.round_trip / 2).await;
-            Response::from_parts(parts, whole(bytes))
-        };
-        self.must_live().await;
-        Ok(response)
+    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.0
+            .troubles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// A process that is dead waits for ever.
-    async fn must_live(&self) {
-        if !*self.alive.borrow() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    fn trace(&self, call: &str, code: StatusCode, note: &str) {
-        let line = format!("{call} {} {note}", code.as_u16());
-        self.network.0.trace.line(line.trim_end());
-    }
-}
-
-impl SimulatedNetwork for Vantage {
-    fn send(&self, request: Request<Body>) -> Exchange {
-        Box::pin(self.clone().exchange(request))
-    }
-}
-
-/// Hands a request to an API server. It is worked to its end in a task of its own.
-async fn arrive(
-    router: Router,
-    request: Request<Body>,
-) -> Result<Response<axum::body::Body>, BoxError> {
-    let (parts, body) = request.into_parts();
-    let bytes = body.collect().await?.to_bytes();
-    let request = Request::from_parts(parts, axum::body::Body::from(bytes));
-    let response = tokio::spawn(router.oneshot(request)).await?;
-    match response {
-        Ok(response) => Ok(response),
-        Err(never) => match never {},
-    }
-}
-
-fn whole(bytes: Bytes) -> Box<DynBody> {
-    Box::new(Full::new(bytes).map_err(|never| match never {}))
-}
-
-fn is_watch(request: &Request<Body>) -> bool {
-    let asks = |pair: &str| matches!(pair, "watch=true" | "watch=1");
-    request.method() == Method::GET
-        && (request.uri().query().unwrap_or_default())
-            .split('&')
-            .any(asks)
-}
-
-/// What an API server in trouble says.
-fn failure(code: StatusCode) -> Result<Answer, BoxError> {
-    let reason = match code.as_u16() {
-        409 => "Conflict",
-        410 => "Expired",
-        429 => "TooManyRequests",
-        504 => "Timeout",
-        _ => "InternalError",
-    };
-    let status = json!({
-        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
-        "message": format!("made up by the simulation: {reason}"), "reason": reason, "code": code.as_u16(),
-    });
-    let builder = Response::builder()
-        .status(code)
-        .header("content-type", "application/json");
-    Ok(builder.body(whole(Bytes::from(status.to_string())))?)
 }

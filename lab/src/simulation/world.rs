@@ -4,31 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clap::Parser as _;
 use control_plane::store::Store;
-use control_plane::{ControlPlane, Sources, User};
+use control_plane::{ControlPlane, MetricsSource, Sources, User};
 use federation::operator::clock::{SharedClock, VirtualClock};
-use federation::operator::http::Health;
-use federation::operator::leader::Leadership;
-use federation::operator::network::Network as Door;
+use federation::proximity::RoundTripTimes;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, Config};
-use multi_cluster_scheduler::{Args, Context, Metrics};
-use prometheus_client::registry::Registry;
+use kube::{Api, Client};
+use multi_cluster_scheduler::ProximitySource;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
-use super::faults::Faults;
-use super::network::{Network, Vantage};
+use super::network::Network;
+use super::operator::{Operator, Scheduler};
 use super::trace::Trace;
-use crate::simulated::{Cluster, Options};
+use crate::simulated::{self, Cluster, Clusters, Load, Metrics, Options};
 
 /// The name of the hub on the network.
-pub const HUB: &str = "hub";
+pub const HUB: &str = simulated::HUB;
 /// When every simulation begins.
 const START: &str = "2026-01-01T00:00:00Z";
-/// From the operators to a member and back.
+/// From the operators to a member and back, where nothing else is said.
 const ROUND_TRIP: Duration = Duration::from_millis(10);
 
 /// What can go wrong with a simulation itself.
@@ -46,6 +41,8 @@ pub struct World {
     pub hub: ControlPlane,
     /// The members by name.
     pub members: BTreeMap<String, Member>,
+    round_trip_times: RoundTripTimes,
+    loads: BTreeMap<String, Load>,
     seed: u64,
 }
 
@@ -55,31 +52,32 @@ pub struct Member {
     pub plane: ControlPlane,
     /// The controllers, the scheduler and the kubelets.
     pub cluster: Cluster,
-}
-
-/// An operator at work. Dropped, it goes on; see [`Operator::kill`].
-pub struct Operator {
-    vantage: Vantage,
-    cancel: CancellationToken,
-}
-
-impl Operator {
-    /// Ends it at whatever point it has reached: nothing of it reaches the network any more.
-    pub fn kill(self) {
-        self.vantage.kill();
-        self.cancel.cancel();
-    }
+    /// What its pods and nodes use.
+    pub metrics: Metrics,
 }
 
 impl World {
     /// A hub with our CRDs, and members of these kinds by name, which the hub knows. Within a
     /// runtime of one thread whose clock is paused; [`super::run`] makes it.
     pub async fn start(seed: u64, members: BTreeMap<String, Options>) -> Result<Self, Error> {
+        let members = members
+            .into_iter()
+            .map(|(name, options)| simulated::Member { name, options });
+        let clusters = Clusters {
+            members: members.collect(),
+            round_trip_times: RoundTripTimes::new(),
+            loads: BTreeMap::new(),
+        };
+        Self::of(seed, clusters).await
+    }
+
+    /// The same, of clusters as a file has them.
+    pub async fn of(seed: u64, clusters: Clusters) -> Result<Self, Error> {
         let start: Timestamp = START.parse()?;
         let clock: SharedClock = Arc::new(VirtualClock::starting_at(start));
         let trace = Trace::new();
-        let network = Network::new(Faults::none(), trace.clone());
-        let hub = control_plane(seed, HUB, &clock).await?;
+        let network = Network::new(seed, trace.clone());
+        let hub = control_plane(seed, HUB, &clock, None).await?;
         network.add(HUB, hub.router_for(admin()), Duration::from_millis(1));
         let mut world = Self {
             network,
@@ -87,11 +85,13 @@ impl World {
             clock,
             hub,
             members: BTreeMap::new(),
+            round_trip_times: clusters.round_trip_times,
+            loads: clusters.loads,
             seed,
         };
         world.install_crds().await?;
-        for (name, options) in members {
-            world.join(&name, options).await?;
+        for member in clusters.members {
+            world.join(&member.name, member.options).await?;
         }
         Ok(world)
     }
@@ -108,13 +108,31 @@ impl World {
 
     /// A member joins: it plays, and the hub gets its `MemberCluster`.
     pub async fn join(&mut self, name: &str, options: Options) -> Result<(), Error> {
-        let plane = control_plane(self.seed, name, &self.clock).await?;
-        let cluster =
-            Cluster::start(name, client(&plane), options, self.seed, self.clock.clone()).await?;
+        let (seed, clock) = (self.seed, &self.clock);
+        let metrics = Metrics::new(name, self.loads.clone(), seed, clock.clone());
+        let plane = control_plane(seed, name, clock, Some(metrics.clone())).await?;
+        let cluster = Cluster::start(name, client(&plane), options, seed, clock.clone()).await?;
+        cluster.feed(&metrics);
+        let pair = if name < HUB {
+            (name.to_owned(), HUB.to_owned())
+        } else {
+            (HUB.to_owned(), name.to_owned())
+        };
+        let round_trip = self.round_trip_times.get(&pair).copied();
+        let router = plane.router_for(admin());
         self.network
-            .add(name, plane.router_for(admin()), ROUND_TRIP);
-        self.members
-            .insert(name.to_owned(), Member { plane, cluster });
+            .add(name, router, round_trip.unwrap_or(ROUND_TRIP));
+        let member = Member {
+            plane,
+            cluster,
+            metrics,
+        };
+        self.members.insert(name.to_owned(), member);
+        self.register(name).await
+    }
+
+    /// The hub gets to know a member, as somebody who has its credentials does it.
+    pub async fn register(&self, name: &str) -> Result<(), Error> {
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": name,
             "clusters": [{ "name": name, "cluster": { "server": format!("http://{name}") } }],
@@ -135,38 +153,38 @@ impl World {
         Ok(())
     }
 
+    /// Somebody takes a member out of the federation. It goes on by itself.
+    pub async fn deregister(&self, name: &str) -> Result<(), kube::Error> {
+        let kind = kube::core::GroupVersionKind::gvk("fogguru.eu", "v1", "MemberCluster");
+        let resource = kube::core::ApiResource::from_gvk(&kind);
+        let api: Api<kube::api::DynamicObject> = Api::all_with(self.hub_client(), &resource);
+        api.delete(name, &kube::api::DeleteParams::default())
+            .await?;
+        Ok(())
+    }
+
     /// Applies an object to the hub, server-side.
     pub async fn apply(&self, object: &Value) -> Result<(), kube::Error> {
         apply(&self.hub_client(), object).await
     }
 
-    /// Starts the scheduler, with these flags besides the usual.
+    /// Starts the scheduler, the only copy, with these flags besides the usual.
     pub fn scheduler(&self, flags: &[&str]) -> Result<Operator, Error> {
-        let args = ["multi-cluster-scheduler"].iter().chain(flags);
-        let args = Args::try_parse_from(args)?;
-        let vantage = self.network.vantage("scheduler");
-        let cancel = CancellationToken::new();
-        let context = Context {
-            network: Door::simulated(Arc::new(vantage.clone())),
-            hub: Config::new(format!("http://{HUB}").parse()?),
-            hub_context: None,
-            member_contexts: None,
-            identity: "scheduler".to_owned(),
-            leadership: Leadership::always(),
-            options: args.options(),
+        let alone = ["--leader-elect=false"];
+        self.copy_of_scheduler("scheduler", &[&alone, flags].concat())
+    }
+
+    /// Starts a copy of the scheduler, of which only the leader writes.
+    pub fn copy_of_scheduler(&self, identity: &str, flags: &[&str]) -> Result<Operator, Error> {
+        let known = !self.round_trip_times.is_empty();
+        let scheduler = Scheduler {
+            network: self.network.clone(),
             clock: self.clock.clone(),
-            metrics: Metrics::new(&mut Registry::default()),
-            health: Health::new(&["hub", "members"]),
-            traffic: None,
-            proximity: None,
+            identity: identity.to_owned(),
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            proximity: known.then(|| ProximitySource::Fixed(self.round_trip_times.clone())),
         };
-        let (trace, stop) = (self.trace.clone(), cancel.clone());
-        tokio::task::spawn_local(async move {
-            if let Err(error) = Box::pin(multi_cluster_scheduler::run(context, stop)).await {
-                trace.line(&format!("scheduler ended: {error}"));
-            }
-        });
-        Ok(Operator { vantage, cancel })
+        scheduler.start()
     }
 
     async fn install_crds(&self) -> Result<(), Error> {
@@ -182,6 +200,7 @@ async fn control_plane(
     seed: u64,
     name: &str,
     clock: &SharedClock,
+    metrics: Option<Metrics>,
 ) -> Result<ControlPlane, control_plane::StartError> {
     let clock = clock.clone();
     let random = Mutex::new(crate::simulated::Random::new(seed, &format!("{name}/api")));
@@ -195,6 +214,7 @@ async fn control_plane(
                 random.draw()
             }),
         },
+        metrics: metrics.map(|metrics| Arc::new(metrics) as Arc<dyn MetricsSource>),
         ..control_plane::Options::default()
     };
     ControlPlane::start(

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use control_plane::MetricsSource as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use lab::simulated::{Costs, Curve, Load, Metrics};
+use lab::simulated::{Costs, Curve, Load, Metrics, prometheus};
 use serde_json::{Value, json};
+
+use tower::ServiceExt as _;
 
 use crate::fixture::Lab;
 
@@ -130,4 +132,54 @@ async fn an_operator_in_the_process_asks_directly() {
     assert!((metrics.received_by_pods("default", "web") - 200_000.0).abs() < 1.0);
     assert!(metrics.received_by_pods("default", "idle").abs() < 1.0);
     assert!(metrics.received_by_pods("other", "web").abs() < 1.0);
+}
+
+/// What `GET PATH` gives: the status, and the body.
+async fn get(router: axum::Router, path: &str) -> (u16, String) {
+    let request = axum::extract::Request::get(path)
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+    (status, String::from_utf8(body.unwrap().to_vec()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scrape_gives_all_clusters_or_one() {
+    let lab = Lab::new().await;
+    let here = metrics(&lab);
+    let there = Metrics::new("c2", BTreeMap::new(), 1, Arc::clone(&lab.clock));
+    lab.cluster.feed(&there);
+    lab.create::<Deployment>(deployment("web", 2)).await;
+    lab.pass(Duration::from_secs(10)).await;
+    let router = prometheus(vec![here, there]);
+
+    let (status, all) = get(router.clone(), "/metrics").await;
+    assert_eq!(status, 200);
+    // A metric is described once, and the samples of all clusters follow.
+    let described = all.matches("# TYPE container_cpu_usage_seconds_total ");
+    assert_eq!(described.count(), 1, "{all}");
+    for cluster in ["c1", "c2"] {
+        let sample = format!("container_cpu_usage_seconds_total{{cluster_name=\"{cluster}\"");
+        assert_eq!(all.matches(&sample).count(), 2, "{all}");
+    }
+    let (status, one) = get(router.clone(), "/metrics/c2").await;
+    assert_eq!((status, one.contains("\"c1\"")), (200, false));
+    let (status, error) = get(router, "/metrics/c3").await;
+    assert_eq!(status, 404);
+    assert!(error.contains("write one of c1, c2"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_comes_and_goes() {
+    let lab = Lab::new().await;
+    let metrics = metrics(&lab);
+    lab.create::<Deployment>(deployment("web", 2)).await;
+    lab.pass(Duration::from_secs(10)).await;
+    metrics.add_crowd("default/web", 5.0, Duration::from_mins(10));
+    lab.pass(Duration::from_mins(5)).await;
+    assert!((metrics.received_by_nodes() - 1_000_000.0).abs() < 1.0);
+    lab.pass(Duration::from_mins(6)).await;
+    assert!((metrics.received_by_nodes() - 200_000.0).abs() < 1.0);
 }

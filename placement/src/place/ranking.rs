@@ -35,7 +35,9 @@ impl Decision<'_> {
                 None => candidates.push(Candidate {
                     cluster,
                     room: match current {
-                        Some(current) if !request.growing => u64::from(current.replicas),
+                        Some(current) if !request.growing && current.replicas > 0 => {
+                            u64::from(current.replicas)
+                        }
                         _ => snapshot.room(&cluster.name, request.shape, request.owner),
                     },
                     position: position(request, &cluster.name),

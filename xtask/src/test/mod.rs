@@ -21,7 +21,8 @@ pub(crate) struct Arguments {
     /// Run only these checks
     #[arg(long, value_delimiter = ',')]
     only: Vec<Check>,
-    /// Leave out what takes long: the scenarios on real clusters, and the licence and advisory check
+    /// Leave out what takes long: the stories of many seeds, the scenarios on real clusters, and
+    /// the licence and advisory check
     #[arg(long, conflicts_with = "only")]
     quick: bool,
 }
@@ -39,6 +40,8 @@ enum Check {
     Deny,
     /// Unit tests, properties and examples in the documentation
     Unit,
+    /// The stories of 200 seeds in virtual time
+    Soak,
     /// Tests against real clusters, Prometheus and serf
     Scenarios,
 }
@@ -57,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut report = Report::default();
     for &check in Check::value_variants() {
         let wanted = if arguments.quick {
-            !matches!(check, Check::Deny | Check::Scenarios)
+            !matches!(check, Check::Deny | Check::Soak | Check::Scenarios)
         } else {
             arguments.only.is_empty() || arguments.only.contains(&check)
         };
@@ -98,6 +101,10 @@ impl Check {
                     cargo(&["test", "--workspace", "--doc"])
                 });
             }
+            Self::Soak => step(report, "stories of 200 seeds", || {
+                // As a process of its own, because it must be optimised.
+                cargo(&["run", "--release", "-p", "xtask", "--", "soak"])
+            }),
             Self::Scenarios => scenarios(report),
         }
     }

@@ -20,6 +20,7 @@
 //!   default: 40ms
 //!   pairs:
 //!     - {between: [edge, cluster2], time: 5ms}
+//!     - {between: [hub, edge], time: 20ms}
 //! loads:                    # by namespace and name of the Deployment or Job
 //!   default/web:
 //!     requests: 200         # a second in each cluster
@@ -35,12 +36,14 @@ mod entry;
 mod error;
 mod load;
 mod scalar;
+mod scenario;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use federation::proximity::RoundTripTimes;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::delay::Span;
@@ -51,13 +54,18 @@ pub use error::ConfigurationError;
 use error::Problem;
 use load::LoadEntry;
 use scalar::CountOr;
+use scenario::EventEntry;
+pub use scenario::{Action, Event, Flash, NodeName, ObjectName, Scenario};
+
+/// What the hub is called among the clusters.
+pub const HUB: &str = "hub";
 
 /// The clusters of a simulation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clusters {
     /// The clusters, in the order of the file.
     pub members: Vec<Member>,
-    /// Round-trip times by pair of names, the lesser first. A pair that is not there is unknown.
+    /// Round-trip times by pair of names, the lesser first; the hub is called `hub`. A pair that is not there is unknown.
     pub round_trip_times: RoundTripTimes,
     /// The loads of workloads, by `namespace/name`.
     pub loads: BTreeMap<String, Load>,
@@ -80,6 +88,9 @@ struct File {
     defaults: Entry,
     round_trip_times: Times,
     loads: BTreeMap<String, LoadEntry>,
+    objects: Vec<Spanned<Value>>,
+    events: Vec<EventEntry>,
+    ends: Option<Span>,
 }
 
 impl Default for File {
@@ -89,6 +100,9 @@ impl Default for File {
             defaults: Entry::default(),
             round_trip_times: Times::default(),
             loads: BTreeMap::new(),
+            objects: Vec::new(),
+            events: Vec::new(),
+            ends: None,
         }
     }
 }
@@ -118,12 +132,17 @@ impl Clusters {
         Self::parse(&text, file)
     }
 
-    /// Parses the text of a file, whose name stands in errors.
+    /// Parses the text of a file, whose name stands in errors. What a scenario has besides is an
+    /// error: it would not happen.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigurationError> {
-        let parsed = serde_saphyr::from_str::<File>(text).map_err(|error| Problem::yaml(&error));
-        parsed
-            .and_then(|parsed| parsed.resolve())
-            .map_err(|problem| problem.in_file(file))
+        let scenario = Scenario::parse(text, file)?;
+        match scenario.events.first() {
+            None => Ok(scenario.clusters),
+            Some(event) => {
+                let what = "this is a scenario: objects and events are for --scenario";
+                Err(Problem::at(event.line, what).in_file(file))
+            }
+        }
     }
 }
 
@@ -179,7 +198,8 @@ impl File {
                 }
             }
         }
-        let names: BTreeSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
+        let mut names: BTreeSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
+        names.insert(HUB);
         let round_trip_times = self.round_trip_times.resolve(&names)?;
         let loads = self.loads.iter();
         let loads = loads.map(|(name, entry)| (name.clone(), entry.resolve()));
@@ -196,6 +216,10 @@ fn check_name(name: &Spanned<String>) -> Result<(), Problem> {
     let text = &name.value;
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let edge = |c: Option<char>| c.is_some_and(|c| c != '-');
+    if text == HUB {
+        let what = "the hub is no member; call the cluster something else";
+        return Err(Problem::at(name.referenced.line(), what));
+    }
     let ok = text.len() <= 40
         && text.chars().all(allowed)
         && edge(text.chars().next())

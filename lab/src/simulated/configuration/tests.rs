@@ -50,6 +50,7 @@ roundTripTimes:
   default: 40ms
   pairs:
     - {between: [edge, cluster2], time: 5ms}
+    - {between: [hub, edge], time: 20ms}
 ",
     )
     .unwrap();
@@ -80,6 +81,7 @@ roundTripTimes:
     };
     assert_eq!(time("cluster2", "edge"), 5);
     assert_eq!(time("cluster3", "edge"), 40);
+    assert_eq!((time("edge", "hub"), time("cluster2", "hub")), (20, 40));
 }
 
 #[test]
@@ -133,11 +135,12 @@ loads:
 #[case("defaults:\n  failures: {job: 2}", "line 2", "write one from 0 to 1")]
 #[case("defaults:\n  name: x", "line 2", "write it in clusters")]
 #[case("clusters:\n- name: a\n- name: a", "line 3", "give each its own name")]
+#[case("clusters:\n- name: hub", "line 2", "the hub is no member")]
 #[case("clusters:\n- name: A_b", "line 2", "lower-case letters")]
 #[case(
     "roundTripTimes:\n  pairs:\n  - {between: [cluster1, cluster9], time: 5ms}",
     "line 3",
-    "write one of cluster1, cluster2, cluster3"
+    "write one of cluster1, cluster2, cluster3, hub"
 )]
 fn an_error_says_where_it_is_and_what_to_write(
     #[case] text: &str,

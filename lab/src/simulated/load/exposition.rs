@@ -54,55 +54,50 @@ const NODE_RATE: Metric = Metric(
     "Bytes received a second",
 );
 
-/// The text that a scrape gets.
-pub(super) fn exposition(
-    cluster: &str,
-    pods: &BTreeMap<ObjectKey, Reading>,
-    nodes: &BTreeMap<String, NodeReading>,
-) -> String {
+/// What a cluster's pods and nodes are doing.
+pub(super) struct Readings {
+    pub(super) cluster: String,
+    pub(super) pods: BTreeMap<ObjectKey, Reading>,
+    pub(super) nodes: BTreeMap<String, NodeReading>,
+}
+
+/// The text that a scrape gets. All samples of a metric stand together, as the format has it.
+pub(super) fn exposition(clusters: &[Readings]) -> String {
     let mut text = String::new();
-    let of_pod = |key: &ObjectKey| {
-        vec![
-            ("cluster_name", cluster.to_owned()),
-            ("namespace", key.namespace.clone()),
-            ("pod", key.name.clone()),
-            ("interface", "eth0".to_owned()),
-        ]
-    };
     let mut pod_metric = |metric: &Metric, value: fn(&Reading) -> f64| {
-        let samples = pods.iter().map(|(key, pod)| (of_pod(key), value(pod)));
+        let samples = clusters.iter().flat_map(|one| {
+            let sample =
+                |(key, pod)| (of_pod(&one.cluster, key, ("interface", "eth0")), value(pod));
+            one.pods.iter().map(sample)
+        });
         write(&mut text, metric, samples);
     };
     pod_metric(&POD_RECEIVED, |pod| pod.received);
     pod_metric(&POD_SENT, |pod| pod.sent);
     let mut container_metric = |metric: &Metric, value: fn(&Reading) -> f64| {
-        let samples = pods.iter().flat_map(|(key, pod)| {
+        let pods = clusters.iter().flat_map(|one| {
+            let pods = one.pods.iter();
+            pods.map(|(key, pod)| (one.cluster.as_str(), key, pod))
+        });
+        let samples = pods.flat_map(|(cluster, key, pod)| {
             let part = value(pod) / pod.containers.len().max(1) as f64;
-            pod.containers.iter().map(move |container| {
-                let labels = vec![
-                    ("cluster_name", cluster.to_owned()),
-                    ("namespace", key.namespace.clone()),
-                    ("pod", key.name.clone()),
-                    ("container", container.clone()),
-                ];
-                (labels, part)
-            })
+            let containers = pod.containers.iter();
+            containers.map(move |name| (of_pod(cluster, key, ("container", name)), part))
         });
         write(&mut text, metric, samples);
     };
     container_metric(&POD_CPU, |pod| pod.cpu_seconds);
     container_metric(&POD_MEMORY, |pod| pod.memory);
-    let of_node = |node: &String| {
-        vec![
-            ("cluster_name", cluster.to_owned()),
-            ("instance", node.clone()),
-        ]
-    };
     let mut node_metric = |metric: &Metric, device: bool, value: fn(&NodeReading) -> f64| {
-        let samples = nodes.iter().map(|(name, node)| {
-            let device = device.then(|| ("device", "eth0".to_owned()));
-            let labels = of_node(name).into_iter().chain(device).collect();
-            (labels, value(node))
+        let samples = clusters.iter().flat_map(|one| {
+            one.nodes.iter().map(move |(name, node)| {
+                let of_node = [
+                    ("cluster_name", one.cluster.clone()),
+                    ("instance", name.clone()),
+                ];
+                let device = device.then(|| ("device", "eth0".to_owned()));
+                (of_node.into_iter().chain(device).collect(), value(node))
+            })
         });
         write(&mut text, metric, samples);
     };
@@ -110,6 +105,19 @@ pub(super) fn exposition(
     node_metric(&NODE_SENT, true, |node| node.sent);
     node_metric(&NODE_RATE, false, |node| node.receives);
     text
+}
+
+fn of_pod(
+    cluster: &str,
+    key: &ObjectKey,
+    (label, value): (&'static str, &str),
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("cluster_name", cluster.to_owned()),
+        ("namespace", key.namespace.clone()),
+        ("pod", key.name.clone()),
+        (label, value.to_owned()),
+    ]
 }
 
 /// Labels and value.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::curve::Crowd;
 use super::usage::{Costs, Load};
 use crate::simulated::cache::ObjectKey;
 use crate::simulated::context::{after, until};
@@ -119,6 +120,14 @@ impl Meter {
             } else {
                 workload.ready.remove(key);
             }
+        }
+    }
+
+    /// A crowd comes to a workload from now on.
+    pub(super) fn add_crowd(&mut self, workload: &str, crowd: Crowd, now: Timestamp) {
+        self.advance(workload, now);
+        if let Some(load) = self.loads.get_mut(workload) {
+            load.requests.crowds.push(crowd);
         }
     }
 

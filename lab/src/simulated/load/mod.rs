@@ -5,6 +5,7 @@
 //! server, as text for a Prometheus, and directly for operators in the same process.
 
 mod curve;
+mod endpoint;
 mod exposition;
 mod meter;
 mod traffic;
@@ -12,6 +13,7 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use federation::operator::clock::SharedClock;
 use jiff::Timestamp;
@@ -20,7 +22,8 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 pub use curve::{Crowd, Curve};
-use exposition::{NodeReading, exposition};
+pub use endpoint::prometheus;
+use exposition::{NodeReading, Readings, exposition};
 use meter::{Meter, Reading, Running};
 pub use traffic::Traffic;
 pub use usage::{Costs, Load};
@@ -62,11 +65,36 @@ impl Metrics {
         }))
     }
 
+    /// A crowd begins to come to a workload now: so many times as many requests, for so long. A
+    /// workload without a load has no requests that could grow.
+    pub fn add_crowd(&self, workload: &str, times: f64, lasts: Duration) {
+        let crowd = Crowd {
+            at: self.now(),
+            lasts,
+            times,
+            clusters: Vec::new(),
+        };
+        let now = self.now();
+        self.meter().add_crowd(workload, crowd, now);
+    }
+
     /// All metrics, as a Prometheus scrapes them.
     pub fn exposition(&self) -> String {
+        exposition(&[self.readings()])
+    }
+
+    /// The name of the cluster.
+    pub fn cluster(&self) -> &str {
+        &self.0.cluster
+    }
+
+    fn readings(&self) -> Readings {
         let pods = self.read();
-        let nodes = self.by_node(&pods);
-        exposition(&self.0.cluster, &pods, &nodes)
+        Readings {
+            cluster: self.0.cluster.clone(),
+            nodes: self.by_node(&pods),
+            pods,
+        }
     }
 
     /// Bytes a second that the nodes receive in all.

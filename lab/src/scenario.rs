@@ -1,0 +1,231 @@
+//! Plays a scenario: in virtual time on a simulated world, or in wall time on whatever can be a
+//! [`Stage`].
+
+use std::time::Duration;
+
+use federation::api::GROUP;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+
+use crate::simulated::{
+    Action, Cluster, ConfigurationError, Flash, Metrics, NodeName, ObjectName, Scenario,
+};
+use crate::simulation::{Link, Reach};
+
+/// Who applies what people apply.
+const MANAGER: &str = "scenario";
+
+/// What a scenario is played on. What a stage cannot do is an error that says so.
+pub trait Stage {
+    /// A client for the hub.
+    fn hub(&self) -> Client;
+    /// What plays a member.
+    fn cluster(&self, name: &str) -> Option<&Cluster>;
+    /// What the pods of a member use.
+    fn metrics(&self, name: &str) -> Option<&Metrics>;
+    /// Cuts a member off, or opens the way to it.
+    fn set_reach(&self, member: &str, reach: Reach) -> Result<(), String>;
+    /// Changes the way to a member, or to the hub.
+    fn set_link(&self, host: &str, link: Link) -> Result<(), String>;
+    /// The scheduler dies, and is started again after so long.
+    fn kill(&self, down: Duration) -> Result<(), String>;
+}
+
+/// Plays a scenario from now to its end, by tokio's clock. `say` is told of each event: when it
+/// happened, from the start, and what. An event that cannot be ends it; the error names the file
+/// and the line.
+pub async fn play(
+    scenario: &Scenario,
+    stage: &impl Stage,
+    mut say: impl FnMut(Duration, &str),
+) -> Result<(), ConfigurationError> {
+    let start = Instant::now();
+    for event in &scenario.events {
+        sleep_until(start + event.at).await;
+        let played = perform(&event.action, stage).await;
+        played.map_err(|what| ConfigurationError::Wrong {
+            file: scenario.file.clone(),
+            line: event.line,
+            what,
+        })?;
+        say(event.at, &told(&event.action));
+    }
+    sleep_until(start + scenario.ends).await;
+    Ok(())
+}
+
+/// What people are told of an action.
+fn told(action: &Action) -> String {
+    let object = |one: &ObjectName| format!("{} {}/{}", one.kind, one.namespace, one.name);
+    match action {
+        Action::Apply(objects) => {
+            let name = |one: &Value| {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                format!("{} {}", text(&one["kind"]), text(&one["metadata"]["name"]))
+            };
+            let names: Vec<String> = objects.iter().map(name).collect();
+            format!("apply {}", names.join(", "))
+        }
+        Action::Delete(one) => format!("delete {}", object(one)),
+        Action::Scale(one, replicas) => format!("scale {} to {replicas}", object(one)),
+        Action::Cordon(name, true) => format!("{name} is cordoned"),
+        Action::Cordon(name, false) => format!("{name} is uncordoned"),
+        Action::Cut(name) => format!("{name} is cut off"),
+        Action::Open(name) => format!("{name} can be reached again"),
+        Action::Lose(name) => format!("{name} fails"),
+        Action::Return(name) => format!("{name} is back"),
+        Action::LoseNode(one) => format!("{} fails", one.node),
+        Action::ReturnNode(one) => format!("{} is back", one.node),
+        Action::Drain(one) => format!("{} is drained", one.node),
+        Action::AddNodes(name, group) => format!("{name} gets {} nodes", group.count),
+        Action::Slow(name, round_trip, loss) => {
+            format!("the way to {name} takes {round_trip:?} and loses {loss}")
+        }
+        Action::Crowd(flash) => format!(
+            "{} times as many requests for {} during {:?}",
+            flash.times, flash.workload, flash.lasts
+        ),
+        Action::Kill(down) => format!("the scheduler dies, and is down for {down:?}"),
+    }
+}
+
+async fn perform(action: &Action, stage: &impl Stage) -> Result<(), String> {
+    let hub = stage.hub();
+    match action {
+        Action::Apply(objects) => {
+            for object in objects {
+                apply(&hub, object).await?;
+            }
+            Ok(())
+        }
+        Action::Delete(one) => {
+            let (api, params) = (api(&hub, one), DeleteParams::default());
+            let deleted = api.delete(&one.name, &params).await;
+            deleted.map(drop).map_err(|error| error.to_string())
+        }
+        Action::Scale(one, replicas) => patch(&hub, one, &json!({ "replicas": replicas })).await,
+        Action::Cordon(name, cordoned) => {
+            let member = ObjectName {
+                kind: "MemberCluster".to_owned(),
+                namespace: String::new(),
+                name: name.clone(),
+            };
+            patch(&hub, &member, &json!({ "unschedulable": cordoned })).await
+        }
+        Action::Cut(name) => stage.set_reach(name, Reach::Silent),
+        Action::Open(name) => stage.set_reach(name, Reach::Open),
+        Action::Lose(name) => {
+            each_node(cluster(stage, name)?, Cluster::lose_node);
+            stage.set_reach(name, Reach::Silent)
+        }
+        Action::Return(name) => {
+            each_node(cluster(stage, name)?, Cluster::return_node);
+            stage.set_reach(name, Reach::Open)
+        }
+        Action::LoseNode(one) => {
+            node(stage, one)?.lose_node(&one.node);
+            Ok(())
+        }
+        Action::ReturnNode(one) => {
+            node(stage, one)?.return_node(&one.node);
+            Ok(())
+        }
+        Action::Drain(one) => {
+            let drained = node(stage, one)?.drain(&one.node).await;
+            drained.map(drop).map_err(|error| error.to_string())
+        }
+        Action::AddNodes(name, group) => {
+            let added = cluster(stage, name)?.add_nodes(group).await;
+            added.map(drop).map_err(|error| error.to_string())
+        }
+        Action::Slow(name, round_trip, loss) => {
+            let (round_trip, loss) = (*round_trip, *loss);
+            stage.set_link(name, Link { round_trip, loss })
+        }
+        Action::Crowd(flash) => crowd(stage, flash),
+        Action::Kill(down) => stage.kill(*down),
+    }
+}
+
+fn cluster<'a>(stage: &'a impl Stage, name: &str) -> Result<&'a Cluster, String> {
+    stage
+        .cluster(name)
+        .ok_or_else(|| format!("there is no cluster {name} here"))
+}
+
+/// The cluster of a node that is there.
+fn node<'a>(stage: &'a impl Stage, name: &NodeName) -> Result<&'a Cluster, String> {
+    let cluster = cluster(stage, &name.cluster)?;
+    let nodes: Vec<String> = cluster.nodes().iter().map(|one| one.name_any()).collect();
+    if nodes.contains(&name.node) {
+        return Ok(cluster);
+    }
+    Err(format!(
+        "{} has no node {}; write one of {}",
+        name.cluster,
+        name.node,
+        nodes.join(", ")
+    ))
+}
+
+fn each_node(cluster: &Cluster, act: fn(&Cluster, &str)) {
+    for node in cluster.nodes() {
+        act(cluster, &node.name_any());
+    }
+}
+
+/// The crowd begins to come where it shall.
+fn crowd(stage: &impl Stage, flash: &Flash) -> Result<(), String> {
+    for name in &flash.clusters {
+        let metrics = stage.metrics(name);
+        metrics
+            .ok_or_else(|| format!("there is no cluster {name} here"))?
+            .add_crowd(&flash.workload, flash.times, flash.lasts);
+    }
+    Ok(())
+}
+
+async fn apply(hub: &Client, object: &Value) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| {
+        format!("{} {}: {error}", object["kind"], object["metadata"]["name"])
+    };
+    let object: DynamicObject =
+        serde_json::from_value(object.clone()).map_err(|error| failed(&error))?;
+    let types = object.types.clone().unwrap_or_default();
+    let kind = GroupVersionKind::try_from(&types).map_err(|error| failed(&error))?;
+    let resource = ApiResource::from_gvk(&kind);
+    // A manifest without a namespace is for the default one, as kubectl has it; the API server
+    // says where a kind is not in a namespace at all.
+    let api: Api<DynamicObject> = match kind.kind.as_str() {
+        "Namespace" | "MemberCluster" | "CloudProvisioner" | "AppRescheduler" => {
+            Api::all_with(hub.clone(), &resource)
+        }
+        _ => {
+            let namespace = object.namespace();
+            let namespace = namespace.as_deref().unwrap_or("default");
+            Api::namespaced_with(hub.clone(), namespace, &resource)
+        }
+    };
+    let params = PatchParams::apply(MANAGER).force();
+    let (name, patch) = (object.name_any(), Patch::Apply(&object));
+    let applied = api.patch(&name, &params, &patch).await;
+    applied.map(drop).map_err(|error| failed(&error))
+}
+
+async fn patch(hub: &Client, name: &ObjectName, spec: &Value) -> Result<(), String> {
+    let patch = Patch::Merge(json!({ "spec": spec }));
+    let (api, params) = (api(hub, name), PatchParams::default());
+    let patched = api.patch(&name.name, &params, &patch).await;
+    patched.map(drop).map_err(|error| error.to_string())
+}
+
+fn api(hub: &Client, name: &ObjectName) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", &name.kind));
+    if name.namespace.is_empty() {
+        return Api::all_with(hub.clone(), &resource);
+    }
+    Api::namespaced_with(hub.clone(), &name.namespace, &resource)
+}

@@ -1,0 +1,120 @@
+//! `cargo xtask play FILE`: plays a scenario in virtual time, and prints what happens.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use kube::api::{DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Client, ResourceExt as _};
+use lab::scenario::play;
+use lab::simulated::Scenario;
+use lab::simulation::{Theatre, World, run as simulate};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::repository;
+
+/// How often it is looked whether something has changed.
+const LOOK: Duration = Duration::from_secs(1);
+/// The kinds whose placements are shown.
+const KINDS: [&str; 2] = ["MultiClusterDeployment", "MultiClusterJob"];
+
+/// Play a scenario in virtual time, and print what happens.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// A scenario (see docs/simulation.md), such as manifests/scenarios/cluster-loss.yaml
+    file: PathBuf,
+    /// What is drawn depends on it
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print all requests afterwards
+    #[arg(long)]
+    trace: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return repository::run_again_optimised();
+    }
+    let scenario = Scenario::read(&arguments.file)?;
+    simulate(perform(&scenario, arguments.seed, arguments.trace))?
+}
+
+async fn perform(scenario: &Scenario, seed: u64, trace: bool) -> Result<()> {
+    let failed = |error: lab::simulation::Error| anyhow!(error);
+    let world = World::of(seed, scenario.clusters.clone()).await;
+    let world = world.map_err(failed)?;
+    let scheduler = world.scheduler(&[]).map_err(failed)?;
+    let theatre = Theatre {
+        world: &world,
+        scheduler: &scheduler,
+    };
+    let hub = world.hub_client();
+    let say = |at, what: &str| println!("{} == {what}", time(at));
+    tokio::select! {
+        biased;
+        played = play(scenario, &theatre, say) => played?,
+        failed = report(&hub) => failed?,
+    }
+    if trace {
+        print!("{}", world.trace.text());
+    }
+    Ok(())
+}
+
+/// Prints where everything runs, whenever it has changed, for ever.
+async fn report(hub: &Client) -> kube::Result<()> {
+    let start = Instant::now();
+    let mut before: BTreeMap<String, String> = BTreeMap::new();
+    loop {
+        sleep(LOOK).await;
+        for kind in KINDS {
+            let kind = GroupVersionKind::gvk("fogguru.eu", "v1", kind);
+            let api: Api<DynamicObject> = Api::all_with(hub.clone(), &ApiResource::from_gvk(&kind));
+            for object in api.list(&ListParams::default()).await? {
+                let name = object.name_any();
+                let line = placements(&object.data["status"]);
+                if before.get(&name) != Some(&line) {
+                    println!("{}    {name}: {line}", time(start.elapsed()));
+                    before.insert(name, line);
+                }
+            }
+        }
+    }
+}
+
+/// Ready and wanted replicas by cluster, and what has no place.
+fn placements(status: &Value) -> String {
+    let shares = status["placements"].as_array().into_iter().flatten();
+    let mut parts: Vec<String> = shares
+        .map(|one| {
+            let cluster = one["cluster"].as_str().unwrap_or_default();
+            let leaving = match one["leaving"].as_u64().unwrap_or(0) {
+                0 => String::new(),
+                leaving => format!(" ({leaving} leaving)"),
+            };
+            format!("{cluster} {}/{}{leaving}", one["ready"], one["replicas"])
+        })
+        .collect();
+    match status["unplacedReplicas"].as_u64().unwrap_or(0) {
+        0 => {}
+        unplaced => parts.push(format!("{unplaced} without a place")),
+    }
+    if parts.is_empty() {
+        return "nowhere".to_owned();
+    }
+    parts.join(", ")
+}
+
+/// A time from the start, as 1:02:03.
+fn time(at: Duration) -> String {
+    let seconds = at.as_secs();
+    format!(
+        "{:>2}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}

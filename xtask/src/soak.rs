@@ -1,0 +1,177 @@
+//! `cargo xtask soak`: tells the stories of many seeds.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::panic;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use lab::simulation::{Length, run as simulate, tell};
+
+use crate::repository;
+
+/// A story that takes longer than this stands still.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How often somebody who waits is told how far it is.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// Tell the stories of many seeds in virtual time, with faults; what is not as it must be fails.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How many seeds
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// One seed alone
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// Print all that happens in the story of --seed
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Stories at the same time [default: the machine's cores]
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
+    /// Things that happen in a story
+    #[arg(long, default_value_t = Length::default().steps)]
+    steps: usize,
+    /// The share of requests that go wrong, from 0 to 1
+    #[arg(long, default_value_t = Length::default().faults)]
+    faults: f64,
+}
+
+/// A story has begun, or ended with what is wrong in it.
+enum News {
+    Begun(u64),
+    Ended(u64, Vec<String>),
+}
+
+thread_local! {
+    /// What panicked in this thread.
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return repository::run_again_optimised();
+    }
+    note_panics();
+    let length = Length {
+        steps: arguments.steps,
+        faults: arguments.faults,
+    };
+    let (from, seeds) = match arguments.seed {
+        Some(seed) => (seed, 1),
+        None => (arguments.from, arguments.seeds),
+    };
+    let started = Instant::now();
+    let jobs = match arguments.jobs {
+        Some(jobs) => jobs.get(),
+        None => thread::available_parallelism().map_or(1, NonZeroUsize::get),
+    };
+    let (sender, news) = channel();
+    let next = AtomicU64::new(from);
+    let failed = thread::scope(|scope| {
+        for _ in 0..jobs {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || work(next, from + seeds, length, arguments.trace, &sender));
+        }
+        drop(sender);
+        let mut failed = Vec::new();
+        let mut running: Vec<(u64, Instant)> = Vec::new();
+        let mut done = 0;
+        let mut told = Instant::now();
+        loop {
+            match news.recv_timeout(PROGRESS) {
+                Ok(News::Begun(seed)) => running.push((seed, Instant::now())),
+                Ok(News::Ended(seed, violations)) => {
+                    running.retain(|(one, _)| *one != seed);
+                    done += 1;
+                    if !violations.is_empty() {
+                        tell_failure(seed, length, &violations);
+                        failed.push(seed);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return failed,
+            }
+            let stuck = |(_, since): &&(u64, Instant)| since.elapsed() > PATIENCE;
+            if let Some((seed, _)) = running.iter().find(stuck) {
+                let what = format!("virtual time stands still: no end after {PATIENCE:?}");
+                tell_failure(*seed, length, &[what]);
+                // Its thread cannot be ended by itself.
+                std::process::exit(1);
+            }
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                println!("{done} of {seeds} seeds, {} failed", failed.len());
+            }
+        }
+    });
+    println!(
+        "{seeds} seeds from {from} in {:.1} s, {} failed",
+        started.elapsed().as_secs_f64(),
+        failed.len()
+    );
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("these seeds failed: {failed:?}")
+}
+
+/// Tells stories until there are no more.
+fn work(next: &AtomicU64, end: u64, length: Length, trace: bool, news: &Sender<News>) {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        // Nobody listens any more when the process is about to end.
+        if seed >= end || news.send(News::Begun(seed)).is_err() {
+            return;
+        }
+        // What panicked is noted; the other stories go on.
+        let told = panic::catch_unwind(|| simulate(tell(seed, length)));
+        let mut violations = match told {
+            Ok(Ok(Ok(ending))) => {
+                if trace {
+                    print!("{}", ending.trace);
+                }
+                ending.violations
+            }
+            Ok(Ok(Err(error))) => vec![format!("the story broke off: {error}")],
+            Ok(Err(error)) => vec![format!("no runtime: {error}")],
+            Err(_) => Vec::new(),
+        };
+        violations.extend(PANICS.with_borrow_mut(std::mem::take));
+        if news.send(News::Ended(seed, violations)).is_err() {
+            return;
+        }
+    }
+}
+
+/// A panic in a task ends that task alone, and nobody would hear of it.
+fn note_panics() {
+    let default = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        default(info);
+        PANICS.with_borrow_mut(|panics| panics.push(info.to_string()));
+    }));
+}
+
+fn tell_failure(seed: u64, length: Length, violations: &[String]) {
+    println!("seed {seed} failed:");
+    for violation in violations {
+        println!("  {violation}");
+    }
+    let mut flags = String::new();
+    let usual = Length::default();
+    if length.steps != usual.steps {
+        flags += &format!(" --steps {}", length.steps);
+    }
+    if length.faults.to_bits() != usual.faults.to_bits() {
+        flags += &format!(" --faults {}", length.faults);
+    }
+    println!("  again: cargo xtask soak --seed {seed} --trace{flags}");
+}
