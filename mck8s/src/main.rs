@@ -1,7 +1,6 @@
 //! `mck8s`: everything in one command.
 
 mod board;
-mod credentials;
 mod up;
 
 use std::process::ExitCode;

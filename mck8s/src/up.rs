@@ -15,16 +15,15 @@ use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
 use federation::operator::{signals, telemetry};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use kube::Client;
+use lab::access;
 use lab::simulated::{Cluster, Clusters};
 use multi_cluster_scheduler::Metrics;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{board, credentials};
+use crate::board;
 
 /// The name of the hub: its context, and its path prefix.
 const HUB: &str = "hub";
@@ -73,7 +72,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let clusters = arguments.clusters()?;
     let folder = &arguments.data_dir;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let token = credentials::token(folder)?;
+    let token = access::token(folder);
+    let token = token.with_context(|| format!("the token in {}", folder.display()))?;
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
         format!(
             "cannot listen on {}: choose another with --listen",
@@ -85,7 +85,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
 
     let hub = plane(folder, HUB, &token).await?;
     host.insert(HUB, hub.router());
-    install_crds(&client(&hub)).await?;
+    let installed = access::install_crds(&client(&hub)).await;
+    installed.context("the hub's CRDs")?;
     let mut members = Vec::new();
     for member in clusters.members {
         let name = member.name;
@@ -102,8 +103,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let names: Vec<&str> = std::iter::once(HUB)
         .chain(members.iter().map(|(name, ..)| name.as_str()))
         .collect();
-    let server = format!("https://{address}");
-    credentials::write_kubeconfig(&kubeconfig, &server, tls.authority(), &token, &names)?;
+    let servers = names.iter();
+    let servers = servers.map(|name| (*name, format!("https://{address}/clusters/{name}")));
+    let servers: Vec<_> = servers.collect();
+    let text = access::kubeconfig(&servers, tls.authority(), &token);
+    access::write_secret(&kubeconfig, &text)
+        .with_context(|| format!("cannot write {}", kubeconfig.display()))?;
     let stop = signals::stop_on_signal()?;
     let ended = stop.clone();
     let serving = tokio::spawn(async move {
@@ -150,17 +155,6 @@ async fn plane(folder: &Path, name: &str, token: &str) -> Result<ControlPlane> {
 /// A client within the process.
 fn client(plane: &ControlPlane) -> Client {
     Client::new(plane.router_for(User::admin()), "default")
-}
-
-async fn install_crds(hub: &Client) -> Result<()> {
-    let api: Api<CustomResourceDefinition> = Api::all(hub.clone());
-    for definition in federation::api::crds()? {
-        let name = definition.metadata.name.clone().unwrap_or_default();
-        let params = PatchParams::apply("mck8s").force();
-        let applied = api.patch(&name, &params, &Patch::Apply(&definition)).await;
-        applied.with_context(|| format!("CRD {name}"))?;
-    }
-    Ok(())
 }
 
 /// The scheduler, as in a process of its own.

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::faults::Faults;
 use super::network::{Network, Vantage};
 use super::trace::Trace;
+use crate::access;
 use crate::simulated::{Cluster, Options};
 
 /// The name of the hub on the network.
@@ -89,7 +90,7 @@ impl World {
             members: BTreeMap::new(),
             seed,
         };
-        world.install_crds().await?;
+        access::install_crds(&world.hub_client()).await?;
         for (name, options) in members {
             world.join(&name, options).await?;
         }
@@ -115,16 +116,13 @@ impl World {
             .add(name, plane.router_for(admin()), ROUND_TRIP);
         self.members
             .insert(name.to_owned(), Member { plane, cluster });
-        let kubeconfig = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": name,
-            "clusters": [{ "name": name, "cluster": { "server": format!("http://{name}") } }],
-            "users": [{ "name": name, "user": {} }],
-            "contexts": [{ "name": name, "context": { "cluster": name, "user": name } }],
-        });
+        // Whoever comes over the network is the administrator, whatever the token.
+        let servers = [(name, format!("http://{name}"))];
+        let kubeconfig = access::kubeconfig(&servers, "", "simulated");
         self.apply(&json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": { "name": name, "namespace": "kube-system" },
-            "stringData": { "kubeconfig": kubeconfig.to_string() },
+            "stringData": { "kubeconfig": kubeconfig },
         }))
         .await?;
         self.apply(&json!({
@@ -167,13 +165,6 @@ impl World {
             }
         });
         Ok(Operator { vantage, cancel })
-    }
-
-    async fn install_crds(&self) -> Result<(), Error> {
-        for definition in federation::api::crds()? {
-            self.apply(&serde_json::to_value(definition)?).await?;
-        }
-        Ok(())
     }
 }
 
