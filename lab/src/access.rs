@@ -16,14 +16,14 @@ use serde_json::json;
 pub fn token(folder: &Path) -> io::Result<String> {
     let file = folder.join("token");
     match fs::read_to_string(&file) {
-        Ok(token) => Ok(token.trim().to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Ok(token) if !token.trim().is_empty() => Ok(token.trim().to_owned()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => {
             let random = Sources::default().randomness;
             let token = format!("{:016x}{:016x}", random(), random());
             write_secret(&file, &token)?;
             Ok(token)
         }
-        Err(error) => Err(error),
     }
 }
 

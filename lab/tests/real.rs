@@ -1,4 +1,4 @@
-//! The real lab itself: up, work, faults, down.
+//! The lab of processes itself: up, work, faults, down.
 //!
 //! Takes the binaries from where `lab::real::Binaries` finds or builds them.
 //! Where they can't be had this is not run; in CI that is a failure.
@@ -18,11 +18,12 @@ use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, ResourceExt};
 use lab::real::proxy::{Fault, FaultProxy};
-use lab::real::{Binaries, Cluster, Error, Lab, Options};
+use lab::real::{Binaries, Cluster, Error, Flavour, Lab, Options};
+use rstest::rstest;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lab_goes_up_works_and_goes_down() {
-    if !available() {
+    if !available(&Flavour::Kubernetes) {
         return;
     }
     let started = Instant::now();
@@ -86,14 +87,16 @@ async fn a_lab_goes_up_works_and_goes_down() {
     ));
 }
 
+#[rstest]
+#[case::kubernetes("faults", Flavour::Kubernetes)]
+#[case::embedded("faults-embedded", embedded())]
 #[tokio::test(flavor = "multi_thread")]
-async fn faults_are_what_they_say() {
-    if !available() {
+async fn faults_are_what_they_say(#[case] name: &str, #[case] flavour: Flavour) {
+    if !available(&flavour) {
         return;
     }
-    let lab = Lab::up(Options::uniform(directory("faults"), 1, 1))
-        .await
-        .unwrap();
+    let options = Options::uniform(directory(name), 1, 1).with_flavour(flavour);
+    let lab = Lab::up(options).await.unwrap();
     let hub = lab.cluster("cluster0").unwrap();
     let client = impatient(&hub).await;
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -135,13 +138,13 @@ async fn faults_are_what_they_say() {
     state["owner"]["started"] = 1.into();
     std::fs::write(&record, state.to_string()).unwrap();
     std::mem::forget(lab);
-    let ended = Lab::take_down(directory("faults")).unwrap();
+    let ended = Lab::take_down(directory(name)).unwrap();
     assert_eq!(ended, pids.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_proxy_misbehaves_on_demand() {
-    if !available() {
+    if !available(&Flavour::Kubernetes) {
         return;
     }
     let lab = Lab::up(Options::uniform(directory("proxy"), 0, 0))
@@ -309,8 +312,15 @@ fn directory(test: &str) -> PathBuf {
         .join(test)
 }
 
-fn available() -> bool {
-    match Binaries::ensure() {
+/// The embedded control plane, with simulated members.
+fn embedded() -> Flavour {
+    Flavour::Embedded {
+        program: env!("CARGO_BIN_EXE_lab-cluster").into(),
+    }
+}
+
+fn available(flavour: &Flavour) -> bool {
+    match Binaries::ensure_only(flavour.programs()) {
         Ok(_) => true,
         Err(error) if std::env::var_os("CI").is_some() => panic!("{error}"),
         Err(error) => {

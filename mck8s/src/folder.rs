@@ -45,6 +45,11 @@ impl Folder {
         })
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What is in the folder under this name.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)

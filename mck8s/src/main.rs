@@ -3,7 +3,6 @@
 mod arguments;
 mod board;
 mod crds;
-mod credentials;
 mod folder;
 mod member;
 mod registry;

@@ -15,9 +15,7 @@ use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
 use federation::operator::{signals, telemetry};
 use futures::future::try_join_all;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use lab::access;
 use lab::simulated::{Clusters, Traffic};
 use multi_cluster_scheduler::{Metrics, ProximitySource};
 use prometheus_client::registry::Registry;
@@ -28,7 +26,7 @@ use crate::arguments::Arguments;
 use crate::folder::Folder;
 use crate::member::{Member, client, plane};
 use crate::screen::Screen;
-use crate::{board, credentials, registry};
+use crate::{board, registry};
 
 /// The name of the hub: its context, and its path prefix.
 const HUB: &str = "hub";
@@ -47,7 +45,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let listener = listen(arguments.listen).await?;
     let address = listener.local_addr()?;
 
-    let token = credentials::token(&folder)?;
+    let token = access::token(folder.path());
+    let token = token.with_context(|| format!("the token in {}", folder.path().display()))?;
     let tokens: Tokens = [(token.clone(), User::admin())].into();
     let regions = regions(&clusters);
     let times = clusters.round_trip_times.clone();
@@ -63,8 +62,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let contexts: Vec<&str> = std::iter::once(HUB)
         .chain(members.iter().map(|member| member.name.as_str()))
         .collect();
-    let server = format!("https://{}", reached_here(address));
-    credentials::write_kubeconfig(&kubeconfig, &server, tls.authority(), &token, &contexts)?;
+    let server = |name| format!("https://{}/clusters/{name}", reached_here(address));
+    let servers: Vec<_> = contexts.iter().map(|name| (*name, server(*name))).collect();
+    let text = access::kubeconfig(&servers, tls.authority(), &token);
+    access::write_secret(&kubeconfig, &text)
+        .with_context(|| format!("cannot write {}", kubeconfig.display()))?;
     registry::announce(&client(&hub), &regions).await?;
     let stop = signals::stop_on_signal()?;
     let ended = stop.clone();
@@ -155,7 +157,8 @@ async fn start_hub(folder: Arc<Folder>, tokens: Tokens) -> Result<ControlPlane> 
         ..Options::default()
     };
     let hub = plane(&folder, HUB, options).await?;
-    install_crds(&client(&hub)).await?;
+    let installed = access::install_crds(&client(&hub)).await;
+    installed.context("the hub's CRDs")?;
     Ok(hub)
 }
 
@@ -187,17 +190,6 @@ fn reached_here(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-async fn install_crds(hub: &Client) -> Result<()> {
-    let api: Api<CustomResourceDefinition> = Api::all(hub.clone());
-    for definition in federation::api::crds()? {
-        let name = definition.metadata.name.clone().unwrap_or_default();
-        let params = PatchParams::apply("mck8s").force();
-        let applied = api.patch(&name, &params, &Patch::Apply(&definition)).await;
-        applied.with_context(|| format!("CRD {name}"))?;
-    }
-    Ok(())
 }
 
 /// What the scheduler asks for beside the members themselves.

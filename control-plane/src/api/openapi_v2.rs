@@ -76,9 +76,9 @@ pub(super) fn encode(document: &Value) -> Vec<u8> {
     info.text(2, &document["info"]["version"]);
     let mut all = Writer::default();
     all.text(1, &document["swagger"]);
-    all.message(2, info);
-    all.message(8, Writer::default());
-    all.message(9, named(&document["definitions"]));
+    all.message(2, &info);
+    all.message(8, &Writer::default());
+    all.message(9, &named(&document["definitions"]));
     all.done()
 }
 
@@ -88,8 +88,8 @@ fn named(schemas: &Value) -> Writer {
     for (name, inner) in schemas.as_object().into_iter().flatten() {
         let mut one = Writer::default();
         one.bytes(1, name.as_bytes());
-        one.message(2, schema(inner));
-        all.message(1, one);
+        one.message(2, &schema(inner));
+        all.message(1, &one);
     }
     all
 }
@@ -103,18 +103,18 @@ fn schema(schema: &Value) -> Writer {
         shown.text(19, name);
     }
     if schema["additionalProperties"].is_object() {
-        shown.message(21, wrapped(self::schema(&schema["additionalProperties"])));
+        shown.message(21, &wrapped(&self::schema(&schema["additionalProperties"])));
     }
     if schema["type"].is_string() {
         let mut kind = Writer::default();
         kind.text(1, &schema["type"]);
-        shown.message(22, kind);
+        shown.message(22, &kind);
     }
     if schema["items"].is_object() {
-        shown.message(23, wrapped(self::schema(&schema["items"])));
+        shown.message(23, &wrapped(&self::schema(&schema["items"])));
     }
     if schema["properties"].is_object() {
-        shown.message(25, named(&schema["properties"]));
+        shown.message(25, &named(&schema["properties"]));
     }
     let extensions = schema.as_object().into_iter().flatten();
     for (name, value) in extensions.filter(|(name, _)| name.starts_with("x-kubernetes-")) {
@@ -123,14 +123,14 @@ fn schema(schema: &Value) -> Writer {
         any.bytes(2, value.to_string().as_bytes());
         let mut extension = Writer::default();
         extension.bytes(1, name.as_bytes());
-        extension.message(2, any);
-        shown.message(31, extension);
+        extension.message(2, &any);
+        shown.message(31, &extension);
     }
     shown
 }
 
 /// A message in a message of its own.
-fn wrapped(inner: Writer) -> Writer {
+fn wrapped(inner: &Writer) -> Writer {
     let mut outer = Writer::default();
     outer.message(1, inner);
     outer

@@ -15,7 +15,7 @@ impl Writer {
     }
 
     /// A field that is a message.
-    pub(crate) fn message(&mut self, number: u64, message: Self) {
+    pub(crate) fn message(&mut self, number: u64, message: &Self) {
         self.bytes(number, &message.0);
     }
 

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::network::Network;
 use super::operator::{Operator, Scheduler};
 use super::trace::Trace;
+use crate::access;
 use crate::simulated::{self, Cluster, Clusters, Load, Metrics, Options};
 
 /// The name of the hub on the network.
@@ -89,7 +90,7 @@ impl World {
             loads: clusters.loads,
             seed,
         };
-        world.install_crds().await?;
+        access::install_crds(&world.hub_client()).await?;
         for member in clusters.members {
             world.join(&member.name, member.options).await?;
         }
@@ -133,16 +134,13 @@ impl World {
 
     /// The hub gets to know a member, as somebody who has its credentials does it.
     pub async fn register(&self, name: &str) -> Result<(), Error> {
-        let kubeconfig = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": name,
-            "clusters": [{ "name": name, "cluster": { "server": format!("http://{name}") } }],
-            "users": [{ "name": name, "user": {} }],
-            "contexts": [{ "name": name, "context": { "cluster": name, "user": name } }],
-        });
+        // Whoever comes over the network is the administrator, whatever the token.
+        let servers = [(name, format!("http://{name}"))];
+        let kubeconfig = access::kubeconfig(&servers, "", "simulated");
         self.apply(&json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": { "name": name, "namespace": "kube-system" },
-            "stringData": { "kubeconfig": kubeconfig.to_string() },
+            "stringData": { "kubeconfig": kubeconfig },
         }))
         .await?;
         self.apply(&json!({
@@ -185,13 +183,6 @@ impl World {
             proximity: known.then(|| ProximitySource::Fixed(self.round_trip_times.clone())),
         };
         scheduler.start()
-    }
-
-    async fn install_crds(&self) -> Result<(), Error> {
-        for definition in federation::api::crds()? {
-            self.apply(&serde_json::to_value(definition)?).await?;
-        }
-        Ok(())
     }
 }
 

@@ -1,16 +1,17 @@
-//! The lab, the operator as a process, and ways to wait for what shall be.
+//! The lab, and ways to wait for what shall be.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::real::{Flavour, Lab, Options};
 use serde_json::Value;
 use tokio::time::Instant;
+
+use crate::operator::Operator;
 
 /// The longest that anything awaited may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -163,27 +164,7 @@ impl World {
         self.runs.set(run);
         let log = self.lab.directory().join(format!("scheduler-{run}.log"));
         self.log.replace(log.clone());
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
-        let file = std::fs::File::create(&log)?;
-        let process = Command::new(env!("CARGO_BIN_EXE_multi-cluster-scheduler"))
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args([
-                "--lease-duration=3s",
-                "--lease-renew=1s",
-                "--probe-interval=500ms",
-                "--deadline=3s",
-            ])
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .spawn()
-            .context("the scheduler did not start")?;
-        Ok(Operator { process, port })
+        Operator::start(kubeconfig, &log, flags)
     }
 
     /// What the last operator said last.
@@ -401,90 +382,5 @@ pub(crate) async fn eventually(
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
-    }
-}
-
-/// A running scheduler; dropped, it is killed.
-pub(crate) struct Operator {
-    process: Child,
-    port: u16,
-}
-
-impl Operator {
-    pub(crate) async fn ready(&self) -> Result<()> {
-        eventually("the scheduler is ready", async || {
-            let answer = self.get("/readyz").await.unwrap_or_default();
-            Ok(if answer.starts_with("HTTP/1.1 200") {
-                Ok(())
-            } else {
-                Err(answer)
-            })
-        })
-        .await
-    }
-
-    /// An answer of its HTTP server, head and body.
-    pub(crate) async fn get(&self, path: &str) -> Result<String> {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
-        stream
-            .write_all(
-                format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-                    .as_bytes(),
-            )
-            .await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
-    }
-
-    /// SIGKILL.
-    pub(crate) fn kill(mut self) -> Result<()> {
-        self.process.kill()?;
-        self.process.wait()?;
-        Ok(())
-    }
-
-    /// SIGTERM, and how it ends.
-    pub(crate) async fn stop(mut self) -> Result<ExitStatus> {
-        self.signal("TERM")?;
-        self.ended().await
-    }
-
-    /// SIGSTOP.
-    pub(crate) fn suspend(&self) -> Result<()> {
-        self.signal("STOP")
-    }
-
-    /// SIGCONT.
-    pub(crate) fn resume(&self) -> Result<()> {
-        self.signal("CONT")
-    }
-
-    /// Waits until it has ended.
-    pub(crate) async fn ended(&mut self) -> Result<ExitStatus> {
-        let mut status = None;
-        eventually("the scheduler ends", async || {
-            status = self.process.try_wait()?;
-            Ok(status.map(|_| ()).ok_or_else(|| "it runs".to_owned()))
-        })
-        .await?;
-        status.context("no status")
-    }
-
-    fn signal(&self, name: &str) -> Result<()> {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.process.id().to_string()])
-            .status()?;
-        ensure!(status.success(), "kill -{name} failed");
-        Ok(())
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

@@ -8,11 +8,13 @@
 //! own, one after the other; those that break the hub come last.
 
 mod admission;
-mod faults;
 mod features;
 mod harness;
 mod hub_faults;
 mod main_job;
+mod member_faults;
+mod operator;
+mod operator_faults;
 
 use std::process::ExitCode;
 
@@ -70,7 +72,8 @@ fn scenarios() -> Vec<Scenario> {
     let all = [
         main_job::all(),
         admission::all(),
-        faults::all(),
+        member_faults::all(),
+        operator_faults::all(),
         features::all(),
         hub_faults::all(),
     ];

@@ -192,6 +192,11 @@ pub(crate) fn deployment(name: &str, fields: &Value) -> Value {
     json!({ "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterDeployment", "metadata": { "name": name }, "spec": spec })
 }
 
+/// Fields that ask for all members, whether they are there or not.
+pub(crate) fn everywhere() -> Value {
+    json!({ "clusters": MEMBERS, "overflow": "None" })
+}
+
 /// The fields of `from` over those of `into`.
 fn merge(into: &mut Value, from: &Value) {
     match (into, from) {
