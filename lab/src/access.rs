@@ -4,13 +4,19 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use control_plane::Sources;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams};
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
+
+/// How long a CRD may take until it is served.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The administrator's token that is kept in a folder, in the file `token`; made if there is none.
 pub fn token(folder: &Path) -> io::Result<String> {
@@ -59,15 +65,26 @@ pub fn write_secret(file: &Path, text: &str) -> io::Result<()> {
     fs::rename(&draft, file)
 }
 
-/// Installs our CRDs, or brings them up to date.
+/// Installs our CRDs, or brings them up to date, and waits until they are served.
 pub async fn install_crds(hub: &Client) -> kube::Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(hub.clone());
-    for definition in federation::api::crds().map_err(kube::Error::SerdeError)? {
+    let definitions = federation::api::crds().map_err(kube::Error::SerdeError)?;
+    for definition in &definitions {
         let params = PatchParams::apply("mck8s").force();
-        let patch = Patch::Apply(&definition);
+        let patch = Patch::Apply(definition);
         api.patch(&definition.name_any(), &params, &patch).await?;
     }
+    for definition in &definitions {
+        let name = definition.name_any();
+        let served = await_condition(api.clone(), &name, is_crd_established());
+        let served = tokio::time::timeout(PATIENCE, served).await;
+        served.map_err(failure)?.map_err(failure)?;
+    }
     Ok(())
+}
+
+fn failure(error: impl std::error::Error + Send + Sync + 'static) -> kube::Error {
+    kube::Error::Service(Box::new(error))
 }
 
 #[cfg(test)]

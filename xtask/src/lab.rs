@@ -1,17 +1,18 @@
-//! `cargo xtask lab`: real clusters on this machine.
+//! `cargo xtask lab`: clusters on this machine.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use lab::real::{ClusterStatus, HUB, Lab, NodeSize, Options};
+use lab::access;
+use lab::real::{ClusterStatus, Flavour, HUB, Lab, NodeSize, Options};
 
 use crate::repository::{root, shown};
 
-/// Start and stop real Kubernetes clusters on this machine: a hub and
-/// members, with KWOK in the place of nodes.
+/// Start and stop Kubernetes clusters on this machine: a hub and members,
+/// with KWOK in the place of nodes.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Start a hub (cluster0) and members (cluster1, …); they run until `lab down`
@@ -42,6 +43,10 @@ pub(crate) struct Up {
     /// Serve simulated usage of the pods, for a Prometheus to scrape
     #[arg(long)]
     metrics: bool,
+    /// Embedded control planes with simulated members, a process each,
+    /// instead of Kubernetes' own programs
+    #[arg(long, conflicts_with = "metrics")]
+    embedded: bool,
     #[command(flatten)]
     directory: Directory,
 }
@@ -87,12 +92,18 @@ async fn up(arguments: Up) -> Result<()> {
     )
     .with_node_size(&size);
     options.metrics = arguments.metrics;
+    if arguments.embedded {
+        let program = std::env::current_exe()?;
+        options = options.with_flavour(Flavour::Embedded { program });
+    }
 
     let started = Instant::now();
     let lab = Lab::up(options).await?;
-    let crds = install_crds(&lab).await?;
+    // The hub without the API types is of little use.
+    let installed = access::install_crds(&lab.client(HUB).await?).await;
+    installed.context("the hub's CRDs")?;
     println!("{}", table(&lab.status().await));
-    println!("\nUp in {:.1} s.{crds}", started.elapsed().as_secs_f32());
+    println!("\nUp in {:.1} s.", started.elapsed().as_secs_f32());
     println!("{}", next_steps(&lab.kubeconfig()));
     lab.keep()?;
     Ok(())
@@ -112,32 +123,6 @@ async fn status(directory: &Directory) -> Result<()> {
     println!("{}", table(&lab.status().await));
     println!("\nKubeconfig: {}", shown(&lab.kubeconfig()));
     Ok(())
-}
-
-/// The hub without the API types is of little use, so they are there from the
-/// start where the repository has them.
-async fn install_crds(lab: &Lab) -> Result<String> {
-    let directory = root().join("manifests/crds");
-    let manifests = std::fs::read_dir(&directory).into_iter().flatten();
-    let count = manifests
-        .flatten()
-        .filter(|file| file.path().extension().is_some_and(|kind| kind == "yaml"))
-        .count();
-    if count == 0 {
-        return Ok(String::new());
-    }
-    let path = directory.to_str().context("the path is not UTF-8")?;
-    let kubectl = async |arguments: &[&str]| {
-        let output = lab.kubectl(arguments).await?;
-        if !output.success() {
-            bail!("kubectl {}: {}", arguments.join(" "), output.stderr.trim());
-        }
-        Ok(())
-    };
-    kubectl(&["apply", "--server-side", "-f", path]).await?;
-    let established = ["--for=condition=Established", "--timeout=60s"];
-    kubectl(&["wait", established[0], established[1], "-f", path]).await?;
-    Ok(format!(" {count} CRDs of manifests/crds are on the hub."))
 }
 
 fn next_steps(kubeconfig: &Path) -> String {

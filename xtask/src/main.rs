@@ -22,11 +22,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Check everything: format, lints, generated files, tests, scenarios on real clusters
+    /// Check everything: format, lints, generated files, tests, scenarios on clusters
     Test(test::Arguments),
     /// Write the files that are made from the code (CRDs)
     Generate(generate::Arguments),
-    /// Start and stop real Kubernetes clusters on this machine
+    /// Start and stop Kubernetes clusters on this machine
     #[command(subcommand)]
     Lab(lab::Command),
     /// Measure, and write the results into docs/benchmarks.md
@@ -39,6 +39,10 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    // The embedded clusters of a lab are this program.
+    if let Some(ended) = ::lab::embedded::serve_if_asked() {
+        return ended;
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
