@@ -6,6 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use control_plane::store::{Options as StoreOptions, Page, Store};
 use control_plane::{ControlPlane, Options};
@@ -32,6 +33,35 @@ fn map(name: &str) -> Value {
     json!({"metadata": {"name": name}, "data": {"x": "x".repeat(1000)}})
 }
 
+/// A control plane in a folder.
+async fn fixture(folder: &str) -> Fixture {
+    let store = Store::open(Path::new(folder), StoreOptions::default()).unwrap();
+    let plane = ControlPlane::start(store, Options::default()).await;
+    Fixture::of(plane.unwrap())
+}
+
+/// Without this, the first write beyond the limit would end the process.
+fn ignore_signal() -> tokio::signal::unix::Signal {
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).unwrap()
+}
+
+/// Runs one of the tests that need a process of their own. Gives what it prints.
+fn child(test: &str, folder: &Path) -> (String, String) {
+    let _ = fs::remove_dir_all(folder);
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture"])
+        .arg(format!("disk::{test}"))
+        .env(FOLDER, folder)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&child.stdout), text(&child.stderr))
+}
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
 /// Fills the disk, and prints what is acknowledged.
 #[tokio::test]
 #[ignore = "run by the test below, in a process of its own"]
@@ -39,13 +69,8 @@ async fn child_on_a_full_disk() {
     let Ok(folder) = env::var(FOLDER) else {
         return;
     };
-    // Without this, the first write beyond the limit would end the process.
-    let _signal = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).unwrap();
-    let store = Store::open(Path::new(&folder), StoreOptions::default()).unwrap();
-    let plane = ControlPlane::start(store, Options::default())
-        .await
-        .unwrap();
-    let fixture = Fixture::of(plane);
+    let _signal = ignore_signal();
+    let fixture = fixture(&folder).await;
     limit(Some(ROOM));
     let mut number = 0;
     let refused = loop {
@@ -84,16 +109,8 @@ async fn child_on_a_full_disk() {
 
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("full-disk");
-    let _ = fs::remove_dir_all(&folder);
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture"])
-        .arg("disk::child_on_a_full_disk")
-        .env(FOLDER, &folder)
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&child.stdout);
-    let errors = String::from_utf8_lossy(&child.stderr);
+    let folder = folder("full-disk");
+    let (output, errors) = child("child_on_a_full_disk", &folder);
     let told = |what: &str| -> BTreeSet<String> {
         let names = output.lines().filter_map(|line| line.split_once(what));
         names.map(|(_, name)| name.trim().to_owned()).collect()
@@ -121,4 +138,59 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
         })
         .collect();
     assert_eq!(found, expected);
+}
+
+/// Deletes an owner when there is room for little more, and sees its dependents go when there is
+/// room again.
+#[tokio::test]
+#[ignore = "run by the test below, in a process of its own"]
+async fn child_that_collects_on_a_full_disk() {
+    const DEPENDENTS: usize = 30;
+    /// Bytes: a deletion takes about half of this.
+    const TWO_DELETIONS: u64 = 130;
+    let Ok(folder) = env::var(FOLDER) else {
+        return;
+    };
+    let _signal = ignore_signal();
+    let fixture = fixture(&folder).await;
+    let owner = fixture.post(MAPS, &map("owner")).await.expect(201);
+    for number in 0..DEPENDENTS {
+        let mut dependent = map(&format!("dependent-{number}"));
+        dependent["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "owner",
+            "uid": owner["metadata"]["uid"],
+        }]);
+        fixture.post(MAPS, &dependent).await.expect(201);
+    }
+    let log = fs::metadata(Path::new(&folder).join("log")).unwrap();
+    limit(Some(log.len() + TWO_DELETIONS));
+    fixture.delete(&format!("{MAPS}/owner")).await.expect(200);
+    // The first one goes, so the collector is at work, and has no room for the next.
+    wait_for(&fixture, DEPENDENTS - 1).await;
+    limit(None);
+    fixture.post(MAPS, &map("other")).await.expect(201);
+    wait_for(&fixture, 1).await;
+    println!("collected");
+}
+
+/// Waits until so many objects are left.
+async fn wait_for(fixture: &Fixture, count: usize) {
+    let left = async || {
+        let list = fixture.get(MAPS).await.expect(200);
+        list["items"].as_array().unwrap().len()
+    };
+    let wait = async {
+        while left().await > count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    assert!(waited.is_ok(), "{} are left, not {count}", left().await);
+}
+
+#[test]
+fn garbage_is_collected_when_there_is_room_again() {
+    let folder = folder("full-disk-garbage");
+    let (output, errors) = child("child_that_collects_on_a_full_disk", &folder);
+    assert!(output.contains("collected"), "{output}{errors}");
 }

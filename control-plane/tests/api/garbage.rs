@@ -159,3 +159,27 @@ async fn a_definition_takes_its_objects_with_it() {
         .expect(201);
     assert_eq!(fixture.get(widgets).await.expect(200)["items"], json!([]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_waits_for_an_object_that_is_held() {
+    let fixture = Fixture::new().await;
+    let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    fixture
+        .post(crds, &crate::fixture::widgets())
+        .await
+        .expect(201);
+    let widgets = "/apis/example.com/v1/namespaces/default/widgets";
+    let widget = json!({
+        "apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": {"name": "held", "finalizers": ["example.com/hold"]},
+    });
+    fixture.post(widgets, &widget).await.expect(201);
+    let path = format!("{crds}/widgets.example.com");
+    fixture.delete(&path).await.expect(200);
+    all_collected(&fixture).await;
+    fixture.get(&path).await.expect(200);
+    let held = format!("{widgets}/held");
+    let released = json!({"metadata": {"finalizers": null}});
+    fixture.merge(&held, &released).await.expect(200);
+    gone(&fixture, &path).await;
+}

@@ -1,10 +1,13 @@
 //! A reader that is slower than what happens, over a socket.
 
+use std::time::Duration;
+
 use control_plane::store::{Options as StoreOptions, Store};
 use control_plane::{ControlPlane, Options};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 use crate::fixture::Fixture;
 
@@ -13,6 +16,8 @@ const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const EVENTS: usize = 200;
 const SIZE: usize = 100_000;
 const BACKLOG: usize = 20;
+/// After this, nothing comes any more.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A watch over a socket. Gives what follows the head of the answer.
 async fn watch(fixture: &Fixture) -> BufReader<TcpStream> {
@@ -36,7 +41,9 @@ async fn watch(fixture: &Fixture) -> BufReader<TcpStream> {
 
 async fn next(stream: &mut BufReader<TcpStream>) -> Value {
     let mut line = String::new();
-    stream.read_line(&mut line).await.unwrap();
+    let read = timeout(DEADLINE, stream.read_line(&mut line)).await;
+    assert!(read.is_ok(), "nothing comes any more");
+    read.unwrap().unwrap();
     serde_json::from_str(&line).unwrap()
 }
 

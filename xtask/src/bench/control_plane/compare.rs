@@ -41,7 +41,7 @@ impl Clients {
     fn requests(self) -> (usize, usize) {
         match self {
             Self::One => (400, 40),
-            Self::Many | Self::Shared => (3200, 160),
+            Self::Many | Self::Shared => (2000, 80),
         }
     }
 
@@ -56,7 +56,7 @@ impl Clients {
 
 pub(super) fn run(quick: bool) -> Result<Vec<Figure>> {
     build()?;
-    let rounds = if quick { 1 } else { 7 };
+    let rounds = if quick { 1 } else { 5 };
     runtime()?.block_on(async {
         let mut figures = Vec::new();
         for durable in [false, true] {
