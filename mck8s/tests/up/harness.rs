@@ -108,9 +108,9 @@ impl Up {
     }
 }
 
-/// Looks again and again; fails with what was seen last after a minute.
+/// Looks again and again; fails with what was seen last after two minutes.
 pub async fn until(what: &str, mut look: impl AsyncFnMut() -> Result<(), String>) {
-    let limit = Instant::now() + Duration::from_mins(1);
+    let limit = Instant::now() + Duration::from_mins(2);
     loop {
         match look().await {
             Ok(()) => return,

@@ -202,7 +202,7 @@ pub fn asked_about(kubectl: &Kubectl) {
     kubectl.fails(&["explain", "pod.spec.nope"], &["does not exist"]);
     kubectl.says(&["get", "--raw", "/readyz"], &["ok"]);
     kubectl.fails(&["get", "nope"], &["doesn't have a resource type \"nope\""]);
-    let typo = CONFIG.replace("data:", "dta:");
+    let typo = CONFIG.replace("\ndata:", "\ndta:");
     let typo = kubectl.file("typo.yaml", &typo);
     kubectl.fails(&["apply", "-f", &typo], &["unknown field \"dta\""]);
 }
