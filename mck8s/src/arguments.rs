@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use lab::simulated::Clusters;
 use placement::parse_milli;
 use rustls::pki_types::ServerName;
@@ -21,10 +21,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     nodes: u32,
     /// Cores of each node
-    #[arg(long, default_value = "4", value_parser = amount)]
+    #[arg(long, default_value = "4", value_parser = amount, allow_hyphen_values = true)]
     cpu: String,
     /// Memory of each node
-    #[arg(long, default_value = "16Gi", value_parser = amount)]
+    #[arg(long, default_value = "16Gi", value_parser = amount, allow_hyphen_values = true)]
     memory: String,
     /// YAML file with clusters of different sizes, regions, delays and failures
     #[arg(long, value_name = "FILE", conflicts_with_all = ["members", "nodes", "cpu", "memory"])]
@@ -46,7 +46,8 @@ impl Arguments {
     /// The members that are asked for.
     pub(crate) fn clusters(&self) -> Result<Clusters> {
         if let Some(file) = &self.config {
-            return Ok(Clusters::read(file)?);
+            // The error says what the system says; it is not to be said twice.
+            return Clusters::read(file).map_err(|error| anyhow!("{error}"));
         }
         let text = format!(
             "clusters: {}\ndefaults: {{nodes: {}, cpu: {:?}, memory: {:?}}}",

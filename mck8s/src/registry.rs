@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use federation::api::{LABEL_SOURCE, MemberCluster};
 use federation::operator::http::Health;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -17,12 +17,20 @@ const INTERVAL: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes an object for each member, with its region, as the scheduler would have it by its context
-/// a little later.
+/// a little later. Those of members that are not started any more go.
 pub(crate) async fn announce(
     hub: &Client,
     regions: &BTreeMap<String, Option<String>>,
 ) -> Result<()> {
     let api: Api<MemberCluster> = Api::all(hub.clone());
+    let ours = ListParams::default().labels(&format!("{LABEL_SOURCE}=kubeconfig"));
+    for known in api.list(&ours).await?.items {
+        let name = known.name_any();
+        if !regions.contains_key(&name) {
+            let deleted = api.delete(&name, &DeleteParams::default()).await;
+            deleted.with_context(|| format!("MemberCluster {name}"))?;
+        }
+    }
     for (name, region) in regions {
         let object = json!({
             "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster",

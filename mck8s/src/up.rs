@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Parser as _;
@@ -30,6 +30,8 @@ use crate::{board, registry};
 
 /// The name of the hub: its context, and its path prefix.
 const HUB: &str = "hub";
+/// How long the scheduler may take to end.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs until Ctrl-C.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
@@ -69,7 +71,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         .with_context(|| format!("cannot write {}", kubeconfig.display()))?;
     registry::announce(&client(&hub), &regions).await?;
     let stop = signals::stop_on_signal()?;
-    let ended = stop.clone();
+    let closed = CancellationToken::new();
+    let ended = closed.clone();
     let serving = tokio::spawn(async move {
         control_plane::serve(listener, Some(&tls), host.router(), ended.cancelled_owned()).await
     });
@@ -90,7 +93,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         clock,
         stop.clone(),
     );
-    let scheduling = tokio::task::spawn_local(scheduler);
+    let mut scheduling = tokio::task::spawn_local(scheduler);
     let showing = async {
         registry::until_ready(&health).await;
         greet(&kubeconfig, &contexts, started);
@@ -101,9 +104,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     tokio::select! {
         shown = showing => shown??,
         () = stop.cancelled() => {}
-        ended = scheduling => ended??,
+        ended = &mut scheduling => ended??,
     }
     stop.cancel();
+    // The scheduler ends what it is at before the API servers go.
+    if !scheduling.is_finished() {
+        tokio::time::timeout(GRACE, scheduling).await.ok();
+    }
+    closed.cancel();
     serving.await??;
     Ok(())
 }

@@ -14,8 +14,8 @@ use super::negotiate::{Form, wants_only_protobuf};
 use super::openapi_v2;
 use crate::kinds::{Kinds, Resource};
 use crate::plane::Plane;
-use crate::schema::builtin::builtin;
-use crate::schema::{Form as SchemaForm, List, ListKind, PatchMerge, Schema, metadata};
+use crate::schema::builtin::{builtin, builtin_type};
+use crate::schema::{Form as SchemaForm, List, ListKind, PatchMerge, Schema};
 
 /// Answers with a document; none for other paths.
 pub(crate) fn answer(plane: &Plane, path: &str, headers: &HeaderMap) -> Option<Response> {
@@ -200,8 +200,6 @@ fn kind_of(resource: &Resource) -> Value {
 struct Components {
     prefix: &'static str,
     done: BTreeMap<String, Value>,
-    /// By the address of a shared schema.
-    names: BTreeMap<usize, String>,
 }
 
 impl Components {
@@ -209,7 +207,6 @@ impl Components {
         Self {
             prefix,
             done: BTreeMap::new(),
-            names: BTreeMap::new(),
         }
     }
 
@@ -221,7 +218,7 @@ impl Components {
         } else {
             let schema = builtin(&resource.group, &resource.version, &resource.kind);
             match schema {
-                Some(schema) => self.form(&schema, &name),
+                Some(schema) => self.form(&schema),
                 None => json!({"type": "object"}),
             }
         };
@@ -237,45 +234,34 @@ impl Components {
         } else {
             json!({"type": "object"})
         };
-        let metadata = self.metadata();
-        let properties = crate::meta::object_in(&mut shown, "properties");
-        for field in ["apiVersion", "kind"] {
-            properties
-                .entry(field)
-                .or_insert_with(|| json!({"type": "string"}));
+        // What every object has is described like that of any built-in kind.
+        let known = builtin("", "v1", "ConfigMap").unwrap_or_default();
+        if let SchemaForm::Object(known) = &known.form {
+            for field in ["apiVersion", "kind", "metadata"] {
+                let Some(schema) = known.properties.get(field) else {
+                    continue;
+                };
+                let described = self.inner(schema);
+                let properties = crate::meta::object_in(&mut shown, "properties");
+                properties.insert(field.to_owned(), described);
+            }
         }
-        properties.insert("metadata".to_owned(), metadata);
         shown
     }
 
-    fn metadata(&mut self) -> Value {
-        let name = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+    /// A schema inside another: types by their names, anything else in place.
+    fn inner(&mut self, schema: &Schema) -> Value {
+        let definition = schema.type_name.as_deref();
+        let definition = definition.and_then(|name| Some((name, builtin_type(name)?)));
+        let Some((name, definition)) = definition else {
+            return self.form(schema);
+        };
         if !self.done.contains_key(name) {
-            let shown = self.form(metadata::schema(), name);
-            self.done.insert(name.to_owned(), shown);
-        }
-        json!({"$ref": format!("{}{name}", self.prefix)})
-    }
-
-    /// A schema inside another: objects by their names, anything else in place.
-    fn inner(&mut self, schema: &Arc<Schema>, name: &str) -> Value {
-        let SchemaForm::Object(object) = &schema.form else {
-            return self.form(schema, name);
-        };
-        if object.properties.is_empty() {
-            return self.form(schema, name);
-        }
-        let address = Arc::as_ptr(schema) as usize;
-        let known = self.names.get(&address).cloned();
-        let name = if let Some(known) = known {
-            known
-        } else {
             // Before what is in it, which may lead back here.
-            self.names.insert(address, name.to_owned());
-            let shown = self.form(schema, name);
+            self.done.insert(name.to_owned(), Value::Null);
+            let shown = self.form(&definition);
             self.done.insert(name.to_owned(), shown);
-            name.to_owned()
-        };
+        }
         let reference = json!({"$ref": format!("{}{name}", self.prefix)});
         match &schema.description {
             Some(description) => json!({"description": description, "allOf": [reference]}),
@@ -283,7 +269,7 @@ impl Components {
         }
     }
 
-    fn form(&mut self, schema: &Schema, name: &str) -> Value {
+    fn form(&mut self, schema: &Schema) -> Value {
         let mut shown = match &schema.form {
             SchemaForm::Any => json!({}),
             SchemaForm::String(Some(format)) => json!({"type": "string", "format": format}),
@@ -292,25 +278,25 @@ impl Components {
             SchemaForm::Number => json!({"type": "number"}),
             SchemaForm::Boolean => json!({"type": "boolean"}),
             SchemaForm::IntOrString => json!({"type": "string", "format": "int-or-string"}),
-            SchemaForm::List(list) => self.list(list, name),
+            SchemaForm::List(list) => self.list(list),
             SchemaForm::Object(object) => {
                 let mut shown = json!({"type": "object"});
                 let properties: Map<String, Value> = object
                     .properties
                     .iter()
-                    .map(|(field, inner)| {
-                        let inner = self.inner(inner, &format!("{name}{}", capitalized(field)));
-                        (field.clone(), inner)
-                    })
+                    .map(|(field, inner)| (field.clone(), self.inner(inner)))
                     .collect();
                 if !properties.is_empty() {
                     shown["properties"] = properties.into();
                 }
-                if !object.required.is_empty() {
-                    shown["required"] = json!(object.required);
+                // The Rust twins of the Go types have it always; the API does not ask for it.
+                let mut required = object.required.clone();
+                required.retain(|field| field != "metadata");
+                if !required.is_empty() {
+                    shown["required"] = json!(required);
                 }
                 if let Some(values) = &object.additional {
-                    shown["additionalProperties"] = self.inner(values, &format!("{name}Value"));
+                    shown["additionalProperties"] = self.inner(values);
                 }
                 shown
             }
@@ -321,9 +307,8 @@ impl Components {
         shown
     }
 
-    fn list(&mut self, list: &List, name: &str) -> Value {
-        let name = name.strip_suffix('s').unwrap_or(name);
-        let mut shown = json!({"type": "array", "items": self.inner(&list.items, name)});
+    fn list(&mut self, list: &List) -> Value {
+        let mut shown = json!({"type": "array", "items": self.inner(&list.items)});
         match &list.kind {
             ListKind::Atomic => {}
             ListKind::Set => shown["x-kubernetes-list-type"] = json!("set"),
@@ -343,12 +328,6 @@ impl Components {
         }
         shown
     }
-}
-
-fn capitalized(field: &str) -> String {
-    let mut letters = field.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-    first.into_iter().chain(letters).collect()
 }
 
 /// `io.k8s.api.apps.v1.Deployment`; a custom resource's group the other way round.

@@ -258,6 +258,7 @@ static METADATA: LazyLock<Schema> = LazyLock::new(|| {
 
 const fn plain(form: Form) -> Schema {
     Schema {
+        type_name: None,
         form,
         description: None,
         nullable: false,

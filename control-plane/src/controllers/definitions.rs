@@ -56,11 +56,14 @@ pub(crate) async fn settle(plane: &Plane) {
 
 /// Serves what is established.
 pub(crate) fn serve(plane: &Plane) {
-    let established = definitions(plane)
-        .into_iter()
-        .filter(|object| condition(object.value(), "Established") == Some("True"));
-    let resources = established.flat_map(|object| custom_resources(object.value()));
-    plane.registry.set_custom(resources.collect());
+    plane.registry.set_custom(|| {
+        let established = definitions(plane)
+            .into_iter()
+            .filter(|object| condition(object.value(), "Established") == Some("True"));
+        established
+            .flat_map(|object| custom_resources(object.value()))
+            .collect()
+    });
 }
 
 fn condition<'a>(crd: &'a Value, kind: &str) -> Option<&'a str> {

@@ -1,7 +1,7 @@
 //! Which kinds are served at the moment.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::{Resource, builtin};
 
@@ -108,6 +108,8 @@ impl Kinds {
 pub(crate) struct Registry {
     builtin: Vec<Arc<Resource>>,
     now: RwLock<Arc<Kinds>>,
+    /// Held while custom resources are gathered.
+    gathering: Mutex<()>,
 }
 
 impl Registry {
@@ -119,7 +121,11 @@ impl Registry {
         }
         let builtin: Vec<_> = all.into_iter().map(Arc::new).collect();
         let now = RwLock::new(Arc::new(Kinds::new(builtin.iter().cloned())));
-        Self { builtin, now }
+        Self {
+            builtin,
+            now,
+            gathering: Mutex::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Arc<Kinds> {
@@ -128,8 +134,11 @@ impl Registry {
     }
 
     /// Serves these custom resources beside the built-in ones.
-    pub(crate) fn set_custom(&self, custom: Vec<Arc<Resource>>) {
-        let all = self.builtin.iter().cloned().chain(custom);
+    /// They are gathered in turn, so that what one has read earlier never takes the place of what
+    /// another has read later.
+    pub(crate) fn set_custom(&self, gather: impl FnOnce() -> Vec<Arc<Resource>>) {
+        let _turn = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.builtin.iter().cloned().chain(gather());
         let kinds = Arc::new(Kinds::new(all));
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = kinds;
     }

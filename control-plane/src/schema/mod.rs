@@ -29,6 +29,8 @@ pub struct Schema {
     pub form: Form,
     /// For people.
     pub description: Option<String>,
+    /// The Go type that it is made from, as `io.k8s.api.core.v1.Container`.
+    pub type_name: Option<Arc<str>>,
     /// `null` is a value of its own, and not the same as leaving the field out.
     pub nullable: bool,
     /// What stands where nothing is given.

@@ -1,10 +1,12 @@
 //! Creating, changing and deleting.
 
+use std::time::Duration;
+
 use http::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, widgets};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
@@ -273,4 +275,29 @@ async fn services_get_addresses() {
     let mut taken = service("three");
     taken["spec"]["clusterIP"] = one["spec"]["clusterIP"].clone();
     fixture.post(path, &taken).await.expect(422);
+}
+
+/// In more than one thread, what one has gathered must not take the place of what another has
+/// gathered later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_kind_is_not_served_when_its_definition_is_gone() {
+    let fixture = Fixture::new().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let definition = widgets();
+    let gone = async |path: &str| {
+        let wait = async {
+            while fixture.get(path).await.code != 404 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        assert!(waited.is_ok(), "{path} is still there");
+    };
+    for _ in 0..50 {
+        fixture.post(definitions, &definition).await.expect(201);
+        let path = format!("{definitions}/widgets.example.com");
+        fixture.delete(&path).await.expect(200);
+        gone(&path).await;
+        gone("/apis/example.com/v1").await;
+    }
 }

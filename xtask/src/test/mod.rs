@@ -50,6 +50,7 @@ enum Check {
 /// time, because each starts clusters of its own. (Package, test target.)
 const SCENARIOS: &[(&str, &str)] = &[
     ("control-plane", "kubectl"),
+    ("mck8s", "kubectl_up"),
     ("lab", "real"),
     ("lab", "differential"),
     ("federation", "real_sources"),

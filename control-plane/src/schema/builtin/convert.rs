@@ -49,7 +49,10 @@ impl<'a> Converter<'a> {
             Some(definition) if !ANY.contains(&type_name) => self.convert(definition, type_name),
             _ => Schema::default(),
         };
-        let schema = Arc::new(schema);
+        let schema = Arc::new(Schema {
+            type_name: Some(name.into()),
+            ..schema
+        });
         self.done.insert(name.to_string(), Arc::clone(&schema));
         schema
     }

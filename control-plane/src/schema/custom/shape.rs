@@ -8,6 +8,7 @@ use crate::schema::{Form, List, ListKind, Object, Schema};
 /// The shape of a structural schema.
 pub(super) fn of(props: &Props) -> Arc<Schema> {
     Arc::new(Schema {
+        type_name: None,
         form: form(props),
         description: (!props.description.is_empty()).then(|| props.description.clone()),
         nullable: props.nullable,

@@ -198,6 +198,9 @@ impl File {
                 }
             }
         }
+        if members.is_empty() {
+            return Err(Problem::at(0, "there are no clusters; write at least one"));
+        }
         let mut names: BTreeSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
         names.insert(HUB);
         let round_trip_times = self.round_trip_times.resolve(&names)?;

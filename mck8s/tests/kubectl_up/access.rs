@@ -39,14 +39,14 @@ pub fn granted_and_refused(kubectl: &Kubectl) {
     );
     let token = kubectl.ok(&["create", "token", "robot", "-n", "team"]);
     let token = format!("--token={}", token.trim());
-    // A token beside the kubeconfig's user counts.
+    // It counts before the kubeconfig's.
     kubectl.says(
-        &["auth", "whoami", "--user=nobody", &token],
+        &["auth", "whoami", &token],
         &["system:serviceaccount:team:robot"],
     );
-    kubectl.fails(&["get", "nodes", "--user=nobody", &token], &["Forbidden"]);
+    kubectl.fails(&["get", "nodes", &token], &["Forbidden"]);
     kubectl.fails(
-        &["get", "nodes", "--user=nobody", "--token=wrong"],
+        &["get", "nodes", "--token=wrong"],
         &["Unauthorized"],
     );
     kubectl.says(

@@ -184,7 +184,7 @@ pub fn asked_about(kubectl: &Kubectl) {
         ],
         &[
             "FIELD: resources <ResourceRequirements>",
-            "limits <map[string]Quantity>",
+            "limits <map[string]",
         ],
     );
     kubectl.says(
@@ -200,9 +200,9 @@ pub fn asked_about(kubectl: &Kubectl) {
         &["containers <[]Container>"],
     );
     kubectl.fails(&["explain", "pod.spec.nope"], &["does not exist"]);
-    kubectl.says(&["get", "--raw", "/clusters/hub/readyz"], &["ok"]);
+    kubectl.says(&["get", "--raw", "/readyz"], &["ok"]);
     kubectl.fails(&["get", "nope"], &["doesn't have a resource type \"nope\""]);
-    let typo = CONFIG.replace("data:", "dta:");
+    let typo = CONFIG.replace("\ndata:", "\ndta:");
     let typo = kubectl.file("typo.yaml", &typo);
     kubectl.fails(&["apply", "-f", &typo], &["unknown field \"dta\""]);
 }
