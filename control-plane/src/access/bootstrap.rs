@@ -1,4 +1,5 @@
-//! What is there from the start: namespaces, and the roles that everybody has.
+//! What is there from the start: namespaces, the service `kubernetes`, and the roles that
+//! everybody has.
 
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ pub(crate) async fn bootstrap(plane: &Plane) -> Result<(), ApiError> {
         });
         ensure(plane, &kinds, ("", "namespaces"), namespace).await?;
     }
+    ensure(plane, &kinds, ("", "services"), service(plane)).await?;
     for (name, rules) in roles() {
         let role = json!({"metadata": metadata(name), "rules": rules});
         ensure(plane, &kinds, (GROUP, "clusterroles"), role).await?;
@@ -33,6 +35,29 @@ pub(crate) async fn bootstrap(plane: &Plane) -> Result<(), ApiError> {
         ensure(plane, &kinds, (GROUP, "clusterrolebindings"), binding).await?;
     }
     Ok(())
+}
+
+/// The service by which pods find the API server.
+fn service(plane: &Plane) -> Value {
+    let address = plane.options.service_network.first().to_string();
+    json!({
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "clusterIP": address,
+            "clusterIPs": [address],
+            "internalTrafficPolicy": "Cluster",
+            "ipFamilies": ["IPv4"],
+            "ipFamilyPolicy": "SingleStack",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+            "sessionAffinity": "None",
+            "type": "ClusterIP",
+        },
+        "status": {"loadBalancer": {}},
+    })
 }
 
 const GROUP: &str = "rbac.authorization.k8s.io";

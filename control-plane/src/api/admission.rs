@@ -94,6 +94,7 @@ pub(crate) fn update(call: &Call, new: &mut Value, old: &Value) {
                 spec.insert(field.to_owned(), before.clone());
             }
         }
+        add_tolerations(new);
     }
 }
 

@@ -106,7 +106,9 @@ fn prepare(
 
 /// Sets what only the server sets.
 fn stamp(call: &Call, value: &mut Value) -> Result<(), ApiError> {
-    if !matches!(text(value, "/metadata/resourceVersion"), "" | "0") {
+    // What is no number says nothing.
+    let revision = text(value, "/metadata/resourceVersion").parse::<u64>();
+    if revision.is_ok_and(|revision| revision > 0) {
         return Err(ApiError::unforeseen(
             "resourceVersion should not be set on objects to be created",
         ));

@@ -115,7 +115,7 @@ fn from_protobuf(bytes: &[u8], expected: &Expected<'_>) -> Result<Value, ApiErro
 }
 
 /// What Go calls a value that is no text and not null.
-fn go_kind(value: &Value) -> Option<&'static str> {
+pub(super) fn go_kind(value: &Value) -> Option<&'static str> {
     match value {
         Value::Array(_) => Some("array"),
         Value::Object(_) => Some("object"),
@@ -196,7 +196,8 @@ pub(crate) fn object(
     if form == BodyForm::Protobuf && resource.custom.is_some() {
         return Err(unsupported(&["application/json", "application/yaml"]));
     }
-    let unknown = pipeline::prune(resource, &mut value)?;
+    let unknown = pipeline::prune(resource, &mut value)
+        .map_err(|wrong| cannot_be_handled(resource, &wrong.decoding))?;
     let found = findings(call, unknown, parsed.duplicates, form);
     report(call, found, validation)?;
     set_namespace(call, &mut value)?;
@@ -226,7 +227,7 @@ fn findings(
     found.map(|(what, path)| finding(what, &path)).collect()
 }
 
-fn finding(what: &str, path: &str) -> String {
+pub(super) fn finding(what: &str, path: &str) -> String {
     format!("{what} field \"{path}\"")
 }
 
@@ -300,7 +301,7 @@ fn check_type(call: &Call, value: &mut Value) -> Result<(), ApiError> {
 }
 
 /// The refusal of an object of another kind than that of the path.
-fn wrong_type(call: &Call, given_version: &str, given_kind: &str, name: &str) -> ApiError {
+pub(super) fn wrong_type(call: &Call, given_version: &str, given_kind: &str, name: &str) -> ApiError {
     let resource = &call.resource;
     let Resource { kind, group, .. } = &**resource;
     let version = given_version.rsplit('/').next().unwrap_or_default();

@@ -91,6 +91,10 @@ async fn answer(
     {
         call.warn(warning);
     }
+    if call.resource.is("", "Endpoints") {
+        let instead = "use discovery.k8s.io/v1 EndpointSlice";
+        call.warn(format!("v1 Endpoints is deprecated in v1.33+; {instead}"));
+    }
     let answered = serve(&call, &parts.method).await;
     answered.or_else(|error| {
         let mut response = failure(&error, &call.headers);
@@ -126,6 +130,12 @@ fn other(
     parts: &http::request::Parts,
 ) -> Result<Response, ApiError> {
     let path = target.path.trim_end_matches('/');
+    let is_discovery = ["/api", "/apis", "/version"].contains(&path)
+        || path.starts_with("/api/")
+        || path.starts_with("/apis/");
+    if is_discovery && !matches!(parts.method, Method::GET | Method::HEAD) {
+        return Err(ApiError::method_not_allowed());
+    }
     if let Some(response) = health::answer(path, query) {
         return Ok(response);
     }
@@ -169,9 +179,9 @@ async fn serve(call: &Call, method: &Method) -> Result<Response, ApiError> {
         return super::subresources::serve(call).await;
     }
     let verb = match (method.as_str(), *named) {
-        ("GET" | "HEAD", _) if call.target.verb == "watch" => "watch",
-        ("GET" | "HEAD", false) => "list",
-        ("GET" | "HEAD", true) => "get",
+        ("GET", _) if call.target.verb == "watch" => "watch",
+        ("GET", false) => "list",
+        ("GET", true) => "get",
         ("POST", false) => "create",
         ("PUT", true) => "update",
         ("PATCH", true) => "patch",

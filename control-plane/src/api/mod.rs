@@ -13,6 +13,7 @@ pub(crate) mod dispatch;
 mod health;
 mod json;
 pub(crate) mod negotiate;
+mod node_ports;
 mod openapi;
 mod openapi_v2;
 mod patch;

@@ -275,6 +275,7 @@ impl Components {
             SchemaForm::String(Some(format)) => json!({"type": "string", "format": format}),
             SchemaForm::String(None) => json!({"type": "string"}),
             SchemaForm::Integer => json!({"type": "integer"}),
+            SchemaForm::ShortInteger => json!({"type": "integer", "format": "int32"}),
             SchemaForm::Number => json!({"type": "number"}),
             SchemaForm::Boolean => json!({"type": "boolean"}),
             SchemaForm::IntOrString => json!({"type": "string", "format": "int-or-string"}),

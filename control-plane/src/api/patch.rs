@@ -11,11 +11,12 @@ use super::negotiate::{media_type, unsupported};
 use super::pipeline::{self, Writer};
 use super::query::{FieldValidation, WriteOptions};
 use super::status::{ApiError, Cause};
-use super::update::{Change, modify, wrong_uid};
+use super::update::{Change, modify};
 use super::view::Item;
 use super::write::manager;
 use crate::kinds::Resource;
-use crate::meta::{metadata, name, text, uid};
+use crate::patch::print;
+use crate::meta::{name, text, uid};
 
 /// How a patch says what shall change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,40 +68,67 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
 }
 
 /// A patch that was read.
-pub(crate) enum Patch {
-    Json(Value),
-    Merge(Value),
-    Strategic(Value),
+pub(crate) struct Patch {
+    kind: PatchKind,
+    value: Value,
+    /// Paths that it has twice.
+    duplicates: Vec<String>,
 }
 
 impl Patch {
+    /// A merge patch.
+    pub(crate) fn merge(value: Value) -> Self {
+        Self {
+            kind: PatchKind::Merge,
+            value,
+            duplicates: Vec::new(),
+        }
+    }
+
     pub(crate) fn parse(kind: PatchKind, bytes: &[u8]) -> Result<Self, ApiError> {
         let parsed = json::parse(bytes).map_err(|error| {
             let why = syntax(bytes, &error);
-            ApiError::bad_request(format!("error decoding patch: {why}"))
+            ApiError::bad_request(match kind {
+                PatchKind::Strategic => why,
+                _ => format!("error decoding patch: {why}"),
+            })
         })?;
-        Ok(match kind {
-            PatchKind::Json => Self::Json(parsed.value),
-            PatchKind::Strategic => Self::Strategic(parsed.value),
-            PatchKind::Merge | PatchKind::Apply => Self::Merge(parsed.value),
+        Ok(Self {
+            kind,
+            value: parsed.value,
+            duplicates: parsed.duplicates,
         })
     }
 
     /// What it makes of a value.
     pub(crate) fn apply(&self, resource: &Resource, value: &Value) -> Result<Value, ApiError> {
-        match self {
-            Self::Json(patch) => pipeline::json_patch(value, patch),
-            Self::Merge(patch) => pipeline::merge_patch(value, patch),
-            Self::Strategic(patch) => pipeline::strategic_merge_patch(resource, value, patch),
+        let patch = &self.value;
+        match self.kind {
+            PatchKind::Json => pipeline::json_patch(value, patch),
+            PatchKind::Merge | PatchKind::Apply => pipeline::merge_patch(value, patch),
+            PatchKind::Strategic => pipeline::strategic_merge_patch(resource, value, patch),
         }
     }
 
-    /// What it says of fields that nobody knows.
-    fn unknown(&self) -> Vec<String> {
-        match self {
-            Self::Json(patch) => pipeline::unknown_json_patch_fields(patch),
-            Self::Merge(_) | Self::Strategic(_) => Vec::new(),
+    /// What it says twice, and of fields that nobody knows.
+    fn findings(&self) -> Vec<String> {
+        match self.kind {
+            PatchKind::Json => pipeline::unknown_json_patch_fields(&self.value),
+            _ => {
+                let duplicates = self.duplicates.iter();
+                duplicates.map(|path| decode::finding("duplicate", path)).collect()
+            }
         }
+    }
+
+    /// The refusal of what it makes of an object, in JSON.
+    fn refusal(&self, made: &str, why: &str) -> ApiError {
+        let shown = match self.kind {
+            PatchKind::Strategic => format!("{:?}", print::plain(&self.value)),
+            _ => format!("{made:?}"),
+        };
+        let cause = Cause::invalid("patch", &shown, why);
+        ApiError::invalid_in("", "", "", &[cause])
     }
 }
 
@@ -116,23 +144,27 @@ fn patched(
     let mut new = patch.apply(resource, &shown)?;
     let (given_kind, given_version) = (text(&new, "/kind"), text(&new, "/apiVersion"));
     if given_kind != resource.kind || given_version != resource.api_version() {
+        if resource.custom.is_some() && given_version == resource.api_version() {
+            return Err(decode::wrong_type(call, given_version, given_kind, name(&new)));
+        }
         let why = decode::not_registered(given_version, given_kind);
-        let cause = Cause::invalid("patch", &format!("{:?}", new.to_string()), &why);
-        return Err(ApiError::invalid_in("", "", "", &[cause]));
+        return Err(patch.refusal(&new.to_string(), &why));
     }
-    let shown = format!("{:?}", new.to_string());
-    let unknown = pipeline::prune(resource, &mut new)?;
+    let made = new.to_string();
+    let unknown = pipeline::prune(resource, &mut new).map_err(|wrong| match patch.kind {
+        PatchKind::Strategic => patch.refusal(&made, &wrong.converting),
+        _ => patch.refusal(&made, &wrong.decoding),
+    })?;
     let unknown = unknown
         .into_iter()
-        .map(|path| format!("unknown field \"{path}\""));
-    let unknown: Vec<_> = patch.unknown().into_iter().chain(unknown).collect();
-    if options.field_validation == FieldValidation::Strict && !unknown.is_empty() {
-        let cause = format!("strict decoding error: {}", unknown.join(", "));
-        let cause = Cause::invalid("patch", &shown, &cause);
-        return Err(ApiError::invalid_in("", "", "", &[cause]));
+        .map(|path| decode::finding("unknown", &path));
+    let found: Vec<_> = patch.findings().into_iter().chain(unknown).collect();
+    if options.field_validation == FieldValidation::Strict && !found.is_empty() {
+        let why = format!("strict decoding error: {}", found.join(", "));
+        return Err(patch.refusal(&made, &why));
     }
-    decode::report(call, unknown, options.field_validation)?;
-    let new = resource.conversion.to_stored(new);
+    decode::report(call, found, options.field_validation)?;
+    let mut new = resource.conversion.to_stored(new);
     if name(&new) != call.path.name {
         let message = format!(
             "the name of the object ({}) does not match the name on the URL ({})",
@@ -141,6 +173,7 @@ fn patched(
         );
         return Err(ApiError::bad_request(message));
     }
+    decode::set_namespace(call, &mut new)?;
     Ok(new)
 }
 
@@ -161,7 +194,11 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
     let force = options.force.unwrap_or(false);
     if !there {
         if !uid(&config).is_empty() {
-            return Err(wrong_uid(call, uid(&config), ""));
+            let given = uid(&config);
+            let why = format!(
+                "uid mismatch: the provided object specified uid {given}, and no existing object was found"
+            );
+            return Err(ApiError::conflict(resource, &call.path.name, &why));
         }
         let new = pipeline::apply(resource, None, &config, force, &writer)?;
         let item = create_object(call, new, options, false).await?;
@@ -195,8 +232,10 @@ fn config(call: &Call, options: &WriteOptions) -> Result<Value, ApiError> {
         config = Value::Object(serde_json::Map::new());
     }
     if !config.is_object() {
-        let why = "the applied configuration is not an object".to_owned();
-        return Err(wrong(why));
+        let found = decode::go_kind(&config).unwrap_or("string");
+        return Err(wrong(format!(
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        )));
     }
     let (version, kind) = (text(&config, "/apiVersion"), text(&config, "/kind"));
     if kind != resource.kind || version != resource.api_version() {
@@ -209,22 +248,22 @@ fn config(call: &Call, options: &WriteOptions) -> Result<Value, ApiError> {
             "invalid object type: {version}, Kind={kind}"
         )));
     }
-    let unknown = pipeline::prune(resource, &mut config)?;
+    pipeline::check_applied(resource, &config)?;
+    let unknown = pipeline::prune(resource, &mut config)
+        .map_err(|wrong| decode::cannot_be_handled(resource, &wrong.decoding))?;
     let unknown = unknown
         .into_iter()
-        .map(|path| format!("unknown field \"{path}\""));
+        .map(|path| decode::finding("unknown", &path));
     decode::report(call, unknown.collect(), options.field_validation)?;
     decode::set_namespace(call, &mut config)?;
-    let given = name(&config).to_owned();
-    if given.is_empty() && resource.custom.is_none() {
+    let given = name(&config);
+    if given.is_empty() {
         return Err(ApiError::bad_request(format!(
             "the name of the object ({} based on URL) was undeterminable: name must be provided",
             call.path.name
         )));
     }
-    if given.is_empty() {
-        metadata(&mut config).insert("name".to_owned(), call.path.name.clone().into());
-    } else if given != call.path.name {
+    if given != call.path.name {
         return Err(ApiError::bad_request(format!(
             "the name of the object ({given}) does not match the name on the URL ({})",
             call.path.name

@@ -7,15 +7,14 @@ use std::sync::{Arc, LazyLock};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::decode::cannot_be_handled;
 use super::status::{ApiError, Cause};
-use super::types::mismatch;
+use super::types::{Mismatch, mismatch};
 use crate::apply::{self, ApplyError, FieldSet, Manager, Target};
 use crate::kinds::{Conversion, Resource};
 use crate::patch::{self, PatchError};
 use crate::schema::builtin::{self, builtin};
 use crate::schema::metadata;
-use crate::schema::names::subdomain_name;
+use crate::schema::names::{path_segment, subdomain_name};
 use crate::schema::{self, FieldError, Path, Schema};
 
 /// Who writes, for managed fields.
@@ -69,7 +68,7 @@ fn stored_schema(resource: &Resource) -> Arc<Schema> {
 
 /// Drops the fields that the kind does not have. Gives their paths, as `spec.foo`. Refuses values
 /// that are not of their field's type.
-pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String>, ApiError> {
+pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String>, Mismatch> {
     let Some(schema) = schema_of(resource) else {
         return Ok(Vec::new());
     };
@@ -80,8 +79,8 @@ pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String
     } else {
         mismatch(&schema, value, &resource.kind)
     };
-    if let Some(why) = checked {
-        return Err(cannot_be_handled(resource, &why));
+    if let Some(wrong) = checked {
+        return Err(wrong);
     }
     let unknown = schema.prune(value);
     metadata::normalize(value);
@@ -126,14 +125,18 @@ pub(crate) fn validate_update(
     new: &Value,
     old: &Value,
 ) -> Vec<Cause> {
-    if resource.custom.is_none() {
-        let (group, _) = stored_version(resource);
-        return causes(&builtin::validate_update(group, &resource.kind, new, old));
-    }
     let path = Path::new("metadata");
     let (all, all_old) = (new.get("metadata"), old.get("metadata"));
     let (all, all_old) = (all.unwrap_or(&Value::Null), all_old.unwrap_or(&Value::Null));
-    let mut errors = metadata::validate_update(all, all_old, &path);
+    // The real server checks what all kinds have, and then the kind checks it again.
+    let mut errors = metadata::validate(all, resource.namespaced, path_segment, &path);
+    errors.extend(metadata::validate_update(all, all_old, &path));
+    if resource.custom.is_none() {
+        let (group, _) = stored_version(resource);
+        errors.extend(builtin::validate_update(group, &resource.kind, new, old));
+        return causes(&errors);
+    }
+    errors.extend(metadata::validate_update(all, all_old, &path));
     if let Some(compiled) = compiled(resource) {
         errors.extend(match subresource {
             "status" => compiled.validate_status(new, old),
@@ -194,6 +197,22 @@ pub(crate) fn manage(
     with_target(resource, writer, |target, manager| {
         apply::update(old, new, target, manager);
     });
+}
+
+/// Refuses a configuration of a built-in kind that is not of its type. What a custom resource does
+/// not know is dropped before.
+pub(crate) fn check_applied(resource: &Resource, config: &Value) -> Result<(), ApiError> {
+    let Some(schema) = schema_of(resource).filter(|_| resource.custom.is_none()) else {
+        return Ok(());
+    };
+    let target = Target {
+        api_version: &resource.api_version(),
+        kind: &resource.kind,
+        subresource: "",
+        schema: &schema,
+        reset: reset(resource, ""),
+    };
+    apply::check_applied(config, &target).map_err(|error| ApiError::unforeseen(error.to_string()))
 }
 
 /// Applies a configuration to an object; none to create it.

@@ -156,8 +156,39 @@ pub(crate) async fn evict(call: &Call) -> Result<Response, ApiError> {
     if !idle && !is_deleting(pod) {
         spend_budget(call, pod, options.dry_run).await?;
     }
+    if !options.dry_run && !is_deleting(pod) {
+        report_eviction(call, &key).await?;
+    }
     call.plane.delete(&call.resource, &key, &options).await?;
     Ok(success(call, 201))
+}
+
+/// Says in the pod's status who has ended it.
+async fn report_eviction(call: &Call, key: &Key) -> Result<(), ApiError> {
+    for _ in 0..ATTEMPTS {
+        let Some(pod) = call.plane.store.get(key) else {
+            return Ok(());
+        };
+        let mut value = pod.value().clone();
+        let mut conditions = items(&value, "/status/conditions").to_vec();
+        conditions.retain(|condition| text(condition, "/type") != "DisruptionTarget");
+        conditions.push(json!({
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+            "lastProbeTime": null,
+            "lastTransitionTime": call.plane.sources.now_text(),
+        }));
+        object_in(&mut value, "status").insert("conditions".to_owned(), conditions.into());
+        match call.plane.update(&call.resource, &pod, value, false).await {
+            Err(WriteError::Conflict { .. }) => {}
+            Err(error) => return Err(ApiError::write(&call.resource, &key.name, &error)),
+            Ok(_) => return Ok(()),
+        }
+    }
+    let name = &call.path.name;
+    Err(ApiError::conflict(&call.resource, name, super::status::MODIFIED))
 }
 
 const DISRUPTED: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
@@ -294,7 +325,7 @@ pub(crate) fn log(call: &Call) -> Result<Response, ApiError> {
         }
     };
     if text(pod, "/spec/nodeName").is_empty() {
-        return Ok(plain(200, ""));
+        return Ok(plain(204, ""));
     }
     let source = call.plane.options.logs.as_ref();
     let Some(source) = source else {

@@ -245,6 +245,10 @@ impl ListOptions {
     fn wrong_watch(&self, matching: &str) -> Vec<Cause> {
         const FIELD: &str = "resourceVersionMatch";
         let mut causes = Vec::new();
+        if !self.continues.is_empty() && matching.is_empty() {
+            let why = "resourceVersionMatch is forbidden when continue is provided";
+            causes.push(Cause::forbidden(FIELD, why));
+        }
         if self.send_initial_events.is_some() && matching != "NotOlderThan" {
             let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
             causes.push(Cause::forbidden(FIELD, why));
@@ -308,6 +312,11 @@ impl DeleteOptions {
             });
             &from_query
         };
+        if let Some(Value::String(_)) = given.get("gracePeriodSeconds") {
+            return Err(ApiError::unforeseen(
+                "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64",
+            ));
+        }
         let text = |pointer: &str| given.pointer(pointer).and_then(Value::as_str);
         let mut causes = Vec::new();
         let orphan_dependents = given.get("orphanDependents").and_then(Value::as_bool);

@@ -18,7 +18,7 @@ use crate::store::{Key, List, Page};
 /// Answers with one object.
 pub(crate) fn get(call: &Call) -> Result<Response, ApiError> {
     call.form()?;
-    let asked = revision(call.query.text("resourceVersion"))?;
+    let asked = exact_revision(call.query.text("resourceVersion"))?;
     let latest = call.plane.store.revision();
     if asked > latest {
         return Err(ApiError::too_new(asked, latest));
@@ -28,16 +28,21 @@ pub(crate) fn get(call: &Call) -> Result<Response, ApiError> {
     call.answer(200, &Item::Stored(object))
 }
 
-/// A resource version as a number; 0 if it is empty.
-pub(crate) fn revision(text: &str) -> Result<u64, ApiError> {
+/// The resource version of a list as a number; 0 if it is empty.
+fn revision(text: &str) -> Result<u64, ApiError> {
+    exact_revision(text).map_err(|error| {
+        ApiError::bad_request(format!("invalid resource version: {}", error.message))
+    })
+}
+
+/// The resource version of an object or a watch as a number; 0 if it is empty.
+pub(crate) fn exact_revision(text: &str) -> Result<u64, ApiError> {
     if text.is_empty() {
         return Ok(0);
     }
     text.parse().map_err(|_| {
         let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-        let why =
-            format!("invalid resource version: resourceVersion: Invalid value: {text:?}: {why}");
-        ApiError::bad_request(why)
+        ApiError::unforeseen(format!("resourceVersion: Invalid value: {text:?}: {why}"))
     })
 }
 
@@ -210,6 +215,10 @@ impl Position {
             }
             .continued(token);
         }
+        if error.code == 410 {
+            let message = "The resourceVersion for the provided list is too old.".to_owned();
+            return ApiError { message, ..error };
+        }
         error
     }
 }
@@ -235,8 +244,10 @@ fn read_token(text: &str) -> Result<(Option<u64>, String), ApiError> {
     let bytes = bytes.map_err(|error| wrong(&error.to_string()))?;
     let token: Value = serde_json::from_slice(&bytes)
         .map_err(|error| wrong(&super::decode::syntax(&bytes, &error)))?;
-    if token.get("v").and_then(Value::as_str) != Some("meta.k8s.io/v1") {
-        return Err(wrong("server does not recognize this encoded version"));
+    let version = token.get("v").and_then(Value::as_str).unwrap_or_default();
+    if version != "meta.k8s.io/v1" {
+        let why = format!("server does not recognize this encoded version {version}");
+        return Err(wrong(&why));
     }
     let revision = token.get("rv").and_then(Value::as_i64).unwrap_or(0);
     if revision == 0 {

@@ -158,7 +158,7 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
     let options = WriteOptions::of(&call.query, "PatchOptions", kind == PatchKind::Apply)?;
     let patch = if kind == PatchKind::Apply {
         let applied = decode::yaml(&call.body).map_err(ApiError::bad_request)?;
-        Patch::Merge(applied.value)
+        Patch::merge(applied.value)
     } else {
         Patch::parse(kind, &call.body)?
     };

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::call::Call;
+use super::node_ports;
 use super::status::{ApiError, Cause};
 use crate::kinds::table;
 use crate::meta::{object_in, strings, text};
@@ -34,6 +35,11 @@ impl Default for ServiceNetwork {
 const RESERVED: u32 = 16;
 
 impl ServiceNetwork {
+    /// The address of the service `kubernetes`.
+    pub(crate) fn first(self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.base).saturating_add(1))
+    }
+
     /// The lowest free address.
     fn free(self, used: &BTreeSet<Ipv4Addr>) -> Option<Ipv4Addr> {
         let base = u32::from(self.base);
@@ -60,26 +66,21 @@ pub(crate) fn allocate(
     }
     let kind = text(service, "/spec/type").to_owned();
     let name = text(service, "/metadata/name").to_owned();
-    let spec = object_in(service, "spec");
     if kind == "ExternalName" {
-        for field in [
-            "clusterIP",
-            "clusterIPs",
-            "ipFamilies",
-            "ipFamilyPolicy",
-            "internalTrafficPolicy",
-        ] {
+        let spec = object_in(service, "spec");
+        for field in ["clusterIP", "internalTrafficPolicy"] {
             spec.remove(field);
         }
         return Ok(());
     }
-    let given = spec
-        .get("clusterIP")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    if !text(service, "/spec/externalName").is_empty() {
+        let warning = "spec.externalName is ignored when spec.type is not \"ExternalName\"";
+        call.warn(warning.to_owned());
+    }
+    let given = text(service, "/spec/clusterIP").to_owned();
     let before = old.map_or("", |old| text(old, "/spec/clusterIP"));
-    let address = match (given, before) {
-        ("", "") => {
+    let address = match given.as_str() {
+        "" => {
             let used = used(call);
             let free = call.plane.options.service_network.free(&used);
             let free = free.ok_or_else(|| {
@@ -87,23 +88,93 @@ pub(crate) fn allocate(
             })?;
             free.to_string()
         }
-        ("", before) => before.to_owned(),
-        (given, before) => {
+        given => {
             if given != "None" && given != before {
                 check(call, given, &name)?;
             }
             given.to_owned()
         }
     };
+    let selects = !selects_nothing(service);
     let spec = object_in(service, "spec");
     spec.insert("clusterIP".to_owned(), address.clone().into());
-    spec.entry("clusterIPs").or_insert_with(|| json!([address]));
-    spec.entry("ipFamilies").or_insert_with(|| json!(["IPv4"]));
-    spec.entry("ipFamilyPolicy")
-        .or_insert_with(|| json!("SingleStack"));
     spec.entry("internalTrafficPolicy")
         .or_insert_with(|| json!("Cluster"));
-    Ok(())
+    // A headless service without a selector may have addresses of any family.
+    let (policy, families) = if address == "None" && !selects {
+        ("RequireDualStack", json!(["IPv4", "IPv6"]))
+    } else {
+        ("SingleStack", json!(["IPv4"]))
+    };
+    spec.entry("clusterIPs").or_insert_with(|| json!([address]));
+    spec.entry("ipFamilies").or_insert(families);
+    spec.entry("ipFamilyPolicy").or_insert_with(|| json!(policy));
+    node_ports::allocate(call, service, old)
+}
+
+fn selects_nothing(service: &Value) -> bool {
+    crate::meta::fields(service, "/spec/selector").is_none_or(Map::is_empty)
+}
+
+/// What a service keeps when it is changed: its addresses and ports, unless it becomes of a type
+/// that has none.
+pub(crate) fn prepare_update(call: &Call, new: &mut Value, old: &Value) {
+    if !call.resource.is("", "Service") || !call.path.subresource.is_empty() {
+        return;
+    }
+    let has_address = |service: &Value| text(service, "/spec/type") != "ExternalName";
+    let is_public = |service: &Value| {
+        matches!(text(service, "/spec/type"), "NodePort" | "LoadBalancer")
+    };
+    let is_balanced = |service: &Value| text(service, "/spec/type") == "LoadBalancer";
+    if has_address(old) && !has_address(new) {
+        drop_unchanged(new, old, &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
+    }
+    if is_public(old) && !is_public(new) {
+        drop_unchanged(new, old, &["externalTrafficPolicy"]);
+        node_ports::drop(new, old);
+    }
+    if is_balanced(old) && !is_balanced(new) {
+        drop_unchanged(new, old, &["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
+    }
+    if has_address(old) && has_address(new) {
+        keep_address(new, old);
+    }
+    if is_public(old) && is_public(new) {
+        node_ports::keep(new, old);
+    }
+}
+
+fn drop_unchanged(new: &mut Value, old: &Value, fields: &[&str]) {
+    let old = old.get("spec").unwrap_or(&Value::Null);
+    let spec = object_in(new, "spec");
+    for field in fields {
+        if spec.get(*field) == old.get(*field) {
+            spec.remove(*field);
+        }
+    }
+}
+
+/// Who says nothing of the address keeps it; the first of several is the one.
+fn keep_address(new: &mut Value, old: &Value) {
+    let old = old.get("spec").unwrap_or(&Value::Null);
+    let spec = object_in(new, "spec");
+    let is_unset = |spec: &Map<String, Value>, field: &str| {
+        spec.get(field).is_none_or(|value| value == "" || value.is_null())
+    };
+    if is_unset(spec, "clusterIP") {
+        crate::meta::put(spec, "clusterIP", old.get("clusterIP").cloned());
+    }
+    let changed = spec.get("clusterIP") != old.get("clusterIP");
+    if changed && spec.get("clusterIPs") == old.get("clusterIPs") {
+        let address = spec.get("clusterIP").cloned();
+        spec.insert("clusterIPs".to_owned(), address.into_iter().collect());
+    }
+    for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if is_unset(spec, field) && !changed {
+            crate::meta::put(spec, field, old.get(field).cloned());
+        }
+    }
 }
 
 /// The addresses that services have.

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::decode;
 use super::negotiate::BodyForm;
 use super::query::WriteOptions;
-use super::status::ApiError;
+use super::status::{ApiError, Cause};
 use crate::access::User;
 use crate::kinds::table;
 use crate::meta::{name, namespace, number, text, uid};
@@ -44,11 +44,11 @@ pub(crate) fn create(call: &Call) -> Result<Response, ApiError> {
     let account = call.plane.store.get(&key);
     let account = account.ok_or_else(|| ApiError::not_found(&call.resource, &call.path.name))?;
     let lifetime = number(&request, "/spec/expirationSeconds").unwrap_or(LIFETIME);
+    check_lifetime(lifetime)?;
     let sources = &call.plane.sources;
     let now = sources.now();
-    let lifetime_limit = lifetime.clamp(600, 1 << 32);
     let expires = now
-        .checked_add(SignedDuration::from_secs(lifetime_limit))
+        .checked_add(SignedDuration::from_secs(lifetime))
         .unwrap_or(now);
     let token = format!("{}{}", sources.uid(), sources.uid()).replace('-', "");
     if !options.dry_run {
@@ -69,12 +69,23 @@ pub(crate) fn create(call: &Call) -> Result<Response, ApiError> {
         },
         "spec": {
             "audiences": audiences(&request),
-            "expirationSeconds": lifetime_limit,
+            "expirationSeconds": lifetime,
             "boundObjectRef": request.pointer("/spec/boundObjectRef"),
         },
         "status": {"token": token, "expirationTimestamp": seconds(expires)},
     });
     Ok(call.answer_value(201, &answer))
+}
+
+fn check_lifetime(seconds: i64) -> Result<(), ApiError> {
+    let why = match seconds {
+        ..600 => "may not specify a duration less than 10 minutes",
+        600..=0x1_0000_0000 => return Ok(()),
+        _ => "may not specify a duration larger than 2^32 seconds",
+    };
+    let cause = Cause::invalid("spec.expirationSeconds", &seconds.to_string(), why);
+    let group = "authentication.k8s.io";
+    Err(ApiError::invalid_in(group, "TokenRequest", "", &[cause]))
 }
 
 fn audiences(request: &Value) -> Value {

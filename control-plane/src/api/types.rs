@@ -4,8 +4,26 @@ use serde_json::Value;
 
 use crate::schema::{Form, Schema};
 
-/// What Go's decoder would say about the first value of a wrong type; none if all fit.
-pub(super) fn mismatch(schema: &Schema, value: &Value, kind: &str) -> Option<String> {
+/// A value of a wrong type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mismatch {
+    /// What Go's decoder says.
+    pub(super) decoding: String,
+    /// What is said where a map is made an object, as strategic merge patches do.
+    pub(super) converting: String,
+}
+
+impl Mismatch {
+    fn of(words: String) -> Self {
+        Self {
+            converting: words.clone(),
+            decoding: words,
+        }
+    }
+}
+
+/// The first value of a wrong type; none if all fit.
+pub(super) fn mismatch(schema: &Schema, value: &Value, kind: &str) -> Option<Mismatch> {
     let mut walk = Walk {
         owner: kind,
         path: String::new(),
@@ -19,7 +37,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn value(&mut self, schema: &Schema, value: &Value) -> Option<String> {
+    fn value(&mut self, schema: &Schema, value: &Value) -> Option<Mismatch> {
         match (&schema.form, value) {
             (_, Value::Null)
             | (Form::Any, _)
@@ -45,25 +63,50 @@ impl Walk<'_> {
             }
             (Form::String(format), Value::String(text)) => format
                 .as_deref()
-                .and_then(|format| wrong_text(format, text)),
+                .and_then(|format| wrong_text(format, text))
+                .map(Mismatch::of),
             (Form::Integer, Value::Number(number)) => {
                 let found = format!("number {number}");
-                number.is_f64().then(|| self.cannot(&found, "int32"))
+                number.is_f64().then(|| self.cannot(&found, "int64"))
+            }
+            (Form::ShortInteger, Value::Number(number)) => {
+                let fits = number.as_i64().is_some_and(|number| i32::try_from(number).is_ok());
+                let found = format!("number {number}");
+                (!fits).then(|| self.cannot(&found, "int32"))
             }
             (form, value) => Some(self.cannot(found(value), wanted(form))),
         }
     }
 
-    fn cannot(&self, found: &str, wanted: &str) -> String {
+    fn cannot(&self, found: &str, wanted: &str) -> Mismatch {
         let (owner, path) = (self.owner, &self.path);
         let owner = if path.starts_with(".metadata.") {
             "ObjectMeta"
         } else {
             owner
         };
-        format!(
-            "json: cannot unmarshal {found} into Go struct field {owner}{path} of type {wanted}"
-        )
+        let converting = match wanted {
+            _ if wanted.starts_with("[]") => format!("cannot restore slice from {}", go_form(found)),
+            _ if wanted.starts_with("map[") => format!("cannot restore map from {}", go_form(found)),
+            "int32" | "bool" | "string" | "float64" => format!("unrecognized type: {wanted}"),
+            _ => format!("cannot restore struct from: {}", go_form(found)),
+        };
+        Mismatch {
+            decoding: format!(
+                "json: cannot unmarshal {found} into Go struct field {owner}{path} of type {wanted}"
+            ),
+            converting,
+        }
+    }
+}
+
+/// What Go calls the form of a value that was decoded without a type.
+fn go_form(found: &str) -> &str {
+    match found {
+        "array" => "slice",
+        "object" => "map",
+        "number" => "int64",
+        other => other,
     }
 }
 
@@ -83,7 +126,8 @@ fn wanted(form: &Form) -> &'static str {
         Form::Object(object) if object.properties.contains_key("uid") => "v1.ObjectMeta",
         Form::Object(_) => "struct",
         Form::List(_) => "[]string",
-        Form::Integer => "int32",
+        Form::Integer => "int64",
+        Form::ShortInteger => "int32",
         Form::Number => "float64",
         Form::Boolean => "bool",
         Form::IntOrString => "intstr.IntOrString",

@@ -130,7 +130,9 @@ async fn try_modify(
     let resource = &call.resource;
     let dry_run = change.options.dry_run;
     check_revision(call, change, object, &new)?;
-    check_uid(call, old, &new)?;
+    if change.must_name_revision {
+        check_uid(call, old, &new)?;
+    }
     metadata(&mut new).insert(
         "resourceVersion".to_owned(),
         object.revision().to_string().into(),
@@ -202,10 +204,13 @@ fn prepare(call: &Call, change: &Change<'_>, old: &Value, new: &mut Value) -> Re
     let fields = metadata(new);
     fields.remove("selfLink");
     for field in ["uid", "creationTimestamp", "deletionTimestamp"] {
-        let kept = old
-            .pointer("/metadata")
-            .and_then(|metadata| metadata.get(field));
-        crate::meta::put(fields, field, kept.cloned());
+        let kept = old.pointer("/metadata").and_then(|metadata| metadata.get(field));
+        // A uid or a time of deletion that the object does not have is refused below.
+        let stays = field == "uid" && fields.contains_key(field)
+            || field == "deletionTimestamp" && kept.is_none();
+        if !stays {
+            crate::meta::put(fields, field, kept.cloned());
+        }
     }
     if !fields.contains_key("deletionGracePeriodSeconds")
         && let Some(kept) = old.pointer("/metadata/deletionGracePeriodSeconds")
@@ -223,6 +228,7 @@ fn prepare(call: &Call, change: &Change<'_>, old: &Value, new: &mut Value) -> Re
         pipeline::manage(resource, Some(old), new, &writer);
     }
     strategy::prepare_update(resource, subresource, new, old);
+    services::prepare_update(call, new, old);
     let causes = pipeline::validate_update(resource, subresource, new, old);
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, name(new), &causes));

@@ -134,9 +134,6 @@ impl<'a> View<'a> {
         if initial_events_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        if self.resource.custom.is_none() {
-            metadata["creationTimestamp"] = Value::Null;
-        }
         match self.form.shape {
             Shape::Object => format!("{{{},\"metadata\":{metadata}}}", self.kind),
             Shape::Metadata => {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::call::{Call, plain};
 use super::negotiate::Form;
 use super::query::ListOptions;
-use super::read::{Filter, only, revision};
+use super::read::{Filter, exact_revision, only};
 use super::status::ApiError;
 use super::view::{Item, View};
 use crate::kinds::Resource;
@@ -26,6 +26,8 @@ use crate::store::{Change, Event, Page, Watch};
 const TIMEOUT: Duration = Duration::from_mins(45);
 /// How often a watch says how far it is, if the client wants to know.
 const BOOKMARKS: Duration = Duration::from_mins(1);
+/// How long before its end it says so, too: the next watch goes on from there.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Answers with a stream of events.
 pub(crate) fn watch(call: &Call, options: &ListOptions) -> Result<Response, ApiError> {
@@ -66,6 +68,12 @@ fn error_line(error: &ApiError) -> String {
     line("ERROR", &error.status().to_string())
 }
 
+/// When a watch that ends at `end` says how far it is.
+fn next_bookmark(now: Instant, end: Instant) -> Instant {
+    let farewell = end.checked_sub(FAREWELL).filter(|&farewell| farewell > now);
+    farewell.map_or(end, |farewell| farewell.min(now + BOOKMARKS))
+}
+
 /// The events of one watch.
 struct Stream {
     watch: Watch,
@@ -95,7 +103,7 @@ impl Stream {
     ) -> Result<Self, ApiError> {
         let store = &call.plane.store;
         let (table, namespace) = (&call.resource.table, call.namespace());
-        let asked = revision(&options.resource_version)?;
+        let asked = exact_revision(&options.resource_version)?;
         let with_initial = match options.send_initial_events {
             Some(wanted) => wanted,
             None => asked == 0,
@@ -138,7 +146,7 @@ impl Stream {
             initial,
             announce,
             bookmarks: options.bookmarks,
-            next_bookmark: now + BOOKMARKS,
+            next_bookmark: next_bookmark(now, end),
             end,
             fresh: true,
             over: false,
@@ -170,7 +178,7 @@ impl Stream {
                     if Instant::now() >= self.end {
                         return None;
                     }
-                    self.next_bookmark = Instant::now() + BOOKMARKS;
+                    self.next_bookmark = next_bookmark(Instant::now(), self.end);
                     let revision = self.watch.progress();
                     let bookmark = self.view()?.bookmark(revision, false);
                     return Some(line("BOOKMARK", &bookmark));

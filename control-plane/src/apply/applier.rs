@@ -62,8 +62,8 @@ pub fn apply(
         manager,
     };
     let managed = application.owners_before(live)?;
-    application.check(config, "patch", Origin::Sent)?;
-    application.check(&object, "live", Origin::Stored)?;
+    check_type(config, &schema, "patch", Origin::Sent, target)?;
+    check_type(&object, &schema, "live", Origin::Stored, target)?;
     let applied = application.run(managed, force);
     let applied = match applied {
         Err(ApplyError::Conflicts(conflicts)) if manager.name == KUBECTL => {
@@ -93,6 +93,27 @@ fn check(config: &Value, target: &Target<'_>) -> Result<(), ApplyError> {
         return Err(ApplyError::BadRequest(reason));
     }
     Ok(())
+}
+
+/// Refuses a configuration that is not of its type: with a field that nobody knows, or two items
+/// of one key.
+pub fn check_applied(config: &Value, target: &Target<'_>) -> Result<(), ApplyError> {
+    check_type(config, &rooted(target.schema), "patch", Origin::Sent, target)
+}
+
+fn check_type(
+    object: &Value,
+    schema: &Schema,
+    name: &str,
+    origin: Origin,
+    target: &Target<'_>,
+) -> Result<(), ApplyError> {
+    invalid::check(object, schema, origin).map_err(|problem| {
+        let object = described(object, target);
+        ApplyError::Untyped(format!(
+            "failed to create typed {name} object ({object}): {problem}"
+        ))
+    })
 }
 
 fn described(object: &Value, target: &Target<'_>) -> String {
@@ -149,16 +170,6 @@ impl Application<'_> {
                 "failed to create manager for existing fields: failed to convert new object ({}) \
                  to smd typed: {problem}",
                 described(self.live, self.target)
-            ))
-        })
-    }
-
-    /// Refuses an object that is not of its type.
-    fn check(&self, object: &Value, name: &str, origin: Origin) -> Result<(), ApplyError> {
-        invalid::check(object, self.schema, origin).map_err(|problem| {
-            let object = described(object, self.target);
-            ApplyError::Untyped(format!(
-                "failed to create typed {name} object ({object}): {problem}"
             ))
         })
     }

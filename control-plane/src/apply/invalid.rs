@@ -149,7 +149,7 @@ fn check_scalar(value: &Value, schema: &Schema) -> Option<String> {
     let is_scalar = !value.is_object() && !value.is_array();
     let printed = || format!("&{{{}}}", print::plain(value));
     match &schema.form {
-        Form::Integer | Form::Number if !value.is_number() => {
+        Form::Integer | Form::ShortInteger | Form::Number if !value.is_number() => {
             let found = print::type_name(value);
             Some(format!("expected numeric (int or float), got {found}"))
         }

@@ -30,7 +30,7 @@ mod update;
 
 use jiff::Timestamp;
 
-pub use applier::{ApplyError, apply};
+pub use applier::{ApplyError, apply, check_applied};
 pub use conflict::{Cause, Conflicts};
 pub use field_set::FieldSet;
 pub use managed::keep_times;

@@ -1,14 +1,16 @@
 //! What an API server must see to itself: definitions, namespaces that are deleted, the dependents
-//! of what was deleted, and events that have expired.
+//! of what was deleted, default service accounts, and events that have expired.
 //!
 //! Definitions are settled by whoever writes one, before the answer. The rest is done by one task,
 //! which is told of every write, in order. What can't be done because the store can't be written is
 //! tried again with the next write that it is told of.
 
+mod accounts;
 pub(crate) mod definitions;
 mod events;
 mod garbage;
 mod namespaces;
+mod remains;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -115,6 +117,8 @@ struct Work {
     garbage: Garbage,
     /// Namespaces that are deleted.
     emptied: BTreeSet<String>,
+    /// Namespaces that may lack their account.
+    provided: BTreeSet<String>,
     /// A definition that is deleted, or its last object, may go.
     definitions: bool,
     expiry: Expiry,
@@ -124,12 +128,16 @@ impl Work {
     fn note(&mut self, plane: &Plane, written: &Written, at: Timestamp) {
         self.garbage.note(written);
         self.emptied.extend(namespaces::concerned(plane, written));
+        self.provided.extend(accounts::concerned(written));
         self.definitions |= definitions::concerned(plane, written);
         self.expiry.note(written, at);
     }
 
     async fn work(&mut self, plane: &Arc<Plane>) {
         self.garbage.work(plane).await;
+        for namespace in std::mem::take(&mut self.provided) {
+            accounts::provide(plane, &namespace).await;
+        }
         for namespace in std::mem::take(&mut self.emptied) {
             if namespaces::empty(plane, &namespace).await == Emptied::Failed {
                 self.emptied.insert(namespace);

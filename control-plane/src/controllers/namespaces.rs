@@ -1,9 +1,11 @@
 //! Namespaces that are deleted: first what is in them, then themselves.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::{Emptied, Written, delete_all};
+use super::{Emptied, Written, delete_all, remains};
 use crate::kinds::{Resource, table};
 use crate::meta::{is_deleting, items, name, namespace, object_in};
 use crate::plane::Plane;
@@ -29,16 +31,41 @@ fn key(name: &str) -> Key {
 pub(super) async fn empty(plane: &Plane, namespace: &str) -> Emptied {
     let kinds = plane.registry.now();
     let mut emptied = Emptied::Fully;
+    let mut left = Vec::new();
     for resource in kinds
         .stored()
         .into_iter()
         .filter(|resource| resource.namespaced)
     {
-        emptied = emptied.max(delete_all(plane, resource, Some(namespace)).await);
+        let of_kind = delete_all(plane, resource, Some(namespace)).await;
+        if of_kind != Emptied::Fully {
+            left.push(resource);
+        }
+        emptied = emptied.max(of_kind);
     }
-    match kinds.find("", "v1", "namespaces") {
-        Some(resource) if emptied == Emptied::Fully => finalize(plane, resource, namespace).await,
-        _ => emptied,
+    let Some(resource) = kinds.find("", "v1", "namespaces") else {
+        return emptied;
+    };
+    if emptied == Emptied::Fully {
+        return finalize(plane, resource, namespace).await;
+    }
+    report(plane, resource, namespace, &left).await;
+    emptied
+}
+
+/// Says in the namespace's status what it waits for.
+async fn report(plane: &Plane, resource: &Resource, name: &str, left: &[&Arc<Resource>]) {
+    let Some(object) = plane.store.get(&key(name)) else {
+        return;
+    };
+    let mut value = object.value().clone();
+    let conditions = remains::conditions(plane, name, left);
+    remains::set(&mut value, conditions, &plane.sources.now_text());
+    if value == *object.value() {
+        return;
+    }
+    if let Err(error) = plane.update(resource, &object, value, false).await {
+        warn!(%error, namespace = name, "a namespace's conditions could not be written");
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Form {
     String(Option<String>),
     /// A whole number.
     Integer,
+    /// A whole number of 32 bits.
+    ShortInteger,
     /// A number.
     Number,
     /// True or false.

@@ -278,9 +278,8 @@ fn checked(key: &str, index: usize, value: String) -> Parsed<String> {
     if wrong.is_empty() {
         return Ok(value);
     }
-    let _ = key;
     Err(format!(
-        "values[{index}]: Invalid value: {value:?}: {}",
+        "values[{index}][{key}]: Invalid value: {value:?}: {}",
         wrong.join("; ")
     ))
 }

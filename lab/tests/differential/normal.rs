@@ -30,7 +30,15 @@ static ADDRESS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b10\.96\.\d+\.\
 static NODE_PORT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b3[0-2]\d{3}\b").unwrap());
 /// Revisions that messages tell of and that no client has named.
 static REVISION: LazyLock<Regex> = LazyLock::new(|| {
-    let before = "too old resource version: |current: |ResourceVersion in object meta: ";
+    let before = [
+        "too old resource version: ",
+        "current: ",
+        "ResourceVersion in object meta: ",
+        r"ResourceVersion in record \(",
+        // Objects that messages quote, and YAML.
+        r#"resourceVersion\\?"?: ?\\?""#,
+    ];
+    let before = before.join("|");
     Regex::new(&format!(r"({before})\d+( \(\d+\))?")).unwrap()
 });
 static AGE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d{1,3}s$").unwrap());
@@ -90,14 +98,26 @@ impl Normalizer {
                     *metadata = "<revision>".into();
                 }
                 // In an order that does not depend on the server.
-                let mut names: Vec<_> = fields.keys().cloned().collect();
-                names.sort_unstable();
-                for name in names {
-                    self.walk(&name, &mut fields[&name]);
+                let mut all: Vec<_> = std::mem::take(fields).into_iter().collect();
+                all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                for (name, mut value) in all {
+                    self.walk(&name, &mut value);
+                    fields.insert(self.text(&name), value);
                 }
             }
             Value::Array(items) if field == "cells" => {
                 items.iter_mut().for_each(|item| self.cell(item));
+            }
+            Value::Array(items) if field == "managedFields" => {
+                // They are sorted by time, and thus by whether a second has passed.
+                let by = ["manager", "operation", "subresource"];
+                items.sort_by_key(|entry| by.map(|field| entry.get(field).map(Value::to_string)));
+                items.iter_mut().for_each(|item| self.walk(field, item));
+            }
+            Value::Array(rules) if field.ends_with("resourceRules") || field == "nonResourceRules" => {
+                // The real server collects them in no order.
+                rules.sort_by_key(Value::to_string);
+                rules.iter_mut().for_each(|rule| self.walk(field, rule));
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.walk(field, item)),
             Value::String(text) => *text = self.field(field, text),

@@ -81,6 +81,7 @@ impl<'a> Converter<'a> {
                 patch_merge: None,
             }),
             Some("string") => Form::String(text(generated, "format").map(str::to_string)),
+            Some("integer") if text(generated, "format") == Some("int32") => Form::ShortInteger,
             Some("integer") => Form::Integer,
             Some("number") => Form::Number,
             Some("boolean") => Form::Boolean,

@@ -49,6 +49,30 @@ fn normalize_fields(object: &Object, fields: &mut Map<String, Value>) {
         normalize(schema, value);
         !is_nothing(schema, value) || KEPT.contains(&name.as_str())
     });
+    write_empty(object, fields);
+}
+
+/// Times of conditions, which Go writes even if they are not known.
+const TIMES: [&str; 4] = [
+    "lastHeartbeatTime",
+    "lastProbeTime",
+    "lastTransitionTime",
+    "lastUpdateTime",
+];
+
+/// Adds what Go writes though it holds nothing: the times of conditions, the states of containers.
+fn write_empty(object: &Object, fields: &mut Map<String, Value>) {
+    let has = |name: &str| object.properties.contains_key(name);
+    if has("type") && has("status") && has("lastTransitionTime") {
+        for time in TIMES.into_iter().filter(|time| has(time)) {
+            fields.entry(time).or_insert(Value::Null);
+        }
+    }
+    if has("restartCount") && has("lastState") {
+        for state in ["state", "lastState"] {
+            fields.entry(state).or_insert_with(|| Map::new().into());
+        }
+    }
 }
 
 fn is_quantity(schema: &Arc<Schema>) -> bool {

@@ -19,14 +19,16 @@ pub(super) fn pod(pod: &mut Value) {
             });
         }
         set(spec, "enableServiceLinks", true);
-        set(spec, "preemptionPolicy", "PreemptLowerPriority");
-        set(spec, "priority", 0);
         if spec["hostNetwork"] == true {
             host_ports(spec);
         }
     });
     let class = quality(&pod["spec"]);
     within(pod, "status", |status| {
+        if let (Value::String(address), true) = (&status["podIP"], is_unset(status, "podIPs")) {
+            let addresses = json!([{"ip": address}]);
+            set(status, "podIPs", addresses);
+        }
         set(status, "phase", "Pending");
         set(status, "qosClass", class);
     });

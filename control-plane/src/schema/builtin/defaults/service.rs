@@ -29,7 +29,6 @@ pub(super) fn service(service: &mut Value) {
         }
         if is_public || kind == "ClusterIP" {
             set(spec, "internalTrafficPolicy", "Cluster");
-            families(spec);
         }
         if kind == "LoadBalancer" {
             set(spec, "allocateLoadBalancerNodePorts", true);
@@ -48,43 +47,6 @@ fn service_port(port: &mut Value) {
         if let (Value::Object(fields), false) = (port, number.is_null()) {
             fields.insert("targetPort".to_string(), number);
         }
-    }
-}
-
-/// A cluster with one network has IPv4.
-fn families(spec: &mut Value) {
-    let is_selected = !is_unset(spec, "selector");
-    let is_headless = spec["clusterIP"] == "None";
-    set(
-        spec,
-        "ipFamilyPolicy",
-        if is_headless && !is_selected {
-            "RequireDualStack"
-        } else {
-            "SingleStack"
-        },
-    );
-    if is_unset(spec, "ipFamilies") {
-        let families = if is_headless && !is_selected {
-            json!(["IPv4", "IPv6"])
-        } else if spec["clusterIP"]
-            .as_str()
-            .is_some_and(|address| address.contains(':'))
-        {
-            json!(["IPv6"])
-        } else {
-            json!(["IPv4"])
-        };
-        replace_if_unset(spec, "ipFamilies", &families);
-    }
-    if let (Some(address), true) = (
-        spec["clusterIP"]
-            .as_str()
-            .filter(|address| !address.is_empty()),
-        is_unset(spec, "clusterIPs"),
-    ) {
-        let addresses = json!([address]);
-        replace_if_unset(spec, "clusterIPs", &addresses);
     }
 }
 

@@ -90,6 +90,11 @@ pub(super) fn stateful_set(set_of: &mut Value) {
 }
 
 pub(super) fn daemon_set(set_of: &mut Value) {
+    within(set_of, "metadata", |metadata| {
+        within(metadata, "annotations", |annotations| {
+            set(annotations, "deprecated.daemonset.template.generation", "1");
+        });
+    });
     within(set_of, "spec", |spec| {
         within(spec, "updateStrategy", |strategy| {
             set(strategy, "type", ROLLING);

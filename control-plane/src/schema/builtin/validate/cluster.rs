@@ -111,6 +111,31 @@ pub(super) fn namespace(namespace: &Value, errors: &mut Errors) {
     pod::finalizers(list, &Path::new("spec.finalizers"), errors);
 }
 
+/// A node stays the machine that it is.
+pub(super) fn node_update(node: &Value, old: &Value, errors: &mut Errors) {
+    let (provider, before) = (
+        text(&node["spec"], "providerID"),
+        text(&old["spec"], "providerID"),
+    );
+    if !before.is_empty() && provider != before {
+        let detail = "node updates may not change providerID except from \"\" to valid";
+        let path = Path::new("spec.providerID");
+        errors.push(FieldError::forbidden(&path, detail));
+    }
+}
+
+/// An event is in the namespace of what it is about.
+pub(super) fn event(event: &Value, errors: &mut Errors) {
+    let about = text(&event["involvedObject"], "namespace");
+    let own = text(&event["metadata"], "namespace");
+    let path = Path::new("involvedObject.namespace");
+    let is_cluster_wide = about.is_empty() && matches!(own, "default" | "kube-system");
+    if about != own && !is_cluster_wide {
+        let detail = "does not match event.namespace";
+        errors.push(FieldError::invalid(&path, about, detail));
+    }
+}
+
 pub(super) fn node(node: &Value, errors: &mut Errors) {
     let path = Path::new("metadata.taints");
     let mut seen = BTreeSet::new();

@@ -3,6 +3,7 @@
 //! These are the rules that users meet, in the words of the real server. Objects come with their
 //! defaults. A kind without rules of its own has its metadata checked.
 
+mod affinity;
 mod autoscaling;
 mod batch;
 mod check;
@@ -85,6 +86,7 @@ fn rules(group: &str, kind: &str) -> Option<Rules> {
         },
         ("", "Node") => Rules {
             check: cluster::node,
+            check_update: cluster::node_update,
             ..CLUSTER
         },
         ("", "PersistentVolume") => Rules {
@@ -185,7 +187,11 @@ fn rules(group: &str, kind: &str) -> Option<Rules> {
             check_update: network::endpoint_slice_update,
             ..NAMESPACED
         },
-        ("", "Endpoints" | "Event" | "LimitRange" | "ServiceAccount")
+        ("", "Event") => Rules {
+            check: cluster::event,
+            ..NAMESPACED
+        },
+        ("", "Endpoints" | "LimitRange" | "ServiceAccount")
         | ("events.k8s.io", "Event")
         | ("storage.k8s.io", "CSIStorageCapacity") => NAMESPACED,
         ("scheduling.k8s.io", "PriorityClass") => Rules {

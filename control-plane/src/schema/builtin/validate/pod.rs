@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::affinity;
 use super::check::{Errors, complain, is_set, items, one_of, text, texts};
 use super::container::{Scope, containers, init_containers};
 use crate::schema::{FieldError, Path, metadata, names};
@@ -67,6 +68,7 @@ fn spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         let path = path.field("activeDeadlineSeconds");
         errors.push(FieldError::invalid(&path, deadline.clone(), detail));
     }
+    affinity::check(&spec["affinity"], &path.field("affinity"), errors);
     tolerations(&spec["tolerations"], &path.field("tolerations"), errors);
     spread(
         &spec["topologySpreadConstraints"],

@@ -30,6 +30,33 @@ pub(super) fn deployment(deployment: &Value, errors: &mut Errors) {
         let detail = "must be greater than minReadySeconds";
         errors.push(FieldError::invalid(&path, deadline.clone(), detail));
     }
+    deployment_status(&deployment["status"], &Path::new("status"), errors);
+}
+
+fn deployment_status(status: &Value, path: &Path<'_>, errors: &mut Errors) {
+    for field in [
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "collisionCount",
+    ] {
+        not_negative(status, field, path, errors);
+    }
+    for (field, limit, name) in [
+        ("updatedReplicas", "replicas", "status.replicas"),
+        ("readyReplicas", "replicas", "status.replicas"),
+        ("availableReplicas", "replicas", "status.replicas"),
+        ("availableReplicas", "readyReplicas", "readyReplicas"),
+    ] {
+        let number = integer(status, field);
+        if number > integer(status, limit) {
+            let detail = format!("cannot be greater than {name}");
+            errors.push(FieldError::invalid(&path.field(field), number, detail));
+        }
+    }
 }
 
 fn strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
@@ -272,7 +299,7 @@ fn selected_template(spec: &Value, kind: &str, word: &str, path: &Path<'_>, erro
     }
     let (template, path) = (&spec["template"], path.field("template"));
     if selector::is_usable(selector) {
-        if !selector::is_empty(selector) {
+        if selector.is_null() || !selector::is_empty(selector) {
             labels_match(selector, template, &path, errors);
         }
         pod::template(template, &path, errors);
@@ -293,7 +320,7 @@ fn selected_template(spec: &Value, kind: &str, word: &str, path: &Path<'_>, erro
 
 fn labels_match(selector: &Value, template: &Value, path: &Path<'_>, errors: &mut Errors) {
     let labels = &template["metadata"]["labels"];
-    if !selector::matches(selector, labels) {
+    if selector.is_null() || !selector::matches(selector, labels) {
         let detail = "`selector` does not match template `labels`";
         let metadata = path.field("metadata");
         errors.push(FieldError::invalid(

@@ -1,0 +1,52 @@
+//! The service account `default`, which every namespace has.
+
+use serde_json::json;
+use tracing::warn;
+
+use super::Written;
+use crate::kinds::table;
+use crate::meta::{is_deleting, name, namespace};
+use crate::plane::Plane;
+use crate::store::Key;
+
+const DEFAULT: &str = "default";
+
+/// The namespace that may have lost its account, or is new.
+pub(super) fn concerned(written: &Written) -> Option<String> {
+    if written.table == table("", "namespaces") {
+        let made = written.after.as_ref()?;
+        return Some(name(made.value()).to_owned());
+    }
+    let lost = written.before.as_ref().filter(|_| written.after.is_none())?;
+    let is_account = written.table == table("", "serviceaccounts");
+    (is_account && name(lost.value()) == DEFAULT).then(|| namespace(lost.value()).to_owned())
+}
+
+/// Makes the account of a namespace that is there to stay.
+pub(super) async fn provide(plane: &Plane, namespace: &str) {
+    let place = Key::new(&table("", "namespaces"), None, namespace);
+    let stays = plane.store.get(&place);
+    if stays.is_none_or(|namespace| is_deleting(namespace.value())) {
+        return;
+    }
+    let key = Key::new(&table("", "serviceaccounts"), Some(namespace), DEFAULT);
+    if plane.store.get(&key).is_some() {
+        return;
+    }
+    let kinds = plane.registry.now();
+    let Some(resource) = kinds.find("", "v1", "serviceaccounts") else {
+        return;
+    };
+    let account = json!({"metadata": {
+        "name": DEFAULT,
+        "namespace": namespace,
+        "uid": plane.sources.uid(),
+        "creationTimestamp": plane.sources.now_text(),
+    }});
+    if let Err(error) = plane.create(resource, account, false).await
+        && error.reason != "AlreadyExists"
+    {
+        let message = error.message;
+        warn!(namespace, message, "a namespace has no default service account");
+    }
+}
