@@ -124,6 +124,15 @@ fn set_priority(plane: &Plane, pod: &mut Value) -> Result<(), ApiError> {
             )
         }
     };
+    if let Some(given) = pod.pointer("/spec/priority").and_then(Value::as_i64)
+        && value != given
+    {
+        let why = format!(
+            "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name"
+        );
+        let name = text(pod, "/metadata/name");
+        return Err(ApiError::forbidden_in("", "pods", name, &why));
+    }
     let spec = object_in(pod, "spec");
     if let Some(name) = name {
         spec.insert("priorityClassName".to_owned(), name.into());

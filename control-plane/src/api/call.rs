@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
 
-use super::negotiate::Form;
+use super::negotiate::{Form, not_acceptable};
 use super::query::Query;
 use super::status::ApiError;
 use super::target::{ResourcePath, Target};
@@ -76,7 +76,8 @@ impl Call {
 
     /// The form in which objects are answered.
     pub(crate) fn form(&self) -> Result<Form, ApiError> {
-        Form::of(&self.headers, true)
+        let form = Form::of(&self.headers, true);
+        form.map_err(|_| not_acceptable(!self.path.named))
     }
 
     /// How objects are shown to this client.

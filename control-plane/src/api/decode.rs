@@ -170,7 +170,10 @@ pub(crate) fn syntax(bytes: &[u8], error: &serde_json::Error) -> String {
     let wrong = match letter {
         Some(_) if message.starts_with("trailing characters") => "after top-level value",
         Some(_) if message.starts_with("expected value") => "looking for beginning of value",
-        Some(_) if message.starts_with("key must be a string") => {
+        Some(_)
+            if message.starts_with("key must be a string")
+                || message.starts_with("trailing comma") && letter == Some('}') =>
+        {
             "looking for beginning of object key string"
         }
         Some(_) if message.starts_with("expected `:`") => "after object key",
@@ -178,7 +181,10 @@ pub(crate) fn syntax(bytes: &[u8], error: &serde_json::Error) -> String {
         Some(_) if message.starts_with("expected `,` or `]`") => "after array element",
         _ => return message,
     };
-    format!("invalid character '{}' {wrong}", letter.unwrap_or_default())
+    match letter {
+        Some('\'') => format!(r"invalid character '\'' {wrong}"),
+        letter => format!("invalid character '{}' {wrong}", letter.unwrap_or_default()),
+    }
 }
 
 /// Takes an object from a body: typed, pruned, and with its namespace.
@@ -214,8 +220,10 @@ fn findings(
     let unknown = unknown.into_iter().map(|path| ("unknown", path));
     let duplicates = duplicates.into_iter().map(|path| ("duplicate", path));
     if call.resource.custom.is_some() {
-        // Unknown fields are found later.
-        let found = duplicates.chain(unknown);
+        // Unknown fields are found later, those of the metadata first.
+        let (metadata, others): (Vec<_>, Vec<_>) =
+            unknown.partition(|(_, path)| path.starts_with("metadata."));
+        let found = duplicates.chain(metadata).chain(others);
         return found.map(|(what, path)| finding(what, &path)).collect();
     }
     let mut found: Vec<_> = unknown.chain(duplicates).collect();

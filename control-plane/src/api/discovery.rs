@@ -179,10 +179,12 @@ fn add_names(entry: &mut Value, resource: &Resource) {
 fn storage_hash(resource: &Resource) -> String {
     let Resource { group, kind, .. } = resource;
     // Definitions are still stored as they were in the beginning.
-    let version = match (&resource.custom, kind.as_str()) {
-        (Some(custom), _) => &custom.storage_version,
-        (None, "CustomResourceDefinition") => "v1beta1",
-        (None, _) => resource.version.as_str(),
+    let (group, version) = match (&resource.custom, kind.as_str()) {
+        (Some(custom), _) => (group.as_str(), custom.storage_version.as_str()),
+        (None, "CustomResourceDefinition") => (group.as_str(), "v1beta1"),
+        (None, "HorizontalPodAutoscaler") => (group.as_str(), "v2"),
+        (None, "Event") => ("", "v1"),
+        (None, _) => (group.as_str(), resource.version.as_str()),
     };
     let hash = Sha256::digest(format!("{group}/{version}/{kind}"));
     STANDARD.encode(hash.get(..8).unwrap_or_default())

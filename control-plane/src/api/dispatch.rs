@@ -132,7 +132,7 @@ fn other(
     let path = target.path.trim_end_matches('/');
     let is_discovery = ["/api", "/apis", "/version"].contains(&path)
         || path.starts_with("/api/")
-        || path.starts_with("/apis/");
+        || path.starts_with("/apis/") && path.split('/').count() > 3;
     if is_discovery && !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(ApiError::method_not_allowed());
     }
@@ -172,6 +172,9 @@ async fn serve(call: &Call, method: &Method) -> Result<Response, ApiError> {
     } else {
         !cluster_wide && !resource.is("", "Namespace")
     };
+    if wrong_scope && resource.custom.is_some() {
+        return Ok(not_found());
+    }
     if wrong_scope {
         return Err(ApiError::no_such_resource());
     }

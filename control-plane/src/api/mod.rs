@@ -17,7 +17,7 @@ mod node_ports;
 mod openapi;
 mod openapi_v2;
 mod patch;
-mod pipeline;
+pub(crate) mod pipeline;
 mod pods;
 pub(crate) mod query;
 mod read;

@@ -73,7 +73,19 @@ fn quality(range: &Range<'_>) -> u32 {
 }
 
 /// What clients of a real server may ask for.
-const REPRESENTATIONS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+const REPRESENTATIONS: &str =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+/// What else they may ask for where they can watch.
+const STREAMS: &str =
+    ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
+/// The refusal of a form that is not served.
+pub(crate) fn not_acceptable(can_watch: bool) -> ApiError {
+    let streams = if can_watch { STREAMS } else { "" };
+    let message =
+        format!("406: Not Acceptable\n\nAvailable representations: {REPRESENTATIONS}{streams}");
+    ApiError::new(406, "NotAcceptable", message).with_details()
+}
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
@@ -88,7 +100,7 @@ impl Form {
     pub(crate) fn of(headers: &HeaderMap, shapes: bool) -> Result<Self, ApiError> {
         for range in accepted(headers) {
             let yaml = match range.name.as_str() {
-                "application/json" | "*/*" | "application/*" => false,
+                "application/json" | "*/*" => false,
                 "application/yaml" => true,
                 _ => continue,
             };
@@ -104,9 +116,7 @@ impl Form {
             };
             return Ok(Self { shape, yaml });
         }
-        let message =
-            format!("406: Not Acceptable\n\nAvailable representations: {REPRESENTATIONS}");
-        Err(ApiError::new(406, "NotAcceptable", message).with_details())
+        Err(not_acceptable(true))
     }
 
     pub(crate) fn content_type(self) -> &'static str {

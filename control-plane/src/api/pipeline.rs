@@ -153,10 +153,7 @@ fn reset(resource: &Resource, subresource: &str) -> &'static FieldSet {
     static SPEC: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of(&[&["spec"]]));
     static LABELS: LazyLock<FieldSet> =
         LazyLock::new(|| FieldSet::of(&[&["spec"], &["metadata", "labels"]]));
-    static METADATA: LazyLock<FieldSet> =
-        LazyLock::new(|| FieldSet::of(&[&["spec"], &["metadata"]]));
     match subresource {
-        "status" if resource.custom.is_some() => &METADATA,
         "status" if matches!(resource.group.as_str(), "apps" | "batch") => &LABELS,
         "status" => &SPEC,
         "" | "scale" if resource.has_status() => &STATUS,

@@ -325,7 +325,9 @@ pub(crate) fn log(call: &Call) -> Result<Response, ApiError> {
         }
     };
     if text(pod, "/spec/nodeName").is_empty() {
-        return Ok(plain(204, ""));
+        let mut nothing = plain(204, "");
+        nothing.headers_mut().remove(http::header::CONTENT_TYPE);
+        return Ok(nothing);
     }
     let source = call.plane.options.logs.as_ref();
     let Some(source) = source else {

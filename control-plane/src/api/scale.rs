@@ -9,7 +9,7 @@ use super::negotiate::{BodyForm, Form};
 use super::patch::{Patch, PatchKind};
 use super::query::WriteOptions;
 use super::status::{ApiError, Cause};
-use super::update::{Change, modify};
+use super::update::{Change, modify, wrong_uid};
 use super::write::typed;
 use crate::kinds::{Resource, ScalePaths};
 use crate::meta::{fields, metadata, number, text, uid};
@@ -191,6 +191,10 @@ fn scaled(call: &Call, old: &Value, scale: &Value) -> Result<Value, ApiError> {
         let cause = Cause::invalid("spec.replicas", &replicas.to_string(), why);
         let name = &call.path.name;
         return Err(ApiError::invalid_in("autoscaling", "Scale", name, &[cause]));
+    }
+    let given = uid(scale);
+    if !given.is_empty() && given != uid(old) {
+        return Err(wrong_uid(call, given, uid(old)));
     }
     let mut new = typed(resource, old);
     set(&mut new, &paths(resource).spec, replicas.into());

@@ -202,12 +202,13 @@ fn check(call: &Call, given: &str, name: &str) -> Result<(), ApiError> {
     };
     let network = call.plane.options.service_network;
     let Ok(address) = given.parse::<Ipv4Addr>() else {
-        return refuse("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+        let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+        let cause = Cause::invalid("spec.clusterIPs[0]", &format!("{given:?}"), why);
+        return Err(ApiError::invalid(&call.resource, name, &[cause]));
     };
     if !network.contains(address) {
-        let range = format!("{}/{}", network.base, network.prefix);
         return refuse(&format!(
-            "failed to allocate IP {given}: the provided IP ({given}) is not in the valid range. The range of valid IPs is {range}"
+            "failed to allocate IP {given}: the provided network does not match the current range"
         ));
     }
     if used(call).contains(&address) {

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::Written;
 use crate::api::delete::{FOREGROUND, ORPHAN};
+use crate::api::pipeline::{self, Writer};
 use crate::api::query::{DeleteOptions, Propagation};
 use crate::kinds::{Kinds, Resource};
 use crate::meta::{is_deleting, items, metadata, name, namespace, put, strings, text, uid};
@@ -299,6 +300,23 @@ fn remove_finalizer(value: &mut Value, finalizer: &str) {
     put(metadata(value), "finalizers", left.map(Value::from));
 }
 
+/// Records what a controller has changed.
+pub(super) fn manage(
+    plane: &Plane,
+    resource: &Resource,
+    old: &Value,
+    new: &mut Value,
+    subresource: &str,
+) {
+    let writer = Writer {
+        manager: "kube-controller-manager",
+        subresource,
+        time: plane.sources.now(),
+    };
+    pipeline::manage(resource, Some(old), new, &writer);
+    pipeline::keep_times(old, new);
+}
+
 /// Changes an object; removes it if that was what it waited for.
 pub(super) async fn change(
     plane: &Plane,
@@ -312,6 +330,7 @@ pub(super) async fn change(
         };
         let mut value = object.value().clone();
         change(&mut value);
+        manage(plane, resource, object.value(), &mut value, "");
         let released = items(&value, "/metadata/finalizers").is_empty()
             && is_deleting(&value)
             && crate::meta::number(&value, "/metadata/deletionGracePeriodSeconds").unwrap_or(0)

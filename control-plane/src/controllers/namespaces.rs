@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tracing::warn;
 
+use super::garbage::manage;
 use super::{Emptied, Written, delete_all, remains};
 use crate::kinds::{Resource, table};
 use crate::meta::{is_deleting, items, name, namespace, object_in};
@@ -64,6 +65,7 @@ async fn report(plane: &Plane, resource: &Resource, name: &str, left: &[&Arc<Res
     if value == *object.value() {
         return;
     }
+    manage(plane, resource, object.value(), &mut value, "status");
     if let Err(error) = plane.update(resource, &object, value, false).await {
         warn!(%error, namespace = name, "a namespace's conditions could not be written");
     }

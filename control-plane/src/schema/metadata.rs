@@ -286,7 +286,10 @@ pub fn normalize(object: &mut Value) {
     let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
         return;
     };
-    metadata.retain(|_, value| !is_empty(value));
+    // Managed fields that are empty mean that they shall be forgotten.
+    metadata.retain(|field, value| {
+        !is_empty(value) || field == "managedFields" && value.is_array()
+    });
     if metadata.is_empty()
         && let Some(object) = object.as_object_mut()
     {

@@ -4,6 +4,7 @@
 
 mod access;
 mod client;
+mod controllers;
 mod discovery;
 mod disk;
 mod events;

@@ -6,7 +6,8 @@
 //!     - 1 /spec/clusterIP            # request, and the place with all that is below it
 //! ```
 //!
-//! A place of `*` is all of the answer.
+//! A request of `*` is any, as is a case, and a step of the place; a place of `*` is all of the
+//! answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -22,7 +23,8 @@ pub struct Known {
 
 struct Place {
     case: String,
-    request: usize,
+    /// None for any.
+    request: Option<usize>,
     path: String,
     seen: bool,
 }
@@ -58,7 +60,7 @@ impl Known {
     pub fn covers(&mut self, case: &str, request: usize, path: &str) -> bool {
         let mut covered = false;
         for place in &mut self.places {
-            if place.case == case && place.request == request && place.has(path) {
+            if place.is_in(case, request) && place.has(path) {
                 place.seen = true;
                 covered = true;
             }
@@ -79,13 +81,14 @@ impl Known {
         for reason in &self.undocumented {
             let _ = writeln!(report, "docs/control-plane.md has no **{reason}**");
         }
-        for Place {
-            case,
-            request,
-            path,
-            ..
-        } in self.places.iter().filter(|place| !place.seen)
-        {
+        for place in self.places.iter().filter(|place| !place.seen) {
+            let Place {
+                case,
+                request,
+                path,
+                ..
+            } = place;
+            let request = request.map_or("*".to_owned(), |number| number.to_string());
             let _ = writeln!(
                 report,
                 "known.yaml: {case} / {request} no longer differs at {path}"
@@ -99,14 +102,20 @@ impl Place {
         let (request, path) = text.split_once(' ').unwrap();
         Self {
             case: case.to_owned(),
-            request: request.parse().unwrap(),
+            request: request.parse().ok(),
             path: path.to_owned(),
             seen: false,
         }
     }
 
+    fn is_in(&self, case: &str, request: usize) -> bool {
+        (self.case == "*" || self.case == case) && self.request.is_none_or(|own| own == request)
+    }
+
+    /// Whether a path is this one, or below it.
     fn has(&self, path: &str) -> bool {
-        let below = path.strip_prefix(self.path.as_str());
-        self.path == "*" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let mut steps = path.split('/');
+        let mut own = self.path.split('/');
+        self.path == "*" || own.all(|own| steps.next().is_some_and(|step| own == "*" || own == step))
     }
 }

@@ -38,7 +38,10 @@ impl Server {
 
     /// An embedded control plane with the same users.
     pub async fn embedded() -> Self {
-        let administrator = User::new("admin", &["system:masters"]);
+        let administrator = User {
+            uid: "admin".to_owned(),
+            ..User::new("admin", &["system:masters"])
+        };
         let options = Options {
             tokens: [(TOKEN.to_owned(), administrator)].into(),
             anonymous: true,

@@ -74,7 +74,12 @@ const NODE_INFO: [&str; 10] = [
 ];
 
 pub(super) fn node(node: &mut Value) {
-    within(node, "spec", |_| {});
+    within(node, "spec", |spec| {
+        if let (Value::String(range), true) = (&spec["podCIDR"], is_unset(spec, "podCIDRs")) {
+            let ranges = json!([range]);
+            set(spec, "podCIDRs", ranges);
+        }
+    });
     within(node, "status", |status| {
         within(status, "daemonEndpoints", |endpoints| {
             within(endpoints, "kubeletEndpoint", |endpoint| {

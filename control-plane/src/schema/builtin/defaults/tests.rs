@@ -122,7 +122,7 @@ fn requests_follow_limits(#[case] resources: Value, #[case] requests: Value, #[c
 #[case("", "v1", "Service", json!({"spec": {"selector": {"a": "b"}, "ports": [{"port": 80}]}}), json!({
     "spec": {
         "selector": {"a": "b"}, "type": "ClusterIP", "sessionAffinity": "None",
-        "internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+        "internalTrafficPolicy": "Cluster",
         "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}]
     },
     "status": {"loadBalancer": {}}

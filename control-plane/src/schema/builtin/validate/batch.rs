@@ -137,12 +137,16 @@ fn completion_mode(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
 pub(super) fn job_update(job: &Value, old: &Value, errors: &mut Errors) {
     let path = Path::new("spec");
     let (new, old) = (&job["spec"], &old["spec"]);
-    let is_elastic = text(new, "completionMode") == "Indexed"
-        && new["completions"] == new["parallelism"]
-        && !new["completions"].is_null()
-        && !old["completions"].is_null();
-    if !is_elastic {
+    let completions = &new["completions"];
+    if text(new, "completionMode") != "Indexed" {
         unchanged(new, old, "completions", &path, errors);
+    } else if *completions != old["completions"]
+        && !completions.is_null()
+        && *completions != new["parallelism"]
+    {
+        let detail = "can only be modified in tandem with spec.parallelism";
+        let path = path.field("completions");
+        errors.push(FieldError::invalid(&path, completions.clone(), detail));
     }
     // A job that waits can still be told where its pods go.
     let waits = old["suspend"] == true && old["template"] != Value::Null;

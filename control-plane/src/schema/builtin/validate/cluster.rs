@@ -82,7 +82,7 @@ pub(super) fn config_map(map: &Value, errors: &mut Errors) {
         }
     }
     if size > MAX_DATA {
-        errors.push(FieldError::too_long(&Path::new(""), MAX_DATA));
+        errors.push(FieldError::too_long(&Path::new("[]"), MAX_DATA));
     }
 }
 
