@@ -309,7 +309,12 @@ fn check_type(call: &Call, value: &mut Value) -> Result<(), ApiError> {
 }
 
 /// The refusal of an object of another kind than that of the path.
-pub(super) fn wrong_type(call: &Call, given_version: &str, given_kind: &str, name: &str) -> ApiError {
+pub(super) fn wrong_type(
+    call: &Call,
+    given_version: &str,
+    given_kind: &str,
+    name: &str,
+) -> ApiError {
     let resource = &call.resource;
     let Resource { kind, group, .. } = &**resource;
     let version = given_version.rsplit('/').next().unwrap_or_default();

@@ -27,7 +27,11 @@ pub(super) fn allocate(
         }
         _ => false,
     };
-    let has_own = |service: &Value| items(service, "/spec/ports").iter().any(|port| of(port) != 0);
+    let has_own = |service: &Value| {
+        items(service, "/spec/ports")
+            .iter()
+            .any(|port| of(port) != 0)
+    };
     if !wants && !has_own(service) {
         return Ok(());
     }
@@ -43,8 +47,8 @@ pub(super) fn allocate(
             continue;
         }
         let free = (FIRST..=LAST).find(|number| !used.contains(number));
-        let free = free
-            .ok_or_else(|| ApiError::internal("failed to allocate a nodePort: range is full"))?;
+        let free =
+            free.ok_or_else(|| ApiError::internal("failed to allocate a nodePort: range is full"))?;
         used.insert(free);
         set(port, free);
     }

@@ -15,8 +15,8 @@ use super::update::{Change, modify};
 use super::view::Item;
 use super::write::manager;
 use crate::kinds::Resource;
-use crate::patch::print;
 use crate::meta::{name, text, uid};
+use crate::patch::print;
 
 /// How a patch says what shall change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,9 @@ impl Patch {
             PatchKind::Json => pipeline::unknown_json_patch_fields(&self.value),
             _ => {
                 let duplicates = self.duplicates.iter();
-                duplicates.map(|path| decode::finding("duplicate", path)).collect()
+                duplicates
+                    .map(|path| decode::finding("duplicate", path))
+                    .collect()
             }
         }
     }
@@ -145,7 +147,12 @@ fn patched(
     let (given_kind, given_version) = (text(&new, "/kind"), text(&new, "/apiVersion"));
     if given_kind != resource.kind || given_version != resource.api_version() {
         if resource.custom.is_some() && given_version == resource.api_version() {
-            return Err(decode::wrong_type(call, given_version, given_kind, name(&new)));
+            return Err(decode::wrong_type(
+                call,
+                given_version,
+                given_kind,
+                name(&new),
+            ));
         }
         let why = decode::not_registered(given_version, given_kind);
         return Err(patch.refusal(&new.to_string(), &why));

@@ -188,7 +188,11 @@ async fn report_eviction(call: &Call, key: &Key) -> Result<(), ApiError> {
         }
     }
     let name = &call.path.name;
-    Err(ApiError::conflict(&call.resource, name, super::status::MODIFIED))
+    Err(ApiError::conflict(
+        &call.resource,
+        name,
+        super::status::MODIFIED,
+    ))
 }
 
 const DISRUPTED: &str = "Cannot evict pod as it would violate the pod's disruption budget.";

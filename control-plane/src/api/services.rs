@@ -108,7 +108,8 @@ pub(crate) fn allocate(
     };
     spec.entry("clusterIPs").or_insert_with(|| json!([address]));
     spec.entry("ipFamilies").or_insert(families);
-    spec.entry("ipFamilyPolicy").or_insert_with(|| json!(policy));
+    spec.entry("ipFamilyPolicy")
+        .or_insert_with(|| json!(policy));
     node_ports::allocate(call, service, old)
 }
 
@@ -123,19 +124,26 @@ pub(crate) fn prepare_update(call: &Call, new: &mut Value, old: &Value) {
         return;
     }
     let has_address = |service: &Value| text(service, "/spec/type") != "ExternalName";
-    let is_public = |service: &Value| {
-        matches!(text(service, "/spec/type"), "NodePort" | "LoadBalancer")
-    };
+    let is_public =
+        |service: &Value| matches!(text(service, "/spec/type"), "NodePort" | "LoadBalancer");
     let is_balanced = |service: &Value| text(service, "/spec/type") == "LoadBalancer";
     if has_address(old) && !has_address(new) {
-        drop_unchanged(new, old, &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
+        drop_unchanged(
+            new,
+            old,
+            &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"],
+        );
     }
     if is_public(old) && !is_public(new) {
         drop_unchanged(new, old, &["externalTrafficPolicy"]);
         node_ports::drop(new, old);
     }
     if is_balanced(old) && !is_balanced(new) {
-        drop_unchanged(new, old, &["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
+        drop_unchanged(
+            new,
+            old,
+            &["allocateLoadBalancerNodePorts", "loadBalancerClass"],
+        );
     }
     if has_address(old) && has_address(new) {
         keep_address(new, old);
@@ -160,7 +168,8 @@ fn keep_address(new: &mut Value, old: &Value) {
     let old = old.get("spec").unwrap_or(&Value::Null);
     let spec = object_in(new, "spec");
     let is_unset = |spec: &Map<String, Value>, field: &str| {
-        spec.get(field).is_none_or(|value| value == "" || value.is_null())
+        spec.get(field)
+            .is_none_or(|value| value == "" || value.is_null())
     };
     if is_unset(spec, "clusterIP") {
         crate::meta::put(spec, "clusterIP", old.get("clusterIP").cloned());

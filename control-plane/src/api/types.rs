@@ -70,7 +70,9 @@ impl Walk<'_> {
                 number.is_f64().then(|| self.cannot(&found, "int64"))
             }
             (Form::ShortInteger, Value::Number(number)) => {
-                let fits = number.as_i64().is_some_and(|number| i32::try_from(number).is_ok());
+                let fits = number
+                    .as_i64()
+                    .is_some_and(|number| i32::try_from(number).is_ok());
                 let found = format!("number {number}");
                 (!fits).then(|| self.cannot(&found, "int32"))
             }
@@ -86,8 +88,12 @@ impl Walk<'_> {
             owner
         };
         let converting = match wanted {
-            _ if wanted.starts_with("[]") => format!("cannot restore slice from {}", go_form(found)),
-            _ if wanted.starts_with("map[") => format!("cannot restore map from {}", go_form(found)),
+            _ if wanted.starts_with("[]") => {
+                format!("cannot restore slice from {}", go_form(found))
+            }
+            _ if wanted.starts_with("map[") => {
+                format!("cannot restore map from {}", go_form(found))
+            }
             "int32" | "bool" | "string" | "float64" => format!("unrecognized type: {wanted}"),
             _ => format!("cannot restore struct from: {}", go_form(found)),
         };

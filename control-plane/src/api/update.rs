@@ -204,7 +204,9 @@ fn prepare(call: &Call, change: &Change<'_>, old: &Value, new: &mut Value) -> Re
     let fields = metadata(new);
     fields.remove("selfLink");
     for field in ["uid", "creationTimestamp", "deletionTimestamp"] {
-        let kept = old.pointer("/metadata").and_then(|metadata| metadata.get(field));
+        let kept = old
+            .pointer("/metadata")
+            .and_then(|metadata| metadata.get(field));
         // A uid or a time of deletion that the object does not have is refused below.
         let stays = field == "uid" && fields.contains_key(field)
             || field == "deletionTimestamp" && kept.is_none();

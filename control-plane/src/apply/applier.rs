@@ -98,7 +98,13 @@ fn check(config: &Value, target: &Target<'_>) -> Result<(), ApplyError> {
 /// Refuses a configuration that is not of its type: with a field that nobody knows, or two items
 /// of one key.
 pub fn check_applied(config: &Value, target: &Target<'_>) -> Result<(), ApplyError> {
-    check_type(config, &rooted(target.schema), "patch", Origin::Sent, target)
+    check_type(
+        config,
+        &rooted(target.schema),
+        "patch",
+        Origin::Sent,
+        target,
+    )
 }
 
 fn check_type(

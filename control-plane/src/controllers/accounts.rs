@@ -17,7 +17,10 @@ pub(super) fn concerned(written: &Written) -> Option<String> {
         let made = written.after.as_ref()?;
         return Some(name(made.value()).to_owned());
     }
-    let lost = written.before.as_ref().filter(|_| written.after.is_none())?;
+    let lost = written
+        .before
+        .as_ref()
+        .filter(|_| written.after.is_none())?;
     let is_account = written.table == table("", "serviceaccounts");
     (is_account && name(lost.value()) == DEFAULT).then(|| namespace(lost.value()).to_owned())
 }
@@ -47,6 +50,9 @@ pub(super) async fn provide(plane: &Plane, namespace: &str) {
         && error.reason != "AlreadyExists"
     {
         let message = error.message;
-        warn!(namespace, message, "a namespace has no default service account");
+        warn!(
+            namespace,
+            message, "a namespace has no default service account"
+        );
     }
 }

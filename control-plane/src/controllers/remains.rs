@@ -28,7 +28,10 @@ pub(super) fn conditions(
         if objects.is_empty() {
             continue;
         }
-        kinds.insert(format!("{}.{}", resource.plural, resource.group), objects.len());
+        kinds.insert(
+            format!("{}.{}", resource.plural, resource.group),
+            objects.len(),
+        );
         for object in &objects {
             for finalizer in strings(object.value(), "/metadata/finalizers") {
                 *finalizers.entry(finalizer).or_default() += 1;
@@ -58,17 +61,37 @@ pub(super) fn conditions(
         ),
         if kinds.is_empty() {
             let message = "All content successfully removed".to_owned();
-            ("NamespaceContentRemaining", false, "ContentRemoved", message)
+            (
+                "NamespaceContentRemaining",
+                false,
+                "ContentRemoved",
+                message,
+            )
         } else {
             let message = format!("Some resources are remaining: {remaining}");
-            ("NamespaceContentRemaining", true, "SomeResourcesRemain", message)
+            (
+                "NamespaceContentRemaining",
+                true,
+                "SomeResourcesRemain",
+                message,
+            )
         },
         if finalizers.is_empty() {
             let message = "All content-preserving finalizers finished".to_owned();
-            ("NamespaceFinalizersRemaining", false, "ContentHasNoFinalizers", message)
+            (
+                "NamespaceFinalizersRemaining",
+                false,
+                "ContentHasNoFinalizers",
+                message,
+            )
         } else {
             let message = format!("Some content in the namespace has finalizers remaining: {held}");
-            ("NamespaceFinalizersRemaining", true, "SomeFinalizersRemain", message)
+            (
+                "NamespaceFinalizersRemaining",
+                true,
+                "SomeFinalizersRemain",
+                message,
+            )
         },
     ]
 }
@@ -83,20 +106,22 @@ fn counted(counts: &BTreeMap<String, usize>, word: &str) -> String {
 /// Writes conditions; the time of one changes with its status.
 pub(super) fn set(namespace: &mut Value, conditions: Vec<Condition>, now: &str) {
     let before = items(namespace, "/status/conditions").to_vec();
-    let all = conditions.into_iter().map(|(kind, holds, reason, message)| {
-        let status = if holds { "True" } else { "False" };
-        let same = before
-            .iter()
-            .find(|old| text(old, "/type") == kind && text(old, "/status") == status);
-        let time = same.map_or(now, |same| text(same, "/lastTransitionTime"));
-        json!({
-            "type": kind,
-            "status": status,
-            "lastTransitionTime": time,
-            "reason": reason,
-            "message": message,
-        })
-    });
+    let all = conditions
+        .into_iter()
+        .map(|(kind, holds, reason, message)| {
+            let status = if holds { "True" } else { "False" };
+            let same = before
+                .iter()
+                .find(|old| text(old, "/type") == kind && text(old, "/status") == status);
+            let time = same.map_or(now, |same| text(same, "/lastTransitionTime"));
+            json!({
+                "type": kind,
+                "status": status,
+                "lastTransitionTime": time,
+                "reason": reason,
+                "message": message,
+            })
+        });
     let all: Vec<Value> = all.collect();
     object_in(namespace, "status").insert("conditions".to_owned(), all.into());
 }

@@ -137,7 +137,10 @@ impl Registry {
     /// They are gathered in turn, so that what one has read earlier never takes the place of what
     /// another has read later.
     pub(crate) fn set_custom(&self, gather: impl FnOnce() -> Vec<Arc<Resource>>) {
-        let _turn = self.gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self
+            .gathering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let all = self.builtin.iter().cloned().chain(gather());
         let kinds = Arc::new(Kinds::new(all));
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = kinds;

@@ -287,9 +287,8 @@ pub fn normalize(object: &mut Value) {
         return;
     };
     // Managed fields that are empty mean that they shall be forgotten.
-    metadata.retain(|field, value| {
-        !is_empty(value) || field == "managedFields" && value.is_array()
-    });
+    metadata
+        .retain(|field, value| !is_empty(value) || field == "managedFields" && value.is_array());
     if metadata.is_empty()
         && let Some(object) = object.as_object_mut()
     {

@@ -1,10 +1,7 @@
 //! What the server sees to by itself.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use control_plane::{Options, Sources};
-use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::fixture::Fixture;
@@ -29,38 +26,10 @@ async fn every_namespace_has_a_default_service_account() {
     answers(&fixture, account, 200).await;
     fixture.delete(account).await.expect(200);
     answers(&fixture, account, 200).await;
-    answers(&fixture, "/api/v1/namespaces/default/services/kubernetes", 200).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn events_are_kept_for_an_hour() {
-    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let now = Arc::new(Mutex::new(start));
-    let clock = Arc::clone(&now);
-    let fixture = Fixture::with(Options {
-        sources: Sources {
-            clock: Arc::new(move || *clock.lock().unwrap()),
-            ..Sources::default()
-        },
-        ..Options::default()
-    })
+    answers(
+        &fixture,
+        "/api/v1/namespaces/default/services/kubernetes",
+        200,
+    )
     .await;
-    let events = "/api/v1/namespaces/default/events";
-    let event = |name: &str| {
-        json!({
-            "metadata": {"name": name},
-            "involvedObject": {"namespace": "default"},
-        })
-    };
-    fixture.post(events, &event("old")).await.expect(201);
-    fixture.post(events, &event("repeated")).await.expect(201);
-    *now.lock().unwrap() += SignedDuration::from_mins(40);
-    let repeated = format!("{events}/repeated");
-    let again = json!({"count": 2});
-    fixture.merge(&repeated, &again).await.expect(200);
-    *now.lock().unwrap() += SignedDuration::from_mins(40);
-    fixture.post(events, &event("new")).await.expect(201);
-    answers(&fixture, &format!("{events}/old"), 404).await;
-    answers(&fixture, &repeated, 200).await;
-    answers(&fixture, &format!("{events}/new"), 200).await;
 }

@@ -116,6 +116,7 @@ impl Place {
     fn has(&self, path: &str) -> bool {
         let mut steps = path.split('/');
         let mut own = self.path.split('/');
-        self.path == "*" || own.all(|own| steps.next().is_some_and(|step| own == "*" || own == step))
+        self.path == "*"
+            || own.all(|own| steps.next().is_some_and(|step| own == "*" || own == step))
     }
 }

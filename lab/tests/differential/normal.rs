@@ -114,7 +114,9 @@ impl Normalizer {
                 items.sort_by_key(|entry| by.map(|field| entry.get(field).map(Value::to_string)));
                 items.iter_mut().for_each(|item| self.walk(field, item));
             }
-            Value::Array(rules) if field.ends_with("resourceRules") || field == "nonResourceRules" => {
+            Value::Array(rules)
+                if field.ends_with("resourceRules") || field == "nonResourceRules" =>
+            {
                 // The real server collects them in no order.
                 rules.sort_by_key(Value::to_string);
                 rules.iter_mut().for_each(|rule| self.walk(field, rule));

@@ -10,7 +10,11 @@ const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
 pub(super) fn check(affinity: &Value, path: &Path<'_>, errors: &mut Errors) {
-    nodes(&affinity["nodeAffinity"], &path.field("nodeAffinity"), errors);
+    nodes(
+        &affinity["nodeAffinity"],
+        &path.field("nodeAffinity"),
+        errors,
+    );
     for field in ["podAffinity", "podAntiAffinity"] {
         pods(&affinity[field], &path.field(field), errors);
     }
@@ -103,7 +107,12 @@ fn pod_term(term: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
     let path_of_namespaces = path.field("namespaces");
     for (index, name) in texts(&term["namespaces"]).into_iter().enumerate() {
-        complain(names::label(name), name, &path_of_namespaces.index(index), errors);
+        complain(
+            names::label(name),
+            name,
+            &path_of_namespaces.index(index),
+            errors,
+        );
     }
     let key = text(term, "topologyKey");
     let path = path.field("topologyKey");
