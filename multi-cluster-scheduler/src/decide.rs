@@ -51,14 +51,22 @@ pub struct Standing {
 }
 
 impl Assignment {
-    /// What of it `place` takes as current: not what only waits to leave.
-    pub fn current(&self) -> Vec<Current> {
+    /// What of it `place` takes as current: not what only waits to leave, unless a share stays what
+    /// it was made as. Then one that is leaving is taken back as it is, or not at all.
+    pub fn current(&self, growing: bool) -> Vec<Current> {
+        let share = |one: &PlacementStatus| {
+            if growing {
+                one.replicas - one.leaving
+            } else {
+                one.replicas
+            }
+        };
         self.placements
             .iter()
-            .filter(|one| one.location || one.replicas > one.leaving)
+            .filter(|one| one.location || share(one) > 0)
             .map(|one| Current {
                 cluster: ClusterName::from(one.cluster.as_str()),
-                replicas: one.replicas - one.leaving,
+                replicas: share(one),
                 location: one.location,
             })
             .collect()

@@ -23,6 +23,20 @@ fn a_move_keeps_the_old_replicas_until_the_new_ones_are_available() {
     assert_eq!(shares(&done), [("b", 2, 0), ("c", 2, 0)]);
 }
 
+/// What a Job was made with on a lost cluster is what it has when the cluster is back.
+#[test]
+fn what_does_not_grow_is_taken_back_as_it_is() {
+    let lost = assignment(&[("a", 3, 3), ("b", 3, 0)]);
+    let current = |growing| -> Vec<(String, u32)> {
+        let all = lost.current(growing).into_iter();
+        all.map(|one| (one.cluster.to_string(), one.replicas))
+            .filter(|(_, replicas)| *replicas > 0)
+            .collect()
+    };
+    assert_eq!(current(true), [("b".to_owned(), 3)]);
+    assert_eq!(current(false), [("a".to_owned(), 3), ("b".to_owned(), 3)]);
+}
+
 #[test]
 fn a_move_to_nowhere_keeps_what_runs() {
     let before = assignment(&[("a", 3, 0)]);

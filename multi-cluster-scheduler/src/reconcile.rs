@@ -389,6 +389,7 @@ fn decide(
     } else {
         before.decision.cursor
     };
+    let growing = workload.key.kind != Kind::Job;
     let request = Request {
         owner: OwnerKey(workload.owner_bits()),
         shape: &validated.shape,
@@ -397,8 +398,8 @@ fn decide(
         scheduling: validated.scheduling,
         eligibility: validated.eligibility.clone(),
         overflow: validated.overflow,
-        current: before.current(),
-        growing: workload.key.kind != Kind::Job,
+        current: before.current(growing),
+        growing,
         rechoose,
         inputs: Inputs {
             traffic: own_traffic.or(state.traffic.as_ref()),

@@ -278,7 +278,13 @@ fn a_share_of_nothing_may_begin() {
         scene.request.growing = false;
         scene.request.overflow = Overflow::None;
     });
-    assert_eq!(scene.shares(), "lyon 2");
+    assert_eq!(scene.shares(), "lyon 4");
+    // What runs elsewhere for it does not end for it to begin.
+    let overflowed = scene.with(|scene| {
+        scene.request.overflow = Overflow::Policy;
+        scene.request.current = vec![had("lyon", 0, true), had("nantes", 3, false)];
+    });
+    assert_eq!(overflowed.shares(), "lyon 1, +nantes 3");
 }
 
 /// Users are where they are: a region's clusters are near although they may get nothing.

@@ -68,6 +68,7 @@ struct Applied {
     content: u128,
     version: u64,
     held: u128,
+    generation: i64,
 }
 
 impl Pusher {
@@ -80,14 +81,18 @@ impl Pusher {
         }
     }
 
-    /// Somebody else has changed what we applied: it is to be applied again.
+    /// What we applied was changed since, by somebody else or by an older write of ours that came
+    /// late: it is to be applied again.
     pub(super) fn has_drifted(&self, key: &ObjectKey, now: Option<&Record>) -> bool {
         let mut applied = self.applied();
         let Some(last) = applied.get(key) else {
             return false;
         };
         let drifted = match now {
-            Some(record) => record.version > last.version && record.held != last.held,
+            Some(record) => {
+                record.version > last.version
+                    && (record.held, record.generation) != (last.held, last.generation)
+            }
             None => true,
         };
         if drifted {
@@ -190,6 +195,7 @@ impl Pusher {
                 content,
                 version,
                 held: held_fields(&live.metadata),
+                generation: live.metadata.generation.unwrap_or(0),
             },
         );
         // So that a second delivery before the watch has caught up knows it as ours.

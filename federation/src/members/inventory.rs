@@ -71,9 +71,11 @@ pub(super) struct Record {
     pub(super) owners: BTreeSet<u128>,
     /// A dependency, with one label an owner.
     pub(super) shared: bool,
-    /// Digest of the fields that our field managers hold. When somebody changes one of them by
-    /// hand, we no longer hold it, and the digest changes.
+    /// Digest of the fields that our field managers hold, and since when. When somebody changes
+    /// one of them by hand, we no longer hold it, and the digest changes.
     pub(super) held: u128,
+    /// Counts the changes of the spec, of kinds that have one.
+    pub(super) generation: i64,
     /// Its state.
     pub(super) observed: Observed,
 }
@@ -171,6 +173,7 @@ impl Watched {
             } else {
                 0
             },
+            generation: self.metadata.generation.unwrap_or(0),
             hub,
             shared: labels
                 .is_some_and(|labels| labels.keys().any(|key| key.starts_with(LABEL_OWNER_PREFIX))),
@@ -231,9 +234,11 @@ pub(super) fn held_fields(metadata: &ObjectMeta) -> u128 {
                     .is_some_and(|manager| manager.starts_with(FIELD_MANAGER))
         })
         .map(|entry| {
+            // A write of our own that arrives late changes nothing but the time.
             format!(
-                "{:?} {}",
+                "{:?} {:?} {}",
                 entry.manager,
+                entry.time,
                 entry
                     .fields_v1
                     .as_ref()

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use federation::api::{ANNOTATION_OWNER, FIELD_MANAGER, LABEL_OWNER};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::Api;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use lab::simulation::{Error, HUB, Reach, World, run};
+use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{hello, placed, three_members};
@@ -68,4 +71,48 @@ fn another_copy_leads_when_the_leader_does_not_reach_the_hub() {
     .unwrap();
     assert_ne!(before, after);
     assert!(status.contains("AllPlaced"), "{status}");
+}
+
+/// The fields that the scheduler holds of a Deployment.
+fn held(live: &Deployment) -> Option<String> {
+    let entries = live.metadata.managed_fields.iter().flatten();
+    let ours = |name: &Option<String>| name.as_deref() == Some(FIELD_MANAGER);
+    let mut entries = entries.filter(|entry| ours(&entry.manager));
+    entries
+        .next()?
+        .fields_v1
+        .as_ref()
+        .map(|fields| fields.0.to_string())
+}
+
+/// It leaves every field ours, so nobody else seems to have changed anything.
+#[test]
+fn a_write_of_ours_that_comes_late_is_put_right() {
+    let (same_fields, told) = run(async {
+        let world = World::start(1, three_members()).await?;
+        world.scheduler(&[])?;
+        world.apply(&hello()).await?;
+        sleep(Duration::from_mins(1)).await;
+        let client = world.member_client("cluster1").ok_or("no cluster1")?;
+        let api: Api<Deployment> = Api::namespaced(client, "default");
+        let live = api.get("hello").await?;
+        let mut spec = hello()["spec"].clone();
+        spec["template"]["metadata"]["labels"][LABEL_OWNER] = json!(live.labels()[LABEL_OWNER]);
+        let late = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "hello", "namespace": "default", "labels": live.labels(),
+                "annotations": { ANNOTATION_OWNER: live.annotations()[ANNOTATION_OWNER] },
+            },
+            "spec": { "replicas": 0, "selector": spec["selector"], "template": spec["template"] },
+        });
+        let params = PatchParams::apply(FIELD_MANAGER);
+        let written = api.patch("hello", &params, &Patch::Apply(&late)).await?;
+        sleep(Duration::from_mins(1)).await;
+        Ok::<_, Error>((held(&live) == held(&written), told(&world).await?))
+    })
+    .unwrap()
+    .unwrap();
+    assert!(same_fields, "the write is not like the scheduler's own");
+    assert_eq!(told, 6);
 }

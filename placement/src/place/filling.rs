@@ -8,14 +8,20 @@ use crate::request::{Current, Overflow, ReplicaScheduling, Targets};
 impl Decision<'_> {
     /// Gives each location what it can hold; replicas of locations that could not be found.
     pub(super) fn fill(&mut self, locations: &[Location]) -> u32 {
+        let mut homeless = self.homeless(locations);
         for location in locations {
             let current = self.current(&location.cluster);
             let room = self.room(&location.cluster);
-            let replicas = match self.keeping.get(&location.cluster) {
+            let mut replicas = match self.keeping.get(&location.cluster) {
                 // Nothing new where nothing new may go.
                 Some(kept) => location.wanted.min(*kept),
                 None => location.wanted.min(saturate(room).max(current)),
             };
+            // What does not grow does not shrink elsewhere, either, so that this one may begin.
+            if !self.request.growing && current == 0 {
+                replicas = replicas.min(homeless);
+                homeless -= replicas;
+            }
             let share = self.shares.entry(location.cluster.clone()).or_default();
             share.replicas = replicas;
             share.kept = self.keeping.contains_key(&location.cluster) && replicas > 0;
@@ -31,6 +37,17 @@ impl Decision<'_> {
             (Targets::Chosen { .. }, _) if locations.is_empty() => self.request.replicas,
             _ => 0,
         }
+    }
+
+    /// How many replicas of the locations are nowhere yet.
+    fn homeless(&self, locations: &[Location]) -> u32 {
+        let wanted = (locations.iter()).fold(0_u32, |sum, one| sum.saturating_add(one.wanted));
+        let current = self.request.current.iter();
+        let somewhere = current.map(|one| match self.keeping.get(&one.cluster) {
+            Some(kept) => *kept,
+            None => self.current(&one.cluster),
+        });
+        wanted.saturating_sub(somewhere.fold(0, u32::saturating_add))
     }
 
     /// Finds places for what the locations cannot hold: where overflow is already, then where the

@@ -105,6 +105,11 @@ impl Story {
             let seen = &status["observedGeneration"];
             self.violation(format!("{name}: the status is of an older spec, {seen}"));
         }
+        // One that nobody can follow any more keeps what it has, and says so.
+        if kind == Served::Service && !has(&object.data, "Placed") {
+            on_members.retain(|(owner, _), _| *owner != uid);
+            return;
+        }
         let mut sum = status["unplacedReplicas"].as_u64().unwrap_or(0);
         for share in status["placements"].as_array().into_iter().flatten() {
             let cluster = share["cluster"].as_str().unwrap_or_default().to_owned();
@@ -133,7 +138,14 @@ impl Story {
                 "{name}: {sum} of {asked} replicas are accounted for: {placements}"
             ));
         }
-        if let Some(member) = self.has_room(kind, object) {
+        // More locations than there are clusters have no place, and what waits for somebody else's
+        // object to go has the room.
+        let locations = spec["numberOfLocations"].as_u64().unwrap_or(1);
+        let impossible = locations > self.world.members.len() as u64;
+        if object.name_any() != FOREIGN
+            && !impossible
+            && let Some(member) = self.has_room(kind, object)
+        {
             let unplaced = &status["unplacedReplicas"];
             self.violation(format!(
                 "{name}: {unplaced} replicas fit nowhere, but {member} has room: {placements}"
@@ -165,11 +177,16 @@ impl Story {
 
     /// Whether something is in the way that was left behind there: then the status must say so.
     fn is_in_the_way(&self, object: &DynamicObject, cluster: &str) -> bool {
-        let conflict = |one: &Value| one["type"] == "Conflict" && one["status"] == "True";
-        let conditions = object.data["status"]["conditions"].as_array();
-        let told = conditions.is_some_and(|all| all.iter().any(conflict));
-        told && self.left_behind.iter().any(|(_, member)| member == cluster)
+        let mut members = self.left_behind.iter().map(|(_, member)| member);
+        has(&object.data, "Conflict") && members.any(|member| member == cluster)
     }
+}
+
+/// Whether a condition of this type is true.
+fn has(object: &Value, condition: &str) -> bool {
+    let conditions = object["status"]["conditions"].as_array();
+    let is_true = |one: &Value| one["type"] == condition && one["status"] == "True";
+    conditions.is_some_and(|all| all.iter().any(is_true))
 }
 
 /// How what a member has differs from its share.
@@ -177,18 +194,15 @@ fn differs(kind: Served, replicas: u64, there: &Value) -> Option<String> {
     let (spec, status) = (&there["spec"], &there["status"]);
     match kind {
         Served::Deployment => {
-            let has = spec["replicas"].as_u64().unwrap_or(1);
+            let told = spec["replicas"].as_u64().unwrap_or(1);
             let available = status["availableReplicas"].as_u64().unwrap_or(0);
-            (has != replicas || available != replicas)
-                .then(|| format!("{replicas} replicas shall run, {has} are told to: {status}"))
+            (told != replicas || available != replicas)
+                .then(|| format!("{replicas} replicas shall run, {told} are told to: {status}"))
         }
         Served::Job => {
-            let has = spec["parallelism"].as_u64().unwrap_or(1);
-            let complete = |one: &Value| one["type"] == "Complete" && one["status"] == "True";
-            let conditions = status["conditions"].as_array();
-            let done = conditions.is_some_and(|all| all.iter().any(complete));
-            (has != replicas || !done).then(|| {
-                format!("{replicas} pods shall run to their end, {has} are told to: {status}")
+            let told = spec["parallelism"].as_u64().unwrap_or(1);
+            (told != replicas || !has(there, "Complete")).then(|| {
+                format!("{replicas} pods shall run to their end, {told} are told to: {status}")
             })
         }
         Served::Service => None,

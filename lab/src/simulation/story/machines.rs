@@ -23,7 +23,11 @@ impl Story {
     pub(super) async fn add_nodes(&mut self) -> Result<(), Error> {
         let (name, count) = (self.member(), 1 + self.random.below(2));
         self.note(&format!("{name} gets {count} nodes"));
-        let member = self.world.members.get(&name).ok_or("no such member")?;
+        self.enlarge(&name, count).await
+    }
+
+    async fn enlarge(&self, member: &str, count: usize) -> Result<(), Error> {
+        let member = self.world.members.get(member).ok_or("no such member")?;
         let group = NodeGroup {
             count,
             ..NodeGroup::default()
@@ -38,6 +42,7 @@ impl Story {
             return Ok(());
         };
         self.note(&format!("{node} is removed"));
+        *self.removed.entry(name.clone()).or_default() += 1;
         self.lost.remove(&(name.clone(), node.clone()));
         let api: Api<Node> = Api::all(self.member_client(&name)?);
         api.delete(&node, &DeleteParams::default()).await?;
@@ -136,6 +141,10 @@ impl Story {
             if let Some(member) = self.world.members.get(&member) {
                 member.cluster.return_node(&node);
             }
+        }
+        // What is placed is not moved because its node is gone: it waits for another.
+        for (name, count) in std::mem::take(&mut self.removed) {
+            self.enlarge(&name, count).await?;
         }
         for name in std::mem::take(&mut self.left) {
             self.world.register(&name).await?;

@@ -92,6 +92,8 @@ struct Story {
     schedulers: BTreeMap<String, Operator>,
     /// Nodes that are lost, by member.
     lost: BTreeSet<(String, String)>,
+    /// How many nodes were removed, by member.
+    removed: BTreeMap<String, usize>,
     /// Members that have left the federation.
     left: BTreeSet<String>,
     /// Owners of what was on a member when it left: nobody may take that away.
@@ -141,6 +143,7 @@ impl Story {
             calm,
             schedulers,
             lost: BTreeSet::new(),
+            removed: BTreeMap::new(),
             left: BTreeSet::new(),
             left_behind: BTreeSet::new(),
             violations: Vec::new(),

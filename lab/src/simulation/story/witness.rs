@@ -26,6 +26,8 @@ pub(super) struct Witness(Arc<Mutex<Seen>>);
 
 struct Seen {
     calm: bool,
+    /// How many there are.
+    members: u64,
     trace: Trace,
     /// Every `MultiClusterDeployment` there ever was, by uid.
     objects: BTreeMap<String, Wanted>,
@@ -42,7 +44,7 @@ struct Wanted {
     name: String,
     generation: i64,
     template: Value,
-    asked: u64,
+    possible: u64,
     /// As many must stay available.
     floor: u64,
     /// All shares that were ever on record.
@@ -57,6 +59,7 @@ impl Witness {
     pub(super) fn new(calm: bool, trace: Trace) -> Self {
         Self(Arc::new(Mutex::new(Seen {
             calm,
+            members: 0,
             trace,
             objects: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -78,6 +81,7 @@ impl Witness {
     /// Watches a member's Deployments.
     pub(super) fn watch_member(&self, name: &str, client: Client) {
         let (this, name) = (self.clone(), name.to_owned());
+        this.seen().members += 1;
         let api = of(&client, &Served::Deployment.on_members(), None);
         tokio::spawn(follow(api, move |event| match event {
             Event::Apply(object) | Event::InitApply(object) => {
@@ -120,17 +124,19 @@ impl Seen {
         let wanted = self.objects.entry(uid).or_default();
         let generation = object.metadata.generation.unwrap_or(0);
         let asked = asked(spec);
+        // What is asked for more locations than there are members can run nowhere.
+        let possible = spec["replicas"].as_u64().unwrap_or(1) * locations(spec).min(self.members);
         if generation != wanted.generation {
             let same = wanted.template == spec["template"];
             // A share that is on its way is of what was asked for before.
             wanted.floor = if same && object.metadata.deletion_timestamp.is_none() {
-                available.min(asked).min(wanted.asked)
+                available.min(possible).min(wanted.possible)
             } else {
                 0
             };
             wanted.name = object.name_any();
             wanted.template = spec["template"].clone();
-            wanted.asked = asked;
+            wanted.possible = possible;
             wanted.generation = generation;
         }
         if object.metadata.deletion_timestamp.is_some() {
@@ -231,11 +237,14 @@ impl Seen {
 
 /// The replicas that a spec asks for.
 pub(super) fn asked(spec: &Value) -> u64 {
-    let locations = match spec["clusters"].as_array() {
+    spec["replicas"].as_u64().unwrap_or(1) * locations(spec)
+}
+
+fn locations(spec: &Value) -> u64 {
+    match spec["clusters"].as_array() {
         Some(clusters) => clusters.len() as u64,
         None => spec["numberOfLocations"].as_u64().unwrap_or(1),
-    };
-    spec["replicas"].as_u64().unwrap_or(1) * locations
+    }
 }
 
 fn array(value: &Value) -> impl Iterator<Item = &Value> {
