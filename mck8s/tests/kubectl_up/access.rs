@@ -45,10 +45,7 @@ pub fn granted_and_refused(kubectl: &Kubectl) {
         &["system:serviceaccount:team:robot"],
     );
     kubectl.fails(&["get", "nodes", &token], &["Forbidden"]);
-    kubectl.fails(
-        &["get", "nodes", "--token=wrong"],
-        &["Unauthorized"],
-    );
+    kubectl.fails(&["get", "nodes", "--token=wrong"], &["Unauthorized"]);
     kubectl.says(
         &["delete", "namespace", "team"],
         &["namespace \"team\" deleted"],

@@ -62,7 +62,10 @@ fn wrong_configurations() {
             "clusters:\n  - name: a\n  - name: a",
             ["line 3", "give each its own name"],
         ),
-        ("clusters:\n  - name: hub", ["line 2", "the hub is no member"]),
+        (
+            "clusters:\n  - name: hub",
+            ["line 2", "the hub is no member"],
+        ),
         ("clusters: 0", ["line 0", "write at least one"]),
         (
             "defaults: {startup: soon}",
