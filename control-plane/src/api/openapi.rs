@@ -114,7 +114,7 @@ fn document(kinds: &Kinds, group: &str, version: &str) -> Value {
 
 /// The old document, with everything in it.
 fn v2(kinds: &Kinds) -> Value {
-    let mut components = Components::new("#/definitions/");
+    let mut components = Components::new(OLD);
     for resource in kinds.all() {
         components.add(resource);
     }
@@ -195,6 +195,9 @@ fn kind_of(resource: &Resource) -> Value {
         "kind": resource.kind,
     })
 }
+
+/// Where the old document has its schemas.
+const OLD: &str = "#/definitions/";
 
 /// The named schemas of a document. What several places share is there once.
 struct Components {
@@ -278,7 +281,7 @@ impl Components {
             SchemaForm::ShortInteger => json!({"type": "integer", "format": "int32"}),
             SchemaForm::Number => json!({"type": "number"}),
             SchemaForm::Boolean => json!({"type": "boolean"}),
-            SchemaForm::IntOrString => json!({"type": "string", "format": "int-or-string"}),
+            SchemaForm::IntOrString => self.number_or_text(schema),
             SchemaForm::List(list) => self.list(list),
             SchemaForm::Object(object) => {
                 let mut shown = json!({"type": "object"});
@@ -306,6 +309,18 @@ impl Components {
             shown["description"] = description.clone().into();
         }
         shown
+    }
+
+    /// The new document says what may stand there, the old one cannot.
+    fn number_or_text(&self, schema: &Schema) -> Value {
+        let name = schema.type_name.as_deref().unwrap_or_default();
+        if self.prefix == OLD {
+            json!({"type": "string", "format": "int-or-string"})
+        } else if name.ends_with(".Quantity") {
+            json!({"oneOf": [{"type": "string"}, {"type": "number"}]})
+        } else {
+            json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
+        }
     }
 
     fn list(&mut self, list: &List) -> Value {

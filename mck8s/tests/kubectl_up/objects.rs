@@ -184,7 +184,7 @@ pub fn asked_about(kubectl: &Kubectl) {
         ],
         &[
             "FIELD: resources <ResourceRequirements>",
-            "limits <map[string]",
+            "limits <map[string]Quantity>",
         ],
     );
     kubectl.says(
