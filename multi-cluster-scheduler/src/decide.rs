@@ -51,24 +51,25 @@ pub struct Standing {
 }
 
 impl Assignment {
-    /// What of it `place` takes as current: not what only waits to leave, unless a share stays what
-    /// it was made as. Then one that is leaving is taken back as it is, or not at all.
+    /// What of it `place` takes as current: not what only waits to leave. Unless a share stays what
+    /// it was made as: then one that leaves is taken back, whole, while nothing has replaced it.
     pub fn current(&self, growing: bool) -> Vec<Current> {
-        let share = |one: &PlacementStatus| {
-            if growing {
-                one.replicas - one.leaving
-            } else {
-                one.replicas
+        let mut homeless = if growing { 0 } else { self.unplaced };
+        let mut share = |one: &PlacementStatus| {
+            if one.leaving == 0 || one.leaving > homeless {
+                return one.replicas - one.leaving;
             }
+            homeless -= one.leaving;
+            one.replicas
         };
         self.placements
             .iter()
-            .filter(|one| one.location || share(one) > 0)
             .map(|one| Current {
                 cluster: ClusterName::from(one.cluster.as_str()),
                 replicas: share(one),
                 location: one.location,
             })
+            .filter(|one| one.location || one.replicas > 0)
             .collect()
     }
 

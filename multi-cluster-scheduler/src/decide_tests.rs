@@ -26,15 +26,21 @@ fn a_move_keeps_the_old_replicas_until_the_new_ones_are_available() {
 /// What a Job was made with on a lost cluster is what it has when the cluster is back.
 #[test]
 fn what_does_not_grow_is_taken_back_as_it_is() {
-    let lost = assignment(&[("a", 3, 3), ("b", 3, 0)]);
-    let current = |growing| -> Vec<(String, u32)> {
-        let all = lost.current(growing).into_iter();
+    let lost = Assignment {
+        unplaced: 3,
+        ..assignment(&[("a", 3, 3), ("b", 3, 0)])
+    };
+    let replaced = assignment(&[("a", 3, 3), ("b", 3, 0)]);
+    let current = |assignment: &Assignment, growing| -> Vec<(String, u32)> {
+        let all = assignment.current(growing).into_iter();
         all.map(|one| (one.cluster.to_string(), one.replicas))
             .filter(|(_, replicas)| *replicas > 0)
             .collect()
     };
-    assert_eq!(current(true), [("b".to_owned(), 3)]);
-    assert_eq!(current(false), [("a".to_owned(), 3), ("b".to_owned(), 3)]);
+    let stays = ("b".to_owned(), 3);
+    assert_eq!(current(&lost, true), [stays.clone()]);
+    assert_eq!(current(&lost, false), [("a".to_owned(), 3), stays.clone()]);
+    assert_eq!(current(&replaced, false), [stays]);
 }
 
 #[test]

@@ -257,13 +257,13 @@ impl Pusher {
         };
         match api.delete(&key.name, &params).within(self.deadline).await {
             Ok(_) => Ok(None),
-            // Somebody became an owner meanwhile: it is looked at again.
-            Err(kube::Error::Api(status)) if status.code == 409 && record.shared => Err(Failure {
+            // Somebody became an owner meanwhile, or it is another object by now: it is looked at
+            // again.
+            Err(kube::Error::Api(status)) if status.code == 409 => Err(Failure {
                 kind: FailureKind::Unavailable,
                 message: format!("{key} changed while it was being removed"),
             }),
-            // Gone, or another object of that name by now: not ours either way.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
             Err(error) => Err(failure(key, &error)),
         }
     }

@@ -82,6 +82,8 @@ impl Lifecycle {
 
     async fn look(&self, key: &ObjectKey) -> kube::Result<Option<Duration>> {
         let Some(node) = self.context.nodes.get(key) else {
+            // The next machine of that name is another one.
+            self.lost.remove(&key.name);
             return self.collect(&key.name).await;
         };
         if self.lost.contains(&key.name) {

@@ -1,8 +1,10 @@
 //! What must hold when all is mended: everything is as the specs say.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use federation::api::LABEL_OWNER;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
 use kube::api::{DynamicObject, ListParams};
@@ -52,10 +54,7 @@ impl Story {
             if let Some(free) = node.and_then(|node| free.get_mut(node))
                 && !matches!(phase, Some("Succeeded" | "Failed"))
             {
-                let containers = spec.iter().flat_map(|spec| &spec.containers);
-                let requests =
-                    containers.filter_map(|one| one.resources.as_ref()?.requests.as_ref());
-                *free -= requests.map(|requests| cpu(Some(requests))).sum::<i128>();
+                *free -= asks(&pod);
             }
         }
         free
@@ -119,7 +118,9 @@ impl Story {
             let conflict = object.name_any() == FOREIGN && cluster == "cluster1";
             match there {
                 Some(there) => {
-                    if let Some(what) = differs(kind, replicas, &there.data) {
+                    if let Some(what) = differs(kind, replicas, &there.data)
+                        && !self.is_split_up(&cluster, spec)
+                    {
                         self.violation(format!("{name} on {cluster}: {what}"));
                     }
                 }
@@ -153,14 +154,32 @@ impl Story {
         }
     }
 
+    /// Whether a member has room in all for what waits there, but on no single node for a replica.
+    /// Where exactly pods run is the member's decision.
+    fn is_split_up(&self, member: &str, spec: &Value) -> bool {
+        let Some(cluster) = self.world.members.get(member).map(|one| &one.cluster) else {
+            return false;
+        };
+        let waits = |pod: &&Arc<Pod>| pod.spec.as_ref().is_some_and(|one| one.node_name.is_none());
+        let waiting: i128 = cluster
+            .pods()
+            .iter()
+            .filter(waits)
+            .map(|pod| asks(pod))
+            .sum();
+        let free = self.free(member);
+        let in_all: i128 = free.values().sum();
+        let fits = |request: i64| free.values().any(|free| *free >= i128::from(request));
+        waiting > 0 && in_all >= waiting && !request(spec).is_some_and(fits)
+    }
+
     /// A member with room for a replica of an object that still has one without a place.
     fn has_room(&self, kind: Served, object: &DynamicObject) -> Option<String> {
         let (spec, status) = (&object.data["spec"], &object.data["status"]);
         if status["unplacedReplicas"].as_u64().unwrap_or(0) == 0 {
             return None;
         }
-        let request = &spec["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"];
-        let request = request.as_str().and_then(|text| parse_milli(text).ok())?;
+        let request = request(spec)?;
         let shares = || status["placements"].as_array().into_iter().flatten();
         // A Job that is made does not grow.
         let is_made = |member: &String| {
@@ -207,6 +226,20 @@ fn differs(kind: Served, replicas: u64, there: &Value) -> Option<String> {
         }
         Served::Service => None,
     }
+}
+
+/// The milli-CPU that a replica asks for.
+fn request(spec: &Value) -> Option<i64> {
+    let container = &spec["template"]["spec"]["containers"][0];
+    let request = container["resources"]["requests"]["cpu"].as_str()?;
+    parse_milli(request).ok()
+}
+
+/// The milli-CPU that a pod asks for.
+fn asks(pod: &Pod) -> i128 {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let requests = containers.filter_map(|one| one.resources.as_ref()?.requests.as_ref());
+    requests.map(|requests| cpu(Some(requests))).sum()
 }
 
 /// The milli-CPU of some resources.

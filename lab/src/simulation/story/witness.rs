@@ -3,8 +3,8 @@
 //! - What a member runs of ours has been on record on the hub before, cluster and number.
 //! - What the hub has on record adds up to what is asked for, never to more.
 //! - Somebody else's Deployment is not touched.
-//! - In a calm world: a change of where and how many never makes fewer replicas available than
-//!   were so before it and are asked for after it.
+//! - In a calm world: a change of where, or to more, never makes fewer replicas available than were
+//!   so before it and are asked for after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -44,6 +44,7 @@ struct Wanted {
     name: String,
     generation: i64,
     template: Value,
+    replicas: u64,
     possible: u64,
     /// As many must stay available.
     floor: u64,
@@ -127,7 +128,10 @@ impl Seen {
         // What is asked for more locations than there are members can run nowhere.
         let possible = spec["replicas"].as_u64().unwrap_or(1) * locations(spec).min(self.members);
         if generation != wanted.generation {
-            let same = wanted.template == spec["template"];
+            // Fewer on each cluster is no move: nothing is kept for it.
+            let replicas = number(&spec["replicas"]);
+            let same = wanted.template == spec["template"] && replicas >= wanted.replicas;
+            wanted.replicas = replicas;
             // A share that is on its way is of what was asked for before.
             wanted.floor = if same && object.metadata.deletion_timestamp.is_none() {
                 available.min(possible).min(wanted.possible)
