@@ -122,7 +122,6 @@ struct Work {
     provided: BTreeSet<String>,
     /// A definition that is deleted, or its last object, may go.
     definitions: bool,
-    expiry: Expiry,
 }
 
 impl Work {
