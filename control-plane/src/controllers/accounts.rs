@@ -25,20 +25,20 @@ pub(super) fn concerned(written: &Written) -> Option<String> {
     (is_account && name(lost.value()) == DEFAULT).then(|| namespace(lost.value()).to_owned())
 }
 
-/// Makes the account of a namespace that is there to stay.
-pub(super) async fn provide(plane: &Plane, namespace: &str) {
+/// Makes the account of a namespace that is there to stay. False if it could not be written.
+pub(super) async fn provide(plane: &Plane, namespace: &str) -> bool {
     let place = Key::new(&table("", "namespaces"), None, namespace);
     let stays = plane.store.get(&place);
     if stays.is_none_or(|namespace| is_deleting(namespace.value())) {
-        return;
+        return true;
     }
     let key = Key::new(&table("", "serviceaccounts"), Some(namespace), DEFAULT);
     if plane.store.get(&key).is_some() {
-        return;
+        return true;
     }
     let kinds = plane.registry.now();
     let Some(resource) = kinds.find("", "v1", "serviceaccounts") else {
-        return;
+        return true;
     };
     let account = json!({"metadata": {
         "name": DEFAULT,
@@ -46,13 +46,15 @@ pub(super) async fn provide(plane: &Plane, namespace: &str) {
         "uid": plane.sources.uid(),
         "creationTimestamp": plane.sources.now_text(),
     }});
-    if let Err(error) = plane.create(resource, account, false).await
-        && error.reason != "AlreadyExists"
-    {
-        let message = error.message;
-        warn!(
-            namespace,
-            message, "a namespace has no default service account"
-        );
+    match plane.create(resource, account, false).await {
+        Err(error) if error.reason != "AlreadyExists" => {
+            let message = error.message;
+            warn!(
+                namespace,
+                message, "a namespace has no default service account"
+            );
+            false
+        }
+        _ => true,
     }
 }

@@ -115,7 +115,6 @@ pub(crate) async fn run(plane: Weak<Plane>, mut reports: Reports) {
 #[derive(Default)]
 struct Work {
     garbage: Garbage,
-    expiry: Expiry,
     /// Namespaces that are deleted.
     emptied: BTreeSet<String>,
     /// Namespaces that may lack their account.
@@ -136,7 +135,9 @@ impl Work {
     async fn work(&mut self, plane: &Arc<Plane>) {
         self.garbage.work(plane).await;
         for namespace in std::mem::take(&mut self.provided) {
-            accounts::provide(plane, &namespace).await;
+            if !accounts::provide(plane, &namespace).await {
+                self.provided.insert(namespace);
+            }
         }
         for namespace in std::mem::take(&mut self.emptied) {
             if namespaces::empty(plane, &namespace).await == Emptied::Failed {
