@@ -121,6 +121,7 @@ struct Work {
     provided: BTreeSet<String>,
     /// A definition that is deleted, or its last object, may go.
     definitions: bool,
+    expiry: Expiry,
 }
 
 impl Work {
