@@ -115,7 +115,6 @@ pub(crate) async fn run(plane: Weak<Plane>, mut reports: Reports) {
 #[derive(Default)]
 struct Work {
     garbage: Garbage,
-    expiry: Expiry,
     /// Namespaces that are deleted.
     emptied: BTreeSet<String>,
     /// Namespaces that may lack their account.
