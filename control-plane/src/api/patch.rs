@@ -112,15 +112,13 @@ impl Patch {
 
     /// What it says twice, and of fields that nobody knows.
     fn findings(&self) -> Vec<String> {
-        match self.kind {
-            PatchKind::Json => pipeline::unknown_json_patch_fields(&self.value),
-            _ => {
-                let duplicates = self.duplicates.iter();
-                duplicates
-                    .map(|path| decode::finding("duplicate", path))
-                    .collect()
-            }
+        if self.kind == PatchKind::Json {
+            return pipeline::unknown_json_patch_fields(&self.value);
         }
+        let duplicates = self.duplicates.iter();
+        duplicates
+            .map(|path| decode::finding("duplicate", path))
+            .collect()
     }
 
     /// The refusal of what it makes of an object, in JSON.

@@ -6,11 +6,11 @@ use crate::schema::{Form, Schema};
 
 /// A value of a wrong type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mismatch {
+pub(crate) struct Mismatch {
     /// What Go's decoder says.
-    pub(super) decoding: String,
+    pub(crate) decoding: String,
     /// What is said where a map is made an object, as strategic merge patches do.
-    pub(super) converting: String,
+    pub(crate) converting: String,
 }
 
 impl Mismatch {
