@@ -8,9 +8,9 @@ use crate::schema::{Form, Schema};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {
     /// What Go's decoder says.
-    pub(super) decoding: String,
+    pub(crate) decoding: String,
     /// What is said where a map is made an object, as strategic merge patches do.
-    pub(super) converting: String,
+    pub(crate) converting: String,
 }
 
 impl Mismatch {

@@ -105,7 +105,7 @@ fn describe(report: &mut String, case: &Case, step: usize, differences: &[Differ
         .steps
         .iter()
         .chain(&case.later)
-        .flat_map(|step| step.flattened())
+        .flat_map(case::Step::flattened)
         .nth(step);
     let request = request.map_or("", |step| step.request.as_str());
     let _ = writeln!(report, "{} / {} {request}", case.name, step + 1);
