@@ -85,7 +85,7 @@ impl Faults {
 
     /// What goes wrong with this request.
     pub fn draw(&mut self, request: &Request<Body>) -> Option<Fault> {
-        // Watches are few and long: of them, a fourth of all that go wrong.
+        // Watches are few and long: ten times as large a share of them goes wrong.
         let purpose = Purpose::of(request);
         let share = match purpose {
             Purpose::Watch => (self.share * 10.0).min(0.5),
