@@ -143,11 +143,7 @@ impl Args {
     /// How the scheduler works.
     pub fn options(&self) -> Options {
         Options {
-            kubeconfig: self
-                .common
-                .kubeconfig
-                .clone()
-                .map(|path| Kubeconfig { path }),
+            kubeconfig: self.common.kubeconfig.clone().map(Kubeconfig::at),
             toleration: self.cluster_toleration,
             deletion_grace: self.deletion_grace,
             reservation: self.reservation,

@@ -46,12 +46,12 @@ impl Scheduler {
     async fn follow_way(
         self: &Arc<Self>,
         object: &Arc<MemberCluster>,
-        file: Option<&Result<kube::config::Kubeconfig, String>>,
+        file: Option<&Result<Arc<kube::config::Kubeconfig>, String>>,
     ) {
         let way = match file {
             Some(Err(problem)) if object.spec.access.context.is_some() => Err(problem.clone()),
             file => {
-                let file = file.and_then(|file| file.as_ref().ok());
+                let file = file.and_then(|file| file.as_deref().ok());
                 let way = resolve(&self.hub, file, &object.spec);
                 let way = self.within_deadline(way).await;
                 way.and_then(|way| way.map_err(|error| error.to_string()))

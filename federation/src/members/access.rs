@@ -1,6 +1,8 @@
 //! From what a `MemberCluster` says of its access to a client configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DynamicObject;
@@ -11,6 +13,7 @@ use kube::core::ApiResource;
 use kube::{Api, Client, Config};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::bundle::digest_bits;
 use crate::api::{KubeFedClusterReference, MemberClusterSpec, SecretReference};
@@ -77,18 +80,44 @@ pub enum AccessError {
     },
 }
 
-/// The kubeconfig file that the operator was given.
+/// The kubeconfig file that the operator was given. Whoever asks within a second gets what was read
+/// for the one before; clones share it.
 #[derive(Clone, Debug)]
 pub struct Kubeconfig {
-    /// The file.
-    pub path: PathBuf,
+    path: PathBuf,
+    last: Arc<Mutex<Option<(Instant, Content)>>>,
 }
 
+/// What a kubeconfig file holds, or what is wrong with it.
+type Content = Result<Arc<kube::config::Kubeconfig>, String>;
+
+/// How long a kubeconfig file counts as read.
+const FRESH: Duration = Duration::from_secs(1);
+
 impl Kubeconfig {
-    /// The file's content now, or what is wrong with it.
-    pub fn read(&self) -> Result<kube::config::Kubeconfig, String> {
-        kube::config::Kubeconfig::read_from(&self.path)
-            .map_err(|error| format!("kubeconfig {}: {error}", self.path.display()))
+    /// A file; it is read when somebody asks.
+    pub fn at(path: PathBuf) -> Self {
+        let last = Arc::default();
+        Self { path, last }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's content, or what is wrong with it, not older than a second.
+    pub fn read(&self) -> Content {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = last.as_ref().filter(|(since, _)| since.elapsed() < FRESH);
+        if let Some((_, content)) = fresh {
+            return content.clone();
+        }
+        let content = kube::config::Kubeconfig::read_from(&self.path)
+            .map(Arc::new)
+            .map_err(|error| format!("kubeconfig {}: {error}", self.path.display()));
+        *last = Some((Instant::now(), content.clone()));
+        content
     }
 }
 
@@ -269,7 +298,7 @@ pub(super) fn kubefed_resource() -> ApiResource {
 /// Retries are ours to decide: the client's own would hide what a member answers.
 fn tuned(mut config: Config) -> Config {
     config.default_retry = false;
-    config.connect_timeout = Some(std::time::Duration::from_secs(5));
+    config.connect_timeout = Some(Duration::from_secs(5));
     config
 }
 
@@ -305,4 +334,31 @@ fn digest_of(kubeconfig: &kube::config::Kubeconfig) -> u128 {
         .to_string()
         .as_bytes(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kubeconfig_is_read_once_for_all_who_ask_and_again_after_a_second() {
+        let file = std::env::temp_dir().join(format!("kubeconfig-{}", std::process::id()));
+        let write = |context: &str| fs::write(&file, format!("current-context: {context}"));
+        let one = Kubeconfig::at(file.clone());
+        let other = one.clone();
+        let context = |file: &Kubeconfig| file.read().unwrap().current_context.clone();
+
+        write("first").unwrap();
+        assert_eq!(context(&one).as_deref(), Some("first"));
+        write("second").unwrap();
+        assert_eq!(context(&other).as_deref(), Some("first"));
+        tokio::time::advance(FRESH).await;
+        assert_eq!(context(&other).as_deref(), Some("second"));
+        assert_eq!(context(&one).as_deref(), Some("second"));
+        fs::remove_file(&file).unwrap();
+        tokio::time::advance(FRESH).await;
+        assert!(one.read().unwrap_err().contains("kubeconfig-"));
+    }
 }

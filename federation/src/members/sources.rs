@@ -35,9 +35,9 @@ pub async fn follow_kubeconfig(
     let read = || {
         let file = kubeconfig.read()?;
         if file.contexts.is_empty() {
-            return Err(format!("{} has no contexts", kubeconfig.path.display()));
+            return Err(format!("{} has no contexts", kubeconfig.path().display()));
         }
-        let contexts = file.contexts.into_iter().map(|named| named.name);
+        let contexts = file.contexts.iter().map(|named| named.name.clone());
         let wanted = contexts.filter(|name| match &only {
             Some(only) => only.contains(name),
             None => Some(name) != hub_context.as_ref(),

@@ -1,4 +1,4 @@
-//! One cluster of the lab: its processes, and its faults.
+//! One cluster of the lab: what it is, and how it is reached.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,19 +10,15 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::binaries::Binaries;
-use super::components::{self, Component, Plan};
+use super::components::{self, Plan};
 use super::credentials::Credentials;
 use super::error::{Error, Result};
 use super::nodes;
 use super::options::{Flavour, Member, NodeSize};
 use super::ports::Ports;
-use super::process::{self, Process};
+use super::process::Process;
 use super::state::{ClusterState, StateFile};
 use super::wait;
-
-/// How long a process gets to end by itself. The servers would take longer
-/// only to let their watches run out, which is not worth waiting for.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// How often ports are chosen again when somebody else took them in between.
 const PORT_ATTEMPTS: usize = 5;
@@ -31,15 +27,15 @@ const PORT_ATTEMPTS: usize = 5;
 #[derive(Debug)]
 pub struct Cluster {
     flavour: Flavour,
-    name: String,
+    pub(super) name: String,
     /// None for the hub.
     member: Option<Member>,
     metrics: bool,
     fsync: bool,
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     binaries: Arc<Binaries>,
     credentials: Credentials,
-    state: Arc<StateFile>,
+    pub(super) state: Arc<StateFile>,
     ports: Mutex<Ports>,
     /// By the names of the components.
     processes: Mutex<BTreeMap<String, Process>>,
@@ -112,66 +108,6 @@ impl Cluster {
             .await
             .map_err(Error::kube(&self.name))?;
         self.wait_for_nodes(&client).await
-    }
-
-    /// Stops everything: connections are refused. Data and ports stay.
-    pub async fn stop(&self) -> Result<()> {
-        let processes = std::mem::take(&mut *self.processes());
-        end(processes.into_values().collect()).await;
-        self.state
-            .update_cluster(&self.name, |cluster| cluster.processes.clear())
-    }
-
-    /// Starts what [`stop`](Self::stop) stopped, and waits until the API
-    /// server is ready. Does nothing for what runs already.
-    pub async fn start(&self) -> Result<()> {
-        self.start_servers().await?;
-        for component in self.plan().clients() {
-            self.start_process(component)?;
-        }
-        Ok(())
-    }
-
-    /// Stops what is a client of the API (controllers, pod scheduler, KWOK), so that etcd and the
-    /// API server are alone. [`start`](Self::start) brings it back.
-    pub async fn stop_controllers(&self) -> Result<()> {
-        let servers = self.server_names();
-        let clients: BTreeMap<String, Process> = {
-            let mut processes = self.processes();
-            let all = std::mem::take(&mut *processes).into_iter();
-            let (serving, clients) = all.partition(|(name, _)| servers.contains(&name.as_str()));
-            *processes = serving;
-            clients
-        };
-        end(clients.into_values().collect()).await;
-        self.state.update_cluster(&self.name, |cluster| {
-            let processes = &mut cluster.processes;
-            processes.retain(|name, _| servers.contains(&name.as_str()));
-        })
-    }
-
-    /// The processes that serve the API: etcd and kube-apiserver, or the embedded one.
-    pub fn server_pids(&self) -> Vec<u32> {
-        let servers = self.server_names();
-        let processes = self.processes();
-        let servers = processes
-            .iter()
-            .filter(|(name, _)| servers.contains(&name.as_str()));
-        servers.map(|(_, process)| process.id().pid).collect()
-    }
-
-    fn server_names(&self) -> Vec<&'static str> {
-        self.plan()
-            .servers()
-            .iter()
-            .map(|server| server.name)
-            .collect()
-    }
-
-    /// [`stop`](Self::stop) and [`start`](Self::start).
-    pub async fn restart(&self) -> Result<()> {
-        self.stop().await?;
-        self.start().await
     }
 
     /// Whether it runs, is ready, and what it says about itself. Asks only
@@ -270,13 +206,6 @@ impl Cluster {
         .map_err(Error::io("write", &configuration))
     }
 
-    /// Takes the processes out, to be ended by the caller.
-    pub(crate) fn take_processes(&self) -> Vec<Process> {
-        std::mem::take(&mut *self.processes())
-            .into_values()
-            .collect()
-    }
-
     /// Waits until nothing in the cluster is left to be made ready.
     pub(super) async fn create_nodes(&self) -> Result<()> {
         let Some(member) = &self.member else {
@@ -301,19 +230,7 @@ impl Cluster {
         .await
     }
 
-    pub(super) async fn start_servers(&self) -> Result<()> {
-        for component in self.plan().servers() {
-            self.start_process(component)?;
-        }
-        let client = self.impatient_client().await?;
-        wait::until(&self.name, "a ready API server", || async {
-            self.check_alive()?;
-            Ok(wait::is_ready(&client).await)
-        })
-        .await
-    }
-
-    fn plan(&self) -> Plan<'_> {
+    pub(super) fn plan(&self) -> Plan<'_> {
         Plan {
             flavour: &self.flavour,
             name: &self.name,
@@ -327,41 +244,9 @@ impl Cluster {
         }
     }
 
-    fn start_process(&self, component: Component) -> Result<()> {
-        let Component { name, mut command } = component;
-        let mut processes = self.processes();
-        if processes.get_mut(name).is_some_and(Process::is_alive) {
-            return Ok(());
-        }
-        let process = Process::start(&mut command, &components::log(&self.directory, name))?;
-        let id = process.id();
-        processes.insert(name.to_owned(), process);
-        self.state.update_cluster(&self.name, |cluster| {
-            cluster.processes.insert(name.to_owned(), id);
-        })
-    }
-
-    /// A process that ended will not become ready: say so now, with what it
-    /// said last.
-    fn check_alive(&self) -> Result<()> {
-        for (component, process) in &mut *self.processes() {
-            if !process.is_alive() {
-                let log = components::log(&self.directory, component);
-                let text = fs::read(&log).unwrap_or_default();
-                return Err(Error::Exited {
-                    cluster: self.name.clone(),
-                    component: component.clone(),
-                    tail: tail(&String::from_utf8_lossy(&text)),
-                    log,
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// For polling: a refused, slow or busy server is asked again by the
     /// caller, not by the client.
-    async fn impatient_client(&self) -> Result<Client> {
+    pub(super) async fn impatient_client(&self) -> Result<Client> {
         let mut config = self.config().await?;
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(2));
@@ -405,18 +290,4 @@ impl Cluster {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Ends processes without blocking the runtime.
-pub(super) async fn end(processes: Vec<Process>) {
-    let ended = tokio::task::spawn_blocking(move || process::terminate(processes, GRACE));
-    if let Err(error) = ended.await {
-        tracing::warn!(%error, "ending processes was interrupted");
-    }
-}
-
-/// The last lines of a log.
-fn tail(text: &str) -> String {
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
 }

@@ -3,9 +3,10 @@
 use kube::{Client, Config};
 use rustix::process::Signal;
 
-use super::cluster::{Cluster, end};
+use super::cluster::Cluster;
 use super::error::{Error, Result};
 use super::options::Flavour;
+use super::running::end;
 
 impl Cluster {
     /// Freezes everything: connections are accepted (by the kernel) and

@@ -32,6 +32,7 @@ mod options;
 mod ports;
 mod process;
 pub mod proxy;
+mod running;
 mod state;
 mod wait;
 

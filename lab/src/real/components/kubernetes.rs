@@ -11,7 +11,7 @@ const STAGES: &str = include_str!("../../../real/kwok/stages.yaml");
 const METRICS: &str = include_str!("../../../real/kwok/metrics.yaml");
 
 /// The name of the API server's process.
-pub(crate) const API_SERVER: &str = Program::KubeApiserver.name();
+pub(super) const API_SERVER: &str = Program::KubeApiserver.name();
 
 /// The hub runs no pods: of the controllers it needs those that keep
 /// namespaces, service accounts and owner references working.

@@ -12,7 +12,7 @@ use super::credentials::Credentials;
 use super::options::Flavour;
 use super::ports::Ports;
 
-pub(crate) use kubernetes::API_SERVER;
+pub(crate) use kubernetes::{kwok_configuration, kwok_configuration_text};
 
 /// A process to start.
 pub(crate) struct Component {
@@ -57,14 +57,11 @@ impl Flavour {
     /// The name of the process that answers requests.
     pub(crate) fn api_server(&self) -> &'static str {
         match self {
-            Self::Kubernetes => API_SERVER,
+            Self::Kubernetes => kubernetes::API_SERVER,
             Self::Embedded { .. } => embedded::NAME,
         }
     }
 }
-
-/// KWOK's configuration.
-pub(crate) use kubernetes::{kwok_configuration, kwok_configuration_text};
 
 /// What the API server keeps.
 pub(crate) fn database(directory: &Path) -> PathBuf {
