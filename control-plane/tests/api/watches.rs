@@ -94,6 +94,8 @@ async fn bookmarks_come_by_the_minute_and_the_end_by_the_timeout() {
     assert_eq!(next(&mut stream).await["type"], "BOOKMARK");
     assert_eq!(begun.elapsed().as_secs(), 60);
     assert_eq!(next(&mut stream).await["type"], "BOOKMARK");
+    assert_eq!(next(&mut stream).await["type"], "BOOKMARK");
+    assert_eq!(begun.elapsed().as_secs(), 148);
     assert!(stream.next().await.is_none());
     assert!(begun.elapsed() >= Duration::from_secs(150));
 }
