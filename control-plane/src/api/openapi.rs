@@ -266,7 +266,9 @@ impl Components {
             self.done.insert(name.to_owned(), shown);
         }
         let reference = json!({"$ref": format!("{}{name}", self.prefix)});
-        match &schema.description {
+        // What is said of the type is said there.
+        let own = schema.description.as_ref();
+        match own.filter(|own| definition.description.as_ref() != Some(own)) {
             Some(description) => json!({"description": description, "allOf": [reference]}),
             None => reference,
         }

@@ -234,6 +234,10 @@ pub(super) async fn clean(plane: &Arc<Plane>) -> Emptied {
         if emptied != Emptied::Fully {
             continue;
         }
+        // Whoever sees that the definition is gone shall find nothing served of it.
+        for served in custom_resources(crd) {
+            plane.registry.drop_custom(&served.table);
+        }
         let key = key_of(&resource, crd);
         let done = change(plane, &resource, &key, |value| {
             let mut left = strings(value, "/metadata/finalizers");

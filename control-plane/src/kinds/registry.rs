@@ -133,15 +133,29 @@ impl Registry {
         Arc::clone(&now)
     }
 
-    /// Serves these custom resources beside the built-in ones.
-    /// They are gathered in turn, so that what one has read earlier never takes the place of what
+    /// Serves these custom resources beside the built-in ones. They are gathered in turn, so that what one has read earlier never takes the place of what
     /// another has read later.
     pub(crate) fn set_custom(&self, gather: impl FnOnce() -> Vec<Arc<Resource>>) {
         let _turn = self
             .gathering
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let all = self.builtin.iter().cloned().chain(gather());
+        self.set(self.builtin.iter().cloned().chain(gather()));
+    }
+
+    /// Serves the custom resource of this table no more.
+    pub(crate) fn drop_custom(&self, table: &str) {
+        let _turn = self
+            .gathering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (now, builtin) = (self.now(), self.builtin.iter().cloned());
+        let others = now.all().iter().filter(|one| one.custom.is_some());
+        let others = others.filter(|one| one.table != table).cloned();
+        self.set(builtin.chain(others));
+    }
+
+    fn set(&self, all: impl Iterator<Item = Arc<Resource>>) {
         let kinds = Arc::new(Kinds::new(all));
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = kinds;
     }

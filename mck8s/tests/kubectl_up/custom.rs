@@ -121,6 +121,6 @@ pub fn defined_and_used(kubectl: &Kubectl) {
     kubectl.says(&["delete", "-f", &definition], &["deleted"]);
     kubectl.fails(
         &["get", "crontabs"],
-        &["doesn't have a resource type \"crontabs\""],
+        &["could not find the requested resource"],
     );
 }
