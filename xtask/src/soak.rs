@@ -165,13 +165,15 @@ fn tell_failure(seed: u64, length: Length, violations: &[String]) {
     for violation in violations {
         println!("  {violation}");
     }
-    let mut flags = String::new();
+    let mut again = format!("cargo xtask soak --seed {seed} --trace");
     let usual = Length::default();
     if length.steps != usual.steps {
-        flags += &format!(" --steps {}", length.steps);
+        again.push_str(" --steps ");
+        again.push_str(&length.steps.to_string());
     }
     if length.faults.to_bits() != usual.faults.to_bits() {
-        flags += &format!(" --faults {}", length.faults);
+        again.push_str(" --faults ");
+        again.push_str(&length.faults.to_string());
     }
-    println!("  again: cargo xtask soak --seed {seed} --trace{flags}");
+    println!("  again: {again}");
 }

@@ -112,17 +112,18 @@ impl<K: Resource> Cache<K> {
 
     /// The objects whose controller has this uid, in the order of their keys.
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {
-        self.of_owner(&Some(uid.to_owned()))
+        self.of_owner(Some(uid))
     }
 
     /// The objects that nothing controls, in the order of their keys.
     pub fn free(&self) -> Vec<Arc<K>> {
-        self.of_owner(&None)
+        self.of_owner(None)
     }
 
-    fn of_owner(&self, owner: &Option<String>) -> Vec<Arc<K>> {
+    fn of_owner(&self, owner: Option<&str>) -> Vec<Arc<K>> {
         let state = lock(&self.0.state);
-        let keys = state.owned.get(owner).into_iter().flatten();
+        let keys = state.owned.get(&owner.map(str::to_owned));
+        let keys = keys.into_iter().flatten();
         keys.filter_map(|key| state.objects.get(key).cloned())
             .collect()
     }

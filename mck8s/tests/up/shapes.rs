@@ -5,7 +5,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use crate::harness::{Up, deployment, folder, until};
@@ -80,7 +80,7 @@ async fn another_start_with_other_members_and_nodes() {
     until("one member", async || {
         let listed = members.list(&ListParams::default()).await;
         let listed = listed.map_err(|error| error.to_string())?;
-        let names: Vec<_> = listed.iter().map(|member| member.name_any()).collect();
+        let names: Vec<_> = listed.iter().map(ResourceExt::name_any).collect();
         let one = names == ["cluster1"];
         one.then_some(()).ok_or_else(|| format!("{names:?}"))
     })

@@ -262,6 +262,9 @@ impl File {
     }
 }
 
+/// A field of an entry, and the action that it stands for.
+type About<'a, T> = (&'a Option<T>, fn(T) -> Action);
+
 impl EventEntry {
     fn resolve(&self, clusters: &Clusters, folder: &Path) -> Result<Event, Problem> {
         let line = self.at.referenced.line();
@@ -291,7 +294,7 @@ impl EventEntry {
             };
             actions.push(Action::Scale(name, scale.replicas));
         }
-        let of_member: [(&Option<String>, fn(String) -> Action); 6] = [
+        let of_member: [About<String>; 6] = [
             (&self.cordon, |name| Action::Cordon(name, true)),
             (&self.uncordon, |name| Action::Cordon(name, false)),
             (&self.cut, Action::Cut),
@@ -304,7 +307,7 @@ impl EventEntry {
                 actions.push(action(member(name)?));
             }
         }
-        let of_node: [(&Option<NodeName>, fn(NodeName) -> Action); 3] = [
+        let of_node: [About<NodeName>; 3] = [
             (&self.lose_node, Action::LoseNode),
             (&self.return_node, Action::ReturnNode),
             (&self.drain, Action::Drain),

@@ -36,17 +36,15 @@ async fn of_cluster(
     State(clusters): State<Arc<Vec<Metrics>>>,
     Path(name): Path<String>,
 ) -> Response {
-    match clusters.iter().find(|one| one.cluster() == name) {
-        Some(metrics) => text(metrics.exposition()),
-        None => {
-            let names: Vec<&str> = clusters.iter().map(Metrics::cluster).collect();
-            let what = format!(
-                "there is no cluster {name:?}; write one of {}\n",
-                names.join(", ")
-            );
-            (StatusCode::NOT_FOUND, what).into_response()
-        }
+    if let Some(metrics) = clusters.iter().find(|one| one.cluster() == name) {
+        return text(metrics.exposition());
     }
+    let names: Vec<&str> = clusters.iter().map(Metrics::cluster).collect();
+    let what = format!(
+        "there is no cluster {name:?}; write one of {}\n",
+        names.join(", ")
+    );
+    (StatusCode::NOT_FOUND, what).into_response()
 }
 
 fn text(body: String) -> Response {

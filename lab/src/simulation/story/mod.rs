@@ -116,10 +116,10 @@ impl Story {
         apply(&client, &objects::foreign()).await?;
         let calm = seed % CALM == CALM - 1;
         let witness = Witness::new(calm, world.trace.clone());
-        witness.watch_hub(world.hub_client());
+        witness.watch_hub(&world.hub_client());
         for name in world.members.keys() {
             let client = world.member_client(name).ok_or("no such member")?;
-            witness.watch_member(name, client);
+            witness.watch_member(name, &client);
         }
         if !calm {
             world.network.set_faults(Faults::new(seed, length.faults));

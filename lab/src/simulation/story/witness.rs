@@ -70,9 +70,9 @@ impl Witness {
     }
 
     /// Watches the hub's deployments.
-    pub(super) fn watch_hub(&self, client: Client) {
+    pub(super) fn watch_hub(&self, client: &Client) {
         let this = self.clone();
-        let api = of(&client, &Served::Deployment.on_hub(), None);
+        let api = of(client, &Served::Deployment.on_hub(), None);
         tokio::spawn(follow(api, move |event| match event {
             Event::Apply(object) | Event::InitApply(object) => this.seen().hub_has(&object),
             _ => {}
@@ -80,10 +80,10 @@ impl Witness {
     }
 
     /// Watches a member's Deployments.
-    pub(super) fn watch_member(&self, name: &str, client: Client) {
+    pub(super) fn watch_member(&self, name: &str, client: &Client) {
         let (this, name) = (self.clone(), name.to_owned());
         this.seen().members += 1;
-        let api = of(&client, &Served::Deployment.on_members(), None);
+        let api = of(client, &Served::Deployment.on_members(), None);
         tokio::spawn(follow(api, move |event| match event {
             Event::Apply(object) | Event::InitApply(object) => {
                 this.seen().member_has(&name, &object);

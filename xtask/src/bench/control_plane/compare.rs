@@ -190,7 +190,7 @@ async fn sample(server: &Server, work: Work, clients: Clients) -> Result<Sample>
         Work::List(kind) => list(&mut connections, kind, requests).await?,
     };
     let took = begun.elapsed();
-    let processor = processor_time(&server.pids)? - before;
+    let processor = processor_time(&server.pids)?.saturating_sub(before);
     if let Work::Create(kind) = work {
         clear(server, kind, requests).await?;
     }

@@ -47,9 +47,9 @@ fn labels(name: &str) -> Value {
 }
 
 fn config_map(name: &str) -> Value {
-    let settings: String = (0..8)
-        .map(|line| format!("feature.{line}.enabled = true # as the team wants it\n"))
-        .collect();
+    let lines =
+        (0..8).map(|line| format!("feature.{line}.enabled = true # as the team wants it\n"));
+    let settings = lines.collect::<Vec<_>>().concat();
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": { "name": name, "labels": labels(name) },

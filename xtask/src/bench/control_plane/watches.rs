@@ -43,7 +43,7 @@ async fn measure(watches: usize) -> Result<Vec<Figure>> {
     let memory = resident(ours.pid())?.saturating_sub(before);
     let processor = processor_time(&ours.server.pids)?;
     tokio::time::sleep(IDLE).await;
-    let processor = processor_time(&ours.server.pids)? - processor;
+    let processor = processor_time(&ours.server.pids)?.saturating_sub(processor);
     let mut writer = ours.server.connect(&connector).await?;
     let mut latencies = Vec::new();
     for (number, (_, stream)) in streams.iter_mut().enumerate().step_by(watches / WRITES) {
@@ -79,7 +79,7 @@ fn name(number: usize) -> String {
     format!("watched-{number}")
 }
 
-/// Watches one object, as a kubelet watches each ConfigMap that its pods use.
+/// Watches one object, as a kubelet watches each `ConfigMap` that its pods use.
 async fn watch(connection: &mut Connection, number: usize) -> Result<Incoming> {
     let path = Kind::ConfigMap.path("default");
     let name = name(number);
