@@ -291,7 +291,8 @@ async fn nothing_is_left_of_a_deleted_deployment_and_nothing_is_written_of_an_id
     .await;
     lab.create::<Deployment>(deployment(3)).await;
     lab.rolled_out().await;
-    lab.pass(Duration::from_mins(1)).await;
+    // Its events go after an hour.
+    lab.pass(Duration::from_hours(2)).await;
     let revision = lab.store.revision();
     lab.pass(Duration::from_hours(24)).await;
     assert_eq!(lab.store.revision(), revision);
