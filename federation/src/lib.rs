@@ -4,5 +4,6 @@ pub mod api;
 pub mod capacity;
 pub mod members;
 pub mod operator;
+pub mod prometheus;
 pub mod proximity;
 pub mod traffic;

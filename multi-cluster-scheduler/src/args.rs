@@ -9,8 +9,9 @@ use std::time::Duration;
 use clap::Parser;
 use federation::members::Kubeconfig;
 use federation::operator::args::{CommonArgs, duration};
+use federation::prometheus::{Credentials, PrometheusError, Server, ServerOptions};
 use federation::proximity::serf::AuthKey;
-use federation::traffic::{Traffic, TrafficError, TrafficOptions, TrafficQueries, TrafficSource};
+use federation::traffic::{Traffic, TrafficQueries, TrafficSource};
 
 use crate::scheduler::Options;
 use crate::sources::ProximitySource;
@@ -156,7 +157,7 @@ impl Args {
     }
 
     /// Where traffic comes from, if anywhere.
-    pub fn traffic(&self) -> Result<Option<Arc<dyn Traffic>>, TrafficError> {
+    pub fn traffic(&self) -> Result<Option<Arc<dyn Traffic>>, PrometheusError> {
         let Some(url) = &self.prometheus_url else {
             return Ok(None);
         };
@@ -165,13 +166,13 @@ impl Args {
             update: self.traffic_update_query.clone(),
             ..TrafficQueries::default()
         };
-        let options = TrafficOptions {
-            bearer_token_file: self.prometheus_token_file.clone(),
+        let options = ServerOptions {
+            credentials: self.prometheus_token_file.clone().map(Credentials::Bearer),
             ca_file: self.prometheus_ca_file.clone(),
             timeout: Duration::from_secs(5),
-            queries,
         };
-        Ok(Some(Arc::new(TrafficSource::new(url, options)?)))
+        let server = Server::new(url, options)?;
+        Ok(Some(Arc::new(TrafficSource::new(server, queries))))
     }
 
     /// Where round-trip times come from, if anywhere.

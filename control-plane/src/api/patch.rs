@@ -76,15 +76,6 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
-    /// A merge patch.
-    pub(crate) fn merge(value: Value) -> Self {
-        Self {
-            kind: PatchKind::Merge,
-            value,
-            duplicates: Vec::new(),
-        }
-    }
-
     pub(crate) fn parse(kind: PatchKind, bytes: &[u8]) -> Result<Self, ApiError> {
         let parsed = json::parse(bytes).map_err(|error| {
             let why = syntax(bytes, &error);

@@ -7,10 +7,11 @@ use super::call::Call;
 use super::decode;
 use super::negotiate::{BodyForm, Form};
 use super::patch::{Patch, PatchKind};
+use super::pipeline::{self, Writer};
 use super::query::WriteOptions;
 use super::status::{ApiError, Cause};
 use super::update::{Change, modify, wrong_uid};
-use super::write::typed;
+use super::write::{manager, typed};
 use crate::kinds::{Resource, ScalePaths};
 use crate::meta::{fields, metadata, number, text, uid};
 
@@ -156,12 +157,10 @@ fn wrong_type(scale: &Value) -> &'static str {
 pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
     let kind = PatchKind::of(call)?;
     let options = WriteOptions::of(&call.query, "PatchOptions", kind == PatchKind::Apply)?;
-    let patch = if kind == PatchKind::Apply {
-        let applied = decode::yaml(&call.body).map_err(ApiError::bad_request)?;
-        Patch::merge(applied.value)
-    } else {
-        Patch::parse(kind, &call.body)?
-    };
+    if kind == PatchKind::Apply {
+        return apply(call, &options).await;
+    }
+    let patch = Patch::parse(kind, &call.body)?;
     let change = Change {
         options: &options,
         managed: true,
@@ -173,6 +172,51 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
     });
     let item = item.await?;
     Ok(call.answer_value(200, &of(&call.resource, item.value())))
+}
+
+/// Server-side apply of a scale: its replicas are applied to the object, as a field of whoever
+/// applies it.
+async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError> {
+    let resource = &call.resource;
+    let scale = decode::yaml(&call.body)
+        .map_err(ApiError::bad_request)?
+        .value;
+    let (version, kind) = (text(&scale, "/apiVersion"), text(&scale, "/kind"));
+    if (version, kind) != ("autoscaling/v1", "Scale") {
+        let why = format!("invalid object type: {version}, Kind={kind}");
+        return Err(ApiError::bad_request(why));
+    }
+    let manager = manager(call, options);
+    let writer = Writer {
+        manager: &manager,
+        subresource: &call.path.subresource,
+        time: call.plane.sources.now(),
+    };
+    let change = Change {
+        options,
+        managed: false,
+        must_name_revision: false,
+    };
+    let force = options.force.unwrap_or(false);
+    let item = modify(call, &change, |old| {
+        // Checks the replicas, and takes over the uid and the revision that the scale is meant for.
+        let scaled = scaled(call, old, &scale)?;
+        let mut config = json!({
+            "apiVersion": resource.api_version(), "kind": resource.kind,
+            "metadata": { "name": call.path.name },
+        });
+        let path = paths(resource).spec;
+        let replicas = number(&scaled, &pointer(&path)).unwrap_or_default();
+        set(&mut config, &path, replicas.into());
+        let mut new = pipeline::apply(resource, Some(old), &config, force, &writer)?;
+        for field in ["resourceVersion", "uid"] {
+            let meant = text(&scaled, &format!("/metadata/{field}")).to_owned();
+            metadata(&mut new).insert(field.to_owned(), meant.into());
+        }
+        Ok(new)
+    });
+    let item = item.await?;
+    Ok(call.answer_value(200, &of(resource, item.value())))
 }
 
 /// The object with the replicas of a scale.

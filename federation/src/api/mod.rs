@@ -18,8 +18,10 @@ mod status;
 
 pub use app_rescheduler::{AppRescheduler, AppReschedulerSpec};
 pub use autoscaler::{
+    ClusterScale, Distribution, Metric, MetricStatus, MetricType,
     MultiClusterHorizontalPodAutoscaler, MultiClusterHorizontalPodAutoscalerSpec,
-    MultiClusterHorizontalPodAutoscalerStatus, ScaleTargetRef,
+    MultiClusterHorizontalPodAutoscalerStatus, PrometheusMetricSource, PrometheusMetricStatus,
+    PrometheusTarget, PrometheusTargetType, ScaleTargetRef, Schedule, Scope,
 };
 pub use cloud_provisioner::{CloudProvisioner, CloudProvisionerSpec};
 pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec};

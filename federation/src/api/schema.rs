@@ -23,7 +23,7 @@ pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
         (MultiClusterJob::crd(), job),
         (MultiClusterService::crd(), service),
         (MemberCluster::crd(), member_cluster),
-        (MultiClusterHorizontalPodAutoscaler::crd(), plain),
+        (MultiClusterHorizontalPodAutoscaler::crd(), autoscaler),
         (CloudProvisioner::crd(), plain),
         (AppRescheduler::crd(), plain),
     ]
@@ -127,6 +127,128 @@ fn member_cluster(schema: &mut Value) {
         &[(
             "(has(self.context) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.kubeFedCluster) ? 1 : 0) == 1",
             "give exactly one of access.context, access.secretRef and access.kubeFedCluster",
+        )],
+    );
+}
+
+fn autoscaler(schema: &mut Value) {
+    let status = &mut schema["properties"]["status"]["properties"];
+    map_list(&mut status["clusters"], "cluster", 1000);
+    map_list(&mut status["conditions"], "type", 16);
+    let spec = &mut schema["properties"]["spec"];
+    let properties = &mut spec["properties"];
+    properties["scaleTargetRef"]["properties"]["name"]["minLength"] = json!(1);
+    properties["scaleTargetRef"]["properties"]["kind"]["maxLength"] = json!(63);
+    rules(
+        &mut properties["scaleTargetRef"],
+        &[(
+            "self.kind == 'MultiClusterDeployment'",
+            "only a MultiClusterDeployment can be scaled: write kind: MultiClusterDeployment",
+        )],
+    );
+    properties["metrics"]["maxItems"] = json!(32);
+    metric(&mut properties["metrics"]["items"]);
+    let schedules = &mut properties["schedules"];
+    schedules["maxItems"] = json!(64);
+    rules(
+        &mut schedules["items"],
+        &[
+            (
+                "has(self.minReplicas) || has(self.maxReplicas)",
+                "the schedule changes nothing: give minReplicas, maxReplicas, or both",
+            ),
+            (
+                "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+                "minReplicas of the schedule is above its maxReplicas: write one that is at most as high",
+            ),
+        ],
+    );
+    rules(
+        spec,
+        &[
+            (
+                "(has(self.minReplicas) ? self.minReplicas : 1) <= (has(self.maxReplicas) ? self.maxReplicas : 100)",
+                "minReplicas (default 1) is above maxReplicas (default 100): write one that is at most as high",
+            ),
+            (
+                "!has(self.minReplicasPerCluster) || self.minReplicasPerCluster <= (has(self.maxReplicas) ? self.maxReplicas : 100)",
+                "minReplicasPerCluster is above maxReplicas (default 100): write one that is at most as high",
+            ),
+            (
+                "!(has(self.minReplicas) && self.minReplicas == 0 || \
+                 has(self.minReplicasPerCluster) && self.minReplicasPerCluster == 0 || \
+                 has(self.schedules) && self.schedules.exists(s, has(s.minReplicas) && s.minReplicas == 0)) || \
+                 has(self.metrics) && self.metrics.exists(m, m.type in ['Object', 'External', 'Prometheus'])",
+                "zero replicas would never be left again, because pods that are not there have no usage: write at least 1, or add a metric of type External, Object or Prometheus",
+            ),
+            (
+                "self.scope != 'Global' || !has(self.minReplicasPerCluster)",
+                "with scope Global the target divides the replicas: leave minReplicasPerCluster out, or use scope PerCluster",
+            ),
+            (
+                "self.scope != 'Global' || self.distribution != 'Traffic'",
+                "with scope Global the target divides the replicas: leave distribution out, or use scope PerCluster",
+            ),
+        ],
+    );
+}
+
+/// One entry of `metrics`: the type's part, and a target that fits it.
+fn metric(metric: &mut Value) {
+    const PARTS: [(&str, &str); 6] = [
+        ("Resource", "resource"),
+        ("ContainerResource", "containerResource"),
+        ("Pods", "pods"),
+        ("Object", "object"),
+        ("External", "external"),
+        ("Prometheus", "prometheus"),
+    ];
+    for (kind, part) in PARTS {
+        let others = PARTS.iter().filter(|(_, other)| *other != part);
+        let others: Vec<_> = others
+            .map(|(_, other)| format!("!has(self.{other})"))
+            .collect();
+        let rule = format!(
+            "self.type != '{kind}' || has(self.{part}) && {}",
+            others.join(" && ")
+        );
+        let message = format!(
+            "a metric of type {kind} has the field {part} and no other: give it, or correct type"
+        );
+        rules(metric, &[(&rule, &message)]);
+        let (types, example) = match kind {
+            "Resource" | "ContainerResource" => (
+                vec!["Utilization", "AverageValue"],
+                "{type: Utilization, averageUtilization: 50}",
+            ),
+            "Pods" => (
+                vec!["AverageValue"],
+                "{type: AverageValue, averageValue: \"100\"}",
+            ),
+            _ => (
+                vec!["Value", "AverageValue"],
+                "{type: AverageValue, averageValue: \"100\"}",
+            ),
+        };
+        let target = &mut metric["properties"][part]["properties"]["target"];
+        target["properties"]["type"]["enum"] = json!(types);
+        let mut amounts = vec!["(self.type == 'AverageValue') == has(self.averageValue)"];
+        if kind != "Prometheus" {
+            target["properties"]["averageUtilization"]["minimum"] = json!(1);
+            amounts.push("(self.type == 'Utilization') == has(self.averageUtilization)");
+        }
+        amounts.push("(self.type == 'Value') == has(self.value)");
+        let message = format!(
+            "the target's type names the one field that is given with it: write e.g. {example}"
+        );
+        rules(target, &[(&amounts.join(" && "), &message)]);
+    }
+    let query = &mut metric["properties"]["prometheus"]["properties"]["query"];
+    rules(
+        query,
+        &[(
+            "self.matches('[^ \\t\\r\\n]')",
+            "the query is empty: write PromQL, e.g. sum by (cluster_name) (rate(http_requests_total[1m]))",
         )],
     );
 }
@@ -256,13 +378,14 @@ fn rules(schema: &mut Value, rules: &[(&str, &str)]) {
 /// Kubernetes' own types bring a book of descriptions, more than an annotation may hold (which
 /// client-side `kubectl apply` needs). Ours, at most three properties deep, stay.
 fn strip_kubernetes_descriptions(schema: &mut Value) {
-    const OURS: [&str; 6] = [
+    const OURS: [&str; 7] = [
         "spec",
         "status",
         "access",
         "placements",
         "decision",
         "clusterReplicas",
+        "scaleTargetRef",
     ];
     let Some(properties) = schema["properties"].as_object_mut() else {
         return;

@@ -16,4 +16,4 @@ pub use inventory::{Observed, ObservedJob, ObservedReplicas};
 pub use member::{Change, Member, MemberEvent, MemberOptions};
 pub use sources::{follow_kubeconfig, follow_kubefed};
 pub(crate) use watching::refusal;
-pub use watching::{Deadlined, watch_with};
+pub use watching::{Deadlined, watch_selected, watch_with};

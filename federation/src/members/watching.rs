@@ -37,13 +37,26 @@ pub(crate) fn refusal(error: &watcher::Error) -> Option<String> {
 /// more, and where it was refused, so that the next `InitDone` says that it is not any more.
 pub async fn watch_with<K>(
     api: Api<K>,
+    handle: impl FnMut(Event<K>),
+    failed: impl FnMut(&watcher::Error),
+    cancel: &CancellationToken,
+) where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    watch_selected(api, watcher::Config::default(), handle, failed, cancel).await;
+}
+
+/// As [`watch_with`], of the objects that `selection` selects.
+pub async fn watch_selected<K>(
+    api: Api<K>,
+    selection: watcher::Config,
     mut handle: impl FnMut(Event<K>),
     mut failed: impl FnMut(&watcher::Error),
     cancel: &CancellationToken,
 ) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    let start = || watcher::watcher(api.clone(), watcher::Config::default());
+    let start = || watcher::watcher(api.clone(), selection.clone());
     let mut events = std::pin::pin!(start());
     let mut failures = 0;
     loop {

@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use federation::traffic::{
-    Traffic as _, TrafficError, TrafficOptions, TrafficQueries, TrafficSource,
-};
+use federation::prometheus::{Server, ServerOptions};
+use federation::traffic::{Traffic as _, TrafficError, TrafficQueries, TrafficSource};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
@@ -20,7 +19,7 @@ async fn both_queries_give_the_traffic_by_cluster() {
     if !is_installed("prometheus") {
         return;
     }
-    let server = free_address();
+    let address = free_address();
     let config = scratch("prometheus.yml");
     let text = format!(
         "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: members\n  honor_labels: true\n  static_configs:\n  - targets: ['{}']\n",
@@ -33,11 +32,12 @@ async fn both_queries_give_the_traffic_by_cluster() {
         "--storage.tsdb.path={}",
         scratch("prometheus").display()
     ));
-    command.arg(format!("--web.listen-address={server}"));
+    command.arg(format!("--web.listen-address={address}"));
     let _server = spawn(command);
 
-    let url = format!("http://{server}");
-    let source = TrafficSource::new(&url, TrafficOptions::default()).unwrap();
+    let url = format!("http://{address}");
+    let server = Server::new(&url, ServerOptions::default()).unwrap();
+    let source = TrafficSource::new(server.clone(), TrafficQueries::default());
     let on_creation = [("fog1", 300.0), ("fog2", 50.0)];
     until(&on_creation, || source.on_creation()).await;
     let on_update = [("fog1", 1100.0), ("fog2", 7.0)];
@@ -56,11 +56,7 @@ async fn both_queries_give_the_traffic_by_cluster() {
         update: "7".to_owned(),
         ..TrafficQueries::default()
     };
-    let options = TrafficOptions {
-        queries,
-        ..TrafficOptions::default()
-    };
-    let mistyped = TrafficSource::new(&url, options).unwrap();
+    let mistyped = TrafficSource::new(server, queries);
     let error = mistyped.on_creation().await.unwrap_err().to_string();
     assert!(error.contains("parse error"), "{error}");
     let error = mistyped.on_update("shop", "web").await.unwrap_err();

@@ -4,8 +4,10 @@
 //! they are, against API servers that answer as they are. The same seed gives the same run, which
 //! the trace of all requests shows.
 
+mod autoscaler;
 mod faults;
 mod link;
+mod metering;
 mod network;
 mod operator;
 mod stage;
@@ -19,6 +21,7 @@ use std::future::Future;
 
 pub use faults::{Fault, Faults, WatchFault};
 pub use link::{Link, Reach};
+pub use metering::{Metering, MetricsServer};
 pub use network::Network;
 pub use operator::Operator;
 pub use stage::Theatre;

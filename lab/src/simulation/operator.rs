@@ -36,6 +36,45 @@ struct State {
 }
 
 impl Operator {
+    /// Starts a process, and again whenever it has ended.
+    pub(super) fn start(
+        network: Network,
+        identity: String,
+        work: impl AsyncFn(&Vantage, &CancellationToken) -> Result<(), Error> + 'static,
+    ) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            vantage: network.vantage(&identity),
+            down: RESTART,
+        }));
+        let stop = CancellationToken::new();
+        let (shared, ended) = (Arc::clone(&state), stop.clone());
+        tokio::task::spawn_local(async move {
+            let note = |what: &str| network.trace().line(&format!("== {identity} {what}"));
+            while !ended.is_cancelled() {
+                let vantage = lock(&shared).vantage.clone();
+                let cancel = CancellationToken::new();
+                let life = async {
+                    match work(&vantage, &cancel).await {
+                        Ok(()) => note("ended"),
+                        Err(error) => note(&format!("ended: {error}")),
+                    }
+                };
+                vantage.live(life).await;
+                // What it has spawned ends with it.
+                vantage.kill();
+                cancel.cancel();
+                let down = {
+                    let mut state = lock(&shared);
+                    state.vantage = network.vantage(&identity);
+                    std::mem::replace(&mut state.down, RESTART)
+                };
+                note(&format!("is down for {down:?}"));
+                sleep(down).await;
+            }
+        });
+        Self { state, stop }
+    }
+
     /// Ends it for good, at whatever point it has reached.
     pub fn kill(self) {
         self.stop.cancel();
@@ -70,46 +109,15 @@ impl Scheduler {
     pub(super) fn start(self) -> Result<Operator, Error> {
         // Wrong flags are said here.
         self.context(&self.vantage(), Leadership::always())?;
-        let state = Arc::new(Mutex::new(State {
-            vantage: self.vantage(),
-            down: RESTART,
-        }));
-        let stop = CancellationToken::new();
-        let (shared, ended) = (Arc::clone(&state), stop.clone());
-        tokio::task::spawn_local(async move {
-            while !ended.is_cancelled() {
-                let vantage = lock(&shared).vantage.clone();
-                let cancel = CancellationToken::new();
-                vantage.live(self.live(&vantage, &cancel)).await;
-                // What it has spawned ends with it.
-                vantage.kill();
-                cancel.cancel();
-                let down = {
-                    let mut state = lock(&shared);
-                    state.vantage = self.vantage();
-                    std::mem::replace(&mut state.down, RESTART)
-                };
-                let line = format!("== {} is down for {down:?}", self.identity);
-                self.network.trace().line(&line);
-                sleep(down).await;
-            }
-        });
-        Ok(Operator { state, stop })
+        let (network, identity) = (self.network.clone(), self.identity.clone());
+        let work = async move |vantage: &Vantage, cancel: &CancellationToken| {
+            self.work(vantage, cancel).await
+        };
+        Ok(Operator::start(network, identity, work))
     }
 
     fn vantage(&self) -> Vantage {
         self.network.vantage(&self.identity)
-    }
-
-    /// The life of one process.
-    async fn live(&self, vantage: &Vantage, cancel: &CancellationToken) {
-        let end = match self.work(vantage, cancel).await {
-            Ok(()) => "ended".to_owned(),
-            Err(error) => format!("ended: {error}"),
-        };
-        self.network
-            .trace()
-            .line(&format!("== {} {end}", self.identity));
     }
 
     async fn work(&self, vantage: &Vantage, cancel: &CancellationToken) -> Result<(), Error> {
@@ -155,6 +163,6 @@ impl Scheduler {
     }
 }
 
-fn hub() -> Result<Config, Error> {
+pub(super) fn hub() -> Result<Config, Error> {
     Ok(Config::new(format!("http://{HUB}").parse()?))
 }

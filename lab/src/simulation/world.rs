@@ -11,9 +11,12 @@ use federation::proximity::RoundTripTimes;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
+use multi_cluster_hpa::source::MetricSource;
 use multi_cluster_scheduler::ProximitySource;
 use serde_json::{Value, json};
 
+use super::autoscaler::Autoscaler;
+use super::metering::MetricsServer;
 use super::network::Network;
 use super::operator::{Operator, Scheduler};
 use super::trace::Trace;
@@ -55,6 +58,8 @@ pub struct Member {
     pub cluster: Cluster,
     /// What its pods and nodes use.
     pub metrics: Metrics,
+    /// What serves them at the API server.
+    pub metrics_server: MetricsServer,
 }
 
 impl World {
@@ -111,7 +116,9 @@ impl World {
     pub async fn join(&mut self, name: &str, options: Options) -> Result<(), Error> {
         let (seed, clock) = (self.seed, &self.clock);
         let metrics = Metrics::new(name, self.loads.clone(), seed, clock.clone());
-        let plane = control_plane(seed, name, clock, Some(metrics.clone())).await?;
+        let metrics_server = MetricsServer::new(metrics.clone());
+        let source: Arc<dyn MetricsSource> = Arc::new(metrics_server.clone());
+        let plane = control_plane(seed, name, clock, Some(source)).await?;
         let cluster = Cluster::start(name, client(&plane), options, seed, clock.clone()).await?;
         cluster.feed(&metrics);
         let pair = if name < HUB {
@@ -127,6 +134,7 @@ impl World {
             plane,
             cluster,
             metrics,
+            metrics_server,
         };
         self.members.insert(name.to_owned(), member);
         self.register(name).await
@@ -184,6 +192,23 @@ impl World {
         };
         scheduler.start()
     }
+
+    /// Starts the autoscaler, the only copy, with these flags besides the usual. Its time of day is
+    /// its own, and so is what answers its queries.
+    pub fn autoscaler(
+        &self,
+        flags: &[&str],
+        clock: SharedClock,
+        prometheus: Option<Arc<dyn MetricSource>>,
+    ) -> Result<Operator, Error> {
+        let autoscaler = Autoscaler {
+            network: self.network.clone(),
+            clock,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            prometheus,
+        };
+        autoscaler.start()
+    }
 }
 
 /// An API server whose time and randomness come from the simulation.
@@ -191,7 +216,7 @@ async fn control_plane(
     seed: u64,
     name: &str,
     clock: &SharedClock,
-    metrics: Option<Metrics>,
+    metrics: Option<Arc<dyn MetricsSource>>,
 ) -> Result<ControlPlane, control_plane::StartError> {
     let clock = clock.clone();
     let random = Mutex::new(crate::simulated::Random::new(seed, &format!("{name}/api")));
@@ -205,7 +230,7 @@ async fn control_plane(
                 random.draw()
             }),
         },
-        metrics: metrics.map(|metrics| Arc::new(metrics) as Arc<dyn MetricsSource>),
+        metrics,
         ..control_plane::Options::default()
     };
     ControlPlane::start(

@@ -54,8 +54,12 @@ const SCENARIOS: &[(&str, &str)] = &[
     ("lab", "real"),
     ("lab", "differential"),
     ("federation", "real_sources"),
+    ("multi-cluster-hpa", "kubernetes"),
     ("multi-cluster-scheduler", "scenarios"),
 ];
+
+/// Those that build a Go program of their own, which is not among the lab's binaries.
+const NEED_GO: &[(&str, &str)] = &[("multi-cluster-hpa", "kubernetes")];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut report = Report::default();
@@ -175,6 +179,13 @@ fn scenarios(report: &mut Report) {
         // alone, and half of them built again.
         let test = target.name.as_str();
         step(report, &name, || {
+            if is_among(target, NEED_GO) && !Binaries::can_build() {
+                return Ok(Outcome::NotRun {
+                    why: "Go is missing, which builds Kubernetes' autoscaler (https://go.dev/dl)"
+                        .to_owned(),
+                    matters: true,
+                });
+            }
             let arguments = [
                 "test",
                 "--workspace",
@@ -190,7 +201,11 @@ fn scenarios(report: &mut Report) {
 }
 
 fn is_scenario(target: &Target) -> bool {
-    SCENARIOS.contains(&(target.package.as_str(), target.name.as_str()))
+    is_among(target, SCENARIOS)
+}
+
+fn is_among(target: &Target, targets: &[(&str, &str)]) -> bool {
+    targets.contains(&(target.package.as_str(), target.name.as_str()))
 }
 
 /// Runs one step, with its name and time on the terminal.

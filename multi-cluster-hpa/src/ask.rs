@@ -1,0 +1,209 @@
+//! From a metric to questions, and from their answers to what the decision reads. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::calculator::{PodKey, Sample};
+use crate::decision::{Kind, Reading};
+use crate::source::{Answer, Number, PodUsage, Question};
+
+/// The label whose value is the cluster's name.
+const CLUSTER: &str = "cluster_name";
+
+/// How a metric is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// The usage that each member measures.
+    Usage,
+    /// A query that gives a number for each pod.
+    ByPod(String),
+    /// A query that gives a number for each cluster, or one for all.
+    ByCluster(String),
+}
+
+impl Ask {
+    /// The questions, for the pods of a namespace on these clusters.
+    pub(crate) fn questions(&self, namespace: &str, clusters: &BTreeSet<String>) -> Vec<Question> {
+        match self {
+            Self::Usage => clusters
+                .iter()
+                .map(|cluster| usage_of(cluster, namespace))
+                .collect(),
+            Self::ByPod(query) | Self::ByCluster(query) => vec![Question::Query(query.clone())],
+        }
+    }
+}
+
+/// What the pods of a namespace use on a cluster.
+pub(crate) fn usage_of(cluster: &str, namespace: &str) -> Question {
+    Question::Usage {
+        cluster: cluster.to_owned(),
+        namespace: namespace.to_owned(),
+    }
+}
+
+/// What the answers say of a metric, for these pods. Beside it the time of the oldest number that
+/// counts.
+pub(crate) fn reading(
+    kind: &Kind,
+    ask: &Ask,
+    answers: &BTreeMap<Question, Result<std::sync::Arc<Answer>, String>>,
+    questions: &[Question],
+    pods: &BTreeSet<PodKey>,
+) -> (Reading, Option<Timestamp>) {
+    let mut samples = BTreeMap::new();
+    let mut failures = Vec::new();
+    for question in questions {
+        let answer = match answers.get(question) {
+            Some(Ok(answer)) => &**answer,
+            Some(Err(problem)) => {
+                failures.push(problem.clone());
+                continue;
+            }
+            None => continue,
+        };
+        match (question, answer) {
+            (Question::Usage { cluster, .. }, Answer::Usage(usage)) => {
+                match usage_samples(kind, cluster, usage, pods) {
+                    Ok(found) => samples.extend(found),
+                    Err(problem) => failures.push(problem),
+                }
+            }
+            (_, Answer::Vector(numbers)) if matches!(ask, Ask::ByPod(_)) => {
+                samples.extend(by_pod(numbers, pods));
+            }
+            (_, answer) => return by_cluster(answer),
+        }
+    }
+    if samples.is_empty() && !failures.is_empty() {
+        return (Reading::Failed(failures.join("; ")), None);
+    }
+    let oldest = samples.values().map(|sample| sample.timestamp).min();
+    (Reading::Pods(samples), oldest)
+}
+
+/// The samples of a resource of the pods of one cluster.
+fn usage_samples(
+    kind: &Kind,
+    cluster: &str,
+    usage: &BTreeMap<String, PodUsage>,
+    pods: &BTreeSet<PodKey>,
+) -> Result<BTreeMap<PodKey, Sample>, String> {
+    let mut samples = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| pod.cluster == cluster) {
+        let Some(usage) = usage.get(&pod.name) else {
+            continue;
+        };
+        // As Kubernetes does it: a pod whose containers have not all been measured is missing.
+        let milli = match kind {
+            Kind::Resource { resource } => usage.containers.values().try_fold(0_i64, |sum, one| {
+                Some(sum.saturating_add(*one.get(resource)?))
+            }),
+            Kind::ContainerResource {
+                resource,
+                container,
+            } => {
+                let measured = usage.containers.get(container).ok_or_else(|| {
+                    format!(
+                        "{cluster}: container {container} not present in metrics for pod {}",
+                        pod.name
+                    )
+                })?;
+                measured.get(resource).copied()
+            }
+            _ => None,
+        };
+        if let Some(milli) = milli {
+            let sample = Sample {
+                milli,
+                timestamp: usage.timestamp,
+                window: usage.window,
+            };
+            samples.insert(pod.clone(), sample);
+        }
+    }
+    Ok(samples)
+}
+
+/// The samples of the pods, from numbers with the labels `cluster_name` and `pod`.
+fn by_pod(
+    numbers: &[(BTreeMap<String, String>, Number)],
+    pods: &BTreeSet<PodKey>,
+) -> BTreeMap<PodKey, Sample> {
+    let samples = numbers.iter().filter_map(|(labels, number)| {
+        let key = PodKey {
+            cluster: labels.get(CLUSTER)?.clone(),
+            name: labels.get("pod")?.clone(),
+        };
+        let sample = Sample {
+            milli: number.milli(),
+            timestamp: number.timestamp,
+            window: SignedDuration::ZERO,
+        };
+        pods.contains(&key).then_some((key, sample))
+    });
+    samples.collect()
+}
+
+/// One number for all clusters, or one for each.
+fn by_cluster(answer: &Answer) -> (Reading, Option<Timestamp>) {
+    let failed = |problem: &str| {
+        let problem = format!(
+            "{problem}: write a query that gives one number, or one by {CLUSTER}, e.g. sum by ({CLUSTER}) (…)"
+        );
+        (Reading::Failed(problem), None)
+    };
+    let numbers = match answer {
+        Answer::Scalar(number) => return (Reading::Total(number.milli()), Some(number.timestamp)),
+        Answer::Vector(numbers) => numbers,
+        Answer::Usage(_) => return failed("the source answered something else"),
+    };
+    match numbers.as_slice() {
+        [] => {
+            let nothing = "Prometheus has no number for it now (or only NaN)";
+            return (Reading::Failed(nothing.to_owned()), None);
+        }
+        [(labels, number)] if !labels.contains_key(CLUSTER) => {
+            return (Reading::Total(number.milli()), Some(number.timestamp));
+        }
+        _ => {}
+    }
+    let mut values = BTreeMap::new();
+    for (labels, number) in numbers {
+        let Some(cluster) = labels.get(CLUSTER) else {
+            return failed("there are several numbers, and not all have the label cluster_name");
+        };
+        if values.insert(cluster.clone(), number.milli()).is_some() {
+            return failed(&format!("there are several numbers for {cluster}"));
+        }
+    }
+    let oldest = numbers.iter().map(|(_, number)| number.timestamp).min();
+    (Reading::ByCluster(values), oldest)
+}
+
+/// Where requests arrive, from numbers with the labels `cluster_name` and `pod`; none when there is
+/// no number of these pods.
+pub(crate) fn traffic(answer: &Answer, pods: &BTreeSet<PodKey>) -> Option<BTreeMap<String, f64>> {
+    let Answer::Vector(numbers) = answer else {
+        return None;
+    };
+    let mut traffic = BTreeMap::new();
+    for (labels, number) in numbers {
+        let (Some(cluster), Some(name)) = (labels.get(CLUSTER), labels.get("pod")) else {
+            continue;
+        };
+        let key = PodKey {
+            cluster: cluster.clone(),
+            name: name.clone(),
+        };
+        if pods.contains(&key) {
+            *traffic.entry(key.cluster).or_insert(0.0) += number.value;
+        }
+    }
+    Some(traffic).filter(|traffic| !traffic.is_empty())
+}
+
+#[cfg(test)]
+#[path = "ask_tests.rs"]
+mod tests;

@@ -1,0 +1,282 @@
+//! Each location by its own load.
+
+use std::collections::BTreeMap;
+
+use super::conditions::{Start, disabled, reachable};
+use super::divide::{divide_among, settle};
+use super::location::{Location, change, conditions};
+use super::pool::{Answer, Failure, Pool, Wish, highest};
+use super::{
+    Condition, Decision, History, LocationReport, Reading, Snapshot, Verdict, Wanted, attribute,
+    divide,
+};
+use crate::behavior::{self, Allowed, Bounds, Limit, Stabilization, Step};
+use crate::calculator::{Proposal, Settings, Tolerances};
+
+pub(super) fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
+    let layout = &snapshot.layout;
+    history.owners = attribute(layout, &snapshot.pods, &history.owners);
+    history
+        .locations
+        .retain(|name, _| layout.wanted.contains_key(name));
+    for (name, current) in &layout.wanted {
+        let series = history.locations.entry(name.clone()).or_default();
+        series.begin(snapshot.now, *current);
+    }
+
+    let current = layout.total();
+    let bounds = snapshot.scaling.bounds;
+    let pools = pools(snapshot, history);
+    match Start::of(current, bounds) {
+        Start::Disabled => {
+            let mut decision = unasked(&pools, &layout.wanted);
+            decision.conditions.push(disabled());
+            decision
+        }
+        Start::Jump(total, reason) => {
+            let weights = weights(&layout.wanted);
+            let wanted = divide(total, &weights, snapshot.scaling.min_per_cluster);
+            let mut decision = unasked(&pools, &wanted);
+            decision.reason = Some(reason.to_owned());
+            decision
+        }
+        Start::Ask => ask(snapshot, history, &pools),
+    }
+}
+
+/// A location and its pods.
+type Pools<'a> = BTreeMap<&'a str, Pool<'a>>;
+
+fn pools<'a>(snapshot: &'a Snapshot, history: &History) -> Pools<'a> {
+    let layout = &snapshot.layout;
+    let mut pools: Pools<'a> = layout
+        .wanted
+        .iter()
+        .map(|(name, current)| {
+            let pool = Pool {
+                pods: Vec::new(),
+                current: *current,
+                cluster: Some(name),
+            };
+            (name.as_str(), pool)
+        })
+        .collect();
+    for pod in snapshot.pods.iter().filter_map(|pod| snapshot.counted(pod)) {
+        let owner = history.owners.get(&pod.0.key);
+        if let Some(pool) = owner.and_then(|owner| pools.get_mut(owner.as_str())) {
+            pool.pods.push(pod);
+        }
+    }
+    pools
+}
+
+/// A decision without a metric.
+fn unasked(pools: &Pools<'_>, wanted: &BTreeMap<String, u32>) -> Decision {
+    let desired = |name: &str| wanted.get(name).copied().unwrap_or_default();
+    let reports = pools.iter().map(|(name, pool)| LocationReport {
+        cluster: (*name).to_owned(),
+        pods: pool.running(),
+        current: pool.current,
+        desired: desired(name),
+        metrics: Vec::new(),
+        verdict: Verdict::Kept("no metric was asked".to_owned()),
+    });
+    finish(reports.collect(), vec![reachable()])
+}
+
+/// Sums up; the numbers are to be written only when one changes.
+fn finish(locations: Vec<LocationReport>, conditions: Vec<Condition>) -> Decision {
+    let sum = |of: fn(&LocationReport) -> u32| {
+        let numbers = locations.iter().map(of);
+        numbers.fold(0, u32::saturating_add)
+    };
+    let (current, desired) = (sum(|one| one.current), sum(|one| one.desired));
+    let changes = locations.iter().any(|one| one.current != one.desired);
+    let wanted = || {
+        let numbers = locations
+            .iter()
+            .map(|one| (one.cluster.clone(), one.desired));
+        Wanted::PerCluster(numbers.collect())
+    };
+    Decision {
+        wanted: changes.then(wanted),
+        current,
+        desired,
+        locations,
+        conditions,
+        ..Decision::default()
+    }
+}
+
+fn ask(snapshot: &Snapshot, history: &mut History, pools: &Pools<'_>) -> Decision {
+    let settings = snapshot.settings();
+    let whole = Pool::whole(snapshot, snapshot.layout.total());
+    let overall = overall(snapshot, &whole, &settings);
+    let mut answers = answers(snapshot, pools, &overall, &settings);
+    let locations: Vec<Location<'_>> = pools
+        .iter()
+        .filter_map(|(name, pool)| {
+            let Answer { reports, wish } = answers.remove(name)?;
+            let allowed = allow(snapshot, history, name, pool.current, &wish);
+            Some(Location {
+                name,
+                pool,
+                metrics: reports,
+                wish,
+                allowed,
+            })
+        })
+        .collect();
+
+    let allowed: BTreeMap<String, u32> = locations
+        .iter()
+        .map(|one| (one.name.to_owned(), one.allowed.replicas))
+        .collect();
+    let Bounds { min, max } = snapshot.scaling.bounds;
+    let sum = allowed
+        .values()
+        .fold(0_u32, |sum, one| sum.saturating_add(*one));
+    let total = sum.clamp(min, max.max(min));
+    let wanted = if total == sum {
+        allowed
+    } else {
+        let floor = snapshot.scaling.min_per_cluster;
+        let needs = if total < sum {
+            needs(snapshot, &whole, pools)
+        } else {
+            BTreeMap::new()
+        };
+        let claims = locations.iter().map(|one| {
+            let need = needs.get(one.name).copied();
+            (one.name.to_owned(), one.claim(total < sum, need, floor))
+        });
+        let shares = divide_among(total, &claims.collect());
+        let tolerance = settings.tolerances.widest();
+        settle(&snapshot.layout.wanted, shares, floor, tolerance)
+    };
+    let limit = match total.cmp(&sum) {
+        std::cmp::Ordering::Less => Some(Limit::TooManyReplicas),
+        std::cmp::Ordering::Greater => Some(Limit::TooFewReplicas),
+        std::cmp::Ordering::Equal => None,
+    };
+    let conditions = conditions(&locations, limit);
+    let current = whole.current;
+    let change = change(&locations, current, total);
+    let reports = locations.into_iter().map(|one| one.report(&wanted, limit));
+    let mut decision = finish(reports.collect(), conditions);
+    decision.reason = change.filter(|_| decision.wanted.is_some());
+    decision.metrics = highest(&snapshot.metrics, overall, current).reports;
+    decision
+}
+
+/// What the metrics ask for over all pods.
+fn overall(
+    snapshot: &Snapshot,
+    whole: &Pool<'_>,
+    settings: &Settings,
+) -> Vec<Result<Proposal, String>> {
+    let metrics = snapshot.metrics.iter();
+    metrics.map(|metric| whole.ask(metric, settings)).collect()
+}
+
+/// What each location would need to be exactly on target.
+fn needs<'a>(snapshot: &Snapshot, whole: &Pool<'_>, pools: &Pools<'a>) -> BTreeMap<&'a str, u32> {
+    let exact = Settings {
+        tolerances: Tolerances { up: 0.0, down: 0.0 },
+        ..snapshot.settings()
+    };
+    let overall = overall(snapshot, whole, &exact);
+    let answers = answers(snapshot, pools, &overall, &exact).into_iter();
+    answers
+        .filter_map(|(name, answer)| Some((name, answer.wish.ok()?.replicas)))
+        .collect()
+}
+
+/// What the metrics ask for in each location. A value for all clusters is one proposal for all,
+/// divided as the replicas are.
+fn answers<'a>(
+    snapshot: &Snapshot,
+    pools: &Pools<'a>,
+    overall: &[Result<Proposal, String>],
+    settings: &Settings,
+) -> BTreeMap<&'a str, Answer> {
+    // One with nothing counts as if it had one, or it would never get any again.
+    let mut as_it_is = weights(&snapshot.layout.wanted);
+    as_it_is
+        .values_mut()
+        .for_each(|weight| *weight = (*weight).max(1));
+    let shares: Vec<_> = overall
+        .iter()
+        .map(|outcome| match outcome {
+            Ok(proposal) => divide(proposal.replicas, &as_it_is, 0),
+            Err(_) => BTreeMap::new(),
+        })
+        .collect();
+    let ask = |name: &str, pool: &Pool<'_>| {
+        let metrics = snapshot.metrics.iter().zip(overall.iter().zip(&shares));
+        let outcomes = metrics.map(|(metric, (overall, shares))| match metric.reading {
+            Reading::Total(_) => overall.clone().map(|proposal| Proposal {
+                replicas: shares.get(name).copied().unwrap_or_default(),
+                ..proposal
+            }),
+            _ => pool.ask(metric, settings),
+        });
+        highest(&snapshot.metrics, outcomes.collect(), pool.current)
+    };
+    let answer = |(name, pool): (&&'a str, &Pool<'_>)| {
+        let placed = snapshot.layout.placed.get(*name).copied();
+        let answer = match snapshot.unknown.get(*name) {
+            Some(why) if placed.unwrap_or_default() > 0 => Answer {
+                reports: Vec::new(),
+                wish: Err(Failure {
+                    reason: "ClusterUnreachable",
+                    message: format!("the pods of {name} are not known: {why}"),
+                }),
+            },
+            _ => ask(name, pool),
+        };
+        (*name, answer)
+    };
+    pools.iter().map(answer).collect()
+}
+
+/// What windows, rates and the limits of one cluster leave of a wish. Without a wish the number
+/// stays.
+fn allow(
+    snapshot: &Snapshot,
+    history: &mut History,
+    name: &str,
+    current: u32,
+    wish: &Result<Wish, Failure>,
+) -> Allowed {
+    let floor = snapshot.scaling.min_per_cluster;
+    let Bounds { min, max } = snapshot.scaling.bounds;
+    // One location alone has the limits of the sum, and so exactly Kubernetes' answers.
+    let is_alone = snapshot.layout.wanted.len() == 1;
+    match (wish, history.locations.get_mut(name)) {
+        (Ok(wish), Some(series)) if current >= floor => {
+            let step = Step {
+                now: snapshot.now,
+                current,
+                proposed: wish.replicas,
+                bounds: Bounds {
+                    min: if is_alone { floor.max(min) } else { floor },
+                    max,
+                },
+                behavior: snapshot.scaling.behavior.as_ref(),
+                downscale_stabilization: snapshot.defaults.downscale_stabilization,
+            };
+            behavior::limit(&step, series)
+        }
+        _ => Allowed {
+            replicas: current.max(floor),
+            stabilization: Stabilization::ReadyForNewScale,
+            limit: Limit::DesiredWithinRange,
+        },
+    }
+}
+
+fn weights(replicas: &BTreeMap<String, u32>) -> BTreeMap<String, u64> {
+    let weight = |(name, replicas): (&String, &u32)| (name.clone(), u64::from(*replicas));
+    replicas.iter().map(weight).collect()
+}

@@ -1,0 +1,332 @@
+//! One evaluation of one autoscaler, in five steps: dereference, validate, read, decide, act; and
+//! a report of what came of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use federation::operator::events::EventType;
+use federation::prometheus::string_escaped;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::act::{self, ActError};
+use crate::ask::{self, usage_of};
+use crate::calculator::PodKey;
+use crate::decision::{self, Condition, ConditionKind, Decision, Layout, Snapshot, Wanted};
+use crate::operator::Operator;
+use crate::report::Outcome;
+use crate::source::{Answer, Question};
+use crate::state::{Key, State, Target, Tracked};
+use crate::validate::Validated;
+
+/// What kept an evaluation from its end. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EvaluateError {
+    /// The original's finalizer was not taken off.
+    #[error("the finalizer of kopf not taken off: {0}")]
+    Finalizer(Box<kube::Error>),
+    /// The replicas were not written.
+    #[error("replicas not written: {0}")]
+    Act(Box<kube::Error>),
+    /// The status was not written.
+    #[error("status not written: {0}")]
+    Report(Box<kube::Error>),
+}
+
+impl EvaluateError {
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Finalizer(_) => "finalizer",
+            Self::Act(_) => "act",
+            Self::Report(_) => "report",
+        }
+    }
+}
+
+/// An autoscaler that can be evaluated, with its target.
+struct Subject {
+    uid: String,
+    spec: Arc<Validated>,
+    name: Key,
+    target: Target,
+}
+
+/// What was read for an evaluation.
+struct Read {
+    metrics: Vec<decision::Metric>,
+    traffic: Option<BTreeMap<String, f64>>,
+    /// When the oldest number was measured that counts.
+    oldest: Option<Timestamp>,
+    /// What could not be asked, by cluster.
+    silent: BTreeMap<String, String>,
+}
+
+impl Operator {
+    /// Evaluates an autoscaler; gives the time between its evaluations, none when it is gone.
+    pub(crate) async fn evaluate(&self, key: &Key) -> Result<Option<Duration>, EvaluateError> {
+        let (interval, deleting, held) = {
+            let state = self.state();
+            let Some(tracked) = state.autoscalers.get(key) else {
+                return Ok(None);
+            };
+            let interval = tracked.interval().unwrap_or(self.options.interval);
+            (interval, tracked.deleting, tracked.held.clone())
+        };
+        if let Some(held) = held {
+            let taken = self.take_off(key, held).await;
+            taken.map_err(|error| EvaluateError::Finalizer(Box::new(error)))?;
+        }
+        if deleting {
+            return Ok(None);
+        }
+        let subject = dereference(&self.state(), key);
+        let subject = match subject {
+            Ok(subject) => subject,
+            Err(refusal) => {
+                self.metrics.evaluated("refused");
+                self.report(key, Outcome::refused(refusal)).await?;
+                return Ok(Some(interval));
+            }
+        };
+        let read = self.read(&subject, interval).await;
+        // Time has passed: what is known now counts.
+        let Some((snapshot, decision)) = self.decide(key, &subject, read.metrics, read.traffic)
+        else {
+            return Ok(Some(interval));
+        };
+        let age = read
+            .oldest
+            .map(|oldest| snapshot.now.duration_since(oldest).as_secs_f64());
+        self.metrics.age(key, age.map(|age| age.max(0.0)));
+        self.metrics
+            .replicas(key, decision.current, decision.desired);
+        let outcome = Outcome::decided(subject.spec.as_ref(), decision, &read.silent);
+        let outcome = self.act(key, &subject, &snapshot, outcome).await;
+        let (outcome, acted) = match outcome {
+            Ok(outcome) => (outcome, Ok(())),
+            Err((outcome, error)) => (outcome, Err(error)),
+        };
+        self.report(key, outcome).await?;
+        acted.map(|()| Some(interval))
+    }
+
+    /// Asks all that the autoscaler needs, at once.
+    async fn read(&self, subject: &Subject, interval: Duration) -> Read {
+        let namespace = &subject.name.namespace;
+        let pods = self.members.pods(&subject.target.uid);
+        let keys: BTreeSet<PodKey> = pods.iter().map(|pod| pod.key.clone()).collect();
+        let clusters: BTreeSet<String> = keys.iter().map(|key| key.cluster.clone()).collect();
+        let traffic = subject.spec.needs_traffic().then(|| {
+            let query = &self.options.traffic_query;
+            Question::Query(query.replace("{namespace}", &string_escaped(namespace)))
+        });
+        let questions: Vec<Vec<Question>> = (subject.spec.metrics.iter())
+            .map(|(_, ask)| ask.questions(namespace, &clusters))
+            .collect();
+        let all: BTreeSet<&Question> = questions.iter().flatten().chain(&traffic).collect();
+        let asked = all.into_iter().map(async |question| {
+            let answer = self.ask(question, interval).await;
+            let answer = answer.map_err(|error| {
+                self.metrics.unanswered(error.category());
+                error.to_string()
+            });
+            (question.clone(), answer)
+        });
+        let answers: BTreeMap<_, _> = futures::future::join_all(asked).await.into_iter().collect();
+        let mut oldest: Option<Timestamp> = None;
+        let metrics = subject.spec.metrics.iter().zip(&questions);
+        let metrics = metrics.map(|((metric, ask), questions)| {
+            let (reading, measured) = ask::reading(&metric.kind, ask, &answers, questions, &keys);
+            oldest = measured.map_or(oldest, |one| Some(oldest.map_or(one, |old| old.min(one))));
+            decision::Metric {
+                reading,
+                ..metric.clone()
+            }
+        });
+        let metrics = metrics.collect();
+        let traffic = traffic.and_then(|question| answers.get(&question)?.as_ref().ok());
+        let silent = clusters.iter().filter_map(|cluster| {
+            let answer = answers.get(&usage_of(cluster, namespace))?;
+            Some((cluster.clone(), answer.as_ref().err()?.clone()))
+        });
+        Read {
+            metrics,
+            traffic: traffic.and_then(|answer: &Arc<Answer>| ask::traffic(answer, &keys)),
+            oldest,
+            silent: silent.collect(),
+        }
+    }
+
+    /// Decides on what is known now; none when the autoscaler or its target is another one.
+    fn decide(
+        &self,
+        key: &Key,
+        subject: &Subject,
+        metrics: Vec<decision::Metric>,
+        traffic: Option<BTreeMap<String, f64>>,
+    ) -> Option<(Snapshot, Decision)> {
+        let pods = self.members.pods(&subject.target.uid);
+        let unknown = self.members.unknown();
+        let mut state = self.state();
+        let target = state.targets.get(&subject.name)?;
+        if target.uid != subject.target.uid {
+            return None;
+        }
+        let spec = target.spec.as_ref().ok()?.clone();
+        let layout = Layout::read(&spec, &target.status);
+        let tracked = state.autoscalers.get_mut(key)?;
+        if tracked.uid != subject.uid {
+            return None;
+        }
+        let now = self.clock.now();
+        tracked.follow_the_clock(now, Instant::now());
+        let snapshot = Snapshot {
+            now,
+            defaults: self.options.defaults,
+            scaling: subject.spec.scaling(now),
+            replica_scheduling: spec.placement.replica_scheduling,
+            replicas: spec.replicas,
+            layout: layout.unwrap_or_default(),
+            pods,
+            unknown,
+            metrics,
+            traffic,
+        };
+        let began = Instant::now();
+        let decision = decision::decide(&snapshot, &mut tracked.history);
+        self.metrics.decided(began.elapsed());
+        Some((snapshot, decision))
+    }
+
+    /// Writes the numbers, if they are others.
+    async fn act(
+        &self,
+        key: &Key,
+        subject: &Subject,
+        snapshot: &Snapshot,
+        mut outcome: Outcome,
+    ) -> Result<Outcome, (Outcome, EvaluateError)> {
+        let wanted = outcome.decision.wanted.clone();
+        let Some(wanted) = wanted.filter(|wanted| is_other(wanted, snapshot)) else {
+            self.metrics.evaluated(outcome.result());
+            return Ok(outcome);
+        };
+        let deadline = self.options.deadline;
+        let target = &subject.name;
+        let written = act::apply(&self.hub, target, &subject.target.uid, &wanted, deadline).await;
+        match written {
+            Ok(()) => {
+                self.metrics.evaluated("scaled");
+                let behavior = snapshot.scaling.behavior.as_ref();
+                if let Some(tracked) = self.state().autoscalers.get_mut(key) {
+                    tracked
+                        .history
+                        .scaled(&outcome.decision, snapshot.now, behavior);
+                }
+                outcome.scaled(snapshot.now);
+                self.announce(key, EventType::Normal, "SuccessfulRescale", &outcome.news());
+                Ok(outcome)
+            }
+            Err(ActError::Conflict(message)) => {
+                self.metrics.evaluated("conflict");
+                outcome.not_written("FieldConflict", message);
+                Ok(outcome)
+            }
+            Err(ActError::Api(error)) => {
+                self.metrics.evaluated("failed");
+                outcome.not_written("FailedUpdateScale", error.to_string());
+                Err((outcome, EvaluateError::Act(error)))
+            }
+        }
+    }
+}
+
+impl Tracked {
+    fn interval(&self) -> Option<Duration> {
+        self.spec.as_ref().ok()?.interval
+    }
+
+    /// A clock that jumps moves the record along: windows are times that have passed.
+    fn follow_the_clock(&mut self, now: Timestamp, instant: Instant) {
+        if let Some((then, since)) = self.clock {
+            let passed = SignedDuration::try_from(instant.duration_since(since));
+            let jump = now
+                .duration_since(then)
+                .checked_sub(passed.unwrap_or_default());
+            let jump = jump.unwrap_or_default();
+            if jump.abs() > SignedDuration::from_secs(1) {
+                self.history.shift(jump);
+            }
+        }
+        self.clock = Some((now, instant));
+    }
+}
+
+/// Finds the target, and what stands in the way.
+fn dereference(state: &State, key: &Key) -> Result<Subject, Condition> {
+    let Some(tracked) = state.autoscalers.get(key) else {
+        return Err(unable("Gone", "the autoscaler is gone".to_owned()));
+    };
+    let spec = match &tracked.spec {
+        Ok(spec) => spec.clone(),
+        Err(invalid) => return Err(unable("InvalidSpec", invalid.to_string())),
+    };
+    let name = tracked.target.clone().unwrap_or_else(|| key.clone());
+    let claims = state.claims(&name);
+    let rivals: Vec<_> = claims
+        .iter()
+        .filter(|other| *other != key)
+        .map(|other| other.name.clone())
+        .collect();
+    if !rivals.is_empty() {
+        let message = format!(
+            "MultiClusterDeployment {} is also the target of {}: an object is scaled by one autoscaler; delete the others, or put all metrics into one",
+            name.name,
+            rivals.join(", ")
+        );
+        return Err(unable("AmbiguousTarget", message));
+    }
+    let missing = || {
+        let message = format!(
+            "there is no MultiClusterDeployment {name}: create it, or correct spec.scaleTargetRef.name"
+        );
+        unable("FailedGetScale", message)
+    };
+    let target = state.targets.get(&name).filter(|target| !target.deleting);
+    let target = target.ok_or_else(missing)?.clone();
+    let invalid = |problem: String| {
+        unable(
+            "FailedGetScale",
+            format!("MultiClusterDeployment {name}: {problem}"),
+        )
+    };
+    let spec_of_target = target
+        .spec
+        .as_ref()
+        .map_err(|problem| invalid(problem.clone()))?;
+    Layout::read(spec_of_target, &target.status).map_err(|error| invalid(error.to_string()))?;
+    Ok(Subject {
+        uid: tracked.uid.clone(),
+        spec,
+        name,
+        target,
+    })
+}
+
+fn unable(reason: &'static str, message: String) -> Condition {
+    Condition {
+        kind: ConditionKind::AbleToScale,
+        status: false,
+        reason,
+        message,
+    }
+}
+
+/// Whether the target does not say so already.
+fn is_other(wanted: &Wanted, snapshot: &Snapshot) -> bool {
+    match wanted {
+        Wanted::PerCluster(replicas) => *replicas != snapshot.layout.wanted,
+        Wanted::Total(replicas) => *replicas != snapshot.replicas,
+    }
+}

@@ -1,0 +1,381 @@
+//! The members: ways to them, and the pods of targets that they run.
+//!
+//! Nothing is ever written to a member.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use federation::api::{CONDITION_READY, LABEL_OWNER, MemberCluster};
+use federation::members::{Kubeconfig, ResolvedAccess, resolve, watch_selected};
+use federation::operator::fence::{ApiRequests, Server, fenced_client};
+use federation::operator::leader::Leadership;
+use federation::operator::network::Network;
+use k8s_openapi::api::core::v1;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt as _};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{debug, info, warn};
+
+use crate::calculator::Pod;
+
+/// How often the ways are looked at again: a kubeconfig is edited, a Secret is renewed.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// The members. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Members(Arc<Inner>);
+
+struct Inner {
+    network: Network,
+    leadership: Leadership,
+    requests: ApiRequests,
+    hub: Client,
+    kubeconfig: Option<Kubeconfig>,
+    deadline: Duration,
+    all: Mutex<BTreeMap<String, Registered>>,
+    changed: tokio::sync::Notify,
+}
+
+/// A member of the registry.
+struct Registered {
+    object: MemberCluster,
+    way: Option<Way>,
+    /// Why there is no way to it.
+    problem: Option<String>,
+}
+
+/// A way to a member that is taken.
+struct Way {
+    digest: u128,
+    client: Client,
+    pods: Pods,
+    _stop: DropGuard,
+}
+
+/// Pods by the uid of their owner on the hub and by name.
+#[derive(Default)]
+struct Pods {
+    by_owner: BTreeMap<String, BTreeMap<String, Arc<Pod>>>,
+    /// Owners by the names of their pods, to find those that go.
+    owners: BTreeMap<PodName, String>,
+    /// Those that a list has not mentioned yet.
+    unseen: BTreeSet<PodName>,
+    listed: bool,
+    problem: Option<String>,
+}
+
+type PodName = (String, String);
+
+impl Members {
+    pub(crate) fn new(
+        network: Network,
+        leadership: Leadership,
+        requests: ApiRequests,
+        hub: Client,
+        kubeconfig: Option<Kubeconfig>,
+        deadline: Duration,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            network,
+            leadership,
+            requests,
+            hub,
+            kubeconfig,
+            deadline,
+            all: Mutex::default(),
+            changed: tokio::sync::Notify::new(),
+        }))
+    }
+
+    /// Takes in a member as the hub has it.
+    pub(crate) fn applied(&self, object: MemberCluster) {
+        let mut all = self.all();
+        match all.get_mut(&object.name_any()) {
+            Some(known) if known.object.metadata.uid == object.metadata.uid => {
+                let moved = known.object.spec.access != object.spec.access;
+                known.object = object;
+                if !moved {
+                    return;
+                }
+            }
+            _ => {
+                let registered = Registered {
+                    way: None,
+                    problem: None,
+                    object,
+                };
+                all.insert(registered.object.name_any(), registered);
+            }
+        }
+        self.0.changed.notify_one();
+    }
+
+    /// Forgets the members that are not among these.
+    pub(crate) fn retain(&self, is_there: impl Fn(&str) -> bool) {
+        self.all().retain(|name, _| is_there(name));
+    }
+
+    /// A client for a member, or why there is none.
+    pub(crate) fn client(&self, cluster: &str) -> Result<Client, String> {
+        let all = self.all();
+        let registered = all
+            .get(cluster)
+            .ok_or("it is no member: see kubectl get memberclusters")?;
+        registered.client().map_err(str::to_owned)
+    }
+
+    /// The pods of an owner on all members, in order.
+    pub(crate) fn pods(&self, owner: &str) -> Vec<Arc<Pod>> {
+        let all = self.all();
+        let ways = all.values().filter_map(|one| one.way.as_ref());
+        let pods = ways.filter_map(|way| way.pods.by_owner.get(owner));
+        pods.flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// The members whose pods are not known now, and why.
+    pub(crate) fn unknown(&self) -> BTreeMap<String, String> {
+        let all = self.all();
+        let unknown = all
+            .iter()
+            .filter_map(|(name, one)| Some((name.clone(), one.unknown()?)));
+        unknown.collect()
+    }
+
+    /// Whether it is known of every member what it runs, or that it cannot be known.
+    pub(crate) fn are_settled(&self) -> bool {
+        let settled = |one: &Registered| {
+            one.problem.is_some()
+                || one
+                    .way
+                    .as_ref()
+                    .is_some_and(|way| way.pods.listed || way.pods.problem.is_some())
+        };
+        self.all().values().all(settled)
+    }
+
+    /// Follows the ways until cancelled.
+    pub(crate) async fn follow(&self, cancel: &CancellationToken) {
+        while !cancel.is_cancelled() {
+            let objects: Vec<_> = self.all().values().map(|one| one.object.clone()).collect();
+            let file = self.0.kubeconfig.as_ref().map(Kubeconfig::read);
+            let looks = objects
+                .iter()
+                .map(|object| self.follow_way(object, file.as_ref()));
+            cancel
+                .run_until_cancelled(futures::future::join_all(looks))
+                .await;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {}
+                () = self.0.changed.notified() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
+    async fn follow_way(
+        &self,
+        object: &MemberCluster,
+        file: Option<&Result<Arc<kube::config::Kubeconfig>, String>>,
+    ) {
+        let found = self.find_way(object, file).await;
+        let name = object.name_any();
+        let mut all = self.all();
+        let same = |one: &&mut Registered| one.object.metadata.uid == object.metadata.uid;
+        let Some(registered) = all.get_mut(&name).filter(same) else {
+            return;
+        };
+        match found {
+            // One that is connected goes on by the old way until there is a new one.
+            Err(problem) => {
+                if registered.problem.as_ref() != Some(&problem) {
+                    warn!(
+                        cluster = name,
+                        problem, "cannot be reached as its object says"
+                    );
+                }
+                registered.problem = Some(problem);
+            }
+            Ok(None) => registered.problem = None,
+            Ok(Some((digest, client))) => {
+                info!(cluster = name, "connecting");
+                registered.problem = None;
+                registered.way = Some(self.start(name, digest, client));
+            }
+        }
+    }
+
+    /// A client for a way that is another one than before.
+    async fn find_way(
+        &self,
+        object: &MemberCluster,
+        file: Option<&Result<Arc<kube::config::Kubeconfig>, String>>,
+    ) -> Result<Option<(u128, Client)>, String> {
+        let file = match file {
+            Some(Err(problem)) if object.spec.access.context.is_some() => {
+                return Err(problem.clone());
+            }
+            file => file.and_then(|file| file.as_deref().ok()),
+        };
+        let deadline = self.0.deadline;
+        let late = |_| format!("its credentials were not there within {deadline:?}");
+        let way = resolve(&self.0.hub, file, &object.spec);
+        let way = tokio::time::timeout(deadline, way).await.map_err(late)?;
+        let way = way.map_err(|error| error.to_string())?;
+        let digest = way.digest;
+        let known =
+            (self.all().get(&object.name_any())).and_then(|one| Some(one.way.as_ref()?.digest));
+        if known == Some(digest) {
+            return Ok(None);
+        }
+        let client = tokio::time::timeout(deadline, self.connect(way)).await;
+        Ok(Some((digest, client.map_err(late)??)))
+    }
+
+    async fn connect(&self, way: ResolvedAccess) -> Result<Client, String> {
+        let config = way.config().await.map_err(|error| error.to_string())?;
+        let this = self.0.clone();
+        let has_plugin = config.auth_info.exec.is_some();
+        let make = move || {
+            let leadership = this.leadership.clone();
+            fenced_client(
+                &this.network,
+                config,
+                leadership,
+                &this.requests,
+                Server::Member,
+            )
+        };
+        let client = if has_plugin {
+            // The plugin runs in here, and blocks.
+            let made = tokio::task::spawn_blocking(make).await;
+            made.map_err(|panic| panic.to_string())?
+        } else {
+            make()
+        };
+        client.map_err(|error| error.to_string())
+    }
+
+    /// Watches the pods that have an owner on the hub.
+    fn start(&self, cluster: String, digest: u128, client: Client) -> Way {
+        let stop = CancellationToken::new();
+        let (api, cancel): (Api<v1::Pod>, _) = (Api::all(client.clone()), stop.clone());
+        let selection = watcher::Config::default().labels(LABEL_OWNER);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let handle =
+                |event| this.change(&cluster, digest, |pods| pods.observe(&cluster, event));
+            let failed = |error: &watcher::Error| {
+                let problem = error.to_string();
+                this.change(&cluster, digest, |pods| pods.problem = Some(problem));
+            };
+            watch_selected(api, selection, handle, failed, &cancel).await;
+        });
+        Way {
+            digest,
+            client,
+            pods: Pods::default(),
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    /// Changes the pods of a member, if its way is still this one.
+    fn change(&self, cluster: &str, digest: u128, change: impl FnOnce(&mut Pods)) {
+        let mut all = self.all();
+        let way = all.get_mut(cluster).and_then(|one| one.way.as_mut());
+        if let Some(way) = way.filter(|way| way.digest == digest) {
+            change(&mut way.pods);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Registered>> {
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registered {
+    fn client(&self) -> Result<Client, &str> {
+        match (&self.way, &self.problem) {
+            (Some(way), _) => Ok(way.client.clone()),
+            (None, Some(problem)) => Err(problem),
+            (None, None) => Err("it is not connected yet"),
+        }
+    }
+
+    /// Why its pods are not known; none if they are. Whether it answers is what the scheduler says,
+    /// which looks at it every few seconds.
+    fn unknown(&self) -> Option<String> {
+        if let Err(problem) = self.client() {
+            return Some(problem.to_owned());
+        }
+        let pods = &self.way.as_ref()?.pods;
+        if !pods.listed {
+            let problem = pods.problem.clone();
+            return Some(problem.unwrap_or_else(|| "its pods are being listed".to_owned()));
+        }
+        let status = self.object.status.as_ref()?;
+        let ready = status
+            .conditions
+            .iter()
+            .find(|one| one.type_ == CONDITION_READY)?;
+        (ready.status == "False").then(|| ready.message.clone())
+    }
+}
+
+impl Pods {
+    fn observe(&mut self, cluster: &str, event: Event<v1::Pod>) {
+        match event {
+            Event::Init => {
+                self.unseen = self.owners.keys().cloned().collect();
+            }
+            Event::InitApply(pod) => {
+                self.unseen.remove(&name_of(&pod));
+                self.apply(cluster, &pod);
+            }
+            Event::Apply(pod) => self.apply(cluster, &pod),
+            Event::Delete(pod) => self.remove(&name_of(&pod)),
+            Event::InitDone => {
+                for name in std::mem::take(&mut self.unseen) {
+                    self.remove(&name);
+                }
+                self.listed = true;
+                self.problem = None;
+            }
+        }
+    }
+
+    fn apply(&mut self, cluster: &str, pod: &v1::Pod) {
+        let name = name_of(pod);
+        // Its owner's label may have changed.
+        self.remove(&name);
+        let Some(owner) = pod.labels().get(LABEL_OWNER) else {
+            return;
+        };
+        match Pod::read(cluster, pod) {
+            Ok(read) => {
+                let pods = self.by_owner.entry(owner.clone()).or_default();
+                pods.insert(name.1.clone(), Arc::new(read));
+                self.owners.insert(name, owner.clone());
+            }
+            // The API server would not have taken it.
+            Err(error) => debug!(cluster, %error, "a pod cannot be read"),
+        }
+    }
+
+    fn remove(&mut self, name: &PodName) {
+        let Some(owner) = self.owners.remove(name) else {
+            return;
+        };
+        if let Some(pods) = self.by_owner.get_mut(&owner) {
+            pods.remove(&name.1);
+            if pods.is_empty() {
+                self.by_owner.remove(&owner);
+            }
+        }
+    }
+}
+
+fn name_of(pod: &v1::Pod) -> PodName {
+    (pod.namespace().unwrap_or_default(), pod.name_any())
+}

@@ -1,0 +1,207 @@
+//! The operator at work: its queue, and the rounds of evaluations.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use federation::members::Kubeconfig;
+use federation::operator::clock::SharedClock;
+use federation::operator::events::Recorder;
+use federation::operator::http::Health;
+use federation::operator::queue::{Backoff, Priority, WorkQueue};
+use kube::Client;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::decision::Defaults;
+use crate::members::Members;
+use crate::metrics::Metrics;
+use crate::source::{Asked, MemberUsage, MetricSource, Question, Shared, SourceError};
+use crate::state::{Key, State};
+use futures::FutureExt as _;
+
+/// How the operator works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The file whose contexts are members.
+    pub kubeconfig: Option<Kubeconfig>,
+    /// The time between two evaluations of an autoscaler that does not say it.
+    pub interval: Duration,
+    /// What holds for autoscalers that do not say it.
+    pub defaults: Defaults,
+    /// The longest that one call may take.
+    pub deadline: Duration,
+    /// A sample of a pod that has not changed for this long is missing.
+    pub longest_age: Duration,
+    /// `PromQL` for the traffic of a namespace's pods, by `cluster_name` and `pod`;
+    /// `{namespace}` is filled in.
+    pub traffic_query: String,
+    /// Autoscalers that are evaluated at the same time.
+    pub parallel: usize,
+}
+
+/// How long evaluations wait for the members at the start.
+const SETTLE: Duration = Duration::from_secs(10);
+/// An answer that is not older serves others, too: those of the same round.
+const ROUND: Duration = Duration::from_secs(3);
+
+/// What the parts of the operator share.
+pub(crate) struct Operator {
+    pub(crate) hub: Client,
+    pub(crate) options: Options,
+    pub(crate) clock: SharedClock,
+    pub(crate) metrics: Metrics,
+    pub(crate) recorder: Recorder,
+    pub(crate) members: Members,
+    pub(crate) queue: WorkQueue<Key>,
+    sources: Shared<Sources>,
+    /// Rounds are counted from here.
+    started: Instant,
+    state: Mutex<State>,
+}
+
+/// All sources of metrics.
+struct Sources {
+    members: Members,
+    usage: MemberUsage,
+    prometheus: Option<Arc<dyn MetricSource>>,
+}
+
+impl MetricSource for Sources {
+    fn read(&self, question: &Question) -> Asked {
+        match (question, &self.prometheus) {
+            (Question::Usage { cluster, namespace }, _) => {
+                self.usage
+                    .read(self.members.client(cluster), cluster, namespace)
+            }
+            (Question::Query(_), Some(prometheus)) => prometheus.read(question),
+            (Question::Query(_), None) => {
+                std::future::ready(Err(SourceError::NoPrometheus)).boxed()
+            }
+        }
+    }
+}
+
+impl Operator {
+    pub(crate) fn new(
+        hub: Client,
+        options: Options,
+        clock: SharedClock,
+        metrics: Metrics,
+        recorder: Recorder,
+        members: Members,
+        prometheus: Option<Arc<dyn MetricSource>>,
+    ) -> Arc<Self> {
+        let backoff = Backoff {
+            first: Duration::from_millis(500),
+            longest: options.interval,
+        };
+        let sources = Sources {
+            members: members.clone(),
+            usage: MemberUsage::new(options.deadline, options.longest_age),
+            prometheus,
+        };
+        Arc::new(Self {
+            hub,
+            clock,
+            metrics,
+            recorder,
+            members,
+            queue: WorkQueue::new(backoff),
+            sources: Shared::new(sources),
+            started: Instant::now(),
+            state: Mutex::default(),
+            options,
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Autoscalers are to be looked at now.
+    pub(crate) fn look_at(&self, keys: impl IntoIterator<Item = Key>) {
+        for key in keys {
+            self.queue.add(key, Priority::High);
+        }
+    }
+
+    /// The answer to a question, for an autoscaler that is evaluated so often.
+    pub(crate) async fn ask(
+        &self,
+        question: &Question,
+        interval: Duration,
+    ) -> Result<Arc<crate::source::Answer>, SourceError> {
+        self.sources.read(question, ROUND.min(interval / 2)).await
+    }
+
+    /// Works until cancelled.
+    pub(crate) async fn work(self: &Arc<Self>, health: &Health, cancel: &CancellationToken) {
+        let listed = watch::Sender::new(0);
+        futures::join!(
+            self.follow_members(&listed, cancel),
+            self.follow_autoscalers(&listed, cancel),
+            self.follow_targets(&listed, cancel),
+            self.members.follow(cancel),
+            async {
+                cancel.run_until_cancelled(self.settle(&listed)).await;
+                health.set("members", true);
+                self.evaluate_all(cancel).await;
+            },
+        );
+    }
+
+    /// Waits until the hub's objects are listed and each member's pods are known, or known not to
+    /// be, so that the first evaluations do not see half of the pods.
+    async fn settle(&self, listed: &watch::Sender<usize>) {
+        let mut lists = listed.subscribe();
+        drop(lists.wait_for(|lists| *lists >= 3).await);
+        let limit = Instant::now() + SETTLE;
+        while !self.members.are_settled() {
+            if Instant::now() >= limit {
+                warn!("some members are not known yet; beginning with the others");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let autoscalers = self.state().autoscalers.len();
+        info!(autoscalers, "ready");
+    }
+
+    async fn evaluate_all(self: &Arc<Self>, cancel: &CancellationToken) {
+        let slots = Arc::new(Semaphore::new(self.options.parallel));
+        loop {
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                return;
+            };
+            let Some(Some(job)) = cancel.run_until_cancelled(self.queue.next()).await else {
+                break;
+            };
+            let this = self.clone();
+            tokio::spawn(async move {
+                match this.evaluate(job.key()).await {
+                    Ok(Some(interval)) => job.succeed_until(this.until_next_round(interval)),
+                    Ok(None) => job.succeed(),
+                    Err(error) => {
+                        warn!(autoscaler = %job.key(), %error, "not evaluated to the end");
+                        this.metrics.failed(error.reason());
+                        job.fail();
+                    }
+                }
+                drop(slot);
+            });
+        }
+        // What is under way ends before we do.
+        let all = u32::try_from(self.options.parallel).unwrap_or(1);
+        drop(slots.acquire_many(all).await);
+    }
+
+    /// Those that are evaluated equally often are evaluated together, so that they share answers.
+    fn until_next_round(&self, interval: Duration) -> Duration {
+        let past = self.started.elapsed().as_nanos() % interval.as_nanos().max(1);
+        interval.saturating_sub(Duration::from_nanos(
+            u64::try_from(past).unwrap_or_default(),
+        ))
+    }
+}

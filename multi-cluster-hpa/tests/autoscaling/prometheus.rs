@@ -1,0 +1,240 @@
+//! Metrics from Prometheus.
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::sync::{Arc, Mutex};
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use multi_cluster_hpa::source::{Answer, Asked, MetricSource, Number, Question, SourceError};
+use serde_json::{Value, json};
+
+use crate::fixture::{AUTOSCALER, Beginning, DEPLOYMENT, Scene, condition, play, replicas, yaml};
+
+/// A Prometheus that is told what to answer, and counts the questions.
+#[derive(Clone)]
+struct Scripted(Arc<Mutex<Script>>);
+
+struct Script {
+    answer: Result<Answer, SourceError>,
+    asked: Vec<String>,
+}
+
+impl Scripted {
+    fn new(answer: Answer) -> Self {
+        let script = Script {
+            answer: Ok(answer),
+            asked: Vec::new(),
+        };
+        Self(Arc::new(Mutex::new(script)))
+    }
+
+    fn set(&self, answer: Result<Answer, SourceError>) {
+        self.0.lock().unwrap().answer = answer;
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().asked)
+    }
+}
+
+impl MetricSource for Scripted {
+    fn read(&self, question: &Question) -> Asked {
+        let mut script = self.0.lock().unwrap();
+        let Question::Query(query) = question else {
+            panic!("asked for {question:?}");
+        };
+        script.asked.push(query.clone());
+        ready(script.answer.clone().map(Arc::new)).boxed()
+    }
+}
+
+fn number(value: f64) -> Number {
+    Number {
+        value,
+        timestamp: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn by_cluster(values: &[(&str, f64)]) -> Answer {
+    let values = values.iter().map(|(cluster, value)| {
+        let labels = BTreeMap::from([("cluster_name".to_owned(), (*cluster).to_owned())]);
+        (labels, number(*value))
+    });
+    Answer::Vector(values.collect())
+}
+
+/// Scales by a query: a hundred of them for each replica.
+fn autoscaler(query: &str) -> Value {
+    let mut autoscaler = yaml(AUTOSCALER);
+    autoscaler["spec"]["metrics"] = json!([{ "type": "Prometheus", "prometheus": { "query": query,
+        "target": { "type": "AverageValue", "averageValue": "100" } } }]);
+    autoscaler
+}
+
+async fn scene(source: &Scripted) -> Scene {
+    let beginning = Beginning {
+        prometheus: Some(Arc::new(source.clone())),
+        ..Beginning::default()
+    };
+    let scene = Scene::begin(beginning).await;
+    scene.apply(&yaml(DEPLOYMENT)).await;
+    scene
+}
+
+#[test]
+fn a_vector_gives_each_cluster_its_own_number() {
+    play(async {
+        let source = Scripted::new(by_cluster(&[("cluster2", 480.0), ("cluster3", 150.0)]));
+        let scene = scene(&source).await;
+        scene.apply(&autoscaler("jobs")).await;
+        scene.until(3, 0).await;
+        assert_eq!(
+            scene.wanted().await,
+            replicas(&[("cluster2", 5), ("cluster3", 2)])
+        );
+    });
+}
+
+#[test]
+fn without_prometheus_nothing_is_scaled_and_the_condition_says_so() {
+    play(async {
+        let source = Scripted::new(by_cluster(&[("cluster2", 480.0), ("cluster3", 150.0)]));
+        let scene = scene(&source).await;
+        scene.apply(&autoscaler("jobs")).await;
+        scene.until(3, 0).await;
+        let wanted = replicas(&[("cluster2", 5), ("cluster3", 2)]);
+
+        // Ten minutes without an answer, then ten with nothing but NaN, which is left out.
+        source.set(Err(SourceError::Prometheus(
+            "connection refused".to_owned(),
+        )));
+        scene.until(13, 0).await;
+        assert_eq!(scene.wanted().await, wanted);
+        let (active, reason, message) = condition(&scene.status().await, "ScalingActive");
+        assert_eq!(
+            (active.as_str(), reason.as_str()),
+            ("False", "FailedGetPrometheusMetric")
+        );
+        assert!(message.contains("connection refused"), "{message}");
+        source.set(Ok(Answer::Vector(Vec::new())));
+        scene.until(23, 0).await;
+        assert_eq!(scene.wanted().await, wanted);
+        let (_, _, message) = condition(&scene.status().await, "ScalingActive");
+        assert!(message.contains("no number for it now"), "{message}");
+
+        source.set(Ok(by_cluster(&[("cluster2", 90.0), ("cluster3", 90.0)])));
+        scene.until(33, 0).await;
+        assert_eq!(
+            scene.wanted().await,
+            replicas(&[("cluster2", 1), ("cluster3", 1)])
+        );
+        assert_eq!(condition(&scene.status().await, "ScalingActive").0, "True");
+    });
+}
+
+#[test]
+fn an_operator_without_prometheus_says_which_flag_to_give() {
+    play(async {
+        let scene = Scene::begin(Beginning::default()).await;
+        scene.apply(&yaml(DEPLOYMENT)).await;
+        scene.apply(&autoscaler("jobs")).await;
+        scene.until(1, 0).await;
+        let (_, _, message) = condition(&scene.status().await, "ScalingActive");
+        assert!(message.contains("--prometheus-url"), "{message}");
+    });
+}
+
+#[test]
+fn an_external_metric_lets_replicas_go_to_zero_and_come_back() {
+    play(async {
+        let source = Scripted::new(by_cluster(&[("cluster2", 0.0), ("cluster3", 0.0)]));
+        let scene = scene(&source).await;
+        let mut object = yaml(AUTOSCALER);
+        object["spec"]["minReplicas"] = 0.into();
+        object["spec"]["metrics"] = json!([{ "type": "External", "external": {
+            "metric": { "name": "queue_length", "selector": { "matchLabels": { "queue": "mail" } } },
+            "target": { "type": "AverageValue", "averageValue": "100" } } }]);
+        scene.apply(&object).await;
+        scene.until(12, 0).await;
+        assert_eq!(
+            source.asked()[0],
+            r#"sum by (cluster_name) (queue_length{queue="mail"})"#
+        );
+        assert_eq!(
+            scene.wanted().await,
+            replicas(&[("cluster2", 0), ("cluster3", 0)])
+        );
+        source.set(Ok(by_cluster(&[("cluster2", 150.0), ("cluster3", 0.0)])));
+        scene.until(14, 0).await;
+        assert_eq!(
+            scene.wanted().await,
+            replicas(&[("cluster2", 2), ("cluster3", 0)])
+        );
+    });
+}
+
+#[test]
+fn autoscalers_of_the_same_metric_share_a_query() {
+    play(async {
+        let source = Scripted::new(by_cluster(&[("cluster2", 150.0), ("cluster3", 150.0)]));
+        let scene = scene(&source).await;
+        for number in 0..20 {
+            let name = format!("app{number}");
+            let mut deployment = yaml(DEPLOYMENT);
+            deployment["metadata"]["name"] = name.clone().into();
+            scene.apply(&deployment).await;
+            let mut object = autoscaler("jobs");
+            object["metadata"]["name"] = name.clone().into();
+            object["spec"]["scaleTargetRef"]["name"] = name.into();
+            scene.apply(&object).await;
+        }
+        scene.until(5, 1).await;
+        source.asked();
+        scene.until(6, 1).await;
+        // Four rounds a minute.
+        assert_eq!(source.asked(), ["jobs"; 4]);
+    });
+}
+
+#[test]
+fn traffic_divides_one_number_over_the_clusters() {
+    play(async {
+        let source = Scripted::new(by_cluster(&[]));
+        let scene = scene(&source).await;
+        let mut object = yaml(AUTOSCALER);
+        object["spec"]["distribution"] = "Traffic".into();
+        scene.apply(&object).await;
+        scene.until(9, 0).await;
+        // Nobody knows where requests arrive: three for all, divided as they were.
+        let status = scene.status().await;
+        assert_eq!(status["desiredReplicas"], 3, "{status}");
+        let kept = status["clusters"][0]["limitedBy"].as_str().unwrap();
+        assert!(
+            kept.contains("nobody knows where requests arrive"),
+            "{kept}"
+        );
+        let pods = scene.world.members.iter().flat_map(|(cluster, member)| {
+            let share = if cluster == "cluster2" { 300.0 } else { 100.0 };
+            member.cluster.pods().into_iter().map(move |pod| {
+                let labels = [
+                    ("cluster_name", cluster.clone()),
+                    ("pod", pod.metadata.name.clone().unwrap()),
+                ];
+                (
+                    labels.map(|(name, value)| (name.to_owned(), value)).into(),
+                    number(share),
+                )
+            })
+        });
+        let answer = Answer::Vector(pods.collect());
+        source.set(Ok(answer));
+        scene.until(10, 0).await;
+        let asked = source.asked();
+        assert!(asked[0].contains(r#"{namespace="default"}"#), "{asked:?}");
+        scene.until(25, 0).await;
+        let wanted = scene.wanted().await;
+        assert!(wanted.values().sum::<u64>() > 5, "{wanted:?}");
+        assert!(wanted["cluster2"] > 2 * wanted["cluster3"], "{wanted:?}");
+    });
+}

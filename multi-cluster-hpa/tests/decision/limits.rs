@@ -1,0 +1,131 @@
+//! The limits of the sum and of each cluster.
+
+use federation::api::ReplicaScheduling;
+use multi_cluster_hpa::behavior::Bounds;
+use multi_cluster_hpa::decision::{ConditionKind, Scope, Verdict};
+
+use crate::world::{World, condition, desired, state};
+
+#[test]
+fn above_the_maximum_all_get_their_part_of_it() {
+    let world = World::new(&[("cluster1", 6), ("cluster2", 2)]).bounds(1, 12);
+    let decision = world
+        .run("cluster1", 6, 100)
+        .run("cluster2", 2, 100)
+        .decide();
+    // Twelve and four are asked for.
+    assert_eq!(desired(&decision), [("cluster1", 9), ("cluster2", 3)]);
+    assert_eq!(
+        state(&decision, ConditionKind::ScalingLimited),
+        (true, "TooManyReplicas")
+    );
+    let verdict = &decision.locations[0].verdict;
+    assert!(
+        matches!(verdict, Verdict::Limited(why) if why.contains("12")),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+fn below_the_minimum_all_get_their_part_of_it() {
+    let world = World::new(&[("cluster1", 6), ("cluster2", 3)]).bounds(6, 20);
+    let decision = world
+        .run("cluster1", 6, 15)
+        .run("cluster2", 3, 15)
+        .decide_at_once();
+    // Two and one are asked for.
+    assert_eq!(desired(&decision), [("cluster1", 4), ("cluster2", 2)]);
+    assert_eq!(
+        state(&decision, ConditionKind::ScalingLimited),
+        (true, "TooFewReplicas")
+    );
+}
+
+#[test]
+fn a_sum_out_of_bounds_is_brought_back_before_any_metric_is_asked() {
+    let world = World::new(&[("cluster1", 9), ("cluster2", 3)]);
+    let decision = world.clone().bounds(1, 8).decide();
+    assert_eq!(desired(&decision), [("cluster1", 6), ("cluster2", 2)]);
+    assert_eq!(
+        decision.reason.as_deref(),
+        Some("Current number of replicas above Spec.MaxReplicas")
+    );
+    let decision = world.bounds(16, 20).decide();
+    assert_eq!(desired(&decision), [("cluster1", 12), ("cluster2", 4)]);
+    assert_eq!(
+        decision.reason.as_deref(),
+        Some("Current number of replicas below Spec.MinReplicas")
+    );
+}
+
+#[test]
+fn no_cluster_goes_below_its_own_minimum() {
+    let world = World::new(&[("cluster1", 8), ("cluster2", 4)]).floor(3);
+    let world = world.run("cluster1", 8, 5).run("cluster2", 4, 5);
+    let decision = world.clone().decide_at_once();
+    assert_eq!(desired(&decision), [("cluster1", 3), ("cluster2", 3)]);
+    // Also when the maximum leaves little: it is kept as long as there is enough for all.
+    let decision = world.clone().bounds(1, 7).decide();
+    assert_eq!(desired(&decision), [("cluster1", 4), ("cluster2", 3)]);
+    let decision = world.bounds(1, 5).decide();
+    assert_eq!(desired(&decision), [("cluster1", 3), ("cluster2", 2)]);
+}
+
+#[test]
+fn a_cluster_below_its_own_minimum_is_raised_to_it() {
+    let world = World::new(&[("cluster1", 4), ("cluster2", 0)]).floor(2);
+    let decision = world.run("cluster1", 4, 50).decide();
+    assert_eq!(desired(&decision), [("cluster1", 4), ("cluster2", 2)]);
+    assert!(decision.reason.unwrap().contains("minReplicasPerCluster"));
+}
+
+#[test]
+fn the_rate_limits_each_location() {
+    let world = World::new(&[("cluster1", 10), ("cluster2", 1)]);
+    let decision = world
+        .run("cluster1", 10, 500)
+        .run("cluster2", 1, 500)
+        .decide();
+    assert_eq!(desired(&decision), [("cluster1", 20), ("cluster2", 4)]);
+    let limited = condition(&decision, ConditionKind::ScalingLimited);
+    assert_eq!((limited.status, limited.reason), (true, "ScaleUpLimit"));
+}
+
+#[test]
+fn a_deployment_that_is_not_made_for_the_scope_is_refused() {
+    let mut world = World::new(&[("cluster1", 4)]).run("cluster1", 4, 500);
+    world.snapshot.replica_scheduling = ReplicaScheduling::Total;
+    let decision = world.clone().decide();
+    assert_eq!(decision.wanted, None);
+    let able = condition(&decision, ConditionKind::AbleToScale);
+    assert_eq!(
+        (able.status, able.reason),
+        (false, "ReplicaSchedulingMismatch")
+    );
+    assert!(able.message.contains("write PerLocation"), "{able:?}");
+
+    world.snapshot.replica_scheduling = ReplicaScheduling::PerLocation;
+    world.snapshot.scaling.scope = Scope::Global;
+    let decision = world.decide();
+    assert_eq!(decision.wanted, None);
+    let able = condition(&decision, ConditionKind::AbleToScale);
+    assert!(able.message.contains("write Total"), "{able:?}");
+}
+
+#[test]
+fn a_deployment_without_clusters_is_left_alone() {
+    let decision = World::new(&[]).decide();
+    assert_eq!(decision.wanted, None);
+    assert_eq!(
+        state(&decision, ConditionKind::AbleToScale),
+        (false, "NoLocations")
+    );
+}
+
+#[test]
+fn bounds_that_a_schedule_moved_hold_at_once() {
+    let mut world = World::new(&[("cluster1", 2), ("cluster2", 2)]).run("cluster1", 2, 50);
+    world.step();
+    world.snapshot.scaling.bounds = Bounds { min: 10, max: 20 };
+    assert_eq!(desired(&world.step()), [("cluster1", 5), ("cluster2", 5)]);
+}

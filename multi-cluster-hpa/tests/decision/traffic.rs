@@ -1,0 +1,52 @@
+//! Replicas where requests arrive.
+
+use multi_cluster_hpa::decision::Verdict;
+
+use crate::world::{World, desired};
+
+fn world() -> World {
+    let world = World::new(&[("cluster1", 5), ("cluster2", 5)]);
+    world.run("cluster1", 5, 100).run("cluster2", 5, 50)
+}
+
+#[test]
+fn the_number_follows_the_load_and_its_place_the_requests() {
+    let traffic = [("cluster1", 40.0), ("cluster2", 60.0), ("cluster9", 1e9)];
+    let decision = world().traffic(&traffic).decide();
+    assert_eq!(decision.desired, 15);
+    assert_eq!(desired(&decision), [("cluster1", 6), ("cluster2", 9)]);
+}
+
+#[test]
+fn a_cluster_without_requests_keeps_its_minimum() {
+    let decision = world().traffic(&[("cluster2", 70.0)]).floor(2).decide();
+    assert_eq!(desired(&decision), [("cluster1", 2), ("cluster2", 13)]);
+}
+
+#[test]
+fn where_nobody_knows_it_stays_divided_as_it_is_and_says_so() {
+    for traffic in [&[][..], &[("cluster1", f64::NAN), ("cluster2", 0.0)]] {
+        let decision = world().traffic(traffic).decide();
+        assert_eq!(desired(&decision), [("cluster1", 8), ("cluster2", 7)]);
+        let kept = &decision.locations[0].verdict;
+        assert!(
+            matches!(kept, Verdict::Kept(why) if why.contains("requests")),
+            "{kept:?}"
+        );
+    }
+}
+
+#[test]
+fn one_replica_more_or_less_is_no_reason_to_move() {
+    let world = World::new(&[("cluster1", 5), ("cluster2", 5)]);
+    let world = world.run("cluster1", 5, 50).run("cluster2", 5, 50);
+    let decision = world
+        .clone()
+        .traffic(&[("cluster1", 6.0), ("cluster2", 4.0)])
+        .decide();
+    assert_eq!(decision.wanted, None);
+    let decision = world
+        .traffic(&[("cluster1", 7.0), ("cluster2", 3.0)])
+        .decide();
+    assert_eq!(desired(&decision), [("cluster1", 7), ("cluster2", 3)]);
+}
