@@ -235,10 +235,8 @@ impl Pusher {
                 .await
             {
                 Ok(live) => live,
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(failure(key, &error)),
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+                Err(error) => return Err(not_removed(key, &error)),
             };
             if live
                 .metadata
@@ -257,14 +255,8 @@ impl Pusher {
         };
         match api.delete(&key.name, &params).within(self.deadline).await {
             Ok(_) => Ok(None),
-            // Somebody became an owner meanwhile, or it is another object by now: it is looked at
-            // again.
-            Err(kube::Error::Api(status)) if status.code == 409 => Err(Failure {
-                kind: FailureKind::Unavailable,
-                message: format!("{key} changed while it was being removed"),
-            }),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(failure(key, &error)),
+            Err(error) => Err(not_removed(key, &error)),
         }
     }
 
@@ -340,6 +332,18 @@ fn manager(owner: &Owner, shared: bool) -> String {
 
 fn failure(key: &ObjectKey, error: &kube::Error) -> Failure {
     named_failure(&key.to_string(), error)
+}
+
+/// Why an object is still there. Somebody may have become an owner meanwhile, or it is another object
+/// by now: it is looked at again.
+fn not_removed(key: &ObjectKey, error: &kube::Error) -> Failure {
+    match error {
+        kube::Error::Api(status) if status.code == 409 => Failure {
+            kind: FailureKind::Unavailable,
+            message: format!("{key} changed while it was being removed"),
+        },
+        error => failure(key, error),
+    }
 }
 
 fn named_failure(what: &str, error: &kube::Error) -> Failure {

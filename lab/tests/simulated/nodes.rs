@@ -139,6 +139,30 @@ async fn pods_of_a_deleted_node_are_collected() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_node_is_not_the_lost_one_of_its_name() {
+    let lab = Lab::start(Options::uniform(1), 1).await;
+    lab.cluster.lose_node("c1-node1");
+    lab.pass(Duration::from_mins(1)).await;
+    let nodes: Api<Node> = Api::all(lab.client.clone());
+    nodes
+        .delete("c1-node1", &DeleteParams::default())
+        .await
+        .unwrap();
+    lab.pass(Duration::from_secs(1)).await;
+    let group = NodeGroup {
+        count: 1,
+        ..NodeGroup::default()
+    };
+    let names = lab.cluster.add_nodes(&group).await.unwrap();
+    assert_eq!(names, ["c1-node1"]);
+    lab.pass(Duration::from_mins(2)).await;
+    assert_eq!(ready(&node(&lab, "c1-node1").await), "True");
+    lab.create::<Pod>(pod("web", "1")).await;
+    lab.pass(Duration::from_secs(5)).await;
+    assert_eq!(phase(&lab.pod("web").await), "Running");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drained_node_is_empty_and_takes_nothing() {
     let lab = Lab::start(Options::uniform(1), 1).await;
     lab.create::<Pod>(pod("web", "1")).await;

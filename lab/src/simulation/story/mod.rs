@@ -5,7 +5,9 @@
 mod ending;
 mod machines;
 mod objects;
+mod packing;
 mod people;
+mod rooms;
 mod step;
 mod witness;
 

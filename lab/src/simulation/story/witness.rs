@@ -244,7 +244,8 @@ pub(super) fn asked(spec: &Value) -> u64 {
     spec["replicas"].as_u64().unwrap_or(1) * locations(spec)
 }
 
-fn locations(spec: &Value) -> u64 {
+/// The places that a spec asks for.
+pub(super) fn locations(spec: &Value) -> u64 {
     match spec["clusters"].as_array() {
         Some(clusters) => clusters.len() as u64,
         None => spec["numberOfLocations"].as_u64().unwrap_or(1),
