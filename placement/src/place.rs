@@ -38,6 +38,8 @@ struct Decision<'a> {
     keeping: BTreeMap<&'a ClusterName, u32>,
     dropped: BTreeMap<ClusterName, Filter>,
     shares: BTreeMap<ClusterName, Share>,
+    /// How many replicas may still begin somewhere; of what grows, any number.
+    homeless: u32,
     overflowed_by_rank: bool,
 }
 
@@ -73,6 +75,7 @@ impl<'a> Decision<'a> {
             keeping: BTreeMap::new(),
             dropped: BTreeMap::new(),
             shares: BTreeMap::new(),
+            homeless: u32::MAX,
             overflowed_by_rank: false,
         }
     }
@@ -98,11 +101,12 @@ impl<'a> Decision<'a> {
             let is_location = locations
                 .iter()
                 .any(|location| location.cluster == *cluster);
-            if let Some(from) = share.overflow_from.clone().filter(|_| !is_location) {
+            if !is_location && share.replicas > 0 {
+                let from = share.overflow_from.clone();
                 placements.push(Placement {
                     cluster: cluster.clone(),
                     replicas: share.replicas,
-                    why: Why::Overflow { from },
+                    why: from.map_or(Why::Retained, |from| Why::Overflow { from }),
                     location: false,
                 });
             }

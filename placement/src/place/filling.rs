@@ -8,24 +8,32 @@ use crate::request::{Current, Overflow, ReplicaScheduling, Targets};
 impl Decision<'_> {
     /// Gives each location what it can hold; replicas of locations that could not be found.
     pub(super) fn fill(&mut self, locations: &[Location]) -> u32 {
-        let mut homeless = self.homeless(locations);
+        let missing = self.missing(locations);
+        if !self.request.growing {
+            self.keep_shares(locations, missing);
+        }
         for location in locations {
-            let current = self.current(&location.cluster);
-            let room = self.room(&location.cluster);
-            let mut replicas = match self.keeping.get(&location.cluster) {
-                // Nothing new where nothing new may go.
-                Some(kept) => location.wanted.min(*kept),
-                None => location.wanted.min(saturate(room).max(current)),
-            };
-            // What does not grow does not shrink elsewhere, either, so that this one may begin.
-            if !self.request.growing && current == 0 {
-                replicas = replicas.min(homeless);
-                homeless -= replicas;
+            if self.shares.contains_key(&location.cluster) {
+                continue;
             }
+            let current = self.current(&location.cluster);
+            let room = saturate(self.room(&location.cluster));
+            let kept = self.keeping.get(&location.cluster).copied();
+            let replicas = match kept {
+                // Nothing new where nothing new may go.
+                Some(kept) => location.wanted.min(kept),
+                None => self.take(location.wanted.min(room.max(current))),
+            };
+            let kept = kept.is_some() && replicas > 0;
             let share = self.shares.entry(location.cluster.clone()).or_default();
             share.replicas = replicas;
-            share.kept = self.keeping.contains_key(&location.cluster) && replicas > 0;
+            share.kept = kept;
         }
+        missing
+    }
+
+    /// Replicas of locations that could not be found.
+    fn missing(&self, locations: &[Location]) -> u32 {
         match (&self.request.targets, self.request.scheduling) {
             (Targets::Chosen { count }, ReplicaScheduling::PerLocation) if *count != u32::MAX => {
                 let found = u32::try_from(locations.len()).unwrap_or(u32::MAX);
@@ -39,26 +47,41 @@ impl Decision<'_> {
         }
     }
 
-    /// How many replicas of the locations are nowhere yet.
-    fn homeless(&self, locations: &[Location]) -> u32 {
-        let wanted = (locations.iter()).fold(0_u32, |sum, one| sum.saturating_add(one.wanted));
-        let current = self.request.current.iter();
-        let somewhere = current.map(|one| match self.keeping.get(&one.cluster) {
-            Some(kept) => *kept,
-            None => self.current(&one.cluster),
-        });
-        wanted.saturating_sub(somewhere.fold(0, u32::saturating_add))
+    /// What does not grow does not shrink either: what may stay somewhere stays as it is, whatever it
+    /// was meant for. Only what is nowhere yet begins elsewhere.
+    fn keep_shares(&mut self, locations: &[Location], missing: u32) {
+        let request = self.request;
+        let wanted = locations.iter().map(|one| one.wanted);
+        self.homeless = wanted.fold(missing, u32::saturating_add);
+        for one in request.current.iter().filter(|one| one.replicas > 0) {
+            let kept = self.keeping.contains_key(&one.cluster);
+            if kept || self.current(&one.cluster) > 0 {
+                let replicas = self.take(one.replicas);
+                let share = self.shares.entry(one.cluster.clone()).or_default();
+                share.replicas = replicas;
+                share.kept = kept;
+            }
+        }
+    }
+
+    /// Of so many, as many as may still begin.
+    fn take(&mut self, replicas: u32) -> u32 {
+        let taken = replicas.min(self.homeless);
+        if !self.request.growing {
+            self.homeless -= taken;
+        }
+        taken
     }
 
     /// Finds places for what the locations cannot hold: where overflow is already, then where the
     /// request says.
     pub(super) fn overflow(&mut self, locations: &[Location]) {
+        // What may not shrink can be more than its location is meant to run.
         let short = |decision: &Self, location: &Location| {
-            location.wanted
-                - decision
-                    .shares
-                    .get(&location.cluster)
-                    .map_or(0, |share| share.replicas)
+            let share = decision.shares.get(&location.cluster);
+            location
+                .wanted
+                .saturating_sub(share.map_or(0, |share| share.replicas))
         };
         let mut excess: Vec<(ClusterName, u32)> = locations
             .iter()
@@ -79,8 +102,9 @@ impl Decision<'_> {
                 }
                 let held = self.shares.get(&name).map_or(0, |share| share.replicas);
                 let free = saturate(self.room(&name)).saturating_sub(held);
-                self.add(&name, short.min(free), &full);
-                short -= short.min(free);
+                let taken = self.take(short.min(free));
+                self.add(&name, taken, &full);
+                short -= taken;
             }
         }
     }

@@ -29,6 +29,7 @@ struct Case {
     scheduling: ReplicaScheduling,
     overflow: Overflow,
     cloud: bool,
+    growing: bool,
     rechoose: bool,
     current: Vec<Current>,
     traffic: Option<BTreeMap<ClusterName, f64>>,
@@ -82,7 +83,7 @@ impl Case {
             },
             overflow: self.overflow,
             current: self.current.clone(),
-            growing: true,
+            growing: self.growing,
             rechoose: self.rechoose,
             inputs: Inputs {
                 traffic: self.traffic.as_ref(),
@@ -194,6 +195,7 @@ prop_compose! {
     ) -> Case {
         Case {
             clusters, targets, replicas, scheduling, overflow, cloud, rechoose, current,
+            growing: true,
             traffic: traffic.map(|all| all.into_iter().map(|(n, bytes)| (name(n), bytes)).collect()),
             proximity, origin: origin.map(str::to_owned), cursor,
         }
@@ -393,6 +395,66 @@ fn a_plan_is_settled(
         prop_assert_eq!(plan.unplaced, again.unplaced);
         Ok(())
     });
+}
+
+/// What a Job has on a cluster that may keep it stays as it is, whatever becomes of the clusters. (If
+/// it is meant for all that match, fewer clusters want less.)
+#[rstest]
+fn what_does_not_grow_stays(
+    #[values(
+        "worst_fit",
+        "best_fit",
+        "first_fit",
+        "most_traffic",
+        "nearest",
+        "cluster_affinity",
+        "round_robin",
+        "random"
+    )]
+    policy: &str,
+) {
+    let test = |(mut case, later): (Case, Case)| {
+        prop_assume!(!matches!(case.targets, Targets::Chosen { count: u32::MAX }));
+        case.current.clear();
+        case.growing = false;
+        case.rechoose = false;
+        let plan = decide(policy, &case)?;
+        let current = plan.placements.iter().map(|one| Current {
+            cluster: one.cluster.clone(),
+            replicas: one.replicas,
+            location: one.location,
+        });
+        case.current = current.collect();
+        case.clusters = later.clusters;
+        let next = decide(policy, &case)?;
+        for before in case.current.iter().filter(|one| one.replicas > 0) {
+            let mut verdicts = next.verdicts.iter();
+            let verdict = verdicts.find(|verdict| verdict.cluster == before.cluster);
+            let keeps = verdict.is_some_and(|verdict| match &verdict.outcome {
+                Outcome::Scored { .. }
+                | Outcome::Filtered(Filter::Unreachable | Filter::Cordoned) => true,
+                Outcome::Filtered(Filter::Tainted(taint)) => {
+                    taint.effect == TaintEffect::NoSchedule
+                }
+                Outcome::Filtered(_) => false,
+            });
+            if keeps {
+                let mut shares = next.placements.iter();
+                let share = shares.find(|share| share.cluster == before.cluster);
+                prop_assert_eq!(
+                    share.map(|share| share.replicas),
+                    Some(before.replicas),
+                    "{:?}\nthen {:?}",
+                    plan,
+                    next
+                );
+            }
+        }
+        Ok(())
+    };
+    TestRunner::new(config())
+        .run(&(case(), case()), test)
+        .unwrap();
 }
 
 /// The lists above leave none out.
