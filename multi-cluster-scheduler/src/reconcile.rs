@@ -67,6 +67,7 @@ impl Scheduler {
             return self.finalize(&workload).await;
         }
         if ended {
+            self.clear(&workload);
             return Ok(None);
         }
         let dependencies = self.dereference(&workload).await?;
@@ -368,6 +369,29 @@ impl Scheduler {
                 tracked.delivered.remove(name);
             }
             member.deliver(bundle);
+        }
+    }
+
+    /// Takes what has ended from members that have no share of it: what came late to one that had
+    /// left the federation is there when it is back.
+    fn clear(&self, workload: &Workload) {
+        let state = self.state();
+        let Some(tracked) = state.workloads.get(&workload.key) else {
+            return;
+        };
+        let assignment = &tracked.assignment;
+        if assignment.decision.sequence == 0 || tracked.workload.uid != workload.uid {
+            return;
+        }
+        for (name, registered) in &state.members {
+            let is_here = |one: &PlacementStatus| one.cluster == name.as_str() && one.replicas > 0;
+            let has_share = assignment.placements.iter().any(is_here);
+            if let Some(member) = &registered.member
+                && !has_share
+                && member.holds(workload.owner_bits())
+            {
+                member.deliver(bundles::nothing(workload));
+            }
         }
     }
 }

@@ -6,8 +6,11 @@ mod scenarios;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use lab::simulated::Options;
 use lab::simulation::{Error, Length, World, run, tell};
@@ -59,6 +62,61 @@ fn an_example_is_placed() {
     });
     let status = status.unwrap().unwrap();
     assert!(status.contains("AllPlaced"), "{status}");
+}
+
+/// A copy that was on its way when a member left is on it when it is back, and its job has ended.
+#[test]
+fn what_a_member_brings_back_of_an_ended_job_goes() {
+    let job = json!({
+        "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterJob",
+        "metadata": { "name": "sum", "namespace": "default" },
+        "spec": {
+            "clusters": ["cluster1"], "placementPolicy": "cluster_affinity", "replicas": 1,
+            "template": {
+                "metadata": { "annotations": { lab::simulated::RUN_SECONDS: "5" } },
+                "spec": { "containers": [{ "name": "sum", "image": "sum:1" }] },
+            },
+        },
+    });
+    let left = run(async {
+        let world = World::start(1, three_members()).await?;
+        let jobs = |member: &str| -> Option<Api<Job>> {
+            let client = world.member_client(member)?;
+            Some(Api::namespaced(client, "default"))
+        };
+        let (here, there) = jobs("cluster1").zip(jobs("cluster2")).ok_or("no member")?;
+        let _scheduler = world.scheduler(&[])?;
+        world.apply(&job).await?;
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let made = here.get("sum").await?;
+        let conditions = made.status.and_then(|status| status.conditions);
+        let ended = conditions
+            .into_iter()
+            .flatten()
+            .any(|one| one.type_ == "Complete");
+        assert!(ended, "the job has ended");
+        world.deregister("cluster2").await?;
+        let mut late = here.get("sum").await?;
+        late.metadata = ObjectMeta {
+            name: late.metadata.name,
+            labels: late.metadata.labels,
+            ..ObjectMeta::default()
+        };
+        late.spec = late.spec.map(|spec| JobSpec {
+            selector: None,
+            template: PodTemplateSpec {
+                metadata: None,
+                ..spec.template
+            },
+            ..spec
+        });
+        there.create(&PostParams::default(), &late).await?;
+        world.register("cluster2").await?;
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let left = (here.get_opt("sum").await?, there.get_opt("sum").await?);
+        Ok::<_, Error>((left.0.is_some(), left.1.is_some()))
+    });
+    assert_eq!(left.unwrap().unwrap(), (true, false));
 }
 
 /// A few short ones, of every kind: `cargo xtask soak` tells many.
