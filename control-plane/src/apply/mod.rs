@@ -90,6 +90,4 @@ mod fixture;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod timing;
-#[cfg(test)]
 mod update_tests;

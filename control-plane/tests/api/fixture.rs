@@ -1,6 +1,7 @@
 //! A control plane to talk to.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -101,6 +102,18 @@ impl Fixture {
     pub async fn get(&self, path: &str) -> Answer {
         let request = Request::get(path).body(Body::empty()).unwrap();
         self.send(request).await
+    }
+
+    /// Waits until a GET is answered with this code: in virtual time where the clock is paused, so
+    /// that it takes none.
+    pub async fn until(&self, path: &str, code: u16) {
+        let wait = async {
+            while self.get(path).await.code != code {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        assert!(waited.is_ok(), "{path} does not answer with {code}");
     }
 
     pub async fn get_as(&self, path: &str, accept: &str) -> Answer {

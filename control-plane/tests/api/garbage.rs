@@ -1,23 +1,10 @@
 //! What follows from a deletion.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
-
-/// Waits, in virtual time, until something is gone.
-async fn gone(fixture: &Fixture, path: &str) {
-    let wait = async {
-        while fixture.get(path).await.code != 404 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
-    assert!(waited.is_ok(), "{path} is still there");
-}
 
 /// Waits until all that was written before has been looked at: writes are in their order, so once
 /// this pair is gone, everything else is done that can be.
@@ -27,7 +14,7 @@ async fn all_collected(fixture: &Fixture) {
     owned(fixture, "dependent-of-last", &last, true).await;
     let path = format!("{MAPS}/last?propagationPolicy=Foreground");
     fixture.delete(&path).await.expect(200);
-    gone(fixture, &format!("{MAPS}/last")).await;
+    fixture.until(&format!("{MAPS}/last"), 404).await;
 }
 
 async fn owned(fixture: &Fixture, name: &str, owner: &Value, blocks: bool) {
@@ -52,7 +39,7 @@ async fn dependents_follow_their_owner() {
     let owner = owner(&fixture).await;
     owned(&fixture, "child", &owner, false).await;
     fixture.delete(&format!("{MAPS}/owner")).await.expect(200);
-    gone(&fixture, &format!("{MAPS}/child")).await;
+    fixture.until(&format!("{MAPS}/child"), 404).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +66,7 @@ async fn in_the_foreground_dependents_go_first() {
         .merge(&child, &json!({"metadata": {"finalizers": null}}))
         .await
         .expect(200);
-    gone(&fixture, &path).await;
+    fixture.until(&path, 404).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +79,7 @@ async fn orphans_stay() {
         .delete(&format!("{path}?propagationPolicy=Orphan"))
         .await
         .expect(200);
-    gone(&fixture, &path).await;
+    fixture.until(&path, 404).await;
     let child = fixture.get(&format!("{MAPS}/child")).await.expect(200);
     assert!(child["metadata"].get("ownerReferences").is_none());
 }
@@ -120,7 +107,7 @@ async fn a_namespace_is_emptied_before_it_goes() {
         answer.message(),
         "configmaps \"late\" is forbidden: unable to create new content in namespace team because it is being terminated"
     );
-    gone(&fixture, &format!("{maps}/free")).await;
+    fixture.until(&format!("{maps}/free"), 404).await;
     fixture.get("/api/v1/namespaces/team").await.expect(200);
     fixture
         .merge(
@@ -129,7 +116,7 @@ async fn a_namespace_is_emptied_before_it_goes() {
         )
         .await
         .expect(200);
-    gone(&fixture, "/api/v1/namespaces/team").await;
+    fixture.until("/api/v1/namespaces/team", 404).await;
     let answer = fixture.delete("/api/v1/namespaces/default").await;
     assert_eq!(
         answer.message(),
@@ -151,8 +138,8 @@ async fn a_definition_takes_its_objects_with_it() {
     fixture.post(widgets, &widget).await.expect(201);
     let path = format!("{crds}/widgets.example.com");
     fixture.delete(&path).await.expect(200);
-    gone(&fixture, &path).await;
-    gone(&fixture, widgets).await;
+    fixture.until(&path, 404).await;
+    fixture.until(widgets, 404).await;
     fixture
         .post(crds, &crate::fixture::widgets())
         .await
@@ -181,5 +168,5 @@ async fn a_definition_waits_for_an_object_that_is_held() {
     let held = format!("{widgets}/held");
     let released = json!({"metadata": {"finalizers": null}});
     fixture.merge(&held, &released).await.expect(200);
-    gone(&fixture, &path).await;
+    fixture.until(&path, 404).await;
 }

@@ -121,15 +121,17 @@ struct Pair {
     time: Span,
 }
 
+fn text_of(file: &Path) -> Result<String, ConfigurationError> {
+    std::fs::read_to_string(file).map_err(|source| ConfigurationError::Unreadable {
+        file: file.to_owned(),
+        source,
+    })
+}
+
 impl Clusters {
     /// Reads a file.
     pub fn read(file: &Path) -> Result<Self, ConfigurationError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|source| ConfigurationError::Unreadable {
-                file: file.to_owned(),
-                source,
-            })?;
-        Self::parse(&text, file)
+        Self::parse(&text_of(file)?, file)
     }
 
     /// Parses the text of a file, whose name stands in errors. What a scenario has besides is an

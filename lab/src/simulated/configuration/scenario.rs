@@ -19,7 +19,7 @@ use serde_saphyr::Spanned;
 
 use super::error::Problem;
 use super::scalar::{Amount, Share};
-use super::{Clusters, ConfigurationError, File};
+use super::{Clusters, ConfigurationError, File, text_of};
 use crate::simulated::delay::Span;
 use crate::simulated::options::NodeGroup;
 
@@ -218,12 +218,7 @@ fn one() -> usize {
 impl Scenario {
     /// Reads a file, and the files of objects that it names, which lie beside it.
     pub fn read(file: &Path) -> Result<Self, ConfigurationError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|source| ConfigurationError::Unreadable {
-                file: file.to_owned(),
-                source,
-            })?;
-        Self::parse(&text, file)
+        Self::parse(&text_of(file)?, file)
     }
 
     /// Parses the text of a file, whose name stands in errors and whose folder has the objects.
