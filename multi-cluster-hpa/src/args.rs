@@ -1,14 +1,14 @@
 //! The flags.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use federation::members::Kubeconfig;
 use federation::operator::args::{CommonArgs, duration};
-use federation::prometheus::{Credentials, PrometheusError, Server, ServerOptions};
+use federation::operator::prometheus::PrometheusArgs;
+use federation::prometheus::PrometheusError;
 use jiff::SignedDuration;
 
 use crate::decision::Defaults;
@@ -77,46 +77,9 @@ pub struct Args {
     )]
     pub concurrent_syncs: NonZeroUsize,
 
-    /// Prometheus that sees every cluster (label `cluster_name`); e.g. <http://prometheus:9090>
-    #[arg(long, env = "MCK8S_PROMETHEUS_URL", value_name = "URL")]
-    pub prometheus_url: Option<String>,
-
-    /// File with a bearer token for Prometheus
-    #[arg(
-        long,
-        env = "MCK8S_PROMETHEUS_TOKEN_FILE",
-        value_name = "FILE",
-        requires = "prometheus_url"
-    )]
-    pub prometheus_token_file: Option<PathBuf>,
-
-    /// User for Prometheus, with the password of --prometheus-password-file
-    #[arg(
-        long,
-        env = "MCK8S_PROMETHEUS_USER",
-        value_name = "NAME",
-        requires = "prometheus_password_file",
-        conflicts_with = "prometheus_token_file"
-    )]
-    pub prometheus_user: Option<String>,
-
-    /// File with the password for Prometheus
-    #[arg(
-        long,
-        env = "MCK8S_PROMETHEUS_PASSWORD_FILE",
-        value_name = "FILE",
-        requires_all = ["prometheus_url", "prometheus_user"]
-    )]
-    pub prometheus_password_file: Option<PathBuf>,
-
-    /// File with the CA certificates (PEM) of Prometheus [default: the system's]
-    #[arg(
-        long,
-        env = "MCK8S_PROMETHEUS_CA_FILE",
-        value_name = "FILE",
-        requires = "prometheus_url"
-    )]
-    pub prometheus_ca_file: Option<PathBuf>,
+    /// Prometheus, for metrics that are not of resources.
+    #[command(flatten)]
+    pub prometheus: PrometheusArgs,
 
     /// `PromQL` for what the pods of a namespace receive, by `cluster_name` and `pod`, for
     /// `distribution: Traffic`; {namespace} is filled in
@@ -146,20 +109,8 @@ impl Args {
 
     /// What answers queries, if anything does.
     pub fn prometheus(&self) -> Result<Option<Arc<dyn MetricSource>>, PrometheusError> {
-        let Some(url) = &self.prometheus_url else {
-            return Ok(None);
-        };
-        let options = ServerOptions {
-            credentials: Credentials::given(
-                self.prometheus_token_file.clone(),
-                self.prometheus_user.clone(),
-                self.prometheus_password_file.clone(),
-            )?,
-            ca_file: self.prometheus_ca_file.clone(),
-            timeout: self.deadline,
-        };
-        let source = PrometheusSource::new(Server::new(url, options)?);
-        Ok(Some(Arc::new(source)))
+        let server = self.prometheus.server(self.deadline)?;
+        Ok(server.map(|server| Arc::new(PrometheusSource::new(server)) as Arc<dyn MetricSource>))
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use federation::api::{CONDITION_READY, LABEL_OWNER, MemberCluster};
-use federation::members::{Kubeconfig, ResolvedAccess, resolve, watch_selected};
-use federation::operator::fence::{ApiRequests, Server, fenced_client};
+use federation::members::{Content, Kubeconfig, ResolvedAccess, connect, resolve, watch_selected};
+use federation::operator::fence::ApiRequests;
 use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
 use k8s_openapi::api::core::v1;
@@ -174,11 +174,7 @@ impl Members {
         }
     }
 
-    async fn follow_way(
-        &self,
-        object: &MemberCluster,
-        file: Option<&Result<Arc<kube::config::Kubeconfig>, String>>,
-    ) {
+    async fn follow_way(&self, object: &MemberCluster, file: Option<&Content>) {
         let found = self.find_way(object, file).await;
         let name = object.name_any();
         let mut all = self.all();
@@ -210,14 +206,8 @@ impl Members {
     async fn find_way(
         &self,
         object: &MemberCluster,
-        file: Option<&Result<Arc<kube::config::Kubeconfig>, String>>,
+        file: Option<&Content>,
     ) -> Result<Option<(u128, Client)>, String> {
-        let file = match file {
-            Some(Err(problem)) if object.spec.access.context.is_some() => {
-                return Err(problem.clone());
-            }
-            file => file.and_then(|file| file.as_deref().ok()),
-        };
         let deadline = self.0.deadline;
         let late = |_| format!("its credentials were not there within {deadline:?}");
         let way = resolve(&self.0.hub, file, &object.spec);
@@ -235,26 +225,8 @@ impl Members {
 
     async fn connect(&self, way: ResolvedAccess) -> Result<Client, String> {
         let config = way.config().await.map_err(|error| error.to_string())?;
-        let this = self.0.clone();
-        let has_plugin = config.auth_info.exec.is_some();
-        let make = move || {
-            let leadership = this.leadership.clone();
-            fenced_client(
-                &this.network,
-                config,
-                leadership,
-                &this.requests,
-                Server::Member,
-            )
-        };
-        let client = if has_plugin {
-            // The plugin runs in here, and blocks.
-            let made = tokio::task::spawn_blocking(make).await;
-            made.map_err(|panic| panic.to_string())?
-        } else {
-            make()
-        };
-        client.map_err(|error| error.to_string())
+        let (network, leadership) = (self.0.network.clone(), self.0.leadership.clone());
+        connect(network, config, leadership, self.0.requests.clone()).await
     }
 
     /// Watches the pods that have an owner on the hub.

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use federation::api::{MemberCluster, MultiClusterDeployment, MultiClusterHorizontalPodAutoscaler};
-use federation::members::Deadlined as _;
 use federation::operator::clock::SharedClock;
 use federation::operator::events::Recorder;
 use federation::operator::fence::{Server, fenced_client};
 use federation::operator::http::Health;
-use federation::operator::leader::Leadership;
+use federation::operator::hub::{HubError, require_kinds};
+use federation::operator::leader::{Leadership, LeaseLost};
 use federation::operator::network::Network;
-use kube::api::{DynamicObject, ListParams};
+use kube::Config;
 use kube::core::ApiResource;
-use kube::{Api, Client, Config};
 use tokio_util::sync::CancellationToken;
 
 use crate::members::Members;
@@ -45,30 +44,19 @@ pub struct Context {
 /// Why the operator ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The hub cannot be talked to.
-    #[error("the hub: {0}")]
-    Hub(#[from] kube::Error),
-    /// The hub does not know our kinds.
-    #[error("the hub does not know {0}: install the CRDs with kubectl apply -f manifests/crds/")]
-    NoCrds(String),
+    /// The hub cannot be talked to, or does not know our kinds.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// Another copy leads now.
-    #[error("the lease is lost: another copy leads now, or the hub did not answer in time")]
-    LeaseLost,
+    #[error(transparent)]
+    LeaseLost(#[from] LeaseLost),
 }
 
 /// Waits for the lease and works until cancelled, or until the lease is lost.
 pub async fn lead(context: Context, cancel: CancellationToken) -> Result<(), RunError> {
     let leadership = context.leadership.clone();
-    let acquired = cancel.run_until_cancelled(leadership.acquired()).await;
-    if acquired.is_none() {
-        return Ok(());
-    }
-    tokio::select! {
-        biased;
-        result = Box::pin(run(context, cancel.clone())) => result,
-        // Whoever leads now starts from what is on the hub; so shall this copy.
-        () = leadership.lost() => Err(RunError::LeaseLost),
-    }
+    let work = Box::pin(run(context, cancel.clone()));
+    leadership.work(work, &cancel).await
 }
 
 /// Runs the operator until cancelled. Only a leader's writes get through.
@@ -79,8 +67,14 @@ async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunError
         context.leadership.clone(),
         &context.metrics.requests,
         Server::Hub,
-    )?;
-    require_crds(&hub, &context.options).await?;
+    )
+    .map_err(HubError::from)?;
+    let kinds = [
+        ApiResource::erase::<MultiClusterHorizontalPodAutoscaler>(&()),
+        ApiResource::erase::<MultiClusterDeployment>(&()),
+        ApiResource::erase::<MemberCluster>(&()),
+    ];
+    require_kinds(&hub, kinds, context.options.deadline).await?;
     context.health.set("hub", true);
     let (recorder, writer) = Recorder::new(
         hub.clone(),
@@ -110,25 +104,5 @@ async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunError
         writer.run(cancel.clone()),
         operator.work(&context.health, &cancel),
     );
-    Ok(())
-}
-
-async fn require_crds(hub: &Client, options: &Options) -> Result<(), RunError> {
-    let kinds = [
-        ApiResource::erase::<MultiClusterHorizontalPodAutoscaler>(&()),
-        ApiResource::erase::<MultiClusterDeployment>(&()),
-        ApiResource::erase::<MemberCluster>(&()),
-    ];
-    for resource in kinds {
-        let api: Api<DynamicObject> = Api::all_with(hub.clone(), &resource);
-        let one = ListParams::default().limit(1);
-        match api.list_metadata(&one).within(options.deadline).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                return Err(RunError::NoCrds(resource.kind));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
     Ok(())
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::Parser;
 use federation::members::Kubeconfig;
 use federation::operator::args::{CommonArgs, duration};
-use federation::prometheus::{Credentials, PrometheusError, Server, ServerOptions};
+use federation::operator::prometheus::PrometheusArgs;
+use federation::prometheus::PrometheusError;
 use federation::proximity::serf::AuthKey;
 use federation::traffic::{Traffic, TrafficQueries, TrafficSource};
 
@@ -18,6 +19,9 @@ use crate::sources::ProximitySource;
 
 /// The port of /healthz, /readyz and /metrics; each operator has its own.
 pub const DEFAULT_PORT: u16 = 9440;
+
+/// The longest that one query for traffic may take.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Places multi-cluster deployments, jobs and services on member clusters.
 ///
@@ -84,28 +88,9 @@ pub struct Args {
     )]
     pub concurrent_member_syncs: NonZeroUsize,
 
-    /// Prometheus that sees every cluster (label `cluster_name`), for `most_traffic`;
-    /// e.g. <http://prometheus:9090>
-    #[arg(long, env = "MCK8S_PROMETHEUS_URL", value_name = "URL")]
-    pub prometheus_url: Option<String>,
-
-    /// File with a bearer token for Prometheus
-    #[arg(
-        long,
-        env = "MCK8S_PROMETHEUS_TOKEN_FILE",
-        value_name = "FILE",
-        requires = "prometheus_url"
-    )]
-    pub prometheus_token_file: Option<PathBuf>,
-
-    /// File with the CA certificates (PEM) of Prometheus [default: the system's]
-    #[arg(
-        long,
-        env = "MCK8S_PROMETHEUS_CA_FILE",
-        value_name = "FILE",
-        requires = "prometheus_url"
-    )]
-    pub prometheus_ca_file: Option<PathBuf>,
+    /// Prometheus, for `most_traffic`.
+    #[command(flatten)]
+    pub prometheus: PrometheusArgs,
 
     /// `PromQL` for the bytes per second that each cluster receives, by `cluster_name`
     #[arg(long, env = "MCK8S_TRAFFIC_QUERY", value_name = "PROMQL", default_value_t = TrafficQueries::default().creation)]
@@ -158,7 +143,7 @@ impl Args {
 
     /// Where traffic comes from, if anywhere.
     pub fn traffic(&self) -> Result<Option<Arc<dyn Traffic>>, PrometheusError> {
-        let Some(url) = &self.prometheus_url else {
+        let Some(server) = self.prometheus.server(QUERY_TIMEOUT)? else {
             return Ok(None);
         };
         let queries = TrafficQueries {
@@ -166,12 +151,6 @@ impl Args {
             update: self.traffic_update_query.clone(),
             ..TrafficQueries::default()
         };
-        let options = ServerOptions {
-            credentials: self.prometheus_token_file.clone().map(Credentials::Bearer),
-            ca_file: self.prometheus_ca_file.clone(),
-            timeout: Duration::from_secs(5),
-        };
-        let server = Server::new(url, options)?;
         Ok(Some(Arc::new(TrafficSource::new(server, queries))))
     }
 

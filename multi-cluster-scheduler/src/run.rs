@@ -8,11 +8,11 @@ use federation::operator::clock::SharedClock;
 use federation::operator::events::Recorder;
 use federation::operator::fence::{Server, fenced_client};
 use federation::operator::http::Health;
-use federation::operator::leader::Leadership;
+use federation::operator::hub::{HubError, require_kinds};
+use federation::operator::leader::{Leadership, LeaseLost};
 use federation::operator::network::Network;
 use federation::traffic::Traffic;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DynamicObject, ListParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, Config, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
@@ -55,34 +55,24 @@ pub struct Context {
 /// Why a scheduler ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The hub cannot be talked to.
-    #[error("the hub: {0}")]
-    Hub(#[from] kube::Error),
-    /// The hub does not know our kinds.
-    #[error("the hub does not know {0}: install the CRDs with kubectl apply -f manifests/crds/")]
-    NoCrds(&'static str),
+    /// The hub cannot be talked to, or does not know our kinds.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// The hub behind the address is another one than before.
     #[error(
         "the hub is not the one it was (it was set up anew): start again, and everything is looked at with fresh eyes"
     )]
     OtherHub,
     /// Somebody else may lead by now.
-    #[error("the lease is lost: another copy leads now, or the hub did not answer in time")]
-    LeaseLost,
+    #[error(transparent)]
+    LeaseLost(#[from] LeaseLost),
 }
 
 /// Waits for the lease and works until cancelled, or until the lease is lost.
 pub async fn lead(context: Context, cancel: CancellationToken) -> Result<(), RunError> {
     let leadership = context.leadership.clone();
-    let acquired = cancel.run_until_cancelled(leadership.acquired()).await;
-    if acquired.is_none() {
-        return Ok(());
-    }
-    tokio::select! {
-        result = Box::pin(run(context, cancel.clone())) => result,
-        // Whoever leads now starts from what is on the hub; so shall this copy.
-        () = leadership.lost() => Err(RunError::LeaseLost),
-    }
+    let work = Box::pin(run(context, cancel.clone()));
+    leadership.work(work, &cancel).await
 }
 
 /// Runs the scheduler until cancelled. Only a leader's writes get through.
@@ -93,9 +83,12 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
         context.leadership.clone(),
         &context.metrics.requests,
         Server::Hub,
-    )?;
+    )
+    .map_err(HubError::from)?;
     let hub_uid = hub_uid(&hub, &context.options).await?;
-    require_crds(&hub, &context.options).await?;
+    let members = ApiResource::erase::<MemberCluster>(&());
+    let kinds = Kind::ALL.map(Kind::resource).into_iter().chain([members]);
+    require_kinds(&hub, kinds, context.options.deadline).await?;
     context.health.set("hub", true);
     let (recorder, writer) = Recorder::new(
         hub.clone(),
@@ -150,25 +143,9 @@ async fn hub_uid(hub: &Client, options: &Options) -> Result<String, RunError> {
     let system = namespaces
         .get_metadata("kube-system")
         .within(options.deadline)
-        .await?;
+        .await
+        .map_err(HubError::from)?;
     Ok(system.uid().unwrap_or_default())
-}
-
-async fn require_crds(hub: &Client, options: &Options) -> Result<(), RunError> {
-    let members = ApiResource::erase::<MemberCluster>(&());
-    let kinds = Kind::ALL.map(|kind| (kind.name(), kind.resource()));
-    for (name, resource) in kinds.into_iter().chain([("MemberCluster", members)]) {
-        let api: Api<DynamicObject> = Api::all_with(hub.clone(), &resource);
-        let one = ListParams::default().limit(1);
-        match api.list_metadata(&one).within(options.deadline).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                return Err(RunError::NoCrds(name));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 /// A hub that was set up anew under the same address has nothing on record of what was before:

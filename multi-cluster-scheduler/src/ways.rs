@@ -1,11 +1,13 @@
 //! The ways to the members: from what an object says of its access to a member at work.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use federation::api::MemberCluster;
-use federation::members::{Kubeconfig, Member, MemberOptions, ResolvedAccess, resolve};
-use federation::operator::fence::{Server, fenced_client};
+use federation::members::{
+    Content, Kubeconfig, Member, MemberOptions, ResolvedAccess, connect, resolve,
+};
 use federation::operator::queue::Priority;
 use kube::{Client, ResourceExt as _};
 use placement::ClusterName;
@@ -43,20 +45,10 @@ impl Scheduler {
     }
 
     /// Looks at the way to a member; if it is another one, goes it.
-    async fn follow_way(
-        self: &Arc<Self>,
-        object: &Arc<MemberCluster>,
-        file: Option<&Result<Arc<kube::config::Kubeconfig>, String>>,
-    ) {
-        let way = match file {
-            Some(Err(problem)) if object.spec.access.context.is_some() => Err(problem.clone()),
-            file => {
-                let file = file.and_then(|file| file.as_deref().ok());
-                let way = resolve(&self.hub, file, &object.spec);
-                let way = self.within_deadline(way).await;
-                way.and_then(|way| way.map_err(|error| error.to_string()))
-            }
-        };
+    async fn follow_way(self: &Arc<Self>, object: &Arc<MemberCluster>, file: Option<&Content>) {
+        let way = resolve(&self.hub, file, &object.spec);
+        let way = self.within_deadline(way).await;
+        let way = way.and_then(|way| way.map_err(|error| error.to_string()));
         let mut state = self.state();
         let Some(registered) = same(&mut state, object) else {
             return;
@@ -119,25 +111,17 @@ impl Scheduler {
         let config = way.config().await.map_err(|error| error.to_string())?;
         let (network, leadership) = (self.network.clone(), self.leadership.clone());
         let requests = self.metrics.requests.clone();
-        let has_plugin = config.auth_info.exec.is_some();
-        let make = move || fenced_client(&network, config, leadership, &requests, Server::Member);
-        if !has_plugin {
-            return make().map_err(|error| error.to_string());
-        }
-        // The plugin runs in here. It cannot be stopped, so it is waited for.
-        let mut client = tokio::task::spawn_blocking(make);
-        let client = match self.within_deadline(&mut client).await {
+        let mut client = pin!(connect(network, config, leadership, requests));
+        match self.within_deadline(&mut client).await {
             Ok(client) => client,
+            // It cannot be stopped, so it is waited for.
             Err(late) => {
                 if let Some(registered) = same(&mut self.state(), object) {
                     no_way(registered, late);
                 }
                 client.await
             }
-        };
-        client
-            .map_err(|panic| panic.to_string())?
-            .map_err(|error| error.to_string())
+        }
     }
 
     /// The way to a member must be found in time.

@@ -17,6 +17,9 @@ use tokio::time::Instant;
 
 use super::bundle::digest_bits;
 use crate::api::{KubeFedClusterReference, MemberClusterSpec, SecretReference};
+use crate::operator::fence::{ApiRequests, Server, fenced_client};
+use crate::operator::leader::Leadership;
+use crate::operator::network::Network;
 
 /// A way to a member, and a digest that changes when the way does.
 #[derive(Clone, Debug)]
@@ -54,7 +57,10 @@ pub enum AccessError {
         "access.context needs a kubeconfig: start the operator with --kubeconfig=FILE, or use access.secretRef"
     )]
     NoKubeconfig,
-    /// The file cannot be read or parsed.
+    /// The operator's kubeconfig cannot be read or parsed; says which and why.
+    #[error("{0}")]
+    Unreadable(String),
+    /// A kubeconfig does not make a configuration.
     #[error("kubeconfig {path}: {problem}")]
     Kubeconfig {
         /// The file.
@@ -89,7 +95,7 @@ pub struct Kubeconfig {
 }
 
 /// What a kubeconfig file holds, or what is wrong with it.
-type Content = Result<Arc<kube::config::Kubeconfig>, String>;
+pub type Content = Result<Arc<kube::config::Kubeconfig>, String>;
 
 /// How long a kubeconfig file counts as read.
 const FRESH: Duration = Duration::from_secs(1);
@@ -124,12 +130,13 @@ impl Kubeconfig {
 /// The way to a member now; the kubeconfig is what the operator was given.
 pub async fn resolve(
     hub: &Client,
-    kubeconfig: Option<&kube::config::Kubeconfig>,
+    kubeconfig: Option<&Content>,
     spec: &MemberClusterSpec,
 ) -> Result<ResolvedAccess, AccessError> {
     let access = &spec.access;
     if let Some(context) = &access.context {
         let file = kubeconfig.ok_or(AccessError::NoKubeconfig)?;
+        let file = (file.as_ref()).map_err(|problem| AccessError::Unreadable(problem.clone()))?;
         return Ok(way(file, Some(context.clone()), "given by --kubeconfig"));
     }
     if let Some(reference) = &access.secret_ref {
@@ -142,6 +149,27 @@ pub async fn resolve(
             problem: "give one of context, secretRef and kubeFedCluster".to_owned(),
         }),
     }
+}
+
+/// A client for a member, which writes only while this process leads.
+///
+/// A credential plugin runs in here. It blocks, and it cannot be stopped: it has a thread of its own,
+/// which goes on when nobody waits for it any more.
+pub async fn connect(
+    network: Network,
+    config: Config,
+    leadership: Leadership,
+    requests: ApiRequests,
+) -> Result<Client, String> {
+    let has_plugin = config.auth_info.exec.is_some();
+    let make = move || fenced_client(&network, config, leadership, &requests, Server::Member);
+    let made = if has_plugin {
+        let made = tokio::task::spawn_blocking(make).await;
+        made.map_err(|panic| panic.to_string())?
+    } else {
+        make()
+    };
+    made.map_err(|error| error.to_string())
 }
 
 /// Only the parts of this context: another one's change must not restart this member.

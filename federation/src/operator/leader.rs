@@ -73,6 +73,23 @@ impl Leadership {
         }
     }
 
+    /// Waits until this process is the leader, and works then, until cancelled or until another one
+    /// leads. That one starts from what is on the hub, and so shall this one.
+    pub async fn work<E: From<LeaseLost>>(
+        &self,
+        work: impl Future<Output = Result<(), E>>,
+        cancel: &CancellationToken,
+    ) -> Result<(), E> {
+        if cancel.run_until_cancelled(self.acquired()).await.is_none() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            result = work => result,
+            () = self.lost() => Err(LeaseLost.into()),
+        }
+    }
+
     /// Waits until this process is not the leader.
     pub async fn lost(&self) {
         let mut term = self.0.clone();
@@ -89,6 +106,11 @@ impl Leadership {
         }
     }
 }
+
+/// This process may not write any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the lease is lost: another copy leads now, or the hub did not answer in time")]
+pub struct LeaseLost;
 
 impl Term {
     fn is_running(self) -> bool {

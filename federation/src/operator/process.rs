@@ -1,0 +1,116 @@
+//! An operator as a process of its own: logs, signals, the hub, health, leadership, and a graceful
+//! stop.
+
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::args::{ArgsError, CommonArgs, HubAccess};
+use super::clock::{SharedClock, WallClock};
+use super::http::{Health, HttpError, bind, serve};
+use super::leader::{Election, Leadership};
+use super::signals;
+use super::telemetry::{self, TelemetryError};
+
+/// What an operator's process has beside its work.
+pub struct Process {
+    /// The time.
+    pub clock: SharedClock,
+    /// The way to the hub.
+    pub hub: HubAccess,
+    /// Whether it is ready; served as `/readyz`.
+    pub health: Health,
+    /// Whether it may write.
+    pub leadership: Leadership,
+    /// The name of this copy.
+    pub identity: String,
+    /// Cancelled at the first signal.
+    pub stop: CancellationToken,
+    /// Ends the election.
+    term: CancellationToken,
+    election: Option<JoinHandle<()>>,
+    server: JoinHandle<Result<(), HttpError>>,
+}
+
+/// Why a process could not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// Logs cannot be written as asked.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// No signal handlers.
+    #[error("signals: {0}")]
+    Signals(#[source] std::io::Error),
+    /// No access to the hub, or no valid lease.
+    #[error(transparent)]
+    Args(#[from] ArgsError),
+    /// The hub's configuration cannot be used.
+    #[error(transparent)]
+    Hub(#[from] kube::Error),
+    /// Health and metrics cannot be served.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A part of it has panicked.
+    #[error(transparent)]
+    Panicked(#[from] JoinError),
+}
+
+impl Process {
+    /// Sets up what the flags ask for: serves health (ready once `hub` and `members` are) and these
+    /// metrics, and begins to stand for election. `operator` is also the lease's name.
+    pub async fn start(
+        operator: &str,
+        args: &CommonArgs,
+        default_port: u16,
+        metrics: Registry,
+    ) -> Result<Self, ProcessError> {
+        let clock: SharedClock = Arc::new(WallClock);
+        telemetry::init(args.log_format, &args.log_level, clock.clone())?;
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let stop = signals::stop_on_signal().map_err(ProcessError::Signals)?;
+        let hub = args.hub().await?;
+        let health = Health::new(&["hub", "members"]);
+        let listener = bind(args.listen_or(default_port)).await?;
+        let serving = serve(listener, health.clone(), Arc::new(metrics), stop.clone());
+        let server = tokio::spawn(serving);
+
+        let term = CancellationToken::new();
+        let mut identity = operator.to_owned();
+        let (leadership, election) = match args.election(operator)? {
+            Some(options) => {
+                identity.clone_from(&options.identity);
+                let client = kube::Client::try_from(hub.config.clone())?;
+                let (election, leadership) = Election::new(client, options, clock.clone());
+                (leadership, Some(tokio::spawn(election.run(term.clone()))))
+            }
+            None => (Leadership::always(), None),
+        };
+        Ok(Self {
+            clock,
+            hub,
+            health,
+            leadership,
+            identity,
+            stop,
+            term,
+            election,
+            server,
+        })
+    }
+
+    /// Ends what serves the work. To be called when the work has ended, however it ended: the lease
+    /// is given back then, and not before.
+    pub async fn end(self) -> Result<(), ProcessError> {
+        self.stop.cancel();
+        self.term.cancel();
+        if let Some(election) = self.election {
+            election.await?;
+        }
+        self.server.await??;
+        Ok(())
+    }
+}
