@@ -49,7 +49,7 @@ pub fn bundle(
                 Map::new(),
                 json!({
                     "parallelism": share.replicas,
-                    "completions": spec.completions.unwrap_or(share.replicas),
+                    "completions": workload.completions(share.replicas),
                     "backoffLimit": spec.backoff_limit,
                     "activeDeadlineSeconds": spec.active_deadline_seconds,
                     "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished,

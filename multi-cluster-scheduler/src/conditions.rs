@@ -2,14 +2,14 @@
 
 use federation::api::{
     CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING,
-    WorkloadStatus,
+    PlacementStatus, WorkloadStatus,
 };
-use federation::members::{Failure, FailureKind, Observed};
+use federation::members::{Failure, FailureKind, Observed, ObservedJob};
 use placement::ClusterName;
 
 use crate::decide::Obstacle;
 use crate::state::{State, Tracked};
-use crate::workload::Kind;
+use crate::workload::{Kind, Workload};
 
 /// What a condition says.
 pub(crate) struct Verdict {
@@ -185,7 +185,7 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
                     && replicas.updated == one.replicas
                     && replicas.available == one.replicas
             }
-            Some(Observed::Job(job)) => job.complete || job.given_up,
+            Some(Observed::Job(job)) => has_done(&tracked.workload, one, &job) || job.given_up,
             Some(Observed::Present) => true,
             None => false,
         }
@@ -281,6 +281,12 @@ pub(crate) fn available(state: &State, status: &WorkloadStatus) -> Verdict {
     }
 }
 
+/// A Job has done what its cluster has of it. One that a member left with, and came back, may have
+/// been made for less.
+fn has_done(workload: &Workload, share: &PlacementStatus, job: &ObservedJob) -> bool {
+    job.complete && job.succeeded >= workload.completions(share.replicas)
+}
+
 /// `Complete` when the Job of every cluster is; `Failed` when all have ended and one has failed.
 pub(crate) fn finished(
     state: &State,
@@ -301,7 +307,7 @@ pub(crate) fn finished(
         if let Some(Observed::Job(job)) = member.and_then(|member| member.observed(owner, kind)) {
             succeeded += job.succeeded;
             failed += job.failed;
-            complete += usize::from(job.complete);
+            complete += usize::from(has_done(&tracked.workload, one, &job));
             if job.given_up {
                 failed_on.push(one.cluster.as_str());
             }

@@ -165,6 +165,14 @@ impl Workload {
         }
     }
 
+    /// How many pods of the Job of a share shall succeed.
+    pub fn completions(&self, share: u32) -> u32 {
+        match &self.spec {
+            Ok(Spec::Job(spec)) => spec.completions.unwrap_or(share),
+            _ => share,
+        }
+    }
+
     /// The object as owner of objects on members.
     pub fn owner(&self) -> Owner {
         Owner {

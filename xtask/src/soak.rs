@@ -20,10 +20,7 @@ const PROGRESS: Duration = Duration::from_secs(10);
 
 /// Seeds that tell of a fault that is not mended yet, and of which one. They are told with the
 /// others; one that has no fault any more is a failure until it is taken off this list.
-const KNOWN: &[(u64, &str)] = &[(
-    186,
-    "a member that left with a Job comes back when another share is decided, and its Job stays as it was made",
-)];
+const KNOWN: &[(u64, &str)] = &[];
 
 /// Tell the stories of many seeds in virtual time, with faults; what is not as it must be fails.
 #[derive(clap::Args)]

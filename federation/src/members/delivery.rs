@@ -144,15 +144,12 @@ impl Pusher {
 
     async fn apply(&self, owner: &Owner, item: &Item, inventory: &Mutex<Inventory>) -> Outcome {
         let content = digest_bits(item.object.to_string().as_bytes());
-        let (known, ours) = match lock(inventory).get(&item.key) {
-            Some(record) => (
-                true,
-                record.hub.as_deref() == Some(self.hub.as_str())
-                    && (item.shared || record.owners.contains(&uid_bits(&owner.uid))),
-            ),
-            None => (false, false),
-        };
-        if known && !ours {
+        let known = lock(inventory).get(&item.key).cloned();
+        let ours = known.as_ref().is_some_and(|record| {
+            record.hub.as_deref() == Some(self.hub.as_str())
+                && (item.shared || record.owners.contains(&uid_bits(&owner.uid)))
+        });
+        if known.is_some() && !ours {
             return Err(Failure {
                 kind: FailureKind::Conflict,
                 message: format!(
@@ -182,6 +179,19 @@ impl Pusher {
         if matches!(&result, Err(kube::Error::Api(status)) if status.code == 404 && status.details.as_ref().is_some_and(|d| d.kind == "namespaces"))
         {
             self.make_namespace(&item.key.namespace).await?;
+            result = api
+                .patch(&item.key.name, &params, &patch)
+                .within(self.deadline)
+                .await;
+        }
+        if let Some(record) = known.filter(|_| ours && was_made_for_another_share(&result)) {
+            if record
+                .observed
+                .has_done(&item.object["spec"]["completions"])
+            {
+                return Ok(());
+            }
+            self.remove(owner, &item.key, &record).await?;
             result = api
                 .patch(&item.key.name, &params, &patch)
                 .within(self.deadline)
@@ -328,6 +338,17 @@ fn manager(owner: &Owner, shared: bool) -> String {
     } else {
         FIELD_MANAGER.to_owned()
     }
+}
+
+/// A Job is refused because it was made for another share, by a member that left with it and came
+/// back when another one was decided: the size of a Job cannot be changed.
+fn was_made_for_another_share(result: &kube::Result<DynamicObject>) -> bool {
+    let Err(kube::Error::Api(status)) = result else {
+        return false;
+    };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let mut fields = causes.map(|cause| cause.field.as_str()).peekable();
+    status.code == 422 && fields.peek().is_some() && fields.all(|field| field == "spec.completions")
 }
 
 fn failure(key: &ObjectKey, error: &kube::Error) -> Failure {

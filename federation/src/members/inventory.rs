@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ApiResource, DynamicResourceScope};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::bundle::{ManagedKind, ObjectKey, digest_bits, uid_bits};
 use crate::api::{FIELD_MANAGER, LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX};
@@ -25,6 +26,13 @@ impl Observed {
     /// A Job that is complete or has failed for good.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self, Self::Job(job) if job.complete || job.given_up)
+    }
+
+    /// A Job that has done as much, or has failed for good: it is not run again.
+    pub(super) fn has_done(&self, completions: &Value) -> bool {
+        let Self::Job(job) = self else { return false };
+        let wanted = completions.as_u64().unwrap_or(1);
+        job.given_up || job.complete && u64::from(job.succeeded) >= wanted
     }
 }
 

@@ -134,8 +134,11 @@ fn differs(kind: Served, replicas: u64, there: &Value, waiting: u64) -> Option<S
         Served::Job => {
             let told = spec["parallelism"].as_u64().unwrap_or(1);
             let succeeded = status["succeeded"].as_u64().unwrap_or(0);
-            let is_over = has(there, "Complete") || waiting > 0 && succeeded + waiting == replicas;
-            (told != replicas || !is_over).then(|| {
+            let is_complete = has(there, "Complete");
+            let is_over = is_complete || waiting > 0 && succeeded + waiting == replicas;
+            // A member may have left, and come back with a larger share that was done meanwhile.
+            let was_larger = is_complete && told > replicas && succeeded >= replicas;
+            (told != replicas && !was_larger || !is_over).then(|| {
                 format!("{replicas} pods shall run to their end, {told} are told to: {status}")
             })
         }
