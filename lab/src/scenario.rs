@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use crate::simulated::{
-    Action, Cluster, ConfigurationError, Flash, Metrics, NodeName, ObjectName, Scenario,
+    Action, Cluster, ConfigurationError, Flash, Metrics, NodeName, ObjectName, OperatorName,
+    Scenario,
 };
 use crate::simulation::{Link, Reach};
 
@@ -30,8 +31,8 @@ pub trait Stage {
     fn set_reach(&self, member: &str, reach: Reach) -> Result<(), String>;
     /// Changes the way to a member, or to the hub.
     fn set_link(&self, host: &str, link: Link) -> Result<(), String>;
-    /// The scheduler dies, and is started again after so long.
-    fn kill(&self, down: Duration) -> Result<(), String>;
+    /// An operator dies, and is started again after so long.
+    fn kill(&self, operator: OperatorName, down: Duration) -> Result<(), String>;
 }
 
 /// Plays a scenario from now to its end, by tokio's clock. `say` is told of each event: when it
@@ -88,7 +89,12 @@ fn told(action: &Action) -> String {
             "{} times as many requests for {} during {:?}",
             flash.times, flash.workload, flash.lasts
         ),
-        Action::Kill(down) => format!("the scheduler dies, and is down for {down:?}"),
+        Action::Kill(OperatorName::Scheduler, down) => {
+            format!("the scheduler dies, and is down for {down:?}")
+        }
+        Action::Kill(OperatorName::Autoscaler, down) => {
+            format!("the autoscaler dies, and is down for {down:?}")
+        }
     }
 }
 
@@ -146,7 +152,7 @@ async fn perform(action: &Action, stage: &impl Stage) -> Result<(), String> {
             stage.set_link(name, Link { round_trip, loss })
         }
         Action::Crowd(flash) => crowd(stage, flash),
-        Action::Kill(down) => stage.kill(*down),
+        Action::Kill(operator, down) => stage.kill(*operator, *down),
     }
 }
 

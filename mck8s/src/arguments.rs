@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
-use lab::simulated::Clusters;
+use lab::simulated::{Clusters, Scenario};
 use placement::parse_milli;
 use rustls::pki_types::ServerName;
+
+use crate::scenarios;
 
 /// How it is shaped.
 #[derive(clap::Args)]
@@ -29,6 +31,13 @@ pub(crate) struct Arguments {
     /// YAML file with clusters of different sizes, regions, delays and failures
     #[arg(long, value_name = "FILE", conflicts_with_all = ["members", "nodes", "cpu", "memory"])]
     config: Option<PathBuf>,
+    /// Play a scenario: flash-crowd, cluster-loss, rough-day, day, or a YAML file. It has its own
+    /// members, and nothing of it is kept
+    #[arg(
+        long, value_name = "NAME|FILE",
+        conflicts_with_all = ["members", "nodes", "cpu", "memory", "config"]
+    )]
+    scenario: Option<String>,
     /// Address that the API is served on; only this machine reaches it unless you say otherwise
     #[arg(
         long, default_value = "127.0.0.1:7443", value_name = "ADDRESS:PORT", value_parser = address
@@ -43,7 +52,12 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The members that are asked for.
+    /// The scenario that is asked for.
+    pub(crate) fn scenario(&self) -> Result<Option<Scenario>> {
+        self.scenario.as_deref().map(scenarios::find).transpose()
+    }
+
+    /// The members that are asked for, if there is no scenario.
     pub(crate) fn clusters(&self) -> Result<Clusters> {
         if let Some(file) = &self.config {
             // The error says what the system says; it is not to be said twice.

@@ -16,9 +16,11 @@ use crate::member::client;
 use crate::screen::{Screen, Size};
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The kinds that are shown: each column has a name and a path in the object.
-const SHOWN: [(&str, &[(&str, &str)]); 4] = [
+/// The kinds that are shown, what people call them, and their columns: each has a name and a path in
+/// the object.
+const SHOWN: [(&str, &str, Columns); 5] = [
     (
+        "MemberCluster",
         "MemberCluster",
         &[
             ("READY", "/status/conditions"),
@@ -29,21 +31,39 @@ const SHOWN: [(&str, &[(&str, &str)]); 4] = [
             ("CORDONED", "/spec/unschedulable"),
         ],
     ),
-    ("MultiClusterDeployment", WORKLOAD),
-    ("MultiClusterJob", WORKLOAD),
-    ("MultiClusterService", &[("CLUSTERS", "/status/clusters")]),
+    ("MultiClusterDeployment", "MultiClusterDeployment", WORKLOAD),
+    ("MultiClusterJob", "MultiClusterJob", WORKLOAD),
+    (
+        "MultiClusterService",
+        "MultiClusterService",
+        &[("CLUSTERS", "/status/clusters")],
+    ),
+    (
+        "MultiClusterHorizontalPodAutoscaler",
+        "Autoscaler",
+        &[
+            ("TARGET", "/spec/scaleTargetRef/name"),
+            ("METRICS", "/status/metrics"),
+            ("MIN", "/spec/minReplicas"),
+            ("MAX", "/spec/maxReplicas"),
+            ("REPLICAS", "/status/currentReplicas"),
+            ("WANTED", "/status/desiredReplicas"),
+        ],
+    ),
 ];
-const WORKLOAD: &[(&str, &str)] = &[
-    ("CLUSTERS", "/status/clusters"),
+const WORKLOAD: Columns = &[
+    ("READY ON", "/status/placements"),
     ("PLACED", "/status/replicas"),
     ("UNPLACED", "/status/unplacedReplicas"),
     ("READY", "/status/readyReplicas"),
 ];
 
+type Columns = &'static [(&'static str, &'static str)];
+
 /// Objects of one kind: name and cells of each.
 struct Kind {
-    name: &'static str,
-    columns: &'static [(&'static str, &'static str)],
+    title: &'static str,
+    columns: Columns,
     rows: Vec<(String, Vec<String>)>,
 }
 
@@ -72,8 +92,8 @@ pub(crate) async fn show(hub: ControlPlane, screen: Option<Screen>) -> io::Resul
 
 async fn read(hub: &Client) -> kube::Result<Vec<Kind>> {
     let mut kinds = Vec::new();
-    for (name, columns) in SHOWN {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("fogguru.eu", "v1", name));
+    for (kind, title, columns) in SHOWN {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("fogguru.eu", "v1", kind));
         let api: Api<DynamicObject> = Api::all_with(hub.clone(), &resource);
         let objects = api.list(&ListParams::default()).await?.items;
         let row = |object: &DynamicObject| {
@@ -90,7 +110,7 @@ async fn read(hub: &Client) -> kube::Result<Vec<Kind>> {
             )
         };
         kinds.push(Kind {
-            name,
+            title,
             columns,
             rows: objects.iter().map(row).collect(),
         });
@@ -102,13 +122,28 @@ fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null | Value::Bool(false)) => String::new(),
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(conditions)) => {
-            let mut conditions = conditions.iter();
-            let ready = conditions.find(|condition| condition["type"] == "Ready");
-            cell(ready.map(|ready| &ready["status"]))
+        Some(Value::Array(list)) => {
+            let ready = list.iter().find(|condition| condition["type"] == "Ready");
+            match ready {
+                Some(ready) => cell(Some(&ready["status"])),
+                None => placements(list),
+            }
         }
         Some(other) => other.to_string(),
     }
+}
+
+/// Ready and placed replicas by cluster, as `edge 4/5, metro 2/2`; of what is not counted so, the
+/// clusters.
+fn placements(list: &[Value]) -> String {
+    let share = |one: &Value| {
+        let cluster = one["cluster"].as_str()?;
+        let placed = cell(one.get("replicas"));
+        let ready = one["ready"].as_u64().unwrap_or(0);
+        Some(format!("{cluster} {ready}/{placed}"))
+    };
+    let shares: Vec<String> = list.iter().filter_map(share).collect();
+    shares.join(", ")
 }
 
 /// The tables, no wider and no taller than the terminal. A table that is not the last gets half of
@@ -135,7 +170,7 @@ impl Kind {
         let mut table = Table::new();
         table.load_style(NOTHING);
         let headings = self.columns.iter().map(|(name, _)| *name);
-        table.set_header(std::iter::once(self.name).chain(headings));
+        table.set_header(std::iter::once(self.title).chain(headings));
         for (name, cells) in &self.rows {
             table.add_row(std::iter::once(name).chain(cells));
         }
@@ -157,7 +192,7 @@ impl Kind {
                 .filter(|(_, cell)| !cell.is_empty())
                 .map(|((heading, _), cell)| format!("{} {cell}", heading.to_lowercase()))
                 .collect();
-            (format!("{} {name}", self.name), line.join(", "))
+            (format!("{} {name}", self.title), line.join(", "))
         })
     }
 }
@@ -199,8 +234,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn kinds(rows: [usize; 2], name: &str) -> Vec<Kind> {
-        let of = |(name, columns): (&'static str, _), rows, row: &str| Kind {
-            name,
+        let of = |(_, title, columns): (_, &'static str, _), rows, row: &str| Kind {
+            title,
             columns,
             rows: (0..rows)
                 .map(|number| (format!("{row}{number}"), vec!["3".to_owned(); 4]))

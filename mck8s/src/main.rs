@@ -4,8 +4,14 @@ mod arguments;
 mod board;
 mod crds;
 mod folder;
+mod greeting;
 mod member;
+mod network;
+mod operators;
+mod performance;
+mod prometheus;
 mod registry;
+mod scenarios;
 mod screen;
 mod up;
 

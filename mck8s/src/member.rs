@@ -12,8 +12,8 @@ use lab::simulated::{Cluster, Load, Logs, Metrics};
 
 use crate::folder::Folder;
 
-/// What is drawn in a simulated cluster depends on this and its name.
-const SEED: u64 = 0;
+/// What is drawn depends on this, and on the name of the cluster.
+pub(crate) const SEED: u64 = 0;
 
 /// A member at work.
 pub(crate) struct Member {
@@ -21,14 +21,23 @@ pub(crate) struct Member {
     pub(crate) plane: ControlPlane,
     pub(crate) metrics: Metrics,
     /// Ends when it is dropped.
-    _cluster: Cluster,
+    pub(crate) cluster: Cluster,
+}
+
+/// Where control planes keep their objects.
+#[derive(Clone)]
+pub(crate) enum Storage {
+    /// On disk.
+    Folder(Arc<Folder>),
+    /// Nowhere.
+    Memory,
 }
 
 impl Member {
-    /// Starts it, with what it has kept in the folder.
+    /// Starts it, with what it has kept.
     pub(crate) async fn start(
         member: lab::simulated::Member,
-        folder: Arc<Folder>,
+        storage: Storage,
         tokens: Tokens,
         loads: BTreeMap<String, Load>,
         clock: SharedClock,
@@ -41,7 +50,7 @@ impl Member {
             logs: Some(Arc::new(Logs)),
             ..Options::default()
         };
-        let plane = plane(&folder, &name, options).await?;
+        let plane = plane(&storage, &name, options).await?;
         let cluster = Cluster::start(&name, client(&plane), member.options, SEED, clock).await;
         let cluster = cluster.with_context(|| format!("member {name}"))?;
         cluster.feed(&metrics);
@@ -49,18 +58,23 @@ impl Member {
             name,
             plane,
             metrics,
-            _cluster: cluster,
+            cluster,
         })
     }
 }
 
-/// A control plane that keeps its data in the folder.
-pub(crate) async fn plane(folder: &Folder, name: &str, options: Options) -> Result<ControlPlane> {
-    let data = folder.data(name);
-    let store = Store::open(&data, StoreOptions::default()).with_context(|| {
-        let data = data.display();
-        format!("the data of {name} in {data} (remove that folder to begin {name} anew)")
-    })?;
+/// A control plane with what it has kept.
+pub(crate) async fn plane(storage: &Storage, name: &str, options: Options) -> Result<ControlPlane> {
+    let store = match storage {
+        Storage::Folder(folder) => {
+            let data = folder.data(name);
+            Store::open(&data, StoreOptions::default()).with_context(|| {
+                let data = data.display();
+                format!("the data of {name} in {data} (remove that folder to begin {name} anew)")
+            })?
+        }
+        Storage::Memory => Store::memory(StoreOptions::default()),
+    };
     Ok(ControlPlane::start(store, options).await?)
 }
 

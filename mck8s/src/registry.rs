@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use federation::api::{LABEL_SOURCE, MemberCluster};
-use federation::operator::http::Health;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio::time::Instant;
+
+use crate::operators::Operators;
 
 /// How often it is asked whether all is ready.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -44,12 +45,12 @@ pub(crate) async fn announce(
     Ok(())
 }
 
-/// Waits until the scheduler knows what the members hold.
-pub(crate) async fn until_ready(health: &Health) {
+/// Waits until the operators know what the members hold.
+pub(crate) async fn until_ready(operators: &Operators) {
     let end = Instant::now() + PATIENCE;
-    while !health.missing().is_empty() {
+    while !operators.are_ready() {
         if Instant::now() >= end {
-            println!("The scheduler does not know all members yet; see the table.");
+            println!("The operators do not know all members yet; see the table.");
             return;
         }
         tokio::time::sleep(INTERVAL).await;

@@ -54,6 +54,15 @@ impl Screen {
         out.flush()
     }
 
+    /// Writes a line above the page.
+    pub(crate) fn say(&self, line: &str) -> io::Result<()> {
+        let page = self.page();
+        let mut out = io::stdout().lock();
+        let erased = page.erased(Self::size().columns);
+        write!(out, "{erased}{line}\n{}", page.text)?;
+        out.flush()
+    }
+
     fn page(&self) -> MutexGuard<'_, Page> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

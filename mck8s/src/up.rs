@@ -1,37 +1,32 @@
 //! `mck8s up`: a hub with the CRDs, simulated members, and the operators, in one process.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
-use clap::Parser as _;
+use anyhow::{Context as _, Result};
 use control_plane::{ControlPlane, Host, Options, Tls, Tokens, User};
 use federation::operator::clock::{SharedClock, WallClock};
-use federation::operator::http::Health;
-use federation::operator::leader::Leadership;
-use federation::operator::network::Network;
 use federation::operator::{signals, telemetry};
+use federation::proximity::{RoundTripTimes, pair};
 use futures::future::try_join_all;
 use lab::access;
-use lab::simulated::{Clusters, Traffic};
-use multi_cluster_scheduler::{Metrics, ProximitySource};
-use prometheus_client::registry::Registry;
+use lab::simulated::{Clusters, HUB, Prometheus, Traffic};
+use lab::simulation::{Network, Trace};
+use multi_cluster_scheduler::ProximitySource;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Arguments;
 use crate::folder::Folder;
-use crate::member::{Member, client, plane};
+use crate::greeting::Greeting;
+use crate::member::{Member, SEED, Storage, client, plane};
+use crate::operators::{Operators, Setting};
+use crate::performance::{Theatre, perform};
 use crate::screen::Screen;
-use crate::{board, registry};
-
-/// The name of the hub: its context, and its path prefix.
-const HUB: &str = "hub";
-/// How long the scheduler may take to end.
-const GRACE: Duration = Duration::from_secs(2);
+use crate::{board, prometheus, registry};
 
 /// Runs until Ctrl-C.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
@@ -42,8 +37,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    let clusters = arguments.clusters()?;
+    let scenario = arguments.scenario()?;
+    let clusters = match &scenario {
+        Some(scenario) => scenario.clusters.clone(),
+        None => arguments.clusters()?,
+    };
     let folder = Arc::new(Folder::open(&arguments.data_dir)?);
+    // A scenario shows the same thing whenever it is started.
+    let storage = match &scenario {
+        Some(_) => Storage::Memory,
+        None => Storage::Folder(folder.clone()),
+    };
     let listener = listen(arguments.listen).await?;
     let address = listener.local_addr()?;
 
@@ -52,7 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let tokens: Tokens = [(token.clone(), User::admin())].into();
     let regions = regions(&clusters);
     let times = clusters.round_trip_times.clone();
-    let (hub, members) = start(clusters, &folder, &tokens, &clock).await?;
+    let (hub, members) = start(clusters, &storage, &tokens, &clock).await?;
     let host = Host::new();
     host.insert(HUB, hub.router());
     for member in &members {
@@ -73,44 +77,63 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let stop = signals::stop_on_signal()?;
     let closed = CancellationToken::new();
     let ended = closed.clone();
-    let serving = tokio::spawn(async move {
-        control_plane::serve(listener, Some(&tls), host.router(), ended.cancelled_owned()).await
-    });
-    let traffic = members
+    let metrics: Vec<_> = members
         .iter()
-        .map(|member| (member.name.clone(), member.metrics.clone()));
-    let sources = Sources {
-        traffic: Traffic::of(traffic.collect()),
-        proximity: Some(times)
+        .map(|member| member.metrics.clone())
+        .collect();
+    let prometheus = Prometheus::of(metrics.clone(), clock.clone());
+    let router = host.router_over(prometheus::router(&prometheus, &token));
+    let serving = tokio::spawn(async move {
+        control_plane::serve(listener, Some(&tls), router, ended.cancelled_owned()).await
+    });
+    let by_name = metrics
+        .into_iter()
+        .map(|one| (one.cluster().to_owned(), one));
+    let setting = Setting {
+        kubeconfig: kubeconfig.clone(),
+        clock: clock.clone(),
+        traffic: Arc::new(Traffic::of(by_name.collect())),
+        proximity: Some(times.clone())
             .filter(|times| !times.is_empty())
             .map(ProximitySource::Fixed),
+        prometheus,
     };
-    let health = Health::new(&["hub", "members"]);
-    let scheduler = schedule(
-        kubeconfig.clone(),
-        sources,
-        health.clone(),
-        clock,
-        stop.clone(),
-    );
-    let mut scheduling = tokio::task::spawn_local(scheduler);
-    let showing = async {
-        registry::until_ready(&health).await;
-        greet(&kubeconfig, &contexts, started);
-        say_more(&folder, &contexts, address);
-        // On another thread than the operators.
-        tokio::spawn(board::show(hub.clone(), screen)).await
+    let network = network(&hub, &members, &times);
+    let operators = Operators::start(&network, &setting);
+    let working = async {
+        registry::until_ready(&operators).await;
+        let greeting = Greeting {
+            took: started.elapsed(),
+            kubeconfig: &kubeconfig,
+            contexts: &contexts,
+            address,
+            scenario: scenario.as_ref(),
+        };
+        greeting.print(&folder);
+        let theatre = Theatre {
+            hub: client(&hub),
+            members: &members,
+            network: &network,
+            operators: &operators,
+        };
+        let playing = async {
+            if let Some(scenario) = &scenario {
+                perform(scenario, &theatre, &clock, screen.as_ref()).await?;
+            }
+            pending::<Result<()>>().await
+        };
+        tokio::select! {
+            // On another thread than the operators.
+            shown = tokio::spawn(board::show(hub.clone(), screen.clone())) => Ok(shown??),
+            failed = playing => failed,
+        }
     };
     tokio::select! {
-        shown = showing => shown??,
+        ended = working => ended?,
         () = stop.cancelled() => {}
-        ended = &mut scheduling => ended??,
     }
-    stop.cancel();
-    // The scheduler ends what it is at before the API servers go.
-    if !scheduling.is_finished() {
-        tokio::time::timeout(GRACE, scheduling).await.ok();
-    }
+    // They end what they are at before the API servers go.
+    operators.stop().await;
     closed.cancel();
     serving.await??;
     Ok(())
@@ -138,16 +161,16 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 /// Starts the hub and the members side by side: each waits for its disk.
 async fn start(
     clusters: Clusters,
-    folder: &Arc<Folder>,
+    storage: &Storage,
     tokens: &Tokens,
     clock: &SharedClock,
 ) -> Result<(ControlPlane, Vec<Member>)> {
-    let hub = tokio::spawn(start_hub(Arc::clone(folder), tokens.clone()));
+    let hub = tokio::spawn(start_hub(storage.clone(), tokens.clone()));
     let members = clusters.members.into_iter().map(|member| {
-        let (folder, tokens) = (Arc::clone(folder), tokens.clone());
+        let (storage, tokens) = (storage.clone(), tokens.clone());
         let started = Member::start(
             member,
-            folder,
+            storage,
             tokens,
             clusters.loads.clone(),
             Arc::clone(clock),
@@ -159,15 +182,30 @@ async fn start(
     Ok((hub.await??, members))
 }
 
-async fn start_hub(folder: Arc<Folder>, tokens: Tokens) -> Result<ControlPlane> {
+async fn start_hub(storage: Storage, tokens: Tokens) -> Result<ControlPlane> {
     let options = Options {
         tokens,
         ..Options::default()
     };
-    let hub = plane(&folder, HUB, options).await?;
+    let hub = plane(&storage, HUB, options).await?;
     let installed = access::install_crds(&client(&hub)).await;
     installed.context("the hub's CRDs")?;
     Ok(hub)
+}
+
+/// The ways of the operators, which take as long as the configuration says.
+fn network(hub: &ControlPlane, members: &[Member], times: &RoundTripTimes) -> Network {
+    let network = Network::new(SEED, Trace::none());
+    network.add(HUB, hub.router(), Duration::ZERO);
+    for member in members {
+        let time = times.get(&pair(HUB, &member.name)).copied();
+        network.add(
+            &member.name,
+            member.plane.router(),
+            time.unwrap_or_default(),
+        );
+    }
+    network
 }
 
 /// The region of each member: that of its first nodes.
@@ -198,77 +236,4 @@ fn reached_here(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-/// What the scheduler asks for beside the members themselves.
-struct Sources {
-    traffic: Traffic,
-    proximity: Option<ProximitySource>,
-}
-
-/// The scheduler, as in a process of its own.
-async fn schedule(
-    kubeconfig: PathBuf,
-    sources: Sources,
-    health: Health,
-    clock: SharedClock,
-    stop: CancellationToken,
-) -> Result<()> {
-    let flag = format!("--kubeconfig={}", kubeconfig.display());
-    let args = multi_cluster_scheduler::Args::try_parse_from(["scheduler", &flag])?;
-    let hub = args.common.hub().await?;
-    let context = multi_cluster_scheduler::Context {
-        network: Network::default(),
-        hub: hub.config,
-        hub_context: hub.context,
-        member_contexts: None,
-        identity: "mck8s-up".to_owned(),
-        leadership: Leadership::always(),
-        options: args.options(),
-        clock,
-        metrics: Metrics::new(&mut Registry::default()),
-        health,
-        traffic: Some(Arc::new(sources.traffic)),
-        proximity: sources.proximity,
-    };
-    let result = Box::pin(multi_cluster_scheduler::run(context, stop)).await;
-    result.map_err(|error| anyhow!("the scheduler: {error}"))
-}
-
-fn greet(kubeconfig: &Path, contexts: &[&str], started: Instant) {
-    let (file, members) = (kubeconfig.display(), contexts.len() - 1);
-    let first = contexts.get(1).unwrap_or(&HUB);
-    println!(
-        "Up in {:.2} s: a hub and {members} members.\n\
-         Kubeconfig: {file} (contexts: {HUB}, then the members; {HUB} is the current one)\n\n\
-         Try, in another terminal:\n  \
-         export KUBECONFIG={file}\n  \
-         kubectl apply -f manifests/examples/02_example_deployment_worst_fit.yaml\n  \
-         kubectl get mcd,mcl\n  \
-         kubectl describe mcd hello\n  \
-         kubectl --context {first} get pods\n\n\
-         Ctrl-C ends it; the data stay.\n",
-        started.elapsed().as_secs_f64()
-    );
-}
-
-/// Says what is not as most people have it.
-fn say_more(folder: &Folder, contexts: &[&str], address: SocketAddr) {
-    let mut kept = folder.clusters();
-    kept.retain(|name| !contexts.contains(&name.as_str()));
-    if !kept.is_empty() {
-        println!(
-            "Not started, because nobody asks for them now: {}. Their data stay in {}.\n",
-            kept.join(", "),
-            folder.join("data").display()
-        );
-    }
-    if !address.ip().is_loopback() {
-        println!(
-            "Others reach it at port {}. Whoever has the kubeconfig, or its token, may do \
-             anything; nobody else may. Elsewhere, write an address of this machine into the \
-             kubeconfig's servers; --tls-san makes the certificate cover it.\n",
-            address.port()
-        );
-    }
 }

@@ -18,13 +18,17 @@ use crate::repository;
 
 /// How often it is looked whether something has changed.
 const LOOK: Duration = Duration::from_secs(1);
-/// The kinds whose placements are shown.
-const KINDS: [&str; 2] = ["MultiClusterDeployment", "MultiClusterJob"];
+/// The kinds that are shown, and what is shown of their status.
+const KINDS: [(&str, fn(&Value) -> String); 3] = [
+    ("MultiClusterDeployment", placements),
+    ("MultiClusterJob", placements),
+    ("MultiClusterHorizontalPodAutoscaler", scaling),
+];
 
 /// Play a scenario in virtual time, and print what happens.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A scenario (see docs/simulation.md), such as manifests/scenarios/cluster-loss.yaml
+    /// A scenario (see docs/simulation.md), such as manifests/scenarios/flash-crowd.yaml
     file: PathBuf,
     /// What is drawn depends on it
     #[arg(long, default_value_t = 0)]
@@ -46,12 +50,9 @@ async fn perform(scenario: &Scenario, seed: u64, trace: bool) -> Result<()> {
     let failed = |error: lab::simulation::Error| anyhow!(error);
     let world = World::of(seed, scenario.clusters.clone()).await;
     let world = world.map_err(failed)?;
-    let scheduler = world.scheduler(&[]).map_err(failed)?;
-    let theatre = Theatre {
-        world: &world,
-        scheduler: &scheduler,
-    };
+    let theatre = Theatre::open(&world).map_err(failed)?;
     let hub = world.hub_client();
+    println!("{}", scenario.description);
     let say = |at, what: &str| println!("{} == {what}", time(at));
     tokio::select! {
         biased;
@@ -64,21 +65,21 @@ async fn perform(scenario: &Scenario, seed: u64, trace: bool) -> Result<()> {
     Ok(())
 }
 
-/// Prints where everything runs, whenever it has changed, for ever.
+/// Prints where everything runs and what autoscalers want, whenever it has changed, for ever.
 async fn report(hub: &Client) -> kube::Result<()> {
     let start = Instant::now();
     let mut before: BTreeMap<String, String> = BTreeMap::new();
     loop {
         sleep(LOOK).await;
-        for kind in KINDS {
-            let kind = GroupVersionKind::gvk("fogguru.eu", "v1", kind);
-            let api: Api<DynamicObject> = Api::all_with(hub.clone(), &ApiResource::from_gvk(&kind));
+        for (kind, shown) in KINDS {
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("fogguru.eu", "v1", kind));
+            let api: Api<DynamicObject> = Api::all_with(hub.clone(), &resource);
             for object in api.list(&ListParams::default()).await? {
-                let name = object.name_any();
-                let line = placements(&object.data["status"]);
-                if before.get(&name) != Some(&line) {
+                let (key, name) = (format!("{kind} {}", object.name_any()), object.name_any());
+                let line = shown(&object.data["status"]);
+                if before.get(&key) != Some(&line) {
                     println!("{}    {name}: {line}", time(start.elapsed()));
-                    before.insert(name, line);
+                    before.insert(key, line);
                 }
             }
         }
@@ -106,6 +107,21 @@ fn placements(status: &Value) -> String {
         return "nowhere".to_owned();
     }
     parts.join(", ")
+}
+
+/// What an autoscaler wants, and wants on each cluster. The metrics are left out: they always change.
+fn scaling(status: &Value) -> String {
+    let clusters = status["clusters"].as_array().into_iter().flatten();
+    let wanted: Vec<String> = clusters
+        .map(|one| {
+            let cluster = one["cluster"].as_str().unwrap_or_default();
+            format!("{cluster} {}", one["desired"])
+        })
+        .collect();
+    match status["desiredReplicas"].as_u64() {
+        Some(replicas) => format!("wants {replicas} replicas ({})", wanted.join(", ")),
+        None => "wants nothing yet".to_owned(),
+    }
 }
 
 /// A time from the start, as 1:02:03.

@@ -14,7 +14,7 @@ pub mod serf;
 pub type RoundTripTimes = BTreeMap<(String, String), Duration>;
 
 /// The key of a pair: the lesser name first.
-fn pair(one: &str, other: &str) -> (String, String) {
+pub fn pair(one: &str, other: &str) -> (String, String) {
     let (lesser, greater) = if one <= other {
         (one, other)
     } else {

@@ -22,16 +22,19 @@ mod load;
 mod nodes;
 mod options;
 mod pods;
+mod promql;
 mod random;
 mod replica_set;
 mod scheduler;
 
 pub use cluster::Cluster;
 pub use configuration::{
-    Action, Clusters, ConfigurationError, Event, Flash, HUB, Member, NodeName, ObjectName, Scenario,
+    Action, Clusters, ConfigurationError, Event, Flash, HUB, Member, NodeName, ObjectName,
+    OperatorName, Scenario,
 };
 pub use delay::{Delay, Span};
 pub use kubelet::{EXIT_CODE, FAILS, Logs, RUN_SECONDS};
-pub use load::{Costs, Crowd, Curve, Load, Metrics, Traffic, prometheus};
+pub use load::{Costs, Crowd, Curve, Load, Metrics, Prometheus, Traffic};
 pub use options::{Failures, NodeGroup, Options};
+pub use promql::{QueryError, Value};
 pub use random::Random;

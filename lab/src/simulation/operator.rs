@@ -13,6 +13,7 @@ use federation::operator::network::Network as Door;
 use kube::Config;
 use multi_cluster_scheduler::{Args, Context, Metrics, ProximitySource, lead};
 use prometheus_client::registry::Registry;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ const RESTART: Duration = Duration::from_secs(1);
 pub struct Operator {
     state: Arc<Mutex<State>>,
     stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 struct State {
@@ -36,8 +38,9 @@ struct State {
 }
 
 impl Operator {
-    /// Starts a process, and again whenever it has ended.
-    pub(super) fn start(
+    /// Starts a process, and again whenever it has ended. Its work goes through its end of the
+    /// network, and ends when it is told to.
+    pub fn start(
         network: Network,
         identity: String,
         work: impl AsyncFn(&Vantage, &CancellationToken) -> Result<(), Error> + 'static,
@@ -48,11 +51,11 @@ impl Operator {
         }));
         let stop = CancellationToken::new();
         let (shared, ended) = (Arc::clone(&state), stop.clone());
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let note = |what: &str| network.trace().line(&format!("== {identity} {what}"));
             while !ended.is_cancelled() {
                 let vantage = lock(&shared).vantage.clone();
-                let cancel = CancellationToken::new();
+                let cancel = ended.child_token();
                 let life = async {
                     match work(&vantage, &cancel).await {
                         Ok(()) => note("ended"),
@@ -69,10 +72,17 @@ impl Operator {
                     std::mem::replace(&mut state.down, RESTART)
                 };
                 note(&format!("is down for {down:?}"));
-                sleep(down).await;
+                ended.run_until_cancelled(sleep(down)).await;
             }
         });
-        Self { state, stop }
+        Self { state, stop, task }
+    }
+
+    /// Ends it for good, after what it is at.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // It does not panic, and nobody aborts it.
+        drop(self.task.await);
     }
 
     /// Ends it for good, at whatever point it has reached.

@@ -1,21 +1,35 @@
 //! A simulated world as the stage of a scenario.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use multi_cluster_hpa::source::MetricSource;
 
 use super::link::{Link, Reach};
 use super::operator::Operator;
-use super::world::World;
+use super::world::{Error, World};
 use crate::scenario::Stage;
-use crate::simulated::{Cluster, Metrics};
+use crate::simulated::{Cluster, Metrics, OperatorName};
 
-/// A world, and the scheduler that serves it.
+/// A world, and the operators that serve it.
 pub struct Theatre<'a> {
-    /// The world.
-    pub world: &'a World,
-    /// The scheduler.
-    pub scheduler: &'a Operator,
+    world: &'a World,
+    scheduler: Operator,
+    autoscaler: Operator,
+}
+
+impl<'a> Theatre<'a> {
+    /// Starts the operators, with the flags that they have if nothing is said. The world's Prometheus
+    /// is theirs.
+    pub fn open(world: &'a World) -> Result<Self, Error> {
+        let prometheus = Some(Arc::new(world.prometheus()) as Arc<dyn MetricSource>);
+        Ok(Self {
+            world,
+            scheduler: world.scheduler(&[])?,
+            autoscaler: world.autoscaler(&[], world.clock.clone(), prometheus)?,
+        })
+    }
 }
 
 impl Stage for Theatre<'_> {
@@ -41,8 +55,12 @@ impl Stage for Theatre<'_> {
         Ok(())
     }
 
-    fn kill(&self, down: Duration) -> Result<(), String> {
-        self.scheduler.kill_at(1, down);
+    fn kill(&self, operator: OperatorName, down: Duration) -> Result<(), String> {
+        let operator = match operator {
+            OperatorName::Scheduler => &self.scheduler,
+            OperatorName::Autoscaler => &self.autoscaler,
+        };
+        operator.kill_at(1, down);
         Ok(())
     }
 }

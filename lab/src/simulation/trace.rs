@@ -9,7 +9,8 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct Trace {
     start: Instant,
-    text: Arc<Mutex<String>>,
+    /// None keeps nothing.
+    text: Option<Arc<Mutex<String>>>,
 }
 
 impl Trace {
@@ -17,21 +18,31 @@ impl Trace {
     pub fn new() -> Self {
         Self {
             start: Instant::now(),
-            text: Arc::default(),
+            text: Some(Arc::default()),
+        }
+    }
+
+    /// One that keeps nothing, for what runs for ever.
+    pub fn none() -> Self {
+        Self {
+            start: Instant::now(),
+            text: None,
         }
     }
 
     /// Adds a line, after the virtual time in milliseconds.
     pub fn line(&self, line: &str) {
-        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(text) = &self.text else { return };
+        let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing to a text does not fail.
         let _ = writeln!(text, "{:>10} {line}", self.start.elapsed().as_millis());
     }
 
     /// All lines so far.
     pub fn text(&self) -> String {
-        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        text.clone()
+        let text = self.text.as_ref();
+        let text = text.map(|text| text.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        text.unwrap_or_default()
     }
 }
 

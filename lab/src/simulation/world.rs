@@ -7,7 +7,7 @@ use std::time::Duration;
 use control_plane::store::Store;
 use control_plane::{ControlPlane, MetricsSource, Sources, User};
 use federation::operator::clock::{SharedClock, VirtualClock};
-use federation::proximity::RoundTripTimes;
+use federation::proximity::{RoundTripTimes, pair};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
@@ -21,7 +21,7 @@ use super::network::Network;
 use super::operator::{Operator, Scheduler};
 use super::trace::Trace;
 use crate::access;
-use crate::simulated::{self, Cluster, Clusters, Load, Metrics, Options};
+use crate::simulated::{self, Cluster, Clusters, Load, Metrics, Options, Prometheus};
 
 /// The name of the hub on the network.
 pub const HUB: &str = simulated::HUB;
@@ -121,12 +121,7 @@ impl World {
         let plane = control_plane(seed, name, clock, Some(source)).await?;
         let cluster = Cluster::start(name, client(&plane), options, seed, clock.clone()).await?;
         cluster.feed(&metrics);
-        let pair = if name < HUB {
-            (name.to_owned(), HUB.to_owned())
-        } else {
-            (HUB.to_owned(), name.to_owned())
-        };
-        let round_trip = self.round_trip_times.get(&pair).copied();
+        let round_trip = self.round_trip_times.get(&pair(HUB, name)).copied();
         let router = plane.router_for(admin());
         self.network
             .add(name, router, round_trip.unwrap_or(ROUND_TRIP));
@@ -191,6 +186,12 @@ impl World {
             proximity: known.then(|| ProximitySource::Fixed(self.round_trip_times.clone())),
         };
         scheduler.start()
+    }
+
+    /// A Prometheus that knows the members of now.
+    pub fn prometheus(&self) -> Prometheus {
+        let metrics = self.members.values().map(|member| member.metrics.clone());
+        Prometheus::of(metrics.collect(), self.clock.clone())
     }
 
     /// Starts the autoscaler, the only copy, with these flags besides the usual. Its time of day is

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use control_plane::MetricsSource as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use lab::simulated::{Costs, Curve, Load, Metrics, prometheus};
+use lab::simulated::{Costs, Curve, Load, Metrics, Prometheus, Value as Answer};
 use serde_json::{Value, json};
 
 use tower::ServiceExt as _;
@@ -136,9 +136,18 @@ async fn an_operator_in_the_process_asks_directly() {
 
 /// What `GET PATH` gives: the status, and the body.
 async fn get(router: axum::Router, path: &str) -> (u16, String) {
-    let request = axum::extract::Request::get(path)
-        .body(axum::body::Body::empty())
-        .unwrap();
+    let request = axum::extract::Request::get(path);
+    send(router, request.body(axum::body::Body::empty()).unwrap()).await
+}
+
+/// What `POST PATH` of a form gives.
+async fn post(router: axum::Router, path: &str, form: &'static str) -> (u16, String) {
+    let request = axum::extract::Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded");
+    send(router, request.body(axum::body::Body::from(form)).unwrap()).await
+}
+
+async fn send(router: axum::Router, request: axum::extract::Request) -> (u16, String) {
     let response = router.oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
@@ -153,7 +162,7 @@ async fn a_scrape_gives_all_clusters_or_one() {
     lab.cluster.feed(&there);
     lab.create::<Deployment>(deployment("web", 2)).await;
     lab.pass(Duration::from_secs(10)).await;
-    let router = prometheus(vec![here, there]);
+    let router = Prometheus::of(vec![here, there], Arc::clone(&lab.clock)).router();
 
     let (status, all) = get(router.clone(), "/metrics").await;
     assert_eq!(status, 200);
@@ -182,4 +191,97 @@ async fn a_crowd_comes_and_goes() {
     assert!((metrics.received_by_nodes() - 1_000_000.0).abs() < 1.0);
     lab.pass(Duration::from_mins(6)).await;
     assert!((metrics.received_by_nodes() - 200_000.0).abs() < 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_is_answered_from_what_is_known_now() {
+    let lab = Lab::new().await;
+    let metrics = metrics(&lab);
+    lab.create::<Deployment>(deployment("web", 2)).await;
+    lab.pass(Duration::from_mins(2)).await;
+    let prometheus = Prometheus::of(vec![metrics], Arc::clone(&lab.clock));
+    // The counters' rates are what they grow by.
+    for (query, wanted) in [
+        (
+            "sum(rate(http_requests_total{namespace=\"default\",deployment=\"web\"}[1m]))",
+            100.0,
+        ),
+        ("sum(http_requests_per_second)", 100.0),
+        ("sum(rate(container_cpu_usage_seconds_total[1m]))", 0.502),
+        (
+            "sum(rate(container_network_receive_bytes_total[1m]))",
+            200_000.0,
+        ),
+        (
+            "sum(rate(container_network_transmit_bytes_total[1m]))",
+            2_000_000.0,
+        ),
+        ("sum(rate(node_network_receive_bytes_total[1m]))", 200_000.0),
+        (
+            "sum(rate(node_network_transmit_bytes_total[1m]))",
+            2_000_000.0,
+        ),
+        ("count(container_memory_working_set_bytes)", 2.0),
+    ] {
+        let Answer::Vector(samples) = prometheus.query(query).unwrap() else {
+            panic!("{query}: a number");
+        };
+        let number = samples[0].1;
+        assert!((number - wanted).abs() < wanted * 1e-9, "{query}: {number}");
+    }
+    let before = prometheus.query("sum(http_requests_total)").unwrap();
+    lab.pass(Duration::from_mins(1)).await;
+    let after = prometheus.query("sum(http_requests_total)").unwrap();
+    let (Answer::Vector(before), Answer::Vector(after)) = (before, after) else {
+        panic!("numbers");
+    };
+    assert!((after[0].1 - before[0].1 - 6000.0).abs() < 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn queries_over_http_are_answered_as_prometheus_does_it() {
+    let lab = Lab::new().await;
+    let metrics = metrics(&lab);
+    lab.create::<Deployment>(deployment("web", 2)).await;
+    lab.pass(Duration::from_secs(10)).await;
+    let router = Prometheus::of(vec![metrics], Arc::clone(&lab.clock)).router();
+    let at = lab.clock.now().as_second() as f64;
+    let (status, body) = post(
+        router.clone(),
+        "/api/v1/query",
+        "query=sum+by+(cluster_name)+(http_requests_per_second)",
+    )
+    .await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(status, 200, "{body}");
+    let result = json!([{ "metric": { "cluster_name": "c1" }, "value": [at, "100"] }]);
+    let data = json!({ "resultType": "vector", "result": result });
+    assert_eq!(body, json!({ "status": "success", "data": data }));
+
+    let get = async |path: &str| {
+        let (status, body) = get(router.clone(), path).await;
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let (status, body) = get(&format!("/api/v1/query?query=1/0&time={at}")).await;
+    assert_eq!(status, 200, "{body}");
+    let data = json!({ "resultType": "scalar", "result": [at, "+Inf"] });
+    assert_eq!(body["data"], data);
+    for (query, code, kind, what) in [
+        ("query=sum(", 400, "bad_data", "unclosed left parenthesis"),
+        (
+            "query=stddev(x)",
+            422,
+            "execution",
+            "the aggregation stddev is not supported",
+        ),
+        ("query=x&time=1", 400, "bad_data", "there is no history"),
+        ("time=1", 400, "bad_data", "query"),
+    ] {
+        let (status, body) = get(&format!("/api/v1/query?{query}")).await;
+        assert_eq!(
+            (status, &body["status"], &body["errorType"]),
+            (code, &json!("error"), &json!(kind))
+        );
+        assert!(body["error"].as_str().unwrap().contains(what), "{body}");
+    }
 }

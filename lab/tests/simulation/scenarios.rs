@@ -19,11 +19,7 @@ fn file(name: &str) -> PathBuf {
 fn play_it(scenario: &Scenario) -> Result<(Vec<String>, String), Error> {
     run(async {
         let world = World::of(1, scenario.clusters.clone()).await?;
-        let scheduler = world.scheduler(&[])?;
-        let theatre = Theatre {
-            world: &world,
-            scheduler: &scheduler,
-        };
+        let theatre = Theatre::open(&world)?;
         let mut said = Vec::new();
         let say = |at: Duration, what: &str| said.push(format!("{} {what}", at.as_secs() / 60));
         play(scenario, &theatre, say).await?;

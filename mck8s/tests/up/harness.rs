@@ -1,5 +1,6 @@
 //! A running `mck8s up`, and looks at it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use serde_json::json;
 pub struct Up {
     pub process: Child,
     kubeconfig: PathBuf,
+    said: PathBuf,
 }
 
 impl Drop for Up {
@@ -42,11 +44,20 @@ impl Up {
         {
             command.arg("--listen=127.0.0.1:0");
         }
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null());
+        let said = folder.with_extension("said");
+        let file = File::create(&said).unwrap();
+        let process = command.stdin(Stdio::null());
+        let process = process.stdout(file.try_clone().unwrap()).stderr(file);
         Self {
             process: process.spawn().unwrap(),
             kubeconfig,
+            said,
         }
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.said).unwrap()
     }
 
     /// Ends it as Ctrl-C does.

@@ -50,6 +50,25 @@ fn wrong_flags() {
         &refused(&["--members=2", "--config=some.yaml"]),
         &["cannot be used with '--config <FILE>'"],
     );
+    for other in [
+        "--members=2",
+        "--nodes=2",
+        "--cpu=2",
+        "--memory=2Gi",
+        "--config=a.yaml",
+    ] {
+        says(
+            &refused(&["--scenario=flash-crowd", other]),
+            &["'--scenario <NAME|FILE>' cannot be used with"],
+        );
+    }
+    says(
+        &refused(&["--scenario=flash-mob"]),
+        &[
+            "no scenario \"flash-mob\"",
+            "write one of flash-crowd, cluster-loss",
+        ],
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 mod harness;
 mod input;
+mod prometheus;
+mod scenario;
 mod shapes;
 
 use std::collections::BTreeMap;

@@ -55,7 +55,7 @@ use error::Problem;
 use load::LoadEntry;
 use scalar::CountOr;
 use scenario::EventEntry;
-pub use scenario::{Action, Event, Flash, NodeName, ObjectName, Scenario};
+pub use scenario::{Action, Event, Flash, NodeName, ObjectName, OperatorName, Scenario};
 
 /// What the hub is called among the clusters.
 pub const HUB: &str = "hub";
@@ -88,6 +88,7 @@ struct File {
     defaults: Entry,
     round_trip_times: Times,
     loads: BTreeMap<String, LoadEntry>,
+    description: String,
     objects: Vec<Spanned<Value>>,
     events: Vec<EventEntry>,
     ends: Option<Span>,
@@ -100,6 +101,7 @@ impl Default for File {
             defaults: Entry::default(),
             round_trip_times: Times::default(),
             loads: BTreeMap::new(),
+            description: String::new(),
             objects: Vec::new(),
             events: Vec::new(),
             ends: None,

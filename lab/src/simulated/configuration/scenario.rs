@@ -3,6 +3,7 @@
 //! Such a file has the fields of a configuration, and
 //!
 //! ```yaml
+//! description: A cluster is cut off.
 //! objects: [../examples/03_example_service.yaml]  # applied to the hub at the start, in this order
 //! events:                   # what happens; times count from the start
 //!   - {at: 2m, scale: {name: hello, replicas: 4}}
@@ -10,6 +11,7 @@
 //! ends: 30m                 # five minutes after the last event, if it does not say
 //! ```
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +37,8 @@ pub struct Scenario {
     pub events: Vec<Event>,
     /// When it ends, from the start.
     pub ends: Duration,
+    /// What it shows, for people; may be empty.
+    pub description: String,
     /// The file that it was read from.
     pub file: PathBuf,
 }
@@ -81,8 +85,20 @@ pub enum Action {
     Slow(String, Duration, f64),
     /// So many times as many requests reach a workload for a while.
     Crowd(Flash),
-    /// The scheduler dies, and is started again after so long.
-    Kill(Duration),
+    /// An operator dies, and is started again after so long.
+    Kill(OperatorName, Duration),
+}
+
+/// An operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum OperatorName {
+    /// The scheduler.
+    #[default]
+    #[serde(rename = "multi-cluster-scheduler")]
+    Scheduler,
+    /// The autoscaler.
+    #[serde(rename = "multi-cluster-hpa")]
+    Autoscaler,
 }
 
 /// An object of the hub.
@@ -200,6 +216,8 @@ struct CrowdEntry {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct KillEntry {
+    #[serde(default)]
+    operator: OperatorName,
     down: Span,
 }
 
@@ -215,6 +233,9 @@ fn one() -> usize {
     1
 }
 
+/// What gives the text of a file.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
 impl Scenario {
     /// Reads a file, and the files of objects that it names, which lie beside it.
     pub fn read(file: &Path) -> Result<Self, ConfigurationError> {
@@ -223,28 +244,43 @@ impl Scenario {
 
     /// Parses the text of a file, whose name stands in errors and whose folder has the objects.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigurationError> {
+        Self::parse_with(text, file, &|file| std::fs::read_to_string(file))
+    }
+
+    /// The same, where `read` gives the text of a file with objects.
+    pub fn parse_with(
+        text: &str,
+        file: &Path,
+        read: ReadFile<'_>,
+    ) -> Result<Self, ConfigurationError> {
         let parsed = serde_saphyr::from_str::<File>(text).map_err(|error| Problem::yaml(&error));
         parsed
-            .and_then(|parsed| parsed.scenario(file))
+            .and_then(|parsed| parsed.scenario(file, read))
             .map_err(|problem| problem.in_file(file))
     }
 }
 
 impl File {
-    fn scenario(&self, file: &Path) -> Result<Scenario, Problem> {
+    fn scenario(&self, file: &Path, read: ReadFile<'_>) -> Result<Scenario, Problem> {
         let clusters = self.resolve()?;
         let folder = file.parent().unwrap_or(Path::new("."));
+        let read = |name: &str| {
+            let file = folder.join(name);
+            let text = read(&file);
+            text.map_err(|error| format!("can't read {}: {error}", file.display()))
+        };
         let mut events = Vec::new();
         for object in &self.objects {
             let line = object.referenced.line();
+            let objects = objects(std::slice::from_ref(&object.value), &read, line)?;
             events.push(Event {
                 at: Duration::ZERO,
-                action: Action::Apply(objects(std::slice::from_ref(&object.value), folder, line)?),
+                action: Action::Apply(objects),
                 line,
             });
         }
         for entry in &self.events {
-            events.push(entry.resolve(&clusters, folder)?);
+            events.push(entry.resolve(&clusters, &read)?);
         }
         events.sort_by_key(|event| event.at);
         let last = events.last().map_or(Duration::ZERO, |event| event.at);
@@ -252,6 +288,7 @@ impl File {
             ends: self.ends.map_or(last + AFTER, |span| span.0),
             clusters,
             events,
+            description: self.description.trim().to_owned(),
             file: file.to_owned(),
         })
     }
@@ -261,7 +298,7 @@ impl File {
 type About<'a, T> = (&'a Option<T>, fn(T) -> Action);
 
 impl EventEntry {
-    fn resolve(&self, clusters: &Clusters, folder: &Path) -> Result<Event, Problem> {
+    fn resolve(&self, clusters: &Clusters, read: ReadObjects<'_>) -> Result<Event, Problem> {
         let line = self.at.referenced.line();
         let wrong = |what: String| Problem::at(line, what);
         let member = |name: &String| {
@@ -278,7 +315,7 @@ impl EventEntry {
         let node = |name: &NodeName| member(&name.cluster).map(|_| name.clone());
         let mut actions: Vec<Action> = Vec::new();
         if let Some(all) = &self.apply {
-            actions.push(Action::Apply(objects(&all.0, folder, line)?));
+            actions.push(Action::Apply(objects(&all.0, read, line)?));
         }
         actions.extend(self.delete.clone().map(Action::Delete));
         if let Some(scale) = &self.scale {
@@ -337,7 +374,8 @@ impl EventEntry {
                 .iter()
                 .try_for_each(|name| member(name).map(drop))?;
         }
-        actions.extend(self.kill.as_ref().map(|kill| Action::Kill(kill.down.0)));
+        let kill = self.kill.as_ref();
+        actions.extend(kill.map(|kill| Action::Kill(kill.operator, kill.down.0)));
         let mut actions = actions.into_iter();
         match (actions.next(), actions.next()) {
             (Some(action), None) => Ok(Event {
@@ -381,22 +419,21 @@ impl CrowdEntry {
     }
 }
 
+/// What gives the text of a file with objects, or says what is wrong.
+type ReadObjects<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
 /// Objects, where a text is the name of a file with objects.
-fn objects(entries: &[Value], folder: &Path, line: u64) -> Result<Vec<Value>, Problem> {
+fn objects(entries: &[Value], read: ReadObjects<'_>, line: u64) -> Result<Vec<Value>, Problem> {
     let mut all = Vec::new();
     for entry in entries {
         match entry {
             Value::String(name) => {
-                let file = folder.join(name);
-                let text = std::fs::read_to_string(&file).map_err(|error| {
-                    let what = format!("can't read {}: {error}", file.display());
+                let text = read(name).map_err(|what| Problem::at(line, what))?;
+                let found = serde_saphyr::from_multiple::<Value>(&text).map_err(|error| {
+                    let what = format!("{name}: {}", error.without_snippet());
                     Problem::at(line, what)
                 })?;
-                let read = serde_saphyr::from_multiple::<Value>(&text).map_err(|error| {
-                    let what = format!("{}: {}", file.display(), error.without_snippet());
-                    Problem::at(line, what)
-                })?;
-                all.extend(read.into_iter().filter(|one| !one.is_null()));
+                all.extend(found.into_iter().filter(|one| !one.is_null()));
             }
             object => all.push(object.clone()),
         }

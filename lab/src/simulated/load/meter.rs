@@ -39,6 +39,7 @@ struct Workload {
 struct Pod {
     uid: String,
     workload: String,
+    deployment: Option<String>,
     node: String,
     containers: Vec<String>,
     since: Timestamp,
@@ -53,6 +54,8 @@ pub(super) struct Running {
     pub(super) uid: String,
     /// `namespace/name` of what made it.
     pub(super) workload: String,
+    /// The Deployment that made it, if one did.
+    pub(super) deployment: Option<String>,
     pub(super) node: String,
     pub(super) containers: Vec<String>,
     pub(super) ready: bool,
@@ -62,7 +65,13 @@ pub(super) struct Running {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reading {
     pub(super) node: String,
+    /// The Deployment that made it, if one did.
+    pub(super) deployment: Option<String>,
     pub(super) containers: Vec<String>,
+    /// Requests a second, now.
+    pub(super) serves: f64,
+    /// Requests, so far.
+    pub(super) requests: f64,
     /// Cores, now.
     pub(super) cpu: f64,
     /// Seconds of a core, so far.
@@ -73,6 +82,8 @@ pub(super) struct Reading {
     pub(super) receives: f64,
     /// Bytes, so far.
     pub(super) received: f64,
+    /// Bytes a second, now.
+    pub(super) sends: f64,
     /// Bytes, so far.
     pub(super) sent: f64,
 }
@@ -100,6 +111,7 @@ impl Meter {
         let pod = self.pods.entry(key.clone()).or_insert_with(|| Pod {
             uid: running.uid,
             workload: running.workload,
+            deployment: running.deployment,
             node: running.node,
             containers: running.containers,
             since: now,
@@ -182,12 +194,16 @@ impl Meter {
         let age = until(pod.since, now).as_secs_f64();
         Reading {
             node: pod.node.clone(),
+            deployment: pod.deployment.clone(),
             containers: pod.containers.clone(),
+            serves,
+            requests: total,
             cpu: costs.cpu_at(serves),
             cpu_seconds: costs.idle_cpu * age + costs.cpu * total,
             memory: costs.memory_at(serves),
             receives: costs.received * serves,
             received: costs.received * total,
+            sends: costs.sent * serves,
             sent: costs.sent * total,
         }
     }
@@ -258,6 +274,7 @@ mod tests {
         Running {
             uid: name.to_owned(),
             workload: "default/web".to_owned(),
+            deployment: Some("web".to_owned()),
             node: "n1".to_owned(),
             containers: vec!["web".to_owned()],
             ready,

@@ -5,9 +5,10 @@
 //! server, as text for a Prometheus, and directly for operators in the same process.
 
 mod curve;
-mod endpoint;
 mod exposition;
+mod family;
 mod meter;
+mod prometheus;
 mod traffic;
 mod usage;
 
@@ -18,13 +19,15 @@ use std::time::Duration;
 use federation::operator::clock::SharedClock;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 pub use curve::{Crowd, Curve};
-pub use endpoint::prometheus;
-use exposition::{NodeReading, Readings, exposition};
+use exposition::exposition;
+use family::{NodeReading, Readings};
 use meter::{Meter, Reading, Running};
+pub use prometheus::Prometheus;
 pub use traffic::Traffic;
 pub use usage::{Costs, Load};
 
@@ -170,11 +173,10 @@ impl Metrics {
             .into_iter()
             .map(|name| {
                 let (received, sent) = meter.gone(&name);
-                let receives = 0.0;
                 let reading = NodeReading {
-                    receives,
                     received,
                     sent,
+                    ..NodeReading::default()
                 };
                 (name, reading)
             })
@@ -183,6 +185,7 @@ impl Metrics {
             if let Some(node) = nodes.get_mut(&pod.node) {
                 node.receives += pod.receives;
                 node.received += pod.received;
+                node.sends += pod.sends;
                 node.sent += pod.sent;
             }
         }
@@ -250,6 +253,7 @@ fn running(pod: &Pod) -> Option<Running> {
     Some(Running {
         uid: pod.uid().unwrap_or_default(),
         workload: workload(pod),
+        deployment: deployment(pod),
         node,
         containers: spec.containers.iter().map(|one| one.name.clone()).collect(),
         ready: ready_since(pod).is_some() && pod.metadata.deletion_timestamp.is_none(),
@@ -259,13 +263,19 @@ fn running(pod: &Pod) -> Option<Running> {
 /// `namespace/name` of the Deployment or Job that made a pod; of the pod itself if nothing did.
 fn workload(pod: &Pod) -> String {
     let namespace = pod.namespace().unwrap_or_default();
+    let name = deployment(pod).or_else(|| Some(owner(pod)?.name.clone()));
+    format!("{namespace}/{}", name.unwrap_or_else(|| pod.name_any()))
+}
+
+/// The name of the Deployment that made a pod. Its `ReplicaSets` are called after it and the
+/// template.
+fn deployment(pod: &Pod) -> Option<String> {
+    let hash = pod.labels().get("pod-template-hash")?;
+    let name = owner(pod)?.name.strip_suffix(hash)?.strip_suffix('-')?;
+    Some(name.to_owned())
+}
+
+fn owner(pod: &Pod) -> Option<&OwnerReference> {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    let owner = owners.iter().find(|owner| owner.controller == Some(true));
-    let Some(owner) = owner else {
-        return format!("{namespace}/{}", pod.name_any());
-    };
-    // A Deployment's ReplicaSets are called after it and the template.
-    let hash = pod.labels().get("pod-template-hash");
-    let name = hash.and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
-    format!("{namespace}/{}", name.unwrap_or(&owner.name))
+    owners.iter().find(|owner| owner.controller == Some(true))
 }

@@ -1,0 +1,55 @@
+//! The operators' network: hub and members are in this process, and so is the way to them, which a
+//! scenario can cut, slow down and make lossy.
+
+use std::future::ready;
+use std::sync::Arc;
+
+use federation::operator::network::{Exchange, Network as Door, SimulatedNetwork};
+use http::{Request, Uri};
+use kube::client::Body;
+use lab::simulation::Vantage;
+
+/// Where control planes are served.
+const PREFIX: &str = "/clusters/";
+
+/// A network for the clients of one operator. They use the kubeconfig that is written for people;
+/// what they send to `https://ADDRESS/clusters/NAME` goes to the host NAME.
+pub(crate) fn door(vantage: &Vantage) -> Door {
+    Door::simulated(Arc::new(End(vantage.clone())))
+}
+
+struct End(Vantage);
+
+impl SimulatedNetwork for End {
+    fn send(&self, mut request: Request<Body>) -> Exchange {
+        let Some(uri) = within(request.uri()) else {
+            let what = format!("no cluster answers at {}", request.uri());
+            return Box::pin(ready(Err(what.into())));
+        };
+        *request.uri_mut() = uri;
+        self.0.send(request)
+    }
+}
+
+/// The host that a URL leads to, and the path there.
+fn within(uri: &Uri) -> Option<Uri> {
+    let rest = uri.path_and_query()?.as_str().strip_prefix(PREFIX)?;
+    let (host, path) = rest.split_once('/')?;
+    format!("http://{host}/{path}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_a_host() {
+        let within = |uri: &str| within(&uri.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(
+            within("https://127.0.0.1:7443/clusters/edge/api/v1/pods?watch=true").unwrap(),
+            "http://edge/api/v1/pods?watch=true"
+        );
+        assert_eq!(within("https://127.0.0.1:7443/api/v1/pods"), None);
+        assert_eq!(within("https://127.0.0.1:7443/clusters/edge"), None);
+    }
+}
