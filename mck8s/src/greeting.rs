@@ -14,7 +14,7 @@ pub(crate) struct Greeting<'a> {
     pub(crate) took: Duration,
     pub(crate) kubeconfig: &'a Path,
     /// The hub, then the members.
-    pub(crate) contexts: &'a [&'a str],
+    pub(crate) contexts: &'a [String],
     pub(crate) address: SocketAddr,
     pub(crate) scenario: Option<&'a Scenario>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Greeting<'a> {
 impl Greeting<'_> {
     /// Says what is up, and what to try.
     pub(crate) fn print(&self, folder: &Folder) {
-        let hub = self.contexts.first().copied().unwrap_or_default();
+        let hub = self.contexts.first().map_or("", String::as_str);
         println!(
             "Up in {:.2} s: a hub and {} members.\n\
              Kubeconfig: {} (contexts: {hub}, then the members; {hub} is the current one)\n",
@@ -56,7 +56,7 @@ impl Greeting<'_> {
     }
 
     fn print_first_steps(&self, hub: &str) {
-        let first = self.contexts.get(1).unwrap_or(&hub);
+        let first = self.contexts.get(1).map_or(hub, String::as_str);
         println!(
             "Try, in another terminal:\n  \
              export KUBECONFIG={}\n  \
@@ -72,7 +72,7 @@ impl Greeting<'_> {
     /// Says which data nobody asks for now.
     fn print_kept(&self, folder: &Folder) {
         let mut kept = folder.clusters();
-        kept.retain(|name| !self.contexts.contains(&name.as_str()));
+        kept.retain(|name| !self.contexts.contains(name));
         if !kept.is_empty() {
             println!(
                 "Not started, because nobody asks for them now: {}. Their data stay in {}.\n",

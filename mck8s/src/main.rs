@@ -3,6 +3,7 @@
 mod arguments;
 mod board;
 mod crds;
+mod entrance;
 mod folder;
 mod greeting;
 mod member;
@@ -14,6 +15,7 @@ mod registry;
 mod scenarios;
 mod screen;
 mod up;
+mod world;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! The operators, each as in a process of its own: it can be killed, and is started again when it
 //! has ended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use clap::Parser as _;
 use federation::operator::clock::SharedClock;
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
-use kube::Config;
 use lab::simulated::{OperatorName, Prometheus, Traffic};
 use lab::simulation::{Error, Network, Operator, Vantage};
 use multi_cluster_scheduler::ProximitySource;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::network::door;
+use crate::world::World;
 
 /// Who they are on the hub.
 const IDENTITY: &str = "mck8s-up";
@@ -28,11 +28,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// What they work with.
 #[derive(Clone)]
 pub(crate) struct Setting {
-    pub(crate) kubeconfig: PathBuf,
-    pub(crate) clock: SharedClock,
-    pub(crate) traffic: Arc<Traffic>,
-    pub(crate) proximity: Option<ProximitySource>,
-    pub(crate) prometheus: Prometheus,
+    kubeconfig: PathBuf,
+    clock: SharedClock,
+    traffic: Arc<Traffic>,
+    proximity: Option<ProximitySource>,
+    prometheus: Prometheus,
 }
 
 /// All operators that there are, at work.
@@ -105,6 +105,25 @@ fn start(
 }
 
 impl Setting {
+    /// What they work with in this world.
+    pub(crate) fn of(
+        world: &World,
+        kubeconfig: &Path,
+        clock: &SharedClock,
+        prometheus: &Prometheus,
+    ) -> Self {
+        let metrics = world.metrics().into_iter();
+        let metrics = metrics.map(|one| (one.cluster().to_owned(), one));
+        let times = Some(&world.round_trip_times).filter(|times| !times.is_empty());
+        Self {
+            kubeconfig: kubeconfig.to_owned(),
+            clock: clock.clone(),
+            traffic: Arc::new(Traffic::of(metrics.collect())),
+            proximity: times.cloned().map(ProximitySource::Fixed),
+            prometheus: prometheus.clone(),
+        }
+    }
+
     /// A command line, for what is usual.
     fn flags(&self, name: &str) -> [String; 2] {
         let kubeconfig = format!("--kubeconfig={}", self.kubeconfig.display());
@@ -146,10 +165,10 @@ impl Setting {
     ) -> Result<()> {
         use multi_cluster_hpa::{Args, Context, Metrics, lead};
         let args = Args::try_parse_from(self.flags("multi-cluster-hpa"))?;
-        let hub: Config = args.common.hub().await?.config;
+        let hub = args.common.hub().await?;
         let context = Context {
             network: door(vantage),
-            hub,
+            hub: hub.config,
             identity: IDENTITY.to_owned(),
             leadership: Leadership::always(),
             options: args.options(),

@@ -10,9 +10,10 @@ use lab::scenario::{Stage, play};
 use lab::simulated::{Cluster, Metrics, OperatorName, Scenario};
 use lab::simulation::{Link, Network, Reach};
 
-use crate::member::Member;
+use crate::member::{Member, client};
 use crate::operators::Operators;
 use crate::screen::Screen;
+use crate::world::World;
 
 /// Plays a scenario to its end. What happens is said when it happens, with the time of day.
 pub(crate) async fn perform(
@@ -37,21 +38,20 @@ pub(crate) async fn perform(
 
 /// The hub, the members, the operators, and the network between them.
 pub(crate) struct Theatre<'a> {
-    pub(crate) hub: Client,
-    pub(crate) members: &'a [Member],
+    pub(crate) world: &'a World,
     pub(crate) network: &'a Network,
     pub(crate) operators: &'a Operators,
 }
 
 impl Theatre<'_> {
     fn member(&self, name: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.name == name)
+        self.world.members.iter().find(|member| member.name == name)
     }
 }
 
 impl Stage for Theatre<'_> {
     fn hub(&self) -> Client {
-        self.hub.clone()
+        client(&self.world.hub)
     }
 
     fn cluster(&self, name: &str) -> Option<&Cluster> {

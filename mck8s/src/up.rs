@@ -1,31 +1,24 @@
 //! `mck8s up`: a hub with the CRDs, simulated members, and the operators, in one process.
 
-use std::collections::BTreeMap;
 use std::future::pending;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result};
-use control_plane::{ControlPlane, Host, Options, Tls, Tokens, User};
+use anyhow::Result;
 use federation::operator::clock::{SharedClock, WallClock};
 use federation::operator::{signals, telemetry};
-use federation::proximity::{RoundTripTimes, pair};
-use futures::future::try_join_all;
-use lab::access;
-use lab::simulated::{Clusters, HUB, Prometheus, Traffic};
-use lab::simulation::{Network, Trace};
-use multi_cluster_scheduler::ProximitySource;
-use tokio::net::TcpListener;
+use lab::simulated::{Prometheus, Scenario};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Arguments;
+use crate::entrance::Entrance;
 use crate::folder::Folder;
 use crate::greeting::Greeting;
-use crate::member::{Member, SEED, Storage, client, plane};
+use crate::member::Storage;
 use crate::operators::{Operators, Setting};
 use crate::performance::{Theatre, perform};
 use crate::screen::Screen;
+use crate::world::World;
 use crate::{board, prometheus, registry};
 
 /// Runs until Ctrl-C.
@@ -48,85 +41,41 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Some(_) => Storage::Memory,
         None => Storage::Folder(folder.clone()),
     };
-    let listener = listen(arguments.listen).await?;
-    let address = listener.local_addr()?;
+    let entrance = Entrance::open(&arguments, &folder).await?;
+    let world = World::start(clusters, &storage, &entrance.tokens(), &clock).await?;
+    let names = world.names();
+    entrance.write_kubeconfig(&names)?;
 
-    let token = access::token(folder.path());
-    let token = token.with_context(|| format!("the token in {}", folder.path().display()))?;
-    let tokens: Tokens = [(token.clone(), User::admin())].into();
-    let regions = regions(&clusters);
-    let times = clusters.round_trip_times.clone();
-    let (hub, members) = start(clusters, &storage, &tokens, &clock).await?;
-    let host = Host::new();
-    host.insert(HUB, hub.router());
-    for member in &members {
-        host.insert(&member.name, member.plane.router());
-    }
-
-    let tls = Tls::open(&folder.join("tls"), &names(address, &arguments.tls_san))?;
-    let kubeconfig = folder.join("kubeconfig");
-    let contexts: Vec<&str> = std::iter::once(HUB)
-        .chain(members.iter().map(|member| member.name.as_str()))
-        .collect();
-    let server = |name| format!("https://{}/clusters/{name}", reached_here(address));
-    let servers: Vec<_> = contexts.iter().map(|name| (*name, server(*name))).collect();
-    let text = access::kubeconfig(&servers, tls.authority(), &token);
-    access::write_secret(&kubeconfig, &text)
-        .with_context(|| format!("cannot write {}", kubeconfig.display()))?;
-    registry::announce(&client(&hub), &regions).await?;
     let stop = signals::stop_on_signal()?;
+    let prometheus = Prometheus::of(world.metrics(), clock.clone());
+    let setting = Setting::of(&world, &entrance.kubeconfig, &clock, &prometheus);
+    let root = prometheus::router(&prometheus, &entrance.token);
+    let router = world.host().router_over(root);
+    let (address, kubeconfig) = (entrance.address, entrance.kubeconfig);
     let closed = CancellationToken::new();
     let ended = closed.clone();
-    let metrics: Vec<_> = members
-        .iter()
-        .map(|member| member.metrics.clone())
-        .collect();
-    let prometheus = Prometheus::of(metrics.clone(), clock.clone());
-    let router = host.router_over(prometheus::router(&prometheus, &token));
     let serving = tokio::spawn(async move {
-        control_plane::serve(listener, Some(&tls), router, ended.cancelled_owned()).await
+        let tls = Some(&entrance.tls);
+        control_plane::serve(entrance.listener, tls, router, ended.cancelled_owned()).await
     });
-    let by_name = metrics
-        .into_iter()
-        .map(|one| (one.cluster().to_owned(), one));
-    let setting = Setting {
-        kubeconfig: kubeconfig.clone(),
-        clock: clock.clone(),
-        traffic: Arc::new(Traffic::of(by_name.collect())),
-        proximity: Some(times.clone())
-            .filter(|times| !times.is_empty())
-            .map(ProximitySource::Fixed),
-        prometheus,
-    };
-    let network = network(&hub, &members, &times);
+    let network = world.network();
     let operators = Operators::start(&network, &setting);
     let working = async {
         registry::until_ready(&operators).await;
         let greeting = Greeting {
             took: started.elapsed(),
             kubeconfig: &kubeconfig,
-            contexts: &contexts,
+            contexts: &names,
             address,
             scenario: scenario.as_ref(),
         };
         greeting.print(&folder);
         let theatre = Theatre {
-            hub: client(&hub),
-            members: &members,
+            world: &world,
             network: &network,
             operators: &operators,
         };
-        let playing = async {
-            if let Some(scenario) = &scenario {
-                perform(scenario, &theatre, &clock, screen.as_ref()).await?;
-            }
-            pending::<Result<()>>().await
-        };
-        tokio::select! {
-            // On another thread than the operators.
-            shown = tokio::spawn(board::show(hub.clone(), screen.clone())) => Ok(shown??),
-            failed = playing => failed,
-        }
+        show(&theatre, scenario.as_ref(), &clock, screen.as_ref()).await
     };
     tokio::select! {
         ended = working => ended?,
@@ -149,91 +98,23 @@ fn log(filter: &str, clock: &SharedClock, screen: Option<&Screen>) -> Result<()>
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!(
-            "cannot listen on {address}: choose another address with --listen, as 127.0.0.1:0 for \
-             any port that is free"
-        )
-    })
-}
-
-/// Starts the hub and the members side by side: each waits for its disk.
-async fn start(
-    clusters: Clusters,
-    storage: &Storage,
-    tokens: &Tokens,
+/// Shows what there is, for ever, and plays the scenario if there is one. Ends with what went wrong.
+async fn show(
+    theatre: &Theatre<'_>,
+    scenario: Option<&Scenario>,
     clock: &SharedClock,
-) -> Result<(ControlPlane, Vec<Member>)> {
-    let hub = tokio::spawn(start_hub(storage.clone(), tokens.clone()));
-    let members = clusters.members.into_iter().map(|member| {
-        let (storage, tokens) = (storage.clone(), tokens.clone());
-        let started = Member::start(
-            member,
-            storage,
-            tokens,
-            clusters.loads.clone(),
-            Arc::clone(clock),
-        );
-        let started = tokio::spawn(started);
-        async { started.await? }
-    });
-    let members = try_join_all(members).await?;
-    Ok((hub.await??, members))
-}
-
-async fn start_hub(storage: Storage, tokens: Tokens) -> Result<ControlPlane> {
-    let options = Options {
-        tokens,
-        ..Options::default()
+    screen: Option<&Screen>,
+) -> Result<()> {
+    let playing = async {
+        if let Some(scenario) = scenario {
+            perform(scenario, theatre, clock, screen).await?;
+        }
+        pending::<Result<()>>().await
     };
-    let hub = plane(&storage, HUB, options).await?;
-    let installed = access::install_crds(&client(&hub)).await;
-    installed.context("the hub's CRDs")?;
-    Ok(hub)
-}
-
-/// The ways of the operators, which take as long as the configuration says.
-fn network(hub: &ControlPlane, members: &[Member], times: &RoundTripTimes) -> Network {
-    let network = Network::new(SEED, Trace::none());
-    network.add(HUB, hub.router(), Duration::ZERO);
-    for member in members {
-        let time = times.get(&pair(HUB, &member.name)).copied();
-        network.add(
-            &member.name,
-            member.plane.router(),
-            time.unwrap_or_default(),
-        );
+    // On another thread than the operators.
+    let showing = tokio::spawn(board::show(theatre.world.hub.clone(), screen.cloned()));
+    tokio::select! {
+        shown = showing => Ok(shown??),
+        failed = playing => failed,
     }
-    network
-}
-
-/// The region of each member: that of its first nodes.
-fn regions(clusters: &Clusters) -> BTreeMap<String, Option<String>> {
-    let region = |member: &lab::simulated::Member| {
-        let group = member.options.nodes.first();
-        (member.name.clone(), group.map(|group| group.region.clone()))
-    };
-    clusters.members.iter().map(region).collect()
-}
-
-/// What the certificate covers: what leads here from this machine, and what people name.
-fn names(address: SocketAddr, further: &[String]) -> Vec<String> {
-    let here = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let address = (!address.ip().is_unspecified()).then(|| address.ip().to_string());
-    let names = here
-        .into_iter()
-        .chain(address)
-        .chain(further.iter().cloned());
-    names.collect()
-}
-
-/// How this machine reaches what listens there.
-fn reached_here(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }

@@ -56,6 +56,8 @@ pub struct Beginning {
     pub nodes: BTreeMap<&'static str, usize>,
     pub flags: Vec<&'static str>,
     pub prometheus: Option<Arc<dyn MetricSource>>,
+    /// The world's own Prometheus answers instead.
+    pub knows_the_load: bool,
 }
 
 /// Plays a story to its end in virtual time.
@@ -103,7 +105,12 @@ impl Scene {
         });
         let scheduler = world.scheduler(&["--cluster-toleration=2m"]).unwrap();
         let shared: SharedClock = clock.clone();
-        let autoscaler = world.autoscaler(&beginning.flags, shared, beginning.prometheus);
+        let prometheus = if beginning.knows_the_load {
+            Some(Arc::new(world.prometheus()) as Arc<dyn MetricSource>)
+        } else {
+            beginning.prometheus
+        };
+        let autoscaler = world.autoscaler(&beginning.flags, shared, prometheus);
         Self {
             world,
             clock,

@@ -12,3 +12,4 @@ mod fixture;
 mod load;
 mod prometheus;
 mod refusals;
+mod simulated;

@@ -34,6 +34,7 @@
 
 mod entry;
 mod error;
+mod event;
 mod load;
 mod scalar;
 mod scenario;
@@ -52,9 +53,9 @@ use super::options::Options;
 use entry::Entry;
 pub use error::ConfigurationError;
 use error::Problem;
+use event::EventEntry;
 use load::LoadEntry;
 use scalar::CountOr;
-use scenario::EventEntry;
 pub use scenario::{Action, Event, Flash, NodeName, ObjectName, OperatorName, Scenario};
 
 /// What the hub is called among the clusters.
