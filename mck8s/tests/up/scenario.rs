@@ -36,7 +36,7 @@ async fn replicas_grow_where_a_flash_crowd_comes() {
     })
     .await;
     let said = up.said();
-    let event = "== 10 times as many requests for default/web";
+    let event = "== 9 times as many requests for default/web";
     assert!(said.contains(event), "{said}");
     assert!(
         said.contains("Autoscaler default/web: target web"),
