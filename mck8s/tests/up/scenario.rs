@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::Value;
 
@@ -124,7 +124,7 @@ async fn a_scenario_of_a_file_cuts_members_off_and_kills_operators() {
     assert_eq!(up.on_member("cluster1").await, []);
     let members = up.ours("MemberCluster").await;
     let listed = members.list(&ListParams::default()).await.unwrap();
-    let names: Vec<_> = listed.iter().map(|one| one.name_any()).collect();
+    let names: Vec<_> = listed.iter().map(ResourceExt::name_any).collect();
     assert_eq!(names, ["cluster1"]);
     up.stop();
 }

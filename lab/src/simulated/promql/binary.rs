@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use promql_parser::label::METRIC_NAME;
-use promql_parser::parser::{BinModifier, BinaryExpr, LabelModifier, VectorMatchCardinality};
+use promql_parser::parser::{
+    BinModifier, BinaryExpr, LabelModifier, VectorMatchCardinality, VectorMatchFillValues,
+};
 
 use super::{Labels, QueryError, Value, nameless, unsupported};
 
@@ -102,7 +104,7 @@ fn matched(
         Some(modifier) if modifier.card != VectorMatchCardinality::OneToOne => {
             return Err(unsupported("group_left and group_right are"));
         }
-        Some(modifier) if modifier.fill_values != Default::default() => {
+        Some(modifier) if modifier.fill_values != VectorMatchFillValues::default() => {
             return Err(unsupported("fill is"));
         }
         Some(modifier) => modifier.matching.as_ref(),
