@@ -19,6 +19,7 @@ mod metrics;
 pub mod reconcile;
 mod registry;
 mod report;
+mod returning;
 mod run;
 mod scheduler;
 mod serve;
