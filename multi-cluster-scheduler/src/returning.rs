@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use federation::operator::queue::Priority;
+use placement::ClusterName;
 use tokio::time::Instant;
 
 use crate::reconcile::decide;
@@ -20,9 +21,11 @@ use crate::workload::{Key, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Away {
     /// How many.
-    pub replicas: u32,
+    replicas: u32,
     /// Since when some of them could be at home.
-    pub room_since: Option<Instant>,
+    room_since: Option<Instant>,
+    /// The version of the locations' room that was looked at last.
+    seen: Option<u64>,
 }
 
 impl State {
@@ -33,19 +36,26 @@ impl State {
             return;
         }
         let before = self.away.get(key).filter(|away| away.replicas == replicas);
-        let room_since = before.and_then(|away| away.room_since);
-        let away = Away {
+        let fresh = Away {
             replicas,
-            room_since,
+            room_since: None,
+            seen: None,
         };
+        let away = before.copied().unwrap_or(fresh);
         self.away.insert(key.clone(), away);
     }
 
     /// The deployments whose locations have had room for what is away for so long.
-    fn to_return(&mut self, after: Duration, now: Instant) -> Vec<Key> {
+    fn due_to_return(&mut self, after: Duration, now: Instant) -> Vec<Key> {
         let mut away = std::mem::take(&mut self.away);
         let mut due = Vec::new();
         for (key, away) in &mut away {
+            let version = self.room_at_home(key);
+            // Where there was no room, there is none before some of it grows.
+            if away.room_since.is_none() && away.seen == Some(version) {
+                continue;
+            }
+            away.seen = Some(version);
             away.room_since = if self.could_return(key, away.replicas) {
                 Some(away.room_since.unwrap_or(now))
             } else {
@@ -59,6 +69,18 @@ impl State {
         }
         self.away = away;
         due
+    }
+
+    /// Grows whenever there may be more room at the locations.
+    fn room_at_home(&self, key: &Key) -> u64 {
+        let placements = self.workloads.get(key);
+        let placements = placements.map(|tracked| &tracked.assignment.placements);
+        let locations = placements.into_iter().flatten().filter(|one| one.location);
+        let versions = locations.map(|one| {
+            self.snapshot
+                .version(&ClusterName::from(one.cluster.as_str()))
+        });
+        versions.sum()
     }
 
     /// Whether fewer replicas would be away if it were decided now.
@@ -77,7 +99,7 @@ impl Scheduler {
     pub(crate) fn return_what_is_away(&self) {
         let due = self
             .state()
-            .to_return(self.options.return_after, Instant::now());
+            .due_to_return(self.options.return_after, Instant::now());
         for key in due {
             self.queue.add(key, Priority::Low);
         }

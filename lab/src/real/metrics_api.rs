@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::error::{Error, Result};
 use super::wait;
 
-/// The APIService's name: version and group.
+/// The `APIService`'s name: version and group.
 const NAME: &str = "v1beta1.metrics.k8s.io";
 
 impl Cluster {

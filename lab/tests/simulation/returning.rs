@@ -82,7 +82,7 @@ fn shares(entries: &[(&str, u64)]) -> BTreeMap<String, u64> {
 #[test]
 fn what_overflowed_returns_when_there_has_been_room_for_a_while() {
     let story = run(async {
-        let scene = Scene::begin().await?;
+        let scene = Box::pin(Scene::begin()).await?;
         let _scheduler = scene.world.scheduler(&[])?;
         let mut object = hello();
         let spec = object["spec"].as_object_mut().ok_or("no spec")?;

@@ -62,8 +62,8 @@ async fn until_metrics(world: &World, operator: &Operator, replicas: u64) -> Res
                     && line.contains(&format!("namespace=\"{namespace}\""))
                     && line.contains("name=\"hello\"")
             });
-            let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-            values.last()
+            let mut values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+            values.next()
         };
         let (current, desired) = (
             of("mck8s_hpa_current_replicas"),
