@@ -15,6 +15,10 @@ async fn a_plugin_that_is_slower_than_the_deadline_serves_in_the_end(world: &Wor
     let directory = world.lab.directory();
     let file = |name: &str| directory.join(format!("{}-{name}", world.namespace()));
     let (started, given) = (file("started"), file("credential"));
+    // Of a run before this one.
+    for file in [&started, &given] {
+        drop(std::fs::remove_file(file));
+    }
     let script = format!(
         "echo once >> {}; for i in $(seq 1200); do [ -e {given} ] && exec cat {given}; sleep 0.1; done",
         started.display(),
