@@ -3,9 +3,10 @@
 //! [`real`] runs clusters as plain processes: Kubernetes itself (API server, controllers, scheduler,
 //! etcd), with KWOK in the place of nodes and kubelets, or [`embedded`] ones. [`simulated`] plays
 //! whole member clusters in the process, in virtual time if need be, and [`simulation`] a federation
-//! of them.
+//! of them. [`e2e`] plays scenarios with operators that are processes.
 
 pub mod access;
+pub mod e2e;
 pub mod embedded;
 pub mod real;
 pub mod scenario;

@@ -67,6 +67,14 @@ async fn a_lab_goes_up_works_and_goes_down() {
     })
     .await;
 
+    until("the pods' memory in kubectl top", async || {
+        let top = ["--context", "cluster1", "top", "pods", "--no-headers"];
+        let top = lab.kubectl(&top).await.unwrap().stdout;
+        let used = |line: &&str| line.trim_end().ends_with("100Mi");
+        top.lines().filter(used).count() == 3
+    })
+    .await;
+
     // A member that was away comes back as it was.
     cluster.stop().await.unwrap();
     assert!(deployments.list(&ListParams::default()).await.is_err());

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use federation::api::{CONDITION_READY, LABEL_OWNER, MemberCluster};
-use federation::members::{Content, Kubeconfig, ResolvedAccess, connect, resolve, watch_selected};
+use federation::members::{
+    Content, Kubeconfig, ResolvedAccess, connect_late, resolve, watch_selected,
+};
 use federation::operator::fence::ApiRequests;
 use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
@@ -41,6 +43,8 @@ struct Inner {
 struct Registered {
     object: MemberCluster,
     way: Option<Way>,
+    /// Digest of the way for which a client is being made.
+    attempt: Option<u128>,
     /// Why there is no way to it.
     problem: Option<String>,
 }
@@ -102,6 +106,7 @@ impl Members {
             _ => {
                 let registered = Registered {
                     way: None,
+                    attempt: None,
                     problem: None,
                     object,
                 };
@@ -174,59 +179,50 @@ impl Members {
         }
     }
 
+    /// Looks at the way to a member; if it is another one, goes it.
     async fn follow_way(&self, object: &MemberCluster, file: Option<&Content>) {
-        let found = self.find_way(object, file).await;
-        let name = object.name_any();
+        let way = resolve(&self.0.hub, file, &object.spec, self.0.deadline).await;
         let mut all = self.all();
-        let same = |one: &&mut Registered| one.object.metadata.uid == object.metadata.uid;
-        let Some(registered) = all.get_mut(&name).filter(same) else {
+        let Some(registered) = same(&mut all, object) else {
             return;
         };
-        match found {
-            // One that is connected goes on by the old way until there is a new one.
-            Err(problem) => {
-                if registered.problem.as_ref() != Some(&problem) {
-                    warn!(
-                        cluster = name,
-                        problem, "cannot be reached as its object says"
-                    );
-                }
-                registered.problem = Some(problem);
+        match way {
+            Err(problem) => registered.no_way(problem),
+            Ok(way) if registered.attempt == Some(way.digest) => {}
+            Ok(way) if registered.digest() == Some(way.digest) => registered.problem = None,
+            Ok(way) => {
+                registered.attempt = Some(way.digest);
+                tokio::spawn(self.clone().connect(object.clone(), way));
             }
-            Ok(None) => registered.problem = None,
-            Ok(Some((digest, client))) => {
+        }
+    }
+
+    /// Makes a client and watches the member with it, if its way is still this one.
+    async fn connect(self, object: MemberCluster, way: ResolvedAccess) {
+        let digest = way.digest;
+        let late = |problem| {
+            if let Some(registered) = same(&mut self.all(), &object) {
+                registered.no_way(problem);
+            }
+        };
+        let (network, leadership) = (self.0.network.clone(), self.0.leadership.clone());
+        let (requests, deadline) = (self.0.requests.clone(), self.0.deadline);
+        let client = connect_late(network, way, leadership, requests, deadline, late).await;
+        let mut all = self.all();
+        let attempted = |one: &&mut Registered| one.attempt == Some(digest);
+        let Some(registered) = same(&mut all, &object).filter(attempted) else {
+            return;
+        };
+        registered.attempt = None;
+        match client {
+            Err(problem) => registered.no_way(problem),
+            Ok(client) => {
+                let name = object.name_any();
                 info!(cluster = name, "connecting");
                 registered.problem = None;
                 registered.way = Some(self.start(name, digest, client));
             }
         }
-    }
-
-    /// A client for a way that is another one than before.
-    async fn find_way(
-        &self,
-        object: &MemberCluster,
-        file: Option<&Content>,
-    ) -> Result<Option<(u128, Client)>, String> {
-        let deadline = self.0.deadline;
-        let late = |_| format!("its credentials were not there within {deadline:?}");
-        let way = resolve(&self.0.hub, file, &object.spec);
-        let way = tokio::time::timeout(deadline, way).await.map_err(late)?;
-        let way = way.map_err(|error| error.to_string())?;
-        let digest = way.digest;
-        let known =
-            (self.all().get(&object.name_any())).and_then(|one| Some(one.way.as_ref()?.digest));
-        if known == Some(digest) {
-            return Ok(None);
-        }
-        let client = tokio::time::timeout(deadline, self.connect(way)).await;
-        Ok(Some((digest, client.map_err(late)??)))
-    }
-
-    async fn connect(&self, way: ResolvedAccess) -> Result<Client, String> {
-        let config = way.config().await.map_err(|error| error.to_string())?;
-        let (network, leadership) = (self.0.network.clone(), self.0.leadership.clone());
-        connect(network, config, leadership, self.0.requests.clone()).await
     }
 
     /// Watches the pods that have an owner on the hub.
@@ -266,7 +262,29 @@ impl Members {
     }
 }
 
+/// The member, if it is still the one of this object.
+fn same<'a>(
+    all: &'a mut BTreeMap<String, Registered>,
+    object: &MemberCluster,
+) -> Option<&'a mut Registered> {
+    let registered = all.get_mut(&object.name_any())?;
+    (registered.object.metadata.uid == object.metadata.uid).then_some(registered)
+}
+
 impl Registered {
+    fn digest(&self) -> Option<u128> {
+        self.way.as_ref().map(|way| way.digest)
+    }
+
+    /// One that is connected goes on by the old way until there is a new one.
+    fn no_way(&mut self, problem: String) {
+        if self.problem.as_ref() != Some(&problem) {
+            let cluster = self.object.name_any();
+            warn!(cluster, problem, "cannot be reached as its object says");
+        }
+        self.problem = Some(problem);
+    }
+
     fn client(&self) -> Result<Client, &str> {
         match (&self.way, &self.problem) {
             (Some(way), _) => Ok(way.client.clone()),

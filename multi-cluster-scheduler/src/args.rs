@@ -58,6 +58,10 @@ pub struct Args {
     #[arg(long, env = "MCK8S_DELETION_GRACE", value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub deletion_grace: Duration,
 
+    /// How long a location must have had room before it takes back replicas that run elsewhere
+    #[arg(long, env = "MCK8S_RETURN_AFTER", value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub return_after: Duration,
+
     /// How long room is held for placed replicas whose pods have not been seen yet
     #[arg(long, env = "MCK8S_RESERVATION", value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub reservation: Duration,
@@ -132,6 +136,7 @@ impl Args {
             kubeconfig: self.common.kubeconfig.clone().map(Kubeconfig::at),
             toleration: self.cluster_toleration,
             deletion_grace: self.deletion_grace,
+            return_after: self.return_after,
             reservation: self.reservation,
             deadline: self.deadline,
             probe_interval: self.probe_interval,

@@ -223,6 +223,7 @@ fn plan(shares: &[(&str, u32)]) -> Plan {
         placements: placements.collect(),
         wanted: shares.iter().map(|(_, replicas)| replicas).sum(),
         unplaced: 0,
+        away: 0,
         verdicts: Vec::new(),
         fallback: None,
         policy: "worst_fit",

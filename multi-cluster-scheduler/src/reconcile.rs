@@ -135,10 +135,10 @@ impl Scheduler {
         let own_traffic = self.traffic_of(workload, &validated).await;
         let mut state = self.state();
         let started = std::time::Instant::now();
-        let Some((next, cursor)) = decide(&state, workload, &validated, own_traffic.as_ref())
-        else {
+        let Some(decided) = decide(&state, workload, &validated, own_traffic.as_ref()) else {
             return Ok(());
         };
+        let Decided { next, cursor, away } = decided;
         self.metrics.decided(started.elapsed());
         state.cursor = state.cursor.max(cursor);
         let until = Instant::now() + self.options.reservation;
@@ -150,6 +150,7 @@ impl Scheduler {
         if next.unplaced > 0 {
             state.waiting.insert(waiting);
         }
+        state.note_away(&workload.key, away);
         let Some(tracked) = state.workloads.get_mut(&workload.key) else {
             return Ok(());
         };
@@ -396,14 +397,21 @@ impl Scheduler {
     }
 }
 
-/// The next assignment by the snapshot as it is, with the cursor after it; `None` when the object
-/// is not known any more. Costs no call.
-fn decide(
+/// What was decided.
+pub(crate) struct Decided {
+    next: Assignment,
+    /// Of its replicas, those that run elsewhere than at their location.
+    pub(crate) away: u32,
+    cursor: u64,
+}
+
+/// Decides by the snapshot as it is; `None` when the object is not known any more. Costs no call.
+pub(crate) fn decide(
     state: &State,
     workload: &Workload,
     validated: &Validated,
     own_traffic: Option<&BTreeMap<ClusterName, f64>>,
-) -> Option<(Assignment, u64)> {
+) -> Option<Decided> {
     let tracked = state.workloads.get(&workload.key)?;
     let before = &tracked.assignment;
     let first = before.decision.sequence == 0;
@@ -441,14 +449,15 @@ fn decide(
     let plan = place(&state.snapshot, &request, validated.policy);
     let standing = state.standing(workload.owner_bits(), workload.key.kind.on_members());
     let next = before.next(&plan, validated, cursor, &standing);
-    Some((
+    Some(Decided {
         next,
-        if first || rechoose {
+        away: plan.away,
+        cursor: if first || rechoose {
             cursor + 1
         } else {
             state.cursor
         },
-    ))
+    })
 }
 
 fn summary(placements: &[PlacementStatus]) -> String {

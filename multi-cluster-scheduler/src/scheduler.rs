@@ -32,6 +32,8 @@ pub struct Options {
     pub toleration: Duration,
     /// How long a deleted object waits for a member that is away.
     pub deletion_grace: Duration,
+    /// How long a location must have had room before it takes back what runs elsewhere.
+    pub return_after: Duration,
     /// How long room is held for replicas whose pods are not seen.
     pub reservation: Duration,
     /// The longest that one call may take.
@@ -230,6 +232,7 @@ impl Scheduler {
                 }
             }
             self.retry_where_room_grew();
+            self.return_what_is_away();
             let standing_changed = std::mem::take(&mut self.state().standing_changed);
             if standing_changed || ticks.is_multiple_of(STATUS_TICKS) {
                 cancel

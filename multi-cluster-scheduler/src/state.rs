@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::burst::Burst;
 use crate::decide::{Assignment, Standing};
 use crate::dependencies::Fetched;
+use crate::returning::Away;
 use crate::workload::{Key, Kind, Workload};
 
 /// Everything that is known.
@@ -28,6 +29,8 @@ pub struct State {
     pub members: BTreeMap<ClusterName, Registered>,
     /// What waits for room: higher priority first, then by name.
     pub waiting: BTreeSet<(Reverse<i32>, Key)>,
+    /// Deployments of which some replicas run elsewhere than at their location.
+    pub away: BTreeMap<Key, Away>,
     /// Who names a dependency.
     pub dependants: BTreeMap<ObjectKey, BTreeSet<Key>>,
     /// Reservations that lapse.
@@ -371,6 +374,7 @@ impl State {
             self.owners.remove(&owner);
         }
         self.waiting.retain(|(_, waiting)| waiting != key);
+        self.away.remove(key);
         self.release(owner);
     }
 

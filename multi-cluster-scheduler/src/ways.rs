@@ -1,12 +1,10 @@
 //! The ways to the members: from what an object says of its access to a member at work.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 
 use federation::api::MemberCluster;
 use federation::members::{
-    Content, Kubeconfig, Member, MemberOptions, ResolvedAccess, connect, resolve,
+    Content, Kubeconfig, Member, MemberOptions, ResolvedAccess, connect_late, resolve,
 };
 use federation::operator::queue::Priority;
 use kube::{Client, ResourceExt as _};
@@ -46,9 +44,7 @@ impl Scheduler {
 
     /// Looks at the way to a member; if it is another one, goes it.
     async fn follow_way(self: &Arc<Self>, object: &Arc<MemberCluster>, file: Option<&Content>) {
-        let way = resolve(&self.hub, file, &object.spec);
-        let way = self.within_deadline(way).await;
-        let way = way.and_then(|way| way.map_err(|error| error.to_string()));
+        let way = resolve(&self.hub, file, &object.spec, self.options.deadline).await;
         let mut state = self.state();
         let Some(registered) = same(&mut state, object) else {
             return;
@@ -108,27 +104,15 @@ impl Scheduler {
     }
 
     async fn client(&self, object: &MemberCluster, way: ResolvedAccess) -> Result<Client, String> {
-        let config = way.config().await.map_err(|error| error.to_string())?;
+        let late = |problem| {
+            if let Some(registered) = same(&mut self.state(), object) {
+                no_way(registered, problem);
+            }
+        };
         let (network, leadership) = (self.network.clone(), self.leadership.clone());
         let requests = self.metrics.requests.clone();
-        let mut client = pin!(connect(network, config, leadership, requests));
-        match self.within_deadline(&mut client).await {
-            Ok(client) => client,
-            // It cannot be stopped, so it is waited for.
-            Err(late) => {
-                if let Some(registered) = same(&mut self.state(), object) {
-                    no_way(registered, late);
-                }
-                client.await
-            }
-        }
-    }
-
-    /// The way to a member must be found in time.
-    async fn within_deadline<T>(&self, step: impl Future<Output = T>) -> Result<T, String> {
         let deadline = self.options.deadline;
-        let late = |_| format!("its credentials were not there within {deadline:?}");
-        tokio::time::timeout(deadline, step).await.map_err(late)
+        connect_late(network, way, leadership, requests, deadline, late).await
     }
 }
 

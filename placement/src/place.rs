@@ -114,6 +114,7 @@ impl<'a> Decision<'a> {
         let wanted = locations
             .iter()
             .fold(missing, |sum, location| sum.saturating_add(location.wanted));
+        let away = away(&placements, locations);
         let placed = placements
             .iter()
             .fold(0_u32, |sum, one| sum.saturating_add(one.replicas));
@@ -144,6 +145,7 @@ impl<'a> Decision<'a> {
             placements,
             wanted,
             unplaced: wanted.saturating_sub(placed),
+            away,
             verdicts,
             fallback,
             policy: "",
@@ -153,6 +155,18 @@ impl<'a> Decision<'a> {
     fn is_ranked(&self, name: &ClusterName) -> bool {
         self.ranked.iter().any(|one| one.cluster.name == *name)
     }
+}
+
+/// What clusters have beyond what is meant for them.
+fn away(placements: &[Placement], locations: &[Location]) -> u32 {
+    let meant = |one: &Placement| {
+        let location = locations.iter().find(|other| other.cluster == one.cluster);
+        location.map_or(0, |location| location.wanted)
+    };
+    let beyond = placements
+        .iter()
+        .map(|one| one.replicas.saturating_sub(meant(one)));
+    beyond.fold(0, u32::saturating_add)
 }
 
 /// The place of a cluster among the named ones.

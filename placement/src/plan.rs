@@ -14,6 +14,8 @@ pub struct Plan {
     pub wanted: u32,
     /// Of them, those that have no cluster.
     pub unplaced: u32,
+    /// Replicas that have a cluster, but not the location that they are meant for.
+    pub away: u32,
     /// What was said of each cluster, by name.
     pub verdicts: Vec<Verdict>,
     /// Why another policy than the one asked for ranked.

@@ -212,6 +212,25 @@ fn named_clusters_overflow_to_the_nearest() {
     assert_eq!(unknown.plan().fallback.unwrap().missing, "round-trip times");
 }
 
+/// Also where it runs on a cluster that is a location itself.
+#[test]
+fn what_runs_elsewhere_than_meant_is_away() {
+    let here = scene(
+        "worst_fit",
+        given(&[("lille", Some(6)), ("nantes", Some(1))]),
+        1,
+    );
+    let alone = here.with(|scene| scene.request.overflow = Overflow::None);
+    assert_eq!(
+        (alone.shares().as_str(), alone.plan().away),
+        ("lille 2, nantes 1, unplaced 4", 0)
+    );
+    let spilt = alone.with(|scene| scene.request.overflow = Overflow::Policy);
+    let plan = spilt.plan();
+    let placed: u32 = plan.placements.iter().map(|one| one.replicas).sum();
+    assert_eq!((placed, plan.away), (7, 4), "{}", text(&plan));
+}
+
 #[test]
 fn nothing_overflows_that_must_not() {
     let scene = scene("worst_fit", given(&[("lille", None)]), 6)

@@ -40,7 +40,8 @@ pub(crate) struct Up {
     /// How many pods a node takes
     #[arg(long, default_value_t = 110)]
     pods: u32,
-    /// Serve simulated usage of the pods, for a Prometheus to scrape
+    /// Serve simulated usage of the pods: as metrics.k8s.io, and for a Prometheus to scrape. A pod
+    /// uses what its annotation kwok.x-k8s.io/usage-cpu says
     #[arg(long)]
     metrics: bool,
     /// Embedded control planes with simulated members, a process each,

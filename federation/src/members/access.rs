@@ -1,6 +1,7 @@
 //! From what a `MemberCluster` says of its access to a client configuration.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub struct ResolvedAccess {
 
 impl ResolvedAccess {
     /// The client configuration.
-    pub async fn config(self) -> Result<Config, AccessError> {
+    async fn config(self) -> Result<Config, AccessError> {
         let options = KubeConfigOptions {
             context: self.context,
             ..KubeConfigOptions::default()
@@ -51,7 +52,7 @@ impl ResolvedAccess {
 
 /// Why a member cannot be reached as its object says.
 #[derive(Debug, thiserror::Error)]
-pub enum AccessError {
+enum AccessError {
     /// The operator was given no kubeconfig, and access names a context.
     #[error(
         "access.context needs a kubeconfig: start the operator with --kubeconfig=FILE, or use access.secretRef"
@@ -127,8 +128,18 @@ impl Kubeconfig {
     }
 }
 
-/// The way to a member now; the kubeconfig is what the operator was given.
+/// The way to a member now, or what is wrong with it; the kubeconfig is what the operator was given.
 pub async fn resolve(
+    hub: &Client,
+    kubeconfig: Option<&Content>,
+    spec: &MemberClusterSpec,
+    deadline: Duration,
+) -> Result<ResolvedAccess, String> {
+    let way = within(deadline, find(hub, kubeconfig, spec)).await?;
+    way.map_err(|error| error.to_string())
+}
+
+async fn find(
     hub: &Client,
     kubeconfig: Option<&Content>,
     spec: &MemberClusterSpec,
@@ -155,7 +166,7 @@ pub async fn resolve(
 ///
 /// A credential plugin runs in here. It blocks, and it cannot be stopped: it has a thread of its own,
 /// which goes on when nobody waits for it any more.
-pub async fn connect(
+async fn connect(
     network: Network,
     config: Config,
     leadership: Leadership,
@@ -170,6 +181,34 @@ pub async fn connect(
         make()
     };
     made.map_err(|error| error.to_string())
+}
+
+/// The same from a way to a member. It must be found in time: `late` is told what is wrong when the
+/// deadline is over. It is waited for nevertheless, because a credential plugin cannot be stopped:
+/// whoever gave it up would start it again beside itself.
+pub async fn connect_late(
+    network: Network,
+    way: ResolvedAccess,
+    leadership: Leadership,
+    requests: ApiRequests,
+    deadline: Duration,
+    late: impl FnOnce(String),
+) -> Result<Client, String> {
+    let config = way.config().await.map_err(|error| error.to_string())?;
+    let mut client = pin!(connect(network, config, leadership, requests));
+    match within(deadline, &mut client).await {
+        Ok(client) => client,
+        Err(problem) => {
+            late(problem);
+            client.await
+        }
+    }
+}
+
+/// The way to a member must be found in time.
+async fn within<T>(deadline: Duration, step: impl Future<Output = T>) -> Result<T, String> {
+    let late = |_| format!("its credentials were not there within {deadline:?}");
+    tokio::time::timeout(deadline, step).await.map_err(late)
 }
 
 /// Only the parts of this context: another one's change must not restart this member.

@@ -9,7 +9,7 @@ mod member;
 mod sources;
 mod watching;
 
-pub use access::{AccessError, Content, Kubeconfig, ResolvedAccess, connect, resolve};
+pub use access::{Content, Kubeconfig, ResolvedAccess, connect_late, resolve};
 pub use bundle::{Bundle, Item, ManagedKind, ObjectKey, Owner, uid_bits};
 pub use delivery::{Delivery, Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};

@@ -28,6 +28,8 @@ pub enum Program {
     Kubectl,
     /// Plays the kubelets.
     Kwok,
+    /// Serves `metrics.k8s.io`.
+    MetricsServer,
 }
 
 /// Where the programs are.
@@ -91,13 +93,14 @@ impl Binaries {
 
 impl Program {
     /// Every program of the lab, the quickest to build first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Etcd,
         Self::KubeApiserver,
         Self::KubeControllerManager,
         Self::KubeScheduler,
         Self::Kubectl,
         Self::Kwok,
+        Self::MetricsServer,
     ];
 
     /// The file name.
@@ -109,6 +112,7 @@ impl Program {
             Self::KubeScheduler => "kube-scheduler",
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
+            Self::MetricsServer => "metrics-server",
         }
     }
 
@@ -121,6 +125,7 @@ impl Program {
         match self {
             Self::Etcd => &ETCD,
             Self::Kwok => &KWOK,
+            Self::MetricsServer => &METRICS_SERVER,
             _ => &KUBERNETES,
         }
     }
@@ -166,6 +171,11 @@ const KWOK: Module = Module {
     name: "kwok",
     requirement: "sigs.k8s.io/kwok",
     go_mod: include_str!("../../real/kwok/go.mod"),
+};
+const METRICS_SERVER: Module = Module {
+    name: "metrics-server",
+    requirement: "sigs.k8s.io/metrics-server",
+    go_mod: include_str!("../../real/metrics-server/go.mod"),
 };
 
 impl Module {
@@ -216,7 +226,7 @@ fn build_missing(programs: &[Program]) -> Result<Binaries> {
     if !Binaries::can_build() {
         let names: Vec<_> = missing.iter().map(|program| program.name()).collect();
         return Err(Error::Binaries(format!(
-            "{} missing. Install Go 1.24 or newer (https://go.dev/dl) and run this again to build \
+            "{} missing. Install Go 1.26.4 or newer (https://go.dev/dl) and run this again to build \
              them into {}, or point KUBEBUILDER_ASSETS at a folder that has them",
             names.join(", "),
             cache.display()

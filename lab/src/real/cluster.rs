@@ -215,7 +215,11 @@ impl Cluster {
         nodes::create(&client, &self.name, member)
             .await
             .map_err(Error::kube(&self.name))?;
-        self.wait_for_nodes(&client).await
+        self.wait_for_nodes(&client).await?;
+        if self.metrics {
+            self.register_metrics_api().await?;
+        }
+        Ok(())
     }
 
     async fn wait_for_nodes(&self, client: &Client) -> Result<()> {

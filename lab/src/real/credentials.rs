@@ -11,6 +11,7 @@ use control_plane::{Tls, TlsError};
 use rcgen::KeyPair;
 
 use super::error::{Error, Result};
+use super::front_proxy::FrontProxy;
 use crate::access;
 
 /// What the API servers are called.
@@ -40,6 +41,7 @@ impl Credentials {
             &credentials.tokens(),
             &format!("{token},admin,admin,system:masters\n"),
         )?;
+        credentials.front_proxy().create()?;
         Ok(credentials)
     }
 
@@ -75,6 +77,11 @@ impl Credentials {
 
     pub(crate) fn account_public_key(&self) -> PathBuf {
         self.directory.join("sa.pub")
+    }
+
+    /// By what the API server forwards requests.
+    pub(crate) fn front_proxy(&self) -> FrontProxy {
+        FrontProxy::at(&self.directory)
     }
 
     /// The API server's table of static tokens.

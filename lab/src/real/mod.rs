@@ -26,7 +26,9 @@ mod components;
 mod credentials;
 mod error;
 mod faults;
+mod front_proxy;
 mod kubectl;
+mod metrics_api;
 mod nodes;
 mod options;
 mod ports;
@@ -50,6 +52,7 @@ pub use cluster::{Cluster, ClusterStatus};
 pub use error::{Error, Result};
 pub use kubectl::Output;
 pub use options::{Flavour, Member, NodeSize, Options};
+pub use ports::free_port;
 
 use credentials::Credentials;
 use ports::Ports;

@@ -53,6 +53,7 @@ pub(crate) fn node(name: &str, size: &NodeSize, region: &str, zone: &str) -> Nod
     Node {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
+            annotations: Some(metrics_path(name)),
             labels: Some(
                 labels
                     .into_iter()
@@ -68,6 +69,12 @@ pub(crate) fn node(name: &str, size: &NodeSize, region: &str, zone: &str) -> Nod
             ..NodeStatus::default()
         }),
     }
+}
+
+/// Where metrics-server finds a node's usage: KWOK serves all nodes at one address.
+fn metrics_path(node: &str) -> BTreeMap<String, String> {
+    let path = format!("/metrics/nodes/{node}/metrics/resource");
+    BTreeMap::from([("metrics.k8s.io/resource-metrics-path".to_owned(), path)])
 }
 
 /// How many nodes there are, and how many of them take pods.

@@ -16,8 +16,9 @@ pub struct Options {
     pub flavour: Flavour,
     /// The members, which become `cluster1`, `cluster2`, ….
     pub members: Vec<Member>,
-    /// Whether KWOK serves simulated resource metrics of the pods, for a
-    /// Prometheus to scrape (see [`Cluster::metrics_url`]). What a pod uses is
+    /// Whether KWOK serves simulated resource metrics of the pods, for
+    /// metrics-server, which serves them as `metrics.k8s.io`, and for a
+    /// Prometheus (see [`Cluster::metrics_url`]). What a pod uses is
     /// set by its annotations `kwok.x-k8s.io/usage-cpu` and `…/usage-memory`.
     /// Embedded clusters have none.
     ///

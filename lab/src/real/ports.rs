@@ -22,37 +22,40 @@ pub(crate) struct Ports {
     pub(crate) etcd_peer: u16,
     /// KWOK's metrics.
     pub(crate) kwok: u16,
+    pub(crate) metrics_server: u16,
 }
 
 impl Ports {
-    /// Ports that nobody listens on now, and that this process gave to no
-    /// other cluster.
+    /// Ports of their own.
     pub(crate) fn free() -> Self {
-        let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
-        // Labs of several processes (test binaries run beside each other)
-        // start at different places, so that they rarely meet; a clash that
-        // happens nevertheless is seen when a server cannot bind.
-        let from = next.get_or_insert_with(|| {
-            let random = RandomState::new().hash_one(std::process::id());
-            (random % u64::from(RANGE.end - RANGE.start)) as u16
-        });
-        let mut take = || {
-            for _ in RANGE {
-                *from = (*from + 1) % (RANGE.end - RANGE.start);
-                let port = RANGE.start + *from;
-                if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                    break;
-                }
-            }
-            RANGE.start + *from
-        };
         Self {
-            api: take(),
-            etcd: take(),
-            etcd_peer: take(),
-            kwok: take(),
+            api: free_port(),
+            etcd: free_port(),
+            etcd_peer: free_port(),
+            kwok: free_port(),
+            metrics_server: free_port(),
         }
     }
+}
+
+/// A port that nobody listens on now, and that this process gave to nobody else.
+pub fn free_port() -> u16 {
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    // Labs of several processes (test binaries run beside each other)
+    // start at different places, so that they rarely meet; a clash that
+    // happens nevertheless is seen when a server cannot bind.
+    let from = next.get_or_insert_with(|| {
+        let random = RandomState::new().hash_one(std::process::id());
+        (random % u64::from(RANGE.end - RANGE.start)) as u16
+    });
+    for _ in RANGE {
+        *from = (*from + 1) % (RANGE.end - RANGE.start);
+        let port = RANGE.start + *from;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            break;
+        }
+    }
+    RANGE.start + *from
 }
 
 /// The offset in the range that was given out last.
@@ -68,9 +71,9 @@ mod tests {
     fn ports_are_distinct() {
         let ports: BTreeSet<_> = (0..20)
             .map(|_| Ports::free())
-            .flat_map(|p| [p.api, p.etcd, p.etcd_peer, p.kwok])
+            .flat_map(|p| [p.api, p.etcd, p.etcd_peer, p.kwok, p.metrics_server])
             .collect();
-        assert_eq!(ports.len(), 80);
+        assert_eq!(ports.len(), 100);
         assert!(ports.iter().all(|port| RANGE.contains(port)));
     }
 }

@@ -1,6 +1,7 @@
 //! The operators in virtual time.
 
 mod processes;
+mod returning;
 mod scenarios;
 
 use std::collections::BTreeMap;

@@ -1,9 +1,10 @@
 //! What the hub's API server refuses, in words that say what to write.
 
 use anyhow::{Result, ensure};
+use lab::e2e::World;
+use lab::scenarios;
 use serde_json::json;
 
-use crate::harness::{World, scenarios};
 use crate::main_job::deployment;
 
 scenarios!(

@@ -1,9 +1,10 @@
 //! Services, jobs, dependencies, overrides, and clusters that come and go.
 
 use anyhow::{Context as _, Result, ensure};
+use lab::e2e::{MEMBERS, World, eventually};
+use lab::scenarios;
 use serde_json::json;
 
-use crate::harness::{MEMBERS, World, eventually, scenarios};
 use crate::main_job::deployment;
 
 scenarios!(

@@ -1,9 +1,10 @@
 //! What goes wrong with the hub. The last scenario leaves it empty.
 
 use anyhow::{Result, ensure};
+use lab::e2e::{MEMBERS, World, eventually};
+use lab::scenarios;
 use serde_json::json;
 
-use crate::harness::{MEMBERS, World, eventually, scenarios};
 use crate::main_job::deployment;
 
 scenarios!(

@@ -1,9 +1,9 @@
 //! The main job: a deployment is placed, follows its spec, and leaves nothing behind.
 
 use anyhow::{Result, ensure};
+use lab::e2e::{MEMBERS, World, eventually, repository};
+use lab::scenarios;
 use serde_json::{Value, json};
-
-use crate::harness::{MEMBERS, World, eventually, repository, scenarios};
 
 scenarios!(
     the_example_is_placed_and_follows_its_spec,

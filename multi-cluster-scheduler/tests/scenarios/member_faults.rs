@@ -1,5 +1,7 @@
 //! What goes wrong at members. After each: nothing lost, nothing twice, and the status true.
 
+use lab::e2e::{MEMBERS, World, eventually};
+use lab::scenarios;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,7 +9,6 @@ use anyhow::{Result, ensure};
 use lab::real::proxy::{Fault, FaultProxy};
 use serde_json::{Value, json};
 
-use crate::harness::{MEMBERS, World, eventually, scenarios};
 use crate::main_job::{deployment, everywhere};
 
 scenarios!(

@@ -7,9 +7,10 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::ApiResource;
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
+use lab::e2e::{MEMBERS, World, condition, eventually};
+use lab::scenarios;
 use serde_json::{Value, json};
 
-use crate::harness::{MEMBERS, World, condition, eventually, scenarios};
 use crate::main_job::{deployment, everywhere};
 
 scenarios!(

@@ -55,6 +55,7 @@ const SCENARIOS: &[(&str, &str)] = &[
     ("lab", "differential"),
     ("federation", "real_sources"),
     ("multi-cluster-hpa", "kubernetes"),
+    ("multi-cluster-hpa", "clusters"),
     ("multi-cluster-scheduler", "scenarios"),
 ];
 

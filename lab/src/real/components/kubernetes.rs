@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::{Component, Plan, database, flag, kubeconfig};
 use crate::real::binaries::Program;
+use crate::real::front_proxy;
 
 /// KWOK's configuration, part of the lab's source.
 const STAGES: &str = include_str!("../../../real/kwok/stages.yaml");
@@ -35,17 +36,15 @@ pub(super) fn servers(plan: &Plan) -> Vec<Component> {
 }
 
 pub(super) fn clients(plan: &Plan) -> Vec<Component> {
-    let programs: &[Program] = if plan.is_hub {
-        &[Program::KubeControllerManager]
-    } else {
-        &[
-            Program::KubeControllerManager,
-            Program::KubeScheduler,
-            Program::Kwok,
-        ]
-    };
-    let programs = programs.iter();
-    programs.map(|&program| plan.component(program)).collect()
+    let mut programs = vec![Program::KubeControllerManager];
+    if !plan.is_hub {
+        programs.extend([Program::KubeScheduler, Program::Kwok]);
+    }
+    if plan.metrics {
+        programs.push(Program::MetricsServer);
+    }
+    let programs = programs.into_iter();
+    programs.map(|program| plan.component(program)).collect()
 }
 
 impl Plan<'_> {
@@ -58,6 +57,7 @@ impl Plan<'_> {
             Program::KubeControllerManager => self.controller_manager(&mut command),
             Program::KubeScheduler => self.scheduler(&mut command),
             Program::Kwok => self.kwok(&mut command),
+            Program::MetricsServer => self.metrics_server(&mut command),
             Program::Kubectl => {}
         }
         Component {
@@ -110,6 +110,24 @@ impl Plan<'_> {
             .arg("--disable-admission-plugins=ServiceAccount")
             // A stop shall not wait for watches to end by themselves.
             .arg("--shutdown-delay-duration=0s");
+        if self.metrics {
+            self.aggregator(command);
+        }
+    }
+
+    /// How requests for `metrics.k8s.io` are forwarded.
+    fn aggregator(&self, command: &mut Command) {
+        let front_proxy = self.credentials.front_proxy();
+        command
+            // Extension API servers ask for an authority of people's certificates, too.
+            .arg(flag("client-ca-file", self.credentials.ca()))
+            .arg(flag("proxy-client-cert-file", front_proxy.certificate))
+            .arg(flag("proxy-client-key-file", front_proxy.key))
+            .arg(flag("requestheader-client-ca-file", front_proxy.authority))
+            .arg(flag("requestheader-allowed-names", front_proxy::NAME))
+            .arg("--requestheader-username-headers=X-Remote-User")
+            .arg("--requestheader-group-headers=X-Remote-Group")
+            .arg("--requestheader-extra-headers-prefix=X-Remote-Extra-");
     }
 
     fn controller_manager(&self, command: &mut Command) {
@@ -149,6 +167,24 @@ impl Plan<'_> {
                 .arg(flag("server-address", format!("127.0.0.1:{port}")))
                 .arg(flag("node-port", port.to_string()));
         }
+    }
+
+    /// It scrapes KWOK in the kubelets' place, as often as it lets itself be told to.
+    fn metrics_server(&self, command: &mut Command) {
+        let kubeconfig = kubeconfig(self.directory);
+        command
+            .arg(flag("kubeconfig", &kubeconfig))
+            .arg(flag("authentication-kubeconfig", &kubeconfig))
+            .arg(flag("authorization-kubeconfig", &kubeconfig))
+            .arg(flag("cert-dir", self.directory.join("metrics-server")))
+            .arg("--bind-address=127.0.0.1")
+            .arg(flag("secure-port", self.ports.metrics_server.to_string()))
+            .arg("--metric-resolution=10s")
+            .arg("--kubelet-request-timeout=5s")
+            .arg("--kubelet-preferred-address-types=InternalIP")
+            .arg("--kubelet-use-node-status-port")
+            // KWOK serves without TLS.
+            .arg("--deprecated-kubelet-completely-insecure");
     }
 
     /// Client-side rate limits protect a shared API server; a test that

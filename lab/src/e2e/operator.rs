@@ -1,46 +1,46 @@
-//! The scheduler as a process.
+//! An operator as a process.
 
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::harness::eventually;
+use super::{Program, eventually};
+use crate::real::free_port;
 
-/// A running scheduler; dropped, it is killed.
-pub(crate) struct Operator {
+/// A running operator; dropped, it is killed.
+pub struct Operator {
     process: Child,
     port: u16,
 }
 
 impl Operator {
     /// Starts one with these flags besides the usual. What it says goes to a file.
-    pub(crate) fn start(kubeconfig: &Path, log: &Path, flags: &[&str]) -> Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
+    pub(super) fn start(
+        program: &Program,
+        kubeconfig: &Path,
+        log: &Path,
+        flags: &[&str],
+    ) -> Result<Self> {
+        let port = free_port();
         let file = std::fs::File::create(log)?;
-        let process = Command::new(env!("CARGO_BIN_EXE_multi-cluster-scheduler"))
+        let process = Command::new(&program.path)
+            .args(&program.arguments)
             .arg("--kubeconfig")
             .arg(kubeconfig)
             .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args([
-                "--lease-duration=3s",
-                "--lease-renew=1s",
-                "--probe-interval=500ms",
-                "--deadline=3s",
-            ])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
-            .context("the scheduler did not start")?;
+            .with_context(|| format!("{} did not start", program.path.display()))?;
         Ok(Self { process, port })
     }
 
-    pub(crate) async fn ready(&self) -> Result<()> {
-        eventually("the scheduler is ready", async || {
+    /// Waits until it leads and knows hub and members.
+    pub async fn ready(&self) -> Result<()> {
+        eventually("the operator is ready", async || {
             let answer = self.get("/readyz").await.unwrap_or_default();
             Ok(if answer.starts_with("HTTP/1.1 200") {
                 Ok(())
@@ -52,7 +52,7 @@ impl Operator {
     }
 
     /// An answer of its HTTP server, head and body.
-    pub(crate) async fn get(&self, path: &str) -> Result<String> {
+    pub async fn get(&self, path: &str) -> Result<String> {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
         stream
@@ -67,32 +67,32 @@ impl Operator {
     }
 
     /// SIGKILL.
-    pub(crate) fn kill(mut self) -> Result<()> {
+    pub fn kill(mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())
     }
 
     /// SIGTERM, and how it ends.
-    pub(crate) async fn stop(mut self) -> Result<ExitStatus> {
+    pub async fn stop(mut self) -> Result<ExitStatus> {
         self.signal("TERM")?;
         self.ended().await
     }
 
     /// SIGSTOP.
-    pub(crate) fn suspend(&self) -> Result<()> {
+    pub fn suspend(&self) -> Result<()> {
         self.signal("STOP")
     }
 
     /// SIGCONT.
-    pub(crate) fn resume(&self) -> Result<()> {
+    pub fn resume(&self) -> Result<()> {
         self.signal("CONT")
     }
 
     /// Waits until it has ended.
-    pub(crate) async fn ended(&mut self) -> Result<ExitStatus> {
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
         let mut status = None;
-        eventually("the scheduler ends", async || {
+        eventually("the operator ends", async || {
             status = self.process.try_wait()?;
             Ok(status.map(|_| ()).ok_or_else(|| "it runs".to_owned()))
         })

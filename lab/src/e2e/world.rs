@@ -1,42 +1,21 @@
-//! The lab, and ways to wait for what shall be.
+//! The lab, and what scenarios do and look at.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lab::real::{Flavour, Lab, Options};
 use serde_json::Value;
-use tokio::time::Instant;
 
-use crate::operator::Operator;
-
-/// The longest that anything awaited may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
-
-type Played<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
-
-/// A scenario: its name, and what happens.
-pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
-    pub(crate) play: for<'a> fn(&'a World) -> Played<'a>,
-}
-
-/// Makes a scenario of an async function.
-macro_rules! scenarios {
-    ($($name:ident),* $(,)?) => {
-        pub(crate) fn all() -> Vec<crate::harness::Scenario> {
-            vec![$(crate::harness::Scenario { name: stringify!($name), play: |world| Box::pin($name(world)) }),*]
-        }
-    };
-}
-pub(crate) use scenarios;
+use super::eventually::{PATIENCE, eventually, holds};
+use super::operator::Operator;
+use super::{MEMBERS, Program, Scenario, Suite, repository};
+use crate::real::{Flavour, Lab, Options};
 
 /// The lab and what the scenarios share.
-pub(crate) struct World {
-    pub(crate) lab: Lab,
+pub struct World {
+    /// The clusters.
+    pub lab: Lab,
+    operator: Program,
     log: RefCell<PathBuf>,
     runs: Cell<u32>,
     namespace: RefCell<String>,
@@ -44,12 +23,14 @@ pub(crate) struct World {
 
 impl World {
     /// A lab of this flavour, with the CRDs on its hub.
-    pub(crate) async fn start(name: &str, flavour: Flavour) -> Result<Self> {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let options = Options::uniform(directory.join("scenarios").join(name), 3, 5);
+    pub(super) async fn start(suite: &Suite, name: &str, flavour: Flavour) -> Result<Self> {
+        let directory = suite.directory.join("scenarios").join(name);
+        let mut options = Options::uniform(directory, MEMBERS.len(), 5);
+        options.metrics = suite.metrics;
         let lab = Lab::up(options.with_flavour(flavour)).await?;
         let world = Self {
             lab,
+            operator: suite.operator.clone(),
             log: RefCell::default(),
             runs: Cell::new(0),
             namespace: RefCell::default(),
@@ -59,7 +40,7 @@ impl World {
     }
 
     /// Client-side apply, as a newcomer would.
-    pub(crate) async fn install_crds(&self) -> Result<()> {
+    pub async fn install_crds(&self) -> Result<()> {
         let crds = repository().join("manifests/crds");
         self.kubectl(&["apply", "-f", &crds.to_string_lossy()])
             .await?;
@@ -74,16 +55,16 @@ impl World {
         Ok(())
     }
 
-    pub(crate) async fn end(self) -> Result<()> {
+    pub(super) async fn end(self) -> Result<()> {
         Ok(self.lab.down().await?)
     }
 
     /// Plays one scenario in a namespace of its own, and clears up after it.
-    pub(crate) async fn play(&self, scenario: &Scenario) -> Result<()> {
+    pub(super) async fn play(&self, scenario: &Scenario) -> Result<()> {
         let name = scenario.name.replace('_', "-");
         self.namespace.replace(name.clone());
         self.kubectl(&["create", "namespace", &name]).await?;
-        let played = tokio::time::timeout(PATIENCE * 4, (scenario.play)(self))
+        let played = tokio::time::timeout(PATIENCE * 3, (scenario.play)(self))
             .await
             .unwrap_or_else(|_| bail!("it took too long"));
         // A scenario that failed may have left a cluster stopped.
@@ -96,7 +77,7 @@ impl World {
 
     /// Whatever the scenario left behind goes, without the operator's help.
     async fn clear(&self, namespace: &str) -> Result<()> {
-        for kind in ["mcd", "mcs", "mcj"] {
+        for kind in ["mchpa", "mcd", "mcs", "mcj"] {
             let names = self
                 .kubectl(&["-n", namespace, "get", kind, "-o", "name"])
                 .await
@@ -147,35 +128,45 @@ impl World {
     }
 
     /// The scenario's namespace.
-    pub(crate) fn namespace(&self) -> String {
+    pub fn namespace(&self) -> String {
         self.namespace.borrow().clone()
     }
 
-    /// Starts the scheduler with these flags besides the usual.
-    pub(crate) async fn operator(&self, flags: &[&str]) -> Result<Operator> {
+    /// Starts the operator with these flags besides the usual.
+    pub async fn operator(&self, flags: &[&str]) -> Result<Operator> {
         let operator = self.candidate(&self.lab.kubeconfig(), flags)?;
         operator.ready().await?;
         Ok(operator)
     }
 
-    /// Starts a scheduler that may have to wait for the lease.
-    pub(crate) fn candidate(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Operator> {
+    /// Starts a copy of the operator that may have to wait for the lease.
+    pub fn candidate(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Operator> {
+        self.start_program(&self.operator, kubeconfig, flags)
+    }
+
+    /// Starts a program as an operator of the hub.
+    pub(super) fn start_program(
+        &self,
+        program: &Program,
+        kubeconfig: &Path,
+        flags: &[&str],
+    ) -> Result<Operator> {
         let run = self.runs.get() + 1;
         self.runs.set(run);
-        let log = self.lab.directory().join(format!("scheduler-{run}.log"));
+        let log = self.lab.directory().join(format!("operator-{run}.log"));
         self.log.replace(log.clone());
-        Operator::start(kubeconfig, &log, flags)
+        Operator::start(program, kubeconfig, &log, flags)
     }
 
     /// What the last operator said last.
-    pub(crate) fn last_log(&self) -> String {
+    pub fn last_log(&self) -> String {
         let text = std::fs::read_to_string(&*self.log.borrow()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(25)..].join("\n")
     }
 
     /// `kubectl` on the hub; its output.
-    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let output = self.lab.kubectl(arguments).await?;
         ensure!(
             output.success(),
@@ -187,21 +178,21 @@ impl World {
     }
 
     /// `kubectl` on a member.
-    pub(crate) async fn on(&self, member: &str, arguments: &[&str]) -> Result<String> {
+    pub async fn on(&self, member: &str, arguments: &[&str]) -> Result<String> {
         let mut all = vec!["--context", member];
         all.extend(arguments);
         self.kubectl(&all).await
     }
 
     /// Applies objects on the hub, in the scenario's namespace.
-    pub(crate) async fn apply(&self, object: &Value) -> Result<()> {
+    pub async fn apply(&self, object: &Value) -> Result<()> {
         let refused = self.refused(object).await?;
         ensure!(refused.is_empty(), "refused: {refused}");
         Ok(())
     }
 
     /// What the hub says against an object; nothing when it takes it.
-    pub(crate) async fn refused(&self, object: &Value) -> Result<String> {
+    pub async fn refused(&self, object: &Value) -> Result<String> {
         let namespace = self.namespace();
         let output = self
             .lab
@@ -215,7 +206,7 @@ impl World {
     }
 
     /// A merge patch on an object of the scenario.
-    pub(crate) async fn patch(&self, object: &str, patch: &Value) -> Result<()> {
+    pub async fn patch(&self, object: &str, patch: &Value) -> Result<()> {
         let namespace = self.namespace();
         self.kubectl(&[
             "-n",
@@ -231,7 +222,7 @@ impl World {
     }
 
     /// An object of the scenario on the hub (`cluster0`) or a member; null when there is none.
-    pub(crate) async fn get(&self, cluster: &str, object: &str) -> Result<Value> {
+    pub async fn get(&self, cluster: &str, object: &str) -> Result<Value> {
         let namespace = self.namespace();
         let text = self
             .on(
@@ -255,7 +246,7 @@ impl World {
     }
 
     /// Replicas of a Deployment that each member runs; `None` where there is none.
-    pub(crate) async fn replicas(&self, name: &str) -> Result<[Option<u64>; 3]> {
+    pub async fn replicas(&self, name: &str) -> Result<[Option<u64>; 3]> {
         let mut all = [None; 3];
         for (member, replicas) in MEMBERS.iter().zip(&mut all) {
             *replicas =
@@ -265,20 +256,16 @@ impl World {
     }
 
     /// Waits until each member runs so many replicas of a Deployment.
-    pub(crate) async fn until_replicas(&self, name: &str, wanted: [Option<u64>; 3]) -> Result<()> {
+    pub async fn until_replicas(&self, name: &str, wanted: [Option<u64>; 3]) -> Result<()> {
         eventually(&format!("{name} runs {wanted:?}"), async || {
             let now = self.replicas(name).await?;
-            Ok(if now == wanted {
-                Ok(())
-            } else {
-                Err(format!("{now:?}"))
-            })
+            Ok(holds(now == wanted, || format!("{now:?}")))
         })
         .await
     }
 
     /// Waits until a condition of an object on the hub has a status and a reason; its message.
-    pub(crate) async fn until_condition(
+    pub async fn until_condition(
         &self,
         object: &str,
         kind: &str,
@@ -296,11 +283,7 @@ impl World {
                     .unwrap_or_default()
                     .clone_into(&mut message);
                 let met = condition["status"] == status && condition["reason"] == reason;
-                Ok(if met {
-                    Ok(())
-                } else {
-                    Err(format!("{}", found["status"]["conditions"]))
-                })
+                Ok(holds(met, || format!("{}", found["status"]["conditions"])))
             },
         )
         .await?;
@@ -308,20 +291,16 @@ impl World {
     }
 
     /// Waits until an object of the scenario is gone from the hub.
-    pub(crate) async fn until_gone(&self, object: &str) -> Result<()> {
+    pub async fn until_gone(&self, object: &str) -> Result<()> {
         eventually(&format!("{object} is gone"), async || {
             let found = self.get("cluster0", object).await?;
-            Ok(if found.is_null() {
-                Ok(())
-            } else {
-                Err(found["metadata"].to_string())
-            })
+            Ok(holds(found.is_null(), || found["metadata"].to_string()))
         })
         .await
     }
 
     /// Deletes an object of the scenario, without waiting.
-    pub(crate) async fn delete(&self, object: &str) -> Result<()> {
+    pub async fn delete(&self, object: &str) -> Result<()> {
         let namespace = self.namespace();
         self.kubectl(&["-n", &namespace, "delete", object, "--wait=false"])
             .await?;
@@ -329,7 +308,7 @@ impl World {
     }
 
     /// Everything of ours that a member holds in the scenario's namespace.
-    pub(crate) async fn left_on(&self, member: &str) -> Result<String> {
+    pub async fn left_on(&self, member: &str) -> Result<String> {
         let namespace = self.namespace();
         let kinds =
             "deployments,jobs,services,configmaps,secrets,serviceaccounts,persistentvolumeclaims";
@@ -350,15 +329,8 @@ impl World {
     }
 }
 
-pub(crate) const MEMBERS: [&str; 3] = ["cluster1", "cluster2", "cluster3"];
-
-/// The root of the repository.
-pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 /// A condition of an object.
-pub(crate) fn condition(object: &Value, kind: &str) -> Value {
+pub fn condition(object: &Value, kind: &str) -> Value {
     let conditions = object["status"]["conditions"].as_array();
     conditions
         .into_iter()
@@ -366,21 +338,4 @@ pub(crate) fn condition(object: &Value, kind: &str) -> Value {
         .find(|one| one["type"] == kind)
         .cloned()
         .unwrap_or_default()
-}
-
-/// Waits until `check` gives `Ok`; the last `Err` says what was seen instead.
-pub(crate) async fn eventually(
-    what: &str,
-    mut check: impl AsyncFnMut() -> Result<Result<(), String>>,
-) -> Result<()> {
-    let limit = Instant::now() + PATIENCE;
-    loop {
-        match check().await? {
-            Ok(()) => return Ok(()),
-            Err(seen) if Instant::now() > limit => {
-                bail!("{what}: not within {PATIENCE:?}; seen last: {seen}")
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
 }

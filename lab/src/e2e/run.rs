@@ -1,0 +1,97 @@
+//! Plays the scenarios that are asked for.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::{Scenario, Suite, World};
+use crate::real::{Binaries, Flavour};
+
+/// Plays the scenarios whose names contain one of the program's arguments, all if there are none.
+/// To be called at the beginning of a program: the embedded clusters are this program, too.
+pub fn main(suite: &Suite) -> ExitCode {
+    if let Some(ended) = crate::embedded::serve_if_asked().or_else(super::serve_if_asked) {
+        return ended;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run_all(suite)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("the lab failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Plays what is asked for on both flavours; how many failed.
+async fn run_all(suite: &Suite) -> Result<usize> {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let program = std::env::current_exe()?;
+    let flavours = [
+        ("embedded", Flavour::Embedded { program }, &suite.embedded),
+        ("real", Flavour::Kubernetes, &suite.real),
+    ];
+    let mut failed = 0;
+    for (name, flavour, scenarios) in flavours {
+        let mut scenarios = scenarios.clone();
+        scenarios.retain(|scenario| {
+            let name = format!("{name}::{}", scenario.name);
+            wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+        });
+        if !scenarios.is_empty() {
+            failed += run(suite, name, flavour, scenarios).await?;
+        }
+    }
+    Ok(failed)
+}
+
+/// Plays scenarios of one flavour one after the other; how many failed.
+async fn run(
+    suite: &Suite,
+    name: &str,
+    flavour: Flavour,
+    scenarios: Vec<Scenario>,
+) -> Result<usize> {
+    println!("\nrunning {} scenarios on {name} clusters", scenarios.len());
+    if Binaries::find_only(flavour.programs()).is_err() && !Binaries::can_build() {
+        println!("not run: the lab's programs are missing; install Go, which builds them");
+        return Ok(usize::from(std::env::var_os("CI").is_some()));
+    }
+    let started = Instant::now();
+    let world = World::start(suite, name, flavour).await?;
+    let (mut passed, mut failed) = (0, 0);
+    for scenario in scenarios {
+        let started = Instant::now();
+        let result = world.play(&scenario).await;
+        let seconds = started.elapsed().as_secs_f32();
+        match result {
+            Ok(()) => {
+                passed += 1;
+                println!("test {name}::{} ... ok ({seconds:.1} s)", scenario.name);
+            }
+            Err(error) => {
+                failed += 1;
+                println!(
+                    "test {name}::{} ... FAILED ({seconds:.1} s)\n{error:#}\n{}",
+                    scenario.name,
+                    world.last_log()
+                );
+            }
+        }
+    }
+    world.end().await?;
+    let seconds = started.elapsed().as_secs_f32();
+    println!("\n{name}: {passed} passed, {failed} failed ({seconds:.1} s)");
+    Ok(failed)
+}

@@ -1,0 +1,38 @@
+//! The scheduler as a process: flags, health, leadership, and a graceful stop.
+
+use anyhow::Context as _;
+use federation::operator::network::Network;
+use federation::operator::process::Process;
+use prometheus_client::registry::Registry;
+
+use crate::{Args, Context, DEFAULT_PORT, Metrics, lead};
+
+/// Serves the hub that the flags name until a signal comes, or until another copy leads.
+pub async fn serve(args: Args) -> anyhow::Result<()> {
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let process = Process::start(
+        "multi-cluster-scheduler",
+        &args.common,
+        DEFAULT_PORT,
+        registry,
+    )
+    .await?;
+    let context = Context {
+        network: Network::default(),
+        hub: process.hub.config.clone(),
+        hub_context: process.hub.context.clone(),
+        member_contexts: args.member_contexts.clone(),
+        identity: process.identity.clone(),
+        leadership: process.leadership.clone(),
+        options: args.options(),
+        clock: process.clock.clone(),
+        metrics,
+        health: process.health.clone(),
+        traffic: args.traffic().context("--prometheus-url")?,
+        proximity: args.proximity().context("--serf-auth-file")?,
+    };
+    let worked = Box::pin(lead(context, process.stop.clone())).await;
+    process.end().await?;
+    Ok(worked?)
+}
