@@ -56,6 +56,8 @@ pub struct Beginning {
     pub nodes: BTreeMap<&'static str, usize>,
     pub flags: Vec<&'static str>,
     pub prometheus: Option<Arc<dyn MetricSource>>,
+    /// The requests to `default/hello`; those of [`Scene::begin`] where nothing is said.
+    pub requests: Option<Curve>,
 }
 
 /// Plays a story to its end in virtual time.
@@ -75,7 +77,7 @@ impl Scene {
                 options: Options::uniform(nodes),
             }
         });
-        let curve = Curve {
+        let crowd = || Curve {
             base: 150.0,
             shares: BTreeMap::from([("cluster1".to_owned(), 0.0)]),
             crowds: vec![Crowd {
@@ -87,7 +89,7 @@ impl Scene {
             ..Curve::default()
         };
         let load = Load {
-            requests: curve,
+            requests: beginning.requests.unwrap_or_else(crowd),
             ..Load::default()
         };
         let loads = BTreeMap::from([("default/hello".to_owned(), load)]);

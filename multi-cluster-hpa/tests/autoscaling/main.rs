@@ -6,6 +6,7 @@
 
 mod admission;
 mod clocks;
+mod day;
 mod faults;
 mod fixture;
 mod load;

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use statrs::statistics::{Data, OrderStatistics as _};
 
 use super::Figure;
-use super::operator::Scheduler;
+use super::operator::Operator;
+use super::procfs::resident;
 use super::seen::Seen;
 use crate::repository::{self, root};
 
@@ -58,7 +59,7 @@ pub(crate) fn run(quick: bool) -> Result<Vec<Figure>> {
 struct Bench {
     lab: Lab,
     nodes: usize,
-    scheduler: Scheduler,
+    scheduler: Operator,
     hub: Client,
     members: Vec<Client>,
     seen: Arc<Seen>,
@@ -75,7 +76,7 @@ impl Bench {
         if !applied.success() {
             bail!("the CRDs were not installed: {}", applied.stderr);
         }
-        let scheduler = Scheduler::start(&lab.kubeconfig())?;
+        let scheduler = Operator::start("multi-cluster-scheduler", &lab.kubeconfig(), &[])?;
         let hub = lab.client("cluster0").await?;
         let mut members = Vec::new();
         let seen = Arc::new(Seen::default());
@@ -103,7 +104,7 @@ impl Bench {
     }
 
     fn idle_memory(&self) -> Result<Figure> {
-        let megabytes = self.scheduler.resident()?;
+        let megabytes = resident(self.scheduler.pid())? as f64 / 1e6;
         Ok(Figure {
             name: "idle operator, 3 members, resident".to_owned(),
             measured: format!("{megabytes:.1} MB"),

@@ -11,7 +11,7 @@ use http::Method;
 use super::super::Figure;
 use super::connection::{Connection, Server};
 use super::objects::Kind;
-use super::procfs::processor_time;
+use super::super::procfs::processor_time;
 use super::runtime;
 use super::server::{Ours, Real, build};
 

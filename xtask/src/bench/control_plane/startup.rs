@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::super::Figure;
 use super::connection::Server;
-use super::procfs::resident;
+use super::super::procfs::resident;
 use super::runtime;
 use super::server::{Ours, build};
 

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use super::super::Figure;
 use super::connection::Connection;
 use super::objects::Kind;
-use super::procfs::{processor_time, resident};
+use super::super::procfs::{processor_time, resident};
 use super::runtime;
 use super::server::{Ours, build};
 
