@@ -16,20 +16,17 @@ use serde_json::{Value, json};
 use statrs::statistics::{Data, OrderStatistics as _};
 
 use super::Figure;
-use super::operator::Operator;
+use super::operator::{Operator, build};
 use super::procfs::resident;
 use super::seen::Seen;
-use crate::repository::{self, root};
+use crate::repository::root;
 
 const MEMBERS: [&str; 3] = ["cluster1", "cluster2", "cluster3"];
 const SETTLE: Duration = Duration::from_mins(3);
 
 /// Measures with 5 and with 100 nodes a member.
 pub(crate) fn run(quick: bool) -> Result<Vec<Figure>> {
-    repository::run(
-        "cargo",
-        &["build", "--release", "-p", "multi-cluster-scheduler"],
-    )?;
+    build(&["multi-cluster-scheduler"])?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

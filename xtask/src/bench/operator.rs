@@ -6,7 +6,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::repository::root;
+use crate::repository::{self, root};
+
+/// Builds operators. This program is named as well, so that they share its dependencies, as they were
+/// built for it; without, other features would be chosen, and most of it built once more.
+pub(super) fn build(programs: &[&str]) -> Result<()> {
+    let mut command = vec!["build", "--release", "-p", "xtask"];
+    for program in programs {
+        command.extend(["-p", program]);
+    }
+    repository::run("cargo", &command)
+}
 
 /// A running operator; dropped, it is killed.
 pub(super) struct Operator {

@@ -79,10 +79,7 @@ impl Cost {
                 self.requests,
                 self.resident / 1_000_000,
             ),
-            target: format!(
-                "< {:.0} % with {asked:.1} evaluations/s",
-                100.0 * SHARE
-            ),
+            target: format!("< {:.0} % with {asked:.1} evaluations/s", 100.0 * SHARE),
             met: self.share < SHARE && self.evaluations > 0.95 * asked,
         }
     }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::operator::build;
 use super::{Figure, Part};
-use crate::repository;
 use cost::{Meter, queries};
 use federation::{Federation, Metric};
 use reaction::Reactions;
@@ -23,8 +23,7 @@ pub(super) const PARTS: &[Part] = &[work, comparison::run];
 
 /// The operator at work, on a federation that grows.
 fn work(quick: bool) -> Result<Vec<Figure>> {
-    let programs = ["-p", "multi-cluster-scheduler", "-p", "multi-cluster-hpa"];
-    repository::run("cargo", &[&["build", "--release"][..], &programs].concat())?;
+    build(&["multi-cluster-scheduler", "multi-cluster-hpa"])?;
     // Hub and members are here, too.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

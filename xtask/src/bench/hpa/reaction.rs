@@ -129,7 +129,10 @@ pub(super) fn figure(autoscalers: usize, took: &[Duration]) -> Figure {
             "from a step of the load to the patched deployment, {autoscalers} autoscalers over 10 clusters, {} steps",
             seconds.len()
         ),
-        measured: format!("P50 {:.1} s; at most {most:.2} s", Data::new(seconds).median()),
+        measured: format!(
+            "P50 {:.1} s; at most {most:.2} s",
+            Data::new(seconds).median()
+        ),
         target: format!("at most {} s", target.as_secs()),
         met: most <= target.as_secs_f64(),
     }
