@@ -50,12 +50,14 @@ enum Trouble {
     LostCluster,
 }
 
-/// Ten minutes each; the cluster at the peak, in the middle of the crowd.
+/// Ten minutes each; the cluster for four, at the peak and in the middle of the crowd. That is longer
+/// than the scheduler waits for it, so its replicas run elsewhere for a while; nobody asks for less
+/// because of it, as the window of five minutes has not passed.
 fn trouble(minute: i64) -> Trouble {
     match minute {
         540..550 => Trouble::NoMetrics,
         660..670 => Trouble::OldMetrics,
-        840..850 => Trouble::LostCluster,
+        840..844 => Trouble::LostCluster,
         _ => Trouble::None,
     }
 }
@@ -98,6 +100,10 @@ impl Minute {
 }
 
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "takes six minutes without optimization: cargo test --release -p multi-cluster-hpa --test autoscaling day::"
+)]
 fn a_day_with_a_crowd_a_lost_cluster_and_metrics_that_fail() {
     play(async {
         let requests = requests();

@@ -224,7 +224,7 @@ fn options() -> simulated::Options {
     simulated::Options {
         nodes: vec![NodeGroup {
             count: 4,
-            cpu: "64".to_owned(),
+            cpu: "128".to_owned(),
             memory: "256Gi".to_owned(),
             pods: 1000,
             ..NodeGroup::default()
@@ -247,7 +247,7 @@ fn deployment(name: &str) -> Value {
                 "metadata": { "labels": { APP: name } },
                 "spec": { "containers": [{
                     "name": "main", "image": "registry.example/hello:1",
-                    "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
+                    "resources": { "requests": { "cpu": "200m", "memory": "16Mi" } },
                 }] },
             },
         },

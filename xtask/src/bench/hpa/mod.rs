@@ -21,6 +21,9 @@ use reaction::Reactions;
 /// The parts, in the order of the document.
 pub(super) const PARTS: &[Part] = &[work, comparison::run];
 
+/// Rounds of evaluations over which queries are counted.
+const ROUNDS: u32 = 2;
+
 /// The operator at work, on a federation that grows.
 fn work(quick: bool) -> Result<Vec<Figure>> {
     build(&["multi-cluster-scheduler", "multi-cluster-hpa"])?;
@@ -46,14 +49,14 @@ async fn measure(quick: bool) -> Result<Vec<Figure>> {
     federation.grow_to(few).await?;
     let reactions = Reactions::watch(&federation);
     let first = (0..few).cycle().take(few);
-    reactions.step_up(&federation, first, span / 12).await;
+    reactions.step_up(&federation, first, span / 24).await;
     figures.push(reaction::figure(few, &reactions.all().await?));
 
     federation.go_by(Metric::Query).await?;
     let mut asked = Vec::new();
     for size in sizes {
         federation.grow_to(size).await?;
-        asked.push(queries(&federation, if quick { 2 } else { 4 }).await);
+        asked.push(queries(&federation, ROUNDS).await);
     }
     figures.push(query_figure(&sizes, &asked));
     let meter = Meter::start(&federation).await?;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// The label with the name of a pod's workload.
 pub(super) const APP: &str = "app";
 /// CPU of a pod that is exactly on target, in nanocores: half of what it asks for.
-const ON_TARGET: f64 = 5e6;
+const ON_TARGET: f64 = 1e8;
 /// A load that nobody has changed: so many pods on target. One pod is within its tolerance.
 const USUAL: f64 = 0.94;
 /// The relative deviation of a load that changes.
