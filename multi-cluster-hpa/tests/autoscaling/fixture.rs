@@ -58,6 +58,8 @@ pub struct Beginning {
     pub prometheus: Option<Arc<dyn MetricSource>>,
     /// The world's own Prometheus answers instead.
     pub knows_the_load: bool,
+    /// The requests to `default/hello`; those of [`Scene::begin`] where nothing is said.
+    pub requests: Option<Curve>,
 }
 
 /// Plays a story to its end in virtual time.
@@ -77,7 +79,7 @@ impl Scene {
                 options: Options::uniform(nodes),
             }
         });
-        let curve = Curve {
+        let crowd = || Curve {
             base: 150.0,
             shares: BTreeMap::from([("cluster1".to_owned(), 0.0)]),
             crowds: vec![Crowd {
@@ -89,7 +91,7 @@ impl Scene {
             ..Curve::default()
         };
         let load = Load {
-            requests: curve,
+            requests: beginning.requests.unwrap_or_else(crowd),
             ..Load::default()
         };
         let loads = BTreeMap::from([("default/hello".to_owned(), load)]);

@@ -7,6 +7,7 @@
 mod admission;
 mod clocks;
 mod crowd;
+mod day;
 mod faults;
 mod fixture;
 mod load;

@@ -134,6 +134,56 @@ fn without_prometheus_nothing_is_scaled_and_the_condition_says_so() {
 }
 
 #[test]
+fn a_cluster_whose_number_is_nan_keeps_its_replicas_while_the_others_go_on() {
+    play(async {
+        let source = Scripted::new(by_cluster(&[("cluster2", 480.0), ("cluster3", 150.0)]));
+        let scene = scene(&source).await;
+        scene.apply(&autoscaler("jobs")).await;
+        scene.until(3, 0).await;
+        // The source leaves NaN out.
+        source.set(Ok(by_cluster(&[("cluster3", 380.0)])));
+        scene.until(13, 0).await;
+        assert_eq!(
+            scene.wanted().await,
+            replicas(&[("cluster2", 5), ("cluster3", 4)])
+        );
+        let status = scene.status().await;
+        let kept = status["clusters"][0]["limitedBy"].as_str().unwrap();
+        assert!(kept.contains("there is no value for cluster2"), "{kept}");
+    });
+}
+
+/// Until a rate has two samples of a counter that began anew, there is none; and whoever takes the
+/// difference of a counter instead gets nothing, or less than nothing.
+#[test]
+fn a_counter_that_begins_anew_scales_nothing_down() {
+    play(async {
+        let usual = || by_cluster(&[("cluster2", 480.0), ("cluster3", 150.0)]);
+        let source = Scripted::new(usual());
+        let scene = scene(&source).await;
+        scene.apply(&autoscaler("jobs")).await;
+        scene.until(3, 0).await;
+        let wanted = replicas(&[("cluster2", 5), ("cluster3", 2)]);
+        let resets = [
+            by_cluster(&[("cluster3", 150.0)]),
+            by_cluster(&[("cluster2", 0.0), ("cluster3", 150.0)]),
+            by_cluster(&[("cluster2", -90_000.0), ("cluster3", 150.0)]),
+            by_cluster(&[("cluster2", 0.0), ("cluster3", 0.0)]),
+        ];
+        for (number, reset) in (0..).zip(resets) {
+            let begin = 4 + 7 * number;
+            scene.until(begin, 0).await;
+            source.set(Ok(reset));
+            scene.until(begin + 2, 0).await;
+            assert_eq!(scene.wanted().await, wanted, "reset {number}");
+            source.set(Ok(usual()));
+            scene.until(begin + 7, 0).await;
+            assert_eq!(scene.wanted().await, wanted, "after reset {number}");
+        }
+    });
+}
+
+#[test]
 fn an_operator_without_prometheus_says_which_flag_to_give() {
     play(async {
         let scene = Scene::begin(Beginning::default()).await;

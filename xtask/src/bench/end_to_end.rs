@@ -16,19 +16,17 @@ use serde_json::{Value, json};
 use statrs::statistics::{Data, OrderStatistics as _};
 
 use super::Figure;
-use super::operator::Scheduler;
+use super::operator::{Operator, build};
+use super::procfs::resident;
 use super::seen::Seen;
-use crate::repository::{self, root};
+use crate::repository::root;
 
 const MEMBERS: [&str; 3] = ["cluster1", "cluster2", "cluster3"];
 const SETTLE: Duration = Duration::from_mins(3);
 
 /// Measures with 5 and with 100 nodes a member.
 pub(crate) fn run(quick: bool) -> Result<Vec<Figure>> {
-    repository::run(
-        "cargo",
-        &["build", "--release", "-p", "multi-cluster-scheduler"],
-    )?;
+    build(&["multi-cluster-scheduler"])?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -58,7 +56,7 @@ pub(crate) fn run(quick: bool) -> Result<Vec<Figure>> {
 struct Bench {
     lab: Lab,
     nodes: usize,
-    scheduler: Scheduler,
+    scheduler: Operator,
     hub: Client,
     members: Vec<Client>,
     seen: Arc<Seen>,
@@ -75,7 +73,7 @@ impl Bench {
         if !applied.success() {
             bail!("the CRDs were not installed: {}", applied.stderr);
         }
-        let scheduler = Scheduler::start(&lab.kubeconfig())?;
+        let scheduler = Operator::start("multi-cluster-scheduler", &lab.kubeconfig(), &[])?;
         let hub = lab.client("cluster0").await?;
         let mut members = Vec::new();
         let seen = Arc::new(Seen::default());
@@ -103,7 +101,7 @@ impl Bench {
     }
 
     fn idle_memory(&self) -> Result<Figure> {
-        let megabytes = self.scheduler.resident()?;
+        let megabytes = resident(self.scheduler.pid())? as f64 / 1e6;
         Ok(Figure {
             name: "idle operator, 3 members, resident".to_owned(),
             measured: format!("{megabytes:.1} MB"),

@@ -4,8 +4,10 @@ mod control_plane;
 mod decision;
 mod end_to_end;
 mod figure;
+mod hpa;
 mod machine;
 mod operator;
+mod procfs;
 mod seen;
 
 use anyhow::{Result, bail};
@@ -21,6 +23,8 @@ pub(crate) enum Command {
     Placement(Arguments),
     /// How fast the embedded control plane is, beside a real kube-apiserver
     ControlPlane(Arguments),
+    /// How fast the autoscaler follows a load, what it costs, and how it compares with the original's
+    Hpa(Arguments),
 }
 
 #[derive(clap::Args)]
@@ -40,6 +44,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     let (section, arguments, parts) = match command {
         Command::Placement(arguments) => ("placement", arguments, PLACEMENT),
         Command::ControlPlane(arguments) => ("control-plane", arguments, control_plane::PARTS),
+        Command::Hpa(arguments) => ("hpa", arguments, hpa::PARTS),
     };
     if cfg!(debug_assertions) {
         return run_optimised(section, arguments);

@@ -1,4 +1,4 @@
-//! The operator as people run it.
+//! An operator as people run it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -6,15 +6,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::repository::root;
+use crate::repository::{self, root};
 
-/// A running scheduler; dropped, it is killed.
-pub(super) struct Scheduler {
+/// Builds operators. This program is named as well, so that they share its dependencies, as they were
+/// built for it; without, other features would be chosen, and most of it built once more.
+pub(super) fn build(programs: &[&str]) -> Result<()> {
+    let mut command = vec!["build", "--release", "-p", "xtask"];
+    for program in programs {
+        command.extend(["-p", program]);
+    }
+    repository::run("cargo", &command)
+}
+
+/// A running operator; dropped, it is killed.
+pub(super) struct Operator {
+    program: &'static str,
     process: Child,
     metrics: String,
 }
 
-impl Drop for Scheduler {
+impl Drop for Operator {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.process.kill();
@@ -22,23 +33,31 @@ impl Drop for Scheduler {
     }
 }
 
-impl Scheduler {
-    pub(super) fn start(kubeconfig: &Path) -> Result<Self> {
+impl Operator {
+    /// Starts a program of this workspace, with these flags beside the kubeconfig.
+    pub(super) fn start(
+        program: &'static str,
+        kubeconfig: &Path,
+        flags: &[String],
+    ) -> Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
-        let program: PathBuf = root().join("target/release/multi-cluster-scheduler");
-        let log = std::fs::File::create(root().join("target/bench-scheduler.log"))?;
-        let process = Command::new(&program)
+        let log = root().join(log_of(program));
+        std::fs::create_dir_all(log.parent().unwrap_or(root()))?;
+        let log = std::fs::File::create(log)?;
+        let process = Command::new(beside(program)?)
             .arg("--kubeconfig")
             .arg(kubeconfig)
             .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .with_context(|| format!("cannot start {program}"))?;
         Ok(Self {
+            program,
             process,
             metrics: format!("127.0.0.1:{port}"),
         })
@@ -52,7 +71,8 @@ impl Scheduler {
             .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
         {
             if Instant::now() > deadline {
-                bail!("the scheduler did not become ready: see target/bench-scheduler.log");
+                let program = self.program;
+                bail!("{program} did not become ready: see {}", log_of(program));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -61,24 +81,20 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Resident memory in megabytes.
-    pub(super) fn resident(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes: f64 = line
-            .and_then(|line| line.split_whitespace().next())
-            .context("no VmRSS")?
-            .parse()?;
-        Ok(kilobytes / 1000.0)
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Requests sent to API servers so far, watches included.
     pub(super) async fn requests(&self) -> Result<f64> {
+        self.sum("mck8s_api_requests_total").await
+    }
+
+    /// The sum of a metric over its labels.
+    pub(super) async fn sum(&self, metric: &str) -> Result<f64> {
         let text = self.get("/metrics").await?;
-        let counters = text
-            .lines()
-            .filter(|line| line.starts_with("mck8s_api_requests_total"));
-        Ok(counters
+        let samples = text.lines().filter(|line| line.starts_with(metric));
+        Ok(samples
             .filter_map(|line| line.rsplit(' ').next()?.trim().parse::<f64>().ok())
             .sum())
     }
@@ -96,4 +112,16 @@ impl Scheduler {
         stream.read_to_string(&mut answer).await?;
         Ok(answer)
     }
+}
+
+/// A program that was built with this one.
+fn beside(program: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let folder = here.parent().context("this program is in no folder")?;
+    Ok(folder.join(program))
+}
+
+/// Where an operator's log goes, from the root of the repository.
+fn log_of(program: &str) -> String {
+    format!("target/bench-{program}.log")
 }

@@ -4,7 +4,6 @@ mod compare;
 mod connection;
 mod day;
 mod objects;
-mod procfs;
 mod server;
 mod startup;
 mod watches;

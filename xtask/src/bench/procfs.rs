@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 /// Processor time that processes have taken so far, in user and kernel mode.
-pub(super) fn processor_time(pids: &[u32]) -> Result<Duration> {
+pub(crate) fn processor_time(pids: &[u32]) -> Result<Duration> {
     let mut ticks = 0;
     for pid in pids {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -25,7 +25,7 @@ pub(super) fn processor_time(pids: &[u32]) -> Result<Duration> {
 const TICKS: u32 = 100;
 
 /// Resident memory of a process, in bytes.
-pub(super) fn resident(pid: u32) -> Result<u64> {
+pub(crate) fn resident(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next());
