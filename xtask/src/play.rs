@@ -18,8 +18,10 @@ use crate::repository;
 
 /// How often it is looked whether something has changed.
 const LOOK: Duration = Duration::from_secs(1);
-/// The kinds that are shown, and what is shown of their status.
-const KINDS: [(&str, fn(&Value) -> String); 3] = [
+/// What is shown of a status.
+type Shown = fn(&Value) -> String;
+/// The kinds that are shown.
+const KINDS: [(&str, Shown); 3] = [
     ("MultiClusterDeployment", placements),
     ("MultiClusterJob", placements),
     ("MultiClusterHorizontalPodAutoscaler", scaling),

@@ -1,5 +1,8 @@
 //! The operators in virtual time.
 
+// Everything here is test code, also what is in no test function.
+#![allow(clippy::unwrap_used)]
+
 mod processes;
 mod returning;
 mod scenarios;

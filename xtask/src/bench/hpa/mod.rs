@@ -19,7 +19,7 @@ use federation::{Federation, Metric};
 use reaction::Reactions;
 
 /// The parts, in the order of the document.
-pub(super) const PARTS: &[Part] = &[work, comparison::run];
+pub(super) const PARTS: &[Part] = &[work, |quick| Ok(comparison::run(quick))];
 
 /// Rounds of evaluations over which queries are counted.
 const ROUNDS: u32 = 2;

@@ -5,7 +5,6 @@ mod original;
 mod ours;
 mod replay;
 
-use anyhow::Result;
 use multi_cluster_hpa::behavior::Bounds;
 
 use super::super::Figure;
@@ -20,10 +19,9 @@ const TARGET: i32 = 50;
 const BOUNDS: Bounds = Bounds { min: 3, max: 300 };
 
 /// Days of each shape of load, each with its own seed.
-pub(super) fn run(quick: bool) -> Result<Vec<Figure>> {
+pub(super) fn run(quick: bool) -> Vec<Figure> {
     let days = if quick { 1 } else { 10 };
-    let figures = Shape::ALL.map(|shape| compare(shape, days));
-    Ok(figures.into())
+    Shape::ALL.map(|shape| compare(shape, days)).into()
 }
 
 fn compare(shape: Shape, days: u64) -> Figure {
