@@ -30,12 +30,11 @@ impl Greeting<'_> {
             self.contexts.len().saturating_sub(1),
             self.kubeconfig.display(),
         );
-        match self.scenario {
-            Some(scenario) => self.print_scenario(scenario),
-            None => {
-                self.print_first_steps(hub);
-                self.print_kept(folder);
-            }
+        if let Some(scenario) = self.scenario {
+            self.print_scenario(scenario);
+        } else {
+            self.print_first_steps(hub);
+            self.print_kept(folder);
         }
         self.print_address();
     }

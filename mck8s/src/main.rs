@@ -26,7 +26,7 @@ use clap::Parser;
 #[command(version)]
 enum Command {
     /// Start a hub, simulated members and the operators on this machine
-    Up(arguments::Arguments),
+    Up(Box<arguments::Arguments>),
     /// Print the CRDs as YAML, for `kubectl apply -f -` on a hub of your own
     Crds,
 }
@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
         Command::Up(arguments) => {
             // The operators work in one thread, as they do in processes of their own.
             let local = tokio::task::LocalSet::new();
-            local.run_until(Box::pin(up::run(arguments))).await
+            local.run_until(Box::pin(up::run(*arguments))).await
         }
         Command::Crds => crds::print(),
     };
