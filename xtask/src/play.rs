@@ -18,14 +18,15 @@ use crate::repository;
 
 /// How often it is looked whether something has changed.
 const LOOK: Duration = Duration::from_secs(1);
-/// What is shown of a status.
-type Shown = fn(&Value) -> String;
-/// The kinds that are shown.
+/// The kinds that are shown, and what is shown of their status.
 const KINDS: [(&str, Shown); 3] = [
     ("MultiClusterDeployment", placements),
     ("MultiClusterJob", placements),
     ("MultiClusterHorizontalPodAutoscaler", scaling),
 ];
+
+/// A status as a line.
+type Shown = fn(&Value) -> String;
 
 /// Play a scenario in virtual time, and print what happens.
 #[derive(clap::Args)]
