@@ -41,7 +41,7 @@ async fn a_plugin_that_is_slower_than_the_deadline_serves_in_the_end(world: &Wor
 
     let monitoring = Monitoring::start(world).await?;
     let _scheduler = world.scheduler(&[]).await?;
-    let _operator = world.candidate(&kubeconfig, &[&monitoring.flag(), "--deadline=1s"])?;
+    let operator = world.candidate(&kubeconfig, &[&monitoring.flag(), "--deadline=1s"])?;
     monitoring.export("cluster1", "jobs_waiting 40");
     monitoring.export("cluster2", "jobs_waiting 20");
     world
@@ -60,6 +60,18 @@ async fn a_plugin_that_is_slower_than_the_deadline_serves_in_the_end(world: &Wor
             said.contains("its credentials were not there within 1s"),
             || status.to_string(),
         ))
+    })
+    .await?;
+
+    // It is not started again meanwhile: the ways are looked at every five seconds.
+    eventually("it has been looked at a dozen times", async || {
+        let metrics = operator.get("/metrics").await?;
+        let counts = metrics
+            .lines()
+            .filter(|line| line.starts_with("mck8s_hpa_evaluations_total{"));
+        let counts = counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        let sum = counts.sum::<u64>();
+        Ok(holds(sum >= 12, || format!("{sum} evaluations")))
     })
     .await?;
 
