@@ -9,9 +9,9 @@ use futures::future::try_join_all;
 use http::Method;
 
 use super::super::Figure;
+use super::super::procfs::processor_time;
 use super::connection::{Connection, Server};
 use super::objects::Kind;
-use super::super::procfs::processor_time;
 use super::runtime;
 use super::server::{Ours, Real, build};
 

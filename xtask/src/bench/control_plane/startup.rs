@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::super::Figure;
-use super::connection::Server;
 use super::super::procfs::resident;
+use super::connection::Server;
 use super::runtime;
 use super::server::{Ours, build};
 

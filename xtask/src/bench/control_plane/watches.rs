@@ -9,9 +9,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::super::Figure;
+use super::super::procfs::{processor_time, resident};
 use super::connection::Connection;
 use super::objects::Kind;
-use super::super::procfs::{processor_time, resident};
 use super::runtime;
 use super::server::{Ours, build};
 
