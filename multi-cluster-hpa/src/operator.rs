@@ -43,8 +43,6 @@ pub struct Options {
 
 /// How long evaluations wait for the members at the start.
 const SETTLE: Duration = Duration::from_secs(10);
-/// An answer that is not older serves others, too: those of the same round.
-const ROUND: Duration = Duration::from_secs(3);
 
 /// What the parts of the operator share.
 pub(crate) struct Operator {
@@ -127,13 +125,14 @@ impl Operator {
         }
     }
 
-    /// The answer to a question, for an autoscaler that is evaluated so often.
+    /// The answer to a question, for an autoscaler that is evaluated so often: that of this round.
     pub(crate) async fn ask(
         &self,
         question: &Question,
         interval: Duration,
     ) -> Result<Arc<crate::source::Answer>, SourceError> {
-        self.sources.read(question, ROUND.min(interval / 2)).await
+        let (round, _) = self.round(interval);
+        self.sources.read(question, round).await
     }
 
     /// Works until cancelled.
@@ -197,11 +196,17 @@ impl Operator {
         drop(slots.acquire_many(all).await);
     }
 
-    /// Those that are evaluated equally often are evaluated together, so that they share answers.
     fn until_next_round(&self, interval: Duration) -> Duration {
-        let past = self.started.elapsed().as_nanos() % interval.as_nanos().max(1);
-        interval.saturating_sub(Duration::from_nanos(
-            u64::try_from(past).unwrap_or_default(),
-        ))
+        let (_, past) = self.round(interval);
+        interval.saturating_sub(past)
+    }
+
+    /// When this round of evaluations has begun, and how long ago that is. Those that are evaluated
+    /// equally often are evaluated together, so that they share answers.
+    fn round(&self, interval: Duration) -> (Instant, Duration) {
+        let elapsed = self.started.elapsed();
+        let past = elapsed.as_nanos() % interval.as_nanos().max(1);
+        let past = Duration::from_nanos(u64::try_from(past).unwrap_or_default());
+        (self.started + elapsed.saturating_sub(past), past)
     }
 }

@@ -1,4 +1,4 @@
-//! One answer for all who ask the same at about the same time.
+//! One answer for all who ask the same in a round of evaluations.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Asked, MetricSource, Question};
 
-/// Hands on answers that are fresh enough; asks for the others.
+/// Hands on answers that are new enough; asks for the others.
 pub struct Shared<S> {
     source: S,
     asked: Mutex<BTreeMap<Question, (Instant, SharedFuture<Asked>)>>,
@@ -25,16 +25,16 @@ impl<S: MetricSource> Shared<S> {
         }
     }
 
-    /// The answer to a question that was asked at most so long ago.
-    pub fn read(&self, question: &Question, freshness: Duration) -> SharedFuture<Asked> {
+    /// The answer to a question that was asked then, or later.
+    pub fn read(&self, question: &Question, since: Instant) -> SharedFuture<Asked> {
         let now = Instant::now();
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((since, answer)) = asked.get(question)
-            && now.duration_since(*since) <= freshness
+        if let Some((at, answer)) = asked.get(question)
+            && *at >= since
         {
             return answer.clone();
         }
-        asked.retain(|_, (since, _)| now.duration_since(*since) <= FORGOTTEN);
+        asked.retain(|_, (at, _)| now.duration_since(*at) <= FORGOTTEN);
         let answer = self.source.read(question).shared();
         asked.insert(question.clone(), (now, answer.clone()));
         answer
@@ -71,16 +71,20 @@ mod tests {
     async fn whoever_asks_the_same_shares_the_answer() {
         let slow = Slow::default();
         let shared = Shared::new(slow.clone());
-        let fresh = Duration::from_secs(3);
+        let round = Instant::now();
         let one = Question::Query("up".to_owned());
         let other = Question::Query("down".to_owned());
-        let all = (0..1000).map(|_| shared.read(&one, fresh));
+        let all = (0..1000).map(|_| shared.read(&one, round));
         assert_eq!(futures::future::join_all(all).await.len(), 1000);
         assert_eq!(slow.0.load(Ordering::Relaxed), 1);
-        shared.read(&other, fresh).await.unwrap();
+        shared.read(&other, round).await.unwrap();
         assert_eq!(slow.0.load(Ordering::Relaxed), 2);
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        shared.read(&one, fresh).await.unwrap();
+        // Whoever is late in the round has it, too.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        shared.read(&one, round).await.unwrap();
+        assert_eq!(slow.0.load(Ordering::Relaxed), 2);
+        let next = Instant::now();
+        shared.read(&one, next).await.unwrap();
         assert_eq!(slow.0.load(Ordering::Relaxed), 3);
     }
 }
