@@ -35,7 +35,7 @@ enum Command {
 async fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Up(arguments) => {
-            // The operators work in one thread, as they do in processes of their own.
+            // The operators' own loops stay in this thread; what they start uses the others, too.
             let local = tokio::task::LocalSet::new();
             local.run_until(Box::pin(up::run(*arguments))).await
         }

@@ -83,7 +83,7 @@ pub struct Args {
 
     /// `PromQL` for what the pods of a namespace receive, by `cluster_name` and `pod`, for
     /// `distribution: Traffic`; {namespace} is filled in
-    #[arg(long, env = "MCK8S_TRAFFIC_QUERY", value_name = "PROMQL", default_value = TRAFFIC_QUERY)]
+    #[arg(long, env = "MCK8S_POD_TRAFFIC_QUERY", value_name = "PROMQL", default_value = TRAFFIC_QUERY)]
     pub traffic_query: String,
 }
 

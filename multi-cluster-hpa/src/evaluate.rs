@@ -89,7 +89,7 @@ impl Operator {
                 return Ok(Some(interval));
             }
         };
-        let read = self.read(&subject, interval).await;
+        let read = self.read(&subject, self.fresh_since(key, interval)).await;
         // Time has passed: what is known now counts.
         let Some((snapshot, decision)) = self.decide(key, &subject, read.metrics, read.traffic)
         else {
@@ -112,7 +112,7 @@ impl Operator {
     }
 
     /// Asks all that the autoscaler needs, at once.
-    async fn read(&self, subject: &Subject, interval: Duration) -> Read {
+    async fn read(&self, subject: &Subject, since: Instant) -> Read {
         let namespace = &subject.name.namespace;
         let pods = self.members.pods(&subject.target.uid);
         let keys: BTreeSet<PodKey> = pods.iter().map(|pod| pod.key.clone()).collect();
@@ -126,7 +126,7 @@ impl Operator {
             .collect();
         let all: BTreeSet<&Question> = questions.iter().flatten().chain(&traffic).collect();
         let asked = all.into_iter().map(async |question| {
-            let answer = self.ask(question, interval).await;
+            let answer = self.ask(question, since).await;
             let answer = answer.map_err(|error| {
                 self.metrics.unanswered(error.category());
                 error.to_string()

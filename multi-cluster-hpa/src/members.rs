@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use federation::api::{CONDITION_READY, LABEL_OWNER, MemberCluster};
 use federation::members::{
-    Content, Kubeconfig, ResolvedAccess, connect_late, resolve, watch_selected,
+    Content, Kubeconfig, ResolvedAccess, connect_late, resolve, told, watch_selected,
 };
 use federation::operator::fence::ApiRequests;
 use federation::operator::leader::Leadership;
@@ -186,10 +186,15 @@ impl Members {
         let Some(registered) = same(&mut all, object) else {
             return;
         };
+        if registered.object.metadata.generation != object.metadata.generation {
+            return;
+        }
         match way {
             Err(problem) => registered.no_way(problem),
             Ok(way) if registered.attempt == Some(way.digest) => {}
-            Ok(way) if registered.digest() == Some(way.digest) => registered.problem = None,
+            Ok(way) if registered.digest() == Some(way.digest) => {
+                (registered.attempt, registered.problem) = (None, None);
+            }
             Ok(way) => {
                 registered.attempt = Some(way.digest);
                 tokio::spawn(self.clone().connect(object.clone(), way));
@@ -230,13 +235,20 @@ impl Members {
         let stop = CancellationToken::new();
         let (api, cancel): (Api<v1::Pod>, _) = (Api::all(client.clone()), stop.clone());
         let selection = watcher::Config::default().labels(LABEL_OWNER);
-        let this = self.clone();
+        // What is watched ends with the members, which hold it.
+        let members = Arc::downgrade(&self.0);
+        let change = move |cluster: &str, change: &dyn Fn(&mut Pods)| {
+            if let Some(members) = members.upgrade() {
+                Self(members).change(cluster, digest, change);
+            }
+        };
         tokio::spawn(async move {
-            let handle =
-                |event| this.change(&cluster, digest, |pods| pods.observe(&cluster, event));
+            let handle = |event: Event<v1::Pod>| {
+                change(&cluster, &|pods| pods.observe(&cluster, event.clone()));
+            };
             let failed = |error: &watcher::Error| {
-                let problem = error.to_string();
-                this.change(&cluster, digest, |pods| pods.problem = Some(problem));
+                let problem = told(error);
+                change(&cluster, &|pods| pods.problem = Some(problem.clone()));
             };
             watch_selected(api, selection, handle, failed, &cancel).await;
         });

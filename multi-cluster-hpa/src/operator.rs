@@ -43,6 +43,8 @@ pub struct Options {
 
 /// How long evaluations wait for the members at the start.
 const SETTLE: Duration = Duration::from_secs(10);
+/// Answers that are older serve nobody else.
+const FRESH: Duration = Duration::from_secs(15);
 
 /// What the parts of the operator share.
 pub(crate) struct Operator {
@@ -125,14 +127,22 @@ impl Operator {
         }
     }
 
-    /// The answer to a question, for an autoscaler that is evaluated so often: that of this round.
+    /// The answer to a question that was asked then, or later.
     pub(crate) async fn ask(
         &self,
         question: &Question,
-        interval: Duration,
+        since: Instant,
     ) -> Result<Arc<crate::source::Answer>, SourceError> {
-        let (round, _) = self.round(interval);
-        self.sources.read(question, round).await
+        self.sources.read(question, since).await
+    }
+
+    /// From when on answers count for an autoscaler: those of this round, but not of more than
+    /// [`FRESH`] ago, and none that it has been evaluated with already.
+    pub(crate) fn fresh_since(&self, key: &Key, interval: Duration) -> Instant {
+        let (round, past) = self.round(interval);
+        let evaluated = self.state().evaluated(key);
+        let recent = round + past.saturating_sub(FRESH);
+        recent.max(evaluated.unwrap_or(recent))
     }
 
     /// Works until cancelled.

@@ -92,6 +92,12 @@ impl Tracked {
 }
 
 impl State {
+    /// When an autoscaler was evaluated last.
+    pub(crate) fn evaluated(&self, key: &Key) -> Option<Instant> {
+        let (_, at) = self.autoscalers.get(key)?.clock?;
+        Some(at)
+    }
+
     /// Takes in an autoscaler as the hub has it. Gives those that are to be evaluated because of it.
     pub(crate) fn autoscaler_applied(&mut self, object: &DynamicObject) -> BTreeSet<Key> {
         let key = Key::of(object);

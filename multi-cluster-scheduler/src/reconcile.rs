@@ -8,7 +8,7 @@ use std::time::Duration;
 use federation::api::PlacementStatus;
 use federation::members::{Delivery as _, Item};
 use federation::operator::queue::Priority;
-use placement::{ClusterName, Inputs, OwnerKey, Request, place};
+use placement::{ClusterName, Inputs, OwnerKey, Plan, Request, place};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, info};
@@ -398,25 +398,45 @@ impl Scheduler {
 }
 
 /// What was decided.
-pub(crate) struct Decided {
+struct Decided {
     next: Assignment,
     /// Of its replicas, those that run elsewhere than at their location.
-    pub(crate) away: u32,
+    away: u32,
     cursor: u64,
 }
 
 /// Decides by the snapshot as it is; `None` when the object is not known any more. Costs no call.
-pub(crate) fn decide(
+fn decide(
     state: &State,
     workload: &Workload,
     validated: &Validated,
     own_traffic: Option<&BTreeMap<ClusterName, f64>>,
 ) -> Option<Decided> {
-    let tracked = state.workloads.get(&workload.key)?;
-    let before = &tracked.assignment;
-    let first = before.decision.sequence == 0;
-    let rechoose = !first && before.decision.key != validated.decision_key;
-    let cursor = if first || rechoose {
+    let before = &state.workloads.get(&workload.key)?.assignment;
+    let (plan, cursor) = plan(state, workload, validated, own_traffic)?;
+    let standing = state.standing(workload.owner_bits(), workload.key.kind.on_members());
+    let next = before.next(&plan, validated, cursor, &standing);
+    Some(Decided {
+        next,
+        away: plan.away,
+        cursor: if chooses(before, validated) {
+            cursor + 1
+        } else {
+            state.cursor
+        },
+    })
+}
+
+/// What the placement core says of an object now, and with which cursor.
+pub(crate) fn plan(
+    state: &State,
+    workload: &Workload,
+    validated: &Validated,
+    own_traffic: Option<&BTreeMap<ClusterName, f64>>,
+) -> Option<(Plan, u64)> {
+    let before = &state.workloads.get(&workload.key)?.assignment;
+    let is_new = chooses(before, validated);
+    let cursor = if is_new {
         state.cursor
     } else {
         before.decision.cursor
@@ -432,7 +452,7 @@ pub(crate) fn decide(
         overflow: validated.overflow,
         current: before.current(growing),
         growing,
-        rechoose,
+        rechoose: is_new && before.decision.sequence > 0,
         inputs: Inputs {
             traffic: own_traffic.or(state.traffic.as_ref()),
             proximity: state.proximity.as_ref(),
@@ -446,18 +466,12 @@ pub(crate) fn decide(
             parameters: validated.parameters.clone(),
         },
     };
-    let plan = place(&state.snapshot, &request, validated.policy);
-    let standing = state.standing(workload.owner_bits(), workload.key.kind.on_members());
-    let next = before.next(&plan, validated, cursor, &standing);
-    Some(Decided {
-        next,
-        away: plan.away,
-        cursor: if first || rechoose {
-            cursor + 1
-        } else {
-            state.cursor
-        },
-    })
+    Some((place(&state.snapshot, &request, validated.policy), cursor))
+}
+
+/// Whether locations are chosen, for the first time or anew.
+fn chooses(before: &Assignment, validated: &Validated) -> bool {
+    before.decision.sequence == 0 || before.decision.key != validated.decision_key
 }
 
 fn summary(placements: &[PlacementStatus]) -> String {

@@ -5,13 +5,14 @@
 //! location must have had room at every look for `--return-after`. What a deployment is decided
 //! anew for besides, its spec or a cluster, brings it back at once.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use federation::operator::queue::Priority;
 use placement::ClusterName;
 use tokio::time::Instant;
 
-use crate::reconcile::decide;
+use crate::reconcile::plan;
 use crate::scheduler::Scheduler;
 use crate::state::State;
 use crate::validate::validate;
@@ -61,14 +62,24 @@ impl State {
             } else {
                 None
             };
-            if away.room_since.is_some_and(|since| now >= since + after) {
+            if away
+                .room_since
+                .is_some_and(|since| now.duration_since(since) >= after)
+            {
                 // If the decision is another one after all, it waits again.
                 away.room_since = None;
                 due.push(key.clone());
             }
         }
         self.away = away;
+        due.sort_by_cached_key(|key| (Reverse(self.priority(key)), key.clone()));
         due
+    }
+
+    fn priority(&self, key: &Key) -> i32 {
+        let placement = self.workloads.get(key).map(|tracked| &tracked.workload);
+        let placement = placement.and_then(|workload| workload.placement());
+        placement.map_or(0, |fields| fields.priority)
     }
 
     /// Grows whenever there may be more room at the locations.
@@ -86,11 +97,11 @@ impl State {
     /// Whether fewer replicas would be away if it were decided now.
     fn could_return(&self, key: &Key, away: u32) -> bool {
         let workload = self.workloads.get(key).map(|tracked| &tracked.workload);
-        let decided = workload.and_then(|workload| {
+        let plan = workload.and_then(|workload| {
             let validated = validate(workload).ok()?;
-            decide(self, workload, &validated, None)
+            plan(self, workload, &validated, None)
         });
-        decided.is_some_and(|decided| decided.away < away)
+        plan.is_some_and(|(plan, _)| plan.away < away)
     }
 }
 

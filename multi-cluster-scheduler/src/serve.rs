@@ -33,6 +33,7 @@ pub async fn serve(args: Args) -> anyhow::Result<()> {
         proximity: args.proximity().context("--serf-auth-file")?,
     };
     let worked = Box::pin(lead(context, process.stop.clone())).await;
-    process.end().await?;
-    Ok(worked?)
+    let ended = process.end().await;
+    worked?;
+    Ok(ended?)
 }

@@ -56,6 +56,7 @@ impl Scheduler {
             Err(problem) => no_way(registered, problem),
             Ok(way) if registered.attempt == Some(way.digest) => {}
             Ok(way) if registered.member.is_some() && registered.digest == way.digest => {
+                registered.attempt = None;
                 // The way was not to be found for a while, and is again.
                 if registered.reachable == Some(true) {
                     registered.problem = None;

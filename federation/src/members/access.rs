@@ -1,5 +1,6 @@
 //! From what a `MemberCluster` says of its access to a client configuration.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DynamicObject;
+use kube::client::AuthError;
 use kube::config::{
     AuthInfo, Cluster, Context, KubeConfigOptions, NamedAuthInfo, NamedCluster, NamedContext,
 };
@@ -180,7 +182,25 @@ async fn connect(
     } else {
         make()
     };
-    made.map_err(|error| error.to_string())
+    made.map_err(|error| told(&error))
+}
+
+/// What people are told of an error. kube's own text of a credential plugin that fails has its
+/// environment and its output, where secrets are.
+pub fn told(error: &(dyn Error + 'static)) -> String {
+    let mut cause = Some(error);
+    while let Some(one) = cause {
+        match one.downcast_ref() {
+            Some(AuthError::AuthExecRun { out, .. }) => {
+                return format!("its credential plugin has failed ({})", out.status);
+            }
+            Some(AuthError::AuthExecParse(_)) => {
+                return "its credential plugin has printed no ExecCredential".to_owned();
+            }
+            _ => cause = one.source(),
+        }
+    }
+    error.to_string()
 }
 
 /// The same from a way to a member. It must be found in time: `late` is told what is wrong when the
@@ -406,8 +426,28 @@ fn digest_of(kubeconfig: &kube::config::Kubeconfig) -> u128 {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{ExitStatus, Output};
 
     use super::*;
+
+    #[test]
+    fn what_a_credential_plugin_was_given_and_printed_is_told_nobody() {
+        let failed = || AuthError::AuthExecRun {
+            cmd: "KEY=secret plugin".to_owned(),
+            out: Box::new(Output {
+                status: ExitStatus::from_raw(256),
+                stdout: b"secret".to_vec(),
+                stderr: Vec::new(),
+            }),
+        };
+        let at_the_start = kube::Error::Auth(failed());
+        let in_a_request = kube::Error::Service(Box::new(failed()));
+        for error in [at_the_start, in_a_request] {
+            let text = "its credential plugin has failed (exit status: 1)";
+            assert_eq!(told(&error), text);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_kubeconfig_is_read_once_for_all_who_ask_and_again_after_a_second() {

@@ -10,6 +10,7 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Pre
 use kube::{Api, Client};
 use serde_json::json;
 
+use super::access::told;
 use super::bundle::{Bundle, Item, ManagedKind, ObjectKey, Owner, digest_bits, uid_bits};
 use super::inventory::{Inventory, Record, Watched, held_fields, version_of};
 use super::watching::Deadlined as _;
@@ -189,6 +190,13 @@ impl Pusher {
                 .observed
                 .has_done(&item.object["spec"]["completions"])
             {
+                let applied = Applied {
+                    content,
+                    version: record.version,
+                    held: record.held,
+                    generation: record.generation,
+                };
+                self.applied().insert(item.key.clone(), applied);
                 return Ok(());
             }
             self.remove(owner, &item.key, &record).await?;
@@ -382,7 +390,7 @@ fn named_failure(what: &str, error: &kube::Error) -> Failure {
             FailureKind::NotLeader,
             "this copy of the scheduler is not the leader".to_owned(),
         ),
-        error => (FailureKind::Unreachable, error.to_string()),
+        error => (FailureKind::Unreachable, told(error)),
     };
     Failure {
         kind,

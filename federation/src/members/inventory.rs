@@ -32,7 +32,7 @@ impl Observed {
     pub(super) fn has_done(&self, completions: &Value) -> bool {
         let Self::Job(job) = self else { return false };
         let wanted = completions.as_u64().unwrap_or(1);
-        job.given_up || job.complete && u64::from(job.succeeded) >= wanted
+        job.given_up || u64::from(job.succeeded) >= wanted
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info, warn};
 
+use super::access::told;
 use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
 use super::inventory::{Inventory, Observed, Record, Watched};
@@ -208,8 +209,9 @@ impl Inner {
                 Err(error) => {
                     if was_reachable != Some(false) {
                         was_reachable = Some(false);
-                        warn!(cluster = %self.name, %error, "does not answer");
-                        self.send(Change::Unreachable(error.to_string()));
+                        let problem = told(&error);
+                        warn!(cluster = %self.name, problem, "does not answer");
+                        self.send(Change::Unreachable(problem));
                     }
                 }
             }

@@ -1,9 +1,12 @@
 //! An operator as a process of its own: logs, signals, the hub, health, leadership, and a graceful
 //! stop.
 
+use std::fmt;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
+use tokio::runtime::Builder;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +58,28 @@ pub enum ProcessError {
     /// A part of it has panicked.
     #[error(transparent)]
     Panicked(#[from] JoinError),
+}
+
+/// Runs an operator in one thread: its decisions are made in order, and the rest is waiting. Says on
+/// standard error why it ended, if that was not meant.
+pub fn run<E: fmt::Display>(operator: &str, work: impl Future<Output = Result<(), E>>) -> ExitCode {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{operator}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(work);
+    // A credential plugin that hangs cannot be stopped, and is not waited for.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{operator}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 impl Process {
