@@ -142,10 +142,7 @@ impl Scheduler {
         self.metrics.decided(started.elapsed());
         state.cursor = state.cursor.max(cursor);
         let until = Instant::now() + self.options.reservation;
-        let waiting = (
-            Reverse(workload.placement().map_or(0, |fields| fields.priority)),
-            workload.key.clone(),
-        );
+        let waiting = (Reverse(workload.priority()), workload.key.clone());
         state.waiting.retain(|(_, key)| *key != workload.key);
         if next.unplaced > 0 {
             state.waiting.insert(waiting);

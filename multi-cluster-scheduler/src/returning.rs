@@ -77,9 +77,8 @@ impl State {
     }
 
     fn priority(&self, key: &Key) -> i32 {
-        let placement = self.workloads.get(key).map(|tracked| &tracked.workload);
-        let placement = placement.and_then(|workload| workload.placement());
-        placement.map_or(0, |fields| fields.priority)
+        let tracked = self.workloads.get(key);
+        tracked.map_or(0, |tracked| tracked.workload.priority())
     }
 
     /// Grows whenever there may be more room at the locations.

@@ -165,6 +165,11 @@ impl Workload {
         }
     }
 
+    /// Who goes first; what says nothing has 0.
+    pub fn priority(&self) -> i32 {
+        self.placement().map_or(0, |fields| fields.priority)
+    }
+
     /// How many pods of the Job of a share shall succeed.
     pub fn completions(&self, share: u32) -> u32 {
         match &self.spec {

@@ -66,9 +66,7 @@ async fn run(
     println!("\nrunning {} scenarios on {name} clusters", scenarios.len());
     if Binaries::find_only(flavour.programs()).is_err() && !Binaries::can_build() {
         println!("not run: the lab's programs are missing; install Go, which builds them");
-        return Ok(usize::from(
-            std::env::var("CI").is_ok_and(|ci| ci == "true"),
-        ));
+        return Ok(usize::from(std::env::var_os("CI").is_some()));
     }
     let started = Instant::now();
     let world = World::start(suite, name, flavour).await?;
