@@ -14,10 +14,15 @@ use crate::simulated::{
     Action, Cluster, ConfigurationError, Flash, Metrics, NodeName, ObjectName, OperatorName,
     Scenario,
 };
-use crate::simulation::{Link, Reach};
+use crate::simulation::{self, Link, Reach};
 
-/// Who applies what people apply.
-const MANAGER: &str = "scenario";
+/// The kinds that are in no namespace.
+const WITHOUT_NAMESPACE: [&str; 4] = [
+    "Namespace",
+    "MemberCluster",
+    "CloudProvisioner",
+    "AppRescheduler",
+];
 
 /// What a scenario is played on. What a stage cannot do is an error that says so.
 pub trait Stage {
@@ -195,30 +200,14 @@ fn crowd(stage: &impl Stage, flash: &Flash) -> Result<(), String> {
 }
 
 async fn apply(hub: &Client, object: &Value) -> Result<(), String> {
-    let failed = |error: &dyn std::fmt::Display| {
-        format!("{} {}: {error}", object["kind"], object["metadata"]["name"])
-    };
-    let object: DynamicObject =
-        serde_json::from_value(object.clone()).map_err(|error| failed(&error))?;
-    let types = object.types.clone().unwrap_or_default();
-    let kind = GroupVersionKind::try_from(&types).map_err(|error| failed(&error))?;
-    let resource = ApiResource::from_gvk(&kind);
-    // A manifest without a namespace is for the default one, as kubectl has it; the API server
-    // says where a kind is not in a namespace at all.
-    let api: Api<DynamicObject> = match kind.kind.as_str() {
-        "Namespace" | "MemberCluster" | "CloudProvisioner" | "AppRescheduler" => {
-            Api::all_with(hub.clone(), &resource)
-        }
-        _ => {
-            let namespace = object.namespace();
-            let namespace = namespace.as_deref().unwrap_or("default");
-            Api::namespaced_with(hub.clone(), namespace, &resource)
-        }
-    };
-    let params = PatchParams::apply(MANAGER).force();
-    let (name, patch) = (object.name_any(), Patch::Apply(&object));
-    let applied = api.patch(&name, &params, &patch).await;
-    applied.map(drop).map_err(|error| failed(&error))
+    let mut object = object.clone();
+    // A manifest without a namespace is for the default one, as kubectl has it.
+    let kind = object["kind"].as_str().unwrap_or_default();
+    if !WITHOUT_NAMESPACE.contains(&kind) && object["metadata"]["namespace"].is_null() {
+        object["metadata"]["namespace"] = "default".into();
+    }
+    let applied = simulation::apply(hub, &object).await;
+    applied.map_err(|error| format!("{} {}: {error}", object["kind"], object["metadata"]["name"]))
 }
 
 async fn patch(hub: &Client, name: &ObjectName, spec: &Value) -> Result<(), String> {

@@ -330,7 +330,7 @@ fn embedded() -> Flavour {
 fn available(flavour: &Flavour) -> bool {
     match Binaries::ensure_only(flavour.programs()) {
         Ok(_) => true,
-        Err(error) if std::env::var_os("CI").is_some() => panic!("{error}"),
+        Err(error) if lab::is_ci() => panic!("{error}"),
         Err(error) => {
             println!("not run: {error}");
             false

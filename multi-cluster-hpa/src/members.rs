@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use federation::api::{CONDITION_READY, LABEL_OWNER, MemberCluster};
 use federation::members::{
-    Content, Kubeconfig, ResolvedAccess, connect_late, resolve, told, watch_selected,
+    Content, Kubeconfig, LOOK_AGAIN, ResolvedAccess, connect_late, resolve, told, watch_selected,
 };
 use federation::operator::fence::ApiRequests;
 use federation::operator::leader::Leadership;
@@ -20,9 +20,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info, warn};
 
 use crate::calculator::Pod;
-
-/// How often the ways are looked at again: a kubeconfig is edited, a Secret is renewed.
-const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The members. Clones are the same.
 #[derive(Clone)]
@@ -174,7 +171,7 @@ impl Members {
                 biased;
                 () = cancel.cancelled() => {}
                 () = self.0.changed.notified() => {}
-                () = tokio::time::sleep(INTERVAL) => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
     }

@@ -55,7 +55,7 @@ const HUB_FIRST: Duration = Duration::from_secs(1);
 /// How long statuses give way to the placements of a burst.
 const PLACEMENTS_FIRST: Duration = Duration::from_secs(3);
 /// How often ways, statuses and deadlines are looked at.
-pub(crate) const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_secs(1);
 /// How often members' statuses are written, if only amounts have changed.
 const STATUS_TICKS: u32 = 3;
 

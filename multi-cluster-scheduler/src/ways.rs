@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use federation::api::MemberCluster;
 use federation::members::{
-    Content, Kubeconfig, Member, MemberOptions, ResolvedAccess, connect_late, resolve,
+    Content, Kubeconfig, LOOK_AGAIN, Member, MemberOptions, ResolvedAccess, connect_late, resolve,
 };
 use federation::operator::queue::Priority;
 use kube::{Client, ResourceExt as _};
@@ -12,12 +12,11 @@ use placement::ClusterName;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::scheduler::{Scheduler, TICK};
+use crate::scheduler::Scheduler;
 use crate::state::{Registered, State};
 
 impl Scheduler {
-    /// Follows the ways to the members, which may change without their objects: a kubeconfig is
-    /// edited, a Secret is renewed.
+    /// Follows the ways to the members.
     pub(crate) async fn connect_members(self: &Arc<Self>, cancel: &CancellationToken) {
         while !cancel.is_cancelled() {
             let objects: Vec<_> = self
@@ -37,7 +36,7 @@ impl Scheduler {
                 biased;
                 () = cancel.cancelled() => return,
                 () = self.member_changed.notified() => {}
-                () = tokio::time::sleep(TICK) => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
     }

@@ -100,6 +100,10 @@ pub struct Kubeconfig {
 /// What a kubeconfig file holds, or what is wrong with it.
 pub type Content = Result<Arc<kube::config::Kubeconfig>, String>;
 
+/// How often an operator looks at the ways again, which may change without their objects: a
+/// kubeconfig is edited, a Secret is renewed.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// How long a kubeconfig file counts as read.
 const FRESH: Duration = Duration::from_secs(1);
 

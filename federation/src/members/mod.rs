@@ -9,7 +9,7 @@ mod member;
 mod sources;
 mod watching;
 
-pub use access::{Content, Kubeconfig, ResolvedAccess, connect_late, resolve, told};
+pub use access::{Content, Kubeconfig, LOOK_AGAIN, ResolvedAccess, connect_late, resolve, told};
 pub use bundle::{Bundle, Item, ManagedKind, ObjectKey, Owner, uid_bits};
 pub use delivery::{Delivery, Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};

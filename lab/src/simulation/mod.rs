@@ -28,6 +28,7 @@ pub use stage::Theatre;
 pub use story::{Ending, Length, tell};
 pub use trace::Trace;
 pub use vantage::Vantage;
+pub(crate) use world::apply;
 pub use world::{Error, HUB, Member, World};
 
 /// Runs a simulation to its end: in this thread, with a clock that jumps to the next thing that

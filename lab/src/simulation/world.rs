@@ -250,7 +250,7 @@ fn admin() -> User {
 }
 
 /// Applies an object to an API server, server-side.
-pub(super) async fn apply(client: &Client, object: &Value) -> Result<(), kube::Error> {
+pub(crate) async fn apply(client: &Client, object: &Value) -> Result<(), kube::Error> {
     let object: kube::api::DynamicObject =
         serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
     let types = object.types.clone().unwrap_or_default();
@@ -262,7 +262,7 @@ pub(super) async fn apply(client: &Client, object: &Value) -> Result<(), kube::E
         None => Api::all_with(client.clone(), &resource),
     };
     let name = object.metadata.name.clone().unwrap_or_default();
-    let params = PatchParams::apply("simulation").force();
+    let params = PatchParams::apply("scenario").force();
     api.patch(&name, &params, &Patch::Apply(&object)).await?;
     Ok(())
 }

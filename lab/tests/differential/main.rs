@@ -125,7 +125,7 @@ fn describe(report: &mut String, case: &Case, step: usize, differences: &[Differ
 fn available() -> bool {
     match Binaries::ensure() {
         Ok(_) => true,
-        Err(error) if std::env::var_os("CI").is_some() => panic!("{error}"),
+        Err(error) if lab::is_ci() => panic!("{error}"),
         Err(error) => {
             println!("not run: {error}");
             false

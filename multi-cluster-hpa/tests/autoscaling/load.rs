@@ -54,7 +54,7 @@ fn replicas_grow_where_the_load_is_and_shrink_after_it() {
 }
 
 #[test]
-fn what_a_full_cluster_cannot_hold_is_the_schedulers_and_counts_once() {
+fn what_a_full_cluster_cannot_hold_is_the_schedulers_matter() {
     play(async {
         let beginning = Beginning {
             nodes: [("cluster2", 1)].into(),

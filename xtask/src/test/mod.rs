@@ -221,9 +221,3 @@ fn cargo(arguments: &[&str]) -> Result<Outcome> {
     repository::run("cargo", arguments)?;
     Ok(Outcome::Passed)
 }
-
-/// Whether nobody is there to install something: then what can't be run has
-/// failed.
-fn is_ci() -> bool {
-    std::env::var("CI").is_ok_and(|value| !["", "0", "false"].contains(&value.as_str()))
-}

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::is_ci;
+use lab::is_ci;
 
 /// What came of a step that could be tried.
 pub(super) enum Outcome {
