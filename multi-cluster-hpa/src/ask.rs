@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::autoscaling::v2::MetricSpec;
 
 use crate::calculator::{PodKey, Sample};
 use crate::decision::{Kind, Reading};
-use crate::source::{Answer, Number, PodUsage, Question};
+use crate::source::{Answer, Number, PodUsage, Question, promql};
 
 /// The label whose value is the cluster's name.
 const CLUSTER: &str = "cluster_name";
@@ -23,6 +24,30 @@ pub(crate) enum Ask {
 }
 
 impl Ask {
+    /// How a metric of `autoscaling/v2` is asked for.
+    pub(crate) fn of(namespace: &str, spec: &MetricSpec) -> Result<Self, String> {
+        if let Some(pods) = &spec.pods {
+            let labels = [("namespace", namespace)];
+            let series = promql::series(&pods.metric, &labels)?;
+            return Ok(Self::ByPod(format!(
+                "sum by (cluster_name, pod) ({series})"
+            )));
+        }
+        let series = if let Some(object) = &spec.object {
+            let kind = object.described_object.kind.to_lowercase();
+            let labels = [
+                ("namespace", namespace),
+                (kind.as_str(), object.described_object.name.as_str()),
+            ];
+            promql::series(&object.metric, &labels)?
+        } else if let Some(external) = &spec.external {
+            promql::series(&external.metric, &[])?
+        } else {
+            return Ok(Self::Usage);
+        };
+        Ok(Self::ByCluster(format!("sum by (cluster_name) ({series})")))
+    }
+
     /// The questions, for the pods of a namespace on these clusters.
     pub(crate) fn questions(&self, namespace: &str, clusters: &BTreeSet<String>) -> Vec<Question> {
         match self {

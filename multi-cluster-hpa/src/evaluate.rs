@@ -46,7 +46,6 @@ impl EvaluateError {
 
 /// An autoscaler that can be evaluated, with its target.
 struct Subject {
-    uid: String,
     spec: Arc<Validated>,
     name: Key,
     target: Target,
@@ -85,11 +84,13 @@ impl Operator {
             Ok(subject) => subject,
             Err(refusal) => {
                 self.metrics.evaluated("refused");
+                let _turn = self.writers.acquire().await;
                 self.report(key, Outcome::refused(refusal)).await?;
                 return Ok(Some(interval));
             }
         };
         let read = self.read(&subject, self.fresh_since(key, interval)).await;
+        let _turn = self.writers.acquire().await;
         // Time has passed: what is known now counts.
         let Some((snapshot, decision)) = self.decide(key, &subject, read.metrics, read.traffic)
         else {
@@ -158,7 +159,8 @@ impl Operator {
         }
     }
 
-    /// Decides on what is known now; none when the autoscaler or its target is another one.
+    /// Decides on what is known now; none when the autoscaler or its target is not the same any more:
+    /// then it is evaluated anew.
     fn decide(
         &self,
         key: &Key,
@@ -169,16 +171,14 @@ impl Operator {
         let pods = self.members.pods(&subject.target.uid);
         let unknown = self.members.unknown();
         let mut state = self.state();
-        let target = state.targets.get(&subject.name)?;
-        if target.uid != subject.target.uid {
+        let latest = dereference(&state, key).ok()?;
+        let same_target = latest.target.uid == subject.target.uid;
+        if !same_target || !Arc::ptr_eq(&latest.spec, &subject.spec) {
             return None;
         }
-        let spec = target.spec.as_ref().ok()?.clone();
-        let layout = Layout::read(&spec, &target.status);
+        let spec = latest.target.spec.ok()?;
+        let layout = Layout::read(&spec, &latest.target.status);
         let tracked = state.autoscalers.get_mut(key)?;
-        if tracked.uid != subject.uid {
-            return None;
-        }
         let now = self.clock.now();
         tracked.follow_the_clock(now, Instant::now());
         let snapshot = Snapshot {
@@ -217,6 +217,11 @@ impl Operator {
         let written = act::apply(&self.hub, target, &subject.target.uid, &wanted, deadline).await;
         match written {
             Ok(()) => {
+                // Else entries of clusters that are no locations any more were taken out.
+                if !outcome.has_changed() {
+                    self.metrics.evaluated(outcome.result());
+                    return Ok(outcome);
+                }
                 self.metrics.evaluated("scaled");
                 let behavior = snapshot.scaling.behavior.as_ref();
                 if let Some(tracked) = self.state().autoscalers.get_mut(key) {
@@ -249,7 +254,7 @@ impl Tracked {
 
     /// A clock that jumps moves the record along: windows are times that have passed.
     fn follow_the_clock(&mut self, now: Timestamp, instant: Instant) {
-        if let Some((then, since)) = self.clock {
+        if let Some((then, since)) = self.evaluated {
             let passed = SignedDuration::try_from(instant.duration_since(since));
             let jump = now
                 .duration_since(then)
@@ -259,7 +264,7 @@ impl Tracked {
                 self.history.shift(jump);
             }
         }
-        self.clock = Some((now, instant));
+        self.evaluated = Some((now, instant));
     }
 }
 
@@ -306,12 +311,7 @@ fn dereference(state: &State, key: &Key) -> Result<Subject, Condition> {
         .as_ref()
         .map_err(|problem| invalid(problem.clone()))?;
     Layout::read(spec_of_target, &target.status).map_err(|error| invalid(error.to_string()))?;
-    Ok(Subject {
-        uid: tracked.uid.clone(),
-        spec,
-        name,
-        target,
-    })
+    Ok(Subject { spec, name, target })
 }
 
 fn unable(reason: &'static str, message: String) -> Condition {
@@ -326,7 +326,9 @@ fn unable(reason: &'static str, message: String) -> Condition {
 /// Whether the target does not say so already.
 fn is_other(wanted: &Wanted, snapshot: &Snapshot) -> bool {
     match wanted {
-        Wanted::PerCluster(replicas) => *replicas != snapshot.layout.wanted,
+        Wanted::PerCluster(replicas) => {
+            *replicas != snapshot.layout.wanted || snapshot.layout.has_strays
+        }
         Wanted::Total(replicas) => *replicas != snapshot.replicas,
     }
 }

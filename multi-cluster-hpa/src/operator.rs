@@ -12,6 +12,7 @@ use kube::Client;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::decision::Defaults;
@@ -37,7 +38,8 @@ pub struct Options {
     /// `PromQL` for the traffic of a namespace's pods, by `cluster_name` and `pod`;
     /// `{namespace}` is filled in.
     pub traffic_query: String,
-    /// Autoscalers that are evaluated at the same time.
+    /// Autoscalers whose numbers and status are written at the same time, and queries to Prometheus
+    /// at the same time.
     pub parallel: usize,
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct Operator {
     pub(crate) recorder: Recorder,
     pub(crate) members: Members,
     pub(crate) queue: WorkQueue<Key>,
+    /// Who may write.
+    pub(crate) writers: Semaphore,
     sources: Shared<Sources>,
     /// Rounds are counted from here.
     started: Instant,
@@ -66,6 +70,8 @@ struct Sources {
     members: Members,
     usage: MemberUsage,
     prometheus: Option<Arc<dyn MetricSource>>,
+    /// Who may ask it.
+    queries: Arc<Semaphore>,
 }
 
 impl MetricSource for Sources {
@@ -75,7 +81,14 @@ impl MetricSource for Sources {
                 self.usage
                     .read(self.members.client(cluster), cluster, namespace)
             }
-            (Question::Query(_), Some(prometheus)) => prometheus.read(question),
+            (Question::Query(_), Some(prometheus)) => {
+                let (queries, asked) = (self.queries.clone(), prometheus.read(question));
+                async move {
+                    let _turn = queries.acquire().await;
+                    asked.await
+                }
+                .boxed()
+            }
             (Question::Query(_), None) => {
                 std::future::ready(Err(SourceError::NoPrometheus)).boxed()
             }
@@ -101,6 +114,7 @@ impl Operator {
             members: members.clone(),
             usage: MemberUsage::new(options.deadline, options.longest_age),
             prometheus,
+            queries: Arc::new(Semaphore::new(options.parallel)),
         };
         Arc::new(Self {
             hub,
@@ -109,6 +123,7 @@ impl Operator {
             recorder,
             members,
             queue: WorkQueue::new(backoff),
+            writers: Semaphore::new(options.parallel),
             sources: Shared::new(sources),
             started: Instant::now(),
             state: Mutex::default(),
@@ -142,7 +157,8 @@ impl Operator {
         let (round, past) = self.round(interval);
         let evaluated = self.state().evaluated(key);
         let recent = round + past.saturating_sub(FRESH);
-        recent.max(evaluated.unwrap_or(recent))
+        let next = evaluated.map(|then| then + Duration::from_nanos(1));
+        recent.max(next.unwrap_or(recent))
     }
 
     /// Works until cancelled.
@@ -179,16 +195,13 @@ impl Operator {
     }
 
     async fn evaluate_all(self: &Arc<Self>, cancel: &CancellationToken) {
-        let slots = Arc::new(Semaphore::new(self.options.parallel));
+        let evaluations = TaskTracker::new();
         loop {
-            let Ok(slot) = slots.clone().acquire_owned().await else {
-                return;
-            };
             let Some(Some(job)) = cancel.run_until_cancelled(self.queue.next()).await else {
                 break;
             };
             let this = self.clone();
-            tokio::spawn(async move {
+            evaluations.spawn(async move {
                 match this.evaluate(job.key()).await {
                     Ok(Some(interval)) => job.succeed_until(this.until_next_round(interval)),
                     Ok(None) => job.succeed(),
@@ -198,12 +211,11 @@ impl Operator {
                         job.fail();
                     }
                 }
-                drop(slot);
             });
         }
         // What is under way ends before we do.
-        let all = u32::try_from(self.options.parallel).unwrap_or(1);
-        drop(slots.acquire_many(all).await);
+        evaluations.close();
+        evaluations.wait().await;
     }
 
     fn until_next_round(&self, interval: Duration) -> Duration {

@@ -62,8 +62,8 @@ pub(crate) struct Tracked {
     /// The original's finalizer is to be taken off.
     pub(crate) held: Option<Finalizers>,
     pub(crate) history: History,
-    /// By how much the clock and the time that has passed differed at the last evaluation.
-    pub(crate) clock: Option<(Timestamp, Instant)>,
+    /// The time of the last evaluation, by the clock and by what has passed.
+    pub(crate) evaluated: Option<(Timestamp, Instant)>,
     /// The status that the hub has.
     pub(crate) reported: MultiClusterHorizontalPodAutoscalerStatus,
 }
@@ -94,7 +94,7 @@ impl Tracked {
 impl State {
     /// When an autoscaler was evaluated last.
     pub(crate) fn evaluated(&self, key: &Key) -> Option<Instant> {
-        let (_, at) = self.autoscalers.get(key)?.clock?;
+        let (_, at) = self.autoscalers.get(key)?.evaluated?;
         Some(at)
     }
 
@@ -131,7 +131,7 @@ impl State {
             Some(before) => before.reported.clone(),
             None => read(&object.data, "status").unwrap_or_default(),
         };
-        let clock = before.as_ref().and_then(|before| before.clock);
+        let evaluated = before.as_ref().and_then(|before| before.evaluated);
         let same_target = before.filter(|before| before.target == target);
         self.autoscalers.insert(
             key.clone(),
@@ -143,7 +143,7 @@ impl State {
                 deleting,
                 held,
                 history: same_target.map(|before| before.history).unwrap_or_default(),
-                clock,
+                evaluated,
                 reported,
             },
         );
@@ -183,14 +183,23 @@ impl State {
             spec: read(&object.data, "spec").map(Arc::new),
             status: Arc::new(read(&object.data, "status").unwrap_or_default()),
         };
+        let known = self.targets.get(&key);
+        let is_new = known.is_none_or(|known| known.uid != target.uid);
         // One that has got its first clusters is as good as new.
         let is_placed = |target: &Target| !target.status.placements.is_empty();
-        let is_new = self.targets.get(&key).is_none_or(|known| {
-            known.uid != target.uid || (!is_placed(known) && is_placed(&target))
-        });
+        let begins = is_placed(&target) && known.is_some_and(|known| !is_placed(known));
         self.targets.insert(key.clone(), target);
+        let claims = self.claims(&key);
         if is_new {
-            self.claims(&key)
+            // What was recorded of another one's numbers says nothing of this one's.
+            for one in &claims {
+                if let Some(tracked) = self.autoscalers.get_mut(one) {
+                    tracked.history = History::default();
+                }
+            }
+        }
+        if is_new || begins {
+            claims
         } else {
             BTreeSet::new()
         }

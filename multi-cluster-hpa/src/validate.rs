@@ -7,7 +7,7 @@ use federation::api::{
     Distribution, Metric, MetricType, MultiClusterHorizontalPodAutoscalerSpec as Spec,
     PrometheusMetricSource, PrometheusTargetType, Schedule, Scope,
 };
-use k8s_openapi::api::autoscaling::v2::{MetricSpec, MetricTarget, ResourceMetricSource};
+use k8s_openapi::api::autoscaling::v2::{MetricTarget, ResourceMetricSource};
 
 use crate::ask::Ask;
 use crate::behavior::{Behavior, Bounds};
@@ -18,6 +18,8 @@ use crate::source::promql;
 /// An autoscaler that can be evaluated.
 pub(crate) struct Validated {
     scaling: Scaling,
+    /// The fewest of each location, where the object says it.
+    min_per_cluster: Option<u32>,
     schedules: Vec<schedule::Schedule>,
     /// The metrics, and how each is asked for.
     pub(crate) metrics: Vec<(decision::Metric, Ask)>,
@@ -33,8 +35,10 @@ pub(crate) struct Invalid(pub(crate) String);
 impl Validated {
     /// What the object asks for at this time.
     pub(crate) fn scaling(&self, now: jiff::Timestamp) -> Scaling {
+        let bounds = bounds(self.scaling.bounds, &self.schedules, now);
         Scaling {
-            bounds: bounds(self.scaling.bounds, &self.schedules, now),
+            bounds,
+            min_per_cluster: self.min_per_cluster.unwrap_or(bounds.min.min(1)),
             ..self.scaling.clone()
         }
     }
@@ -62,7 +66,9 @@ pub(crate) fn validate(namespace: &str, spec: &Spec) -> Result<Validated, Invali
                 min,
                 max: spec.max_replicas.unwrap_or(Spec::DEFAULT_MAX),
             },
-            min_per_cluster: spec.min_replicas_per_cluster.unwrap_or(min.min(1)),
+            zero_is_allowed: min == 0
+                || spec.schedules.iter().any(|one| one.min_replicas == Some(0)),
+            min_per_cluster: min.min(1),
             scope: match spec.scope {
                 Scope::PerCluster => decision::Scope::PerCluster,
                 Scope::Global => decision::Scope::Global,
@@ -73,6 +79,7 @@ pub(crate) fn validate(namespace: &str, spec: &Spec) -> Result<Validated, Invali
             },
             behavior: behavior.map_err(|error| Invalid(error.to_string()))?,
         },
+        min_per_cluster: spec.min_replicas_per_cluster,
         schedules: schedules.collect::<Result<_, _>>()?,
         metrics: metrics.collect::<Result<_, _>>()?,
         interval: (spec.evaluation_interval_seconds)
@@ -161,30 +168,4 @@ fn prometheus(given: Option<&PrometheusMetricSource>) -> Result<(decision::Metri
         reading: Reading::Failed("not read yet".to_owned()),
     };
     Ok((metric, Ask::ByCluster(given.query.clone())))
-}
-
-impl Ask {
-    /// How a metric of `autoscaling/v2` is asked for.
-    fn of(namespace: &str, spec: &MetricSpec) -> Result<Self, String> {
-        if let Some(pods) = &spec.pods {
-            let labels = [("namespace", namespace)];
-            let series = promql::series(&pods.metric, &labels)?;
-            return Ok(Self::ByPod(format!(
-                "sum by (cluster_name, pod) ({series})"
-            )));
-        }
-        let series = if let Some(object) = &spec.object {
-            let kind = object.described_object.kind.to_lowercase();
-            let labels = [
-                ("namespace", namespace),
-                (kind.as_str(), object.described_object.name.as_str()),
-            ];
-            promql::series(&object.metric, &labels)?
-        } else if let Some(external) = &spec.external {
-            promql::series(&external.metric, &[])?
-        } else {
-            return Ok(Self::Usage);
-        };
-        Ok(Self::ByCluster(format!("sum by (cluster_name) ({series})")))
-    }
 }

@@ -133,13 +133,19 @@ fn status(kind: &Kind, current: MetricValueStatus) -> MetricStatus {
                 current,
             });
         }
-        Kind::Object { metric, object } => {
+        Kind::Object {
+            metric,
+            api_version,
+            kind,
+            object,
+        } => {
             status.type_ = MetricType::Object;
             status.object = Some(ObjectMetricStatus {
                 metric: named(metric),
                 described_object: CrossVersionObjectReference {
-                    kind: object.clone(),
-                    ..CrossVersionObjectReference::default()
+                    api_version: api_version.clone(),
+                    kind: kind.clone(),
+                    name: object.clone(),
                 },
                 current,
             });
@@ -180,6 +186,34 @@ mod tests {
             name: String::new(),
             outcome,
         }
+    }
+
+    #[test]
+    fn the_object_of_a_metric_is_told_by_its_name() {
+        let depth = metric(
+            Kind::Object {
+                metric: "depth".to_owned(),
+                api_version: Some("apps/v1".to_owned()),
+                kind: "Deployment".to_owned(),
+                object: "queue".to_owned(),
+            },
+            Target::Value(1000),
+        );
+        let reports = [report(Ok(Proposal {
+            replicas: 5,
+            milli: 2000,
+            utilization: None,
+        }))];
+        let asked = [&depth];
+        assert_eq!(
+            metrics(&asked, &reports, false),
+            "depth of Deployment/queue: 2/1"
+        );
+        let shown = serde_json::to_value(&current(&asked, &reports)[0]).unwrap();
+        assert_eq!(
+            shown["object"]["describedObject"],
+            serde_json::json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "queue" })
+        );
     }
 
     #[test]

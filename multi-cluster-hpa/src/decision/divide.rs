@@ -30,7 +30,7 @@ pub fn divide(total: u32, weights: &BTreeMap<String, u64>, floor: u32) -> BTreeM
 /// The same with limits of each one's own.
 pub(super) fn divide_among(total: u32, claims: &BTreeMap<String, Claim>) -> BTreeMap<String, u32> {
     let least: u64 = claims.values().map(|claim| u64::from(claim.least)).sum();
-    if least >= u64::from(total) {
+    if least > u64::from(total) {
         let equal: Vec<_> = claims.keys().map(|name| (name, 1)).collect();
         return by_remainder(total, &equal);
     }

@@ -12,6 +12,8 @@ pub struct Layout {
     /// Replicas that are to run on a cluster and to stay there, by cluster. A cluster that is no
     /// location holds what others had no room for.
     pub placed: BTreeMap<String, u32>,
+    /// `clusterReplicas` has entries for clusters that are no locations any more.
+    pub has_strays: bool,
 }
 
 /// Why a deployment's locations cannot be told.
@@ -26,7 +28,8 @@ pub enum LayoutError {
 
 impl Layout {
     /// Reads it. The locations are the clusters that the spec names, or else those that were chosen.
-    /// Wanted is what `clusterReplicas` says, else `replicaOverrides`, else `replicas`.
+    /// Wanted is what `clusterReplicas` says, else `replicaOverrides`, else `replicas`. Where the spec
+    /// names its clusters, `clusterReplicas` adds none.
     pub fn read(
         spec: &MultiClusterDeploymentSpec,
         status: &WorkloadStatus,
@@ -37,8 +40,14 @@ impl Layout {
             .map(|cluster| (cluster.to_owned(), spec.replicas))
             .collect();
         wanted.extend(by_position(fields)?);
+        let are_named = fields.clusters.is_some() || fields.locations.is_some();
+        let mut has_strays = false;
         for named in &fields.cluster_replicas {
-            wanted.insert(named.cluster.clone(), named.replicas);
+            if are_named && !wanted.contains_key(&named.cluster) {
+                has_strays = true;
+            } else {
+                wanted.insert(named.cluster.clone(), named.replicas);
+            }
         }
         let placed = status.placements.iter().map(|placement| {
             let staying = placement.replicas.saturating_sub(placement.leaving);
@@ -47,6 +56,7 @@ impl Layout {
         Ok(Self {
             wanted,
             placed: placed.collect(),
+            has_strays,
         })
     }
 

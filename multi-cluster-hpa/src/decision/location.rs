@@ -95,10 +95,10 @@ impl Location<'_> {
     /// A division by what rates allow, or by what is asked for within the tolerance, would never
     /// come to rest, because both move with every change. So what is scarce is divided by what is
     /// needed, and what the minimum keeps stays where it is.
-    pub(super) fn claim(&self, is_scarce: bool, need: Option<u32>, floor: u32) -> Claim {
+    pub(super) fn claim(&self, is_scarce: bool, need: Option<u32>, least: u32) -> Claim {
         let allowed = self.allowed.replicas;
         let (weight, least, most) = if is_scarce {
-            (need.unwrap_or(allowed).max(allowed), floor, allowed)
+            (need.unwrap_or(allowed).max(allowed), least, allowed)
         } else {
             (self.pool.current, allowed, u32::MAX)
         };

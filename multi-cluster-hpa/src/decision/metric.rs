@@ -42,7 +42,11 @@ pub enum Kind {
     Object {
         /// Its name.
         metric: String,
-        /// Kind of the object.
+        /// The API version of the object, as it is written.
+        api_version: Option<String>,
+        /// The kind of the object.
+        kind: String,
+        /// The name of the object.
         object: String,
     },
     /// A metric of something outside.
@@ -139,7 +143,12 @@ impl Kind {
                 container,
             } => format!("{resource} of {container}"),
             Self::Pods { metric } | Self::External { metric } => metric.clone(),
-            Self::Object { metric, object } => format!("{metric} of {object}"),
+            Self::Object {
+                metric,
+                kind,
+                object,
+                ..
+            } => format!("{metric} of {kind}/{object}"),
             Self::Prometheus { query } => query.clone(),
         }
     }
@@ -182,7 +191,9 @@ fn parts(spec: &MetricSpec) -> Option<(Kind, &MetricTarget)> {
             let part = spec.object.as_ref()?;
             let kind = Kind::Object {
                 metric: part.metric.name.clone(),
-                object: part.described_object.kind.clone(),
+                api_version: part.described_object.api_version.clone(),
+                kind: part.described_object.kind.clone(),
+                object: part.described_object.name.clone(),
             };
             (kind, &part.target)
         }

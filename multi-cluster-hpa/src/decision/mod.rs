@@ -17,6 +17,8 @@ mod metric;
 mod per_cluster;
 mod pool;
 mod snapshot;
+mod start;
+mod traffic;
 
 pub use attribution::attribute;
 pub use divide::divide;
@@ -31,7 +33,7 @@ pub use snapshot::{Defaults, Distribution, Scaling, Scope, Snapshot};
 /// Decides, and records in the history what was proposed. Call [`History::scaled`] once the decision
 /// has been carried out.
 pub fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
-    if let Some(decision) = conditions::refuse(snapshot) {
+    if let Some(decision) = start::refuse(snapshot) {
         return decision;
     }
     match (snapshot.scaling.scope, snapshot.scaling.distribution) {

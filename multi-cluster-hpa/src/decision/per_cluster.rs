@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::conditions::{Start, disabled, reachable};
+use super::conditions::{disabled, reachable};
 use super::divide::{divide_among, settle};
 use super::location::{Location, change, conditions};
 use super::pool::{Answer, Failure, Pool, Wish, highest};
+use super::start::Start;
 use super::{
-    Condition, Decision, History, LocationReport, Reading, Snapshot, Verdict, Wanted, attribute,
-    divide,
+    Condition, Decision, History, Layout, LocationReport, Metric, Reading, Snapshot, Verdict,
+    Wanted, attribute, divide,
 };
 use crate::behavior::{self, Allowed, Bounds, Limit, Stabilization, Step};
 use crate::calculator::{Proposal, Settings, Tolerances};
@@ -25,18 +26,17 @@ pub(super) fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
     }
 
     let current = layout.total();
-    let bounds = snapshot.scaling.bounds;
     let pools = pools(snapshot, history);
-    match Start::of(current, bounds) {
+    match Start::of(current, &snapshot.scaling) {
         Start::Disabled => {
-            let mut decision = unasked(&pools, &layout.wanted);
+            let mut decision = unasked(layout, &pools, &layout.wanted);
             decision.conditions.push(disabled());
             decision
         }
         Start::Jump(total, reason) => {
             let weights = weights(&layout.wanted);
             let wanted = divide(total, &weights, snapshot.scaling.min_per_cluster);
-            let mut decision = unasked(&pools, &wanted);
+            let mut decision = unasked(layout, &pools, &wanted);
             decision.reason = Some(reason.to_owned());
             decision
         }
@@ -71,7 +71,7 @@ fn pools<'a>(snapshot: &'a Snapshot, history: &History) -> Pools<'a> {
 }
 
 /// A decision without a metric.
-fn unasked(pools: &Pools<'_>, wanted: &BTreeMap<String, u32>) -> Decision {
+fn unasked(layout: &Layout, pools: &Pools<'_>, wanted: &BTreeMap<String, u32>) -> Decision {
     let desired = |name: &str| wanted.get(name).copied().unwrap_or_default();
     let reports = pools.iter().map(|(name, pool)| LocationReport {
         cluster: (*name).to_owned(),
@@ -81,11 +81,11 @@ fn unasked(pools: &Pools<'_>, wanted: &BTreeMap<String, u32>) -> Decision {
         metrics: Vec::new(),
         verdict: Verdict::Kept("no metric was asked".to_owned()),
     });
-    finish(reports.collect(), vec![reachable()])
+    finish(layout, reports.collect(), vec![reachable()])
 }
 
-/// Sums up; the numbers are to be written only when one changes.
-fn finish(locations: Vec<LocationReport>, conditions: Vec<Condition>) -> Decision {
+/// Sums up; the numbers are to be written only when one changes, or there are too many of them.
+fn finish(layout: &Layout, locations: Vec<LocationReport>, conditions: Vec<Condition>) -> Decision {
     let sum = |of: fn(&LocationReport) -> u32| {
         let numbers = locations.iter().map(of);
         numbers.fold(0, u32::saturating_add)
@@ -99,7 +99,7 @@ fn finish(locations: Vec<LocationReport>, conditions: Vec<Condition>) -> Decisio
         Wanted::PerCluster(numbers.collect())
     };
     Decision {
-        wanted: changes.then(wanted),
+        wanted: (changes || layout.has_strays).then(wanted),
         current,
         desired,
         locations,
@@ -146,9 +146,23 @@ fn ask(snapshot: &Snapshot, history: &mut History, pools: &Pools<'_>) -> Decisio
         } else {
             BTreeMap::new()
         };
+        // Nobody knows what they need: they keep what they have, if that leaves enough for the others.
+        let least = |one: &Location<'_>| {
+            if one.wish.is_err() {
+                one.allowed.replicas
+            } else {
+                floor
+            }
+        };
+        let least_of_all = locations
+            .iter()
+            .map(|one| u64::from(least(one)))
+            .sum::<u64>();
+        let is_enough = least_of_all <= u64::from(total);
         let claims = locations.iter().map(|one| {
             let need = needs.get(one.name).copied();
-            (one.name.to_owned(), one.claim(total < sum, need, floor))
+            let least = if is_enough { least(one) } else { floor };
+            (one.name.to_owned(), one.claim(total < sum, need, least))
         });
         let shares = divide_among(total, &claims.collect());
         let tolerance = settings.tolerances.widest();
@@ -163,8 +177,8 @@ fn ask(snapshot: &Snapshot, history: &mut History, pools: &Pools<'_>) -> Decisio
     let current = whole.current;
     let change = change(&locations, current, total);
     let reports = locations.into_iter().map(|one| one.report(&wanted, limit));
-    let mut decision = finish(reports.collect(), conditions);
-    decision.reason = change.filter(|_| decision.wanted.is_some());
+    let mut decision = finish(&snapshot.layout, reports.collect(), conditions);
+    decision.reason = change.filter(|_| wanted != snapshot.layout.wanted);
     decision.metrics = highest(&snapshot.metrics, overall, current).reports;
     decision
 }
@@ -175,8 +189,14 @@ fn overall(
     whole: &Pool<'_>,
     settings: &Settings,
 ) -> Vec<Result<Proposal, String>> {
-    let metrics = snapshot.metrics.iter();
-    metrics.map(|metric| whole.ask(metric, settings)).collect()
+    let unseen = snapshot.unseen();
+    let ask = |metric: &Metric| match (whole.ask(metric, settings), &unseen) {
+        (Ok(proposal), Some(unseen)) if proposal.replicas < whole.current => {
+            Err(unseen.message.clone())
+        }
+        (asked, _) => asked,
+    };
+    snapshot.metrics.iter().map(ask).collect()
 }
 
 /// What each location would need to be exactly on target.
@@ -228,10 +248,7 @@ fn answers<'a>(
         let answer = match snapshot.unknown.get(*name) {
             Some(why) if placed.unwrap_or_default() > 0 => Answer {
                 reports: Vec::new(),
-                wish: Err(Failure {
-                    reason: "ClusterUnreachable",
-                    message: format!("the pods of {name} are not known: {why}"),
-                }),
+                wish: Err(Failure::unreachable(name, why)),
             },
             _ => ask(name, pool),
         };

@@ -38,6 +38,15 @@ pub(super) struct Failure {
     pub(super) message: String,
 }
 
+impl Failure {
+    pub(super) fn unreachable(cluster: &str, why: &str) -> Self {
+        Self {
+            reason: "ClusterUnreachable",
+            message: format!("the pods of {cluster} are not known: {why}"),
+        }
+    }
+}
+
 impl<'a> Pool<'a> {
     /// All pods of the snapshot but those on clusters that do not answer and shall hold none.
     pub(super) fn whole(snapshot: &'a Snapshot, current: u32) -> Self {
@@ -183,6 +192,17 @@ pub(super) fn highest(
 }
 
 impl Snapshot {
+    /// Why fewer replicas than there are cannot be asked for: pods are to run on a cluster, and
+    /// nobody has seen them, so what they use counts nowhere.
+    pub(super) fn unseen(&self) -> Option<Failure> {
+        let unseen = self.unknown.iter().find(|(cluster, _)| {
+            let seen = self.pods.iter().filter(|pod| pod.key.cluster == **cluster);
+            let placed = self.layout.placed.get(*cluster).copied();
+            placed.unwrap_or_default() as usize > seen.count()
+        });
+        unseen.map(|(cluster, why)| Failure::unreachable(cluster, why))
+    }
+
     /// A pod that counts, and whether its sample does. One on a cluster that does not answer counts
     /// without a sample as long as replicas are to stay there.
     pub(super) fn counted<'a>(&self, pod: &'a Pod) -> Option<(&'a Pod, bool)> {

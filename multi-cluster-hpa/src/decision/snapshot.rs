@@ -65,6 +65,9 @@ impl Default for Defaults {
 pub struct Scaling {
     /// The limits of the sum over all clusters, those of an active schedule applied.
     pub bounds: Bounds,
+    /// Whether the minimum may be zero, now or at another time: then zero replicas are no sign
+    /// that somebody has turned scaling off.
+    pub zero_is_allowed: bool,
     /// The fewest of each location.
     pub min_per_cluster: u32,
     /// What is scaled.

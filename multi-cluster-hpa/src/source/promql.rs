@@ -6,14 +6,24 @@ use promql_parser::parser;
 
 /// What is wrong with a query, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{problem} at character {character} of {query:?}: correct the PromQL")]
+#[error("{problem} {}{query:?}: correct the PromQL", place(*character))]
 pub struct Wrong {
     /// What the parser says.
     pub problem: String,
-    /// Up to here it could have become a query, counted from 1.
-    pub character: usize,
+    /// Up to here it could have become a query, counted from 1; none if that was not found.
+    pub character: Option<usize>,
     query: String,
 }
+
+fn place(character: Option<usize>) -> String {
+    character.map_or("in ".to_owned(), |place| {
+        format!("at character {place} of ")
+    })
+}
+
+/// Characters that are parsed at most to find the place of a mistake: whoever checks a query holds
+/// everybody up.
+const PATIENCE: usize = 1_000_000;
 
 /// Checks that a query can be parsed.
 pub fn check(query: &str) -> Result<(), Wrong> {
@@ -21,28 +31,44 @@ pub fn check(query: &str) -> Result<(), Wrong> {
         return Ok(());
     };
     // The parser does not say where. It is after the longest beginning that something could follow.
-    let ends = query
-        .char_indices()
-        .map(|(end, _)| end)
-        .chain([query.len()]);
-    let good = ends
-        .filter(|end| is_beginning(&query[..*end]))
-        .max()
-        .unwrap_or(0);
+    // Regular expressions are taken for texts, because each parse would compile them.
+    let plain = query.replace("=~", "= ").replace("!~", "!=");
+    let words = starts_of_words(&plain).into_iter().rev();
+    let most = PATIENCE / (NEXT.len() * LAST.len() * plain.len().max(1));
+    let good = words.take(most).find(|end| is_beginning(&plain[..*end]));
+    // All of it can be followed by something: the mistake is in a regular expression.
+    let good = good.filter(|end| *end < plain.len() || parser::parse(&plain).is_err());
     Err(Wrong {
         problem,
-        character: query[..good].chars().count() + 1,
+        character: good.map(|good| query[..good].chars().count() + 1),
         query: query.to_owned(),
     })
 }
 
-/// Whether something can follow that makes it a query. What is tried is what ends any expression:
-/// an operand, a label's match, a range; the open brackets; the operand of an aggregation.
+/// Where words, numbers and signs begin, and the end.
+fn starts_of_words(query: &str) -> Vec<usize> {
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let mut starts = Vec::new();
+    let mut within = false;
+    for (place, character) in query.char_indices() {
+        if !within || !is_word(character) {
+            starts.push(place);
+        }
+        within = is_word(character);
+    }
+    starts.push(query.len());
+    starts
+}
+
+/// What ends any expression: an operand, a label's match, a range; then, after the open brackets, the
+/// operand of an aggregation.
+const NEXT: [&str; 10] = [
+    "", "a", " a", "(a)", "\"\"", "=\"\"", "a=\"\"", "[1m]", "1m]", "\"",
+];
+const LAST: [&str; 3] = ["", "(a)", " (a)"];
+
+/// Whether something can follow that makes it a query.
 fn is_beginning(text: &str) -> bool {
-    const NEXT: [&str; 10] = [
-        "", "a", " a", "(a)", "\"\"", "=\"\"", "a=\"\"", "[1m]", "1m]", "\"",
-    ];
-    const LAST: [&str; 3] = ["", "(a)", " (a)"];
     let close = closing(text);
     let quoted = closing(&format!("{text}\""));
     NEXT.iter().any(|next| {
@@ -110,13 +136,13 @@ pub(crate) fn series(metric: &MetricIdentifier, labels: &[(&str, &str)]) -> Resu
         }
     }
     let query = format!("{}{{{}}}", metric.name, matchers.join(","));
-    check(&query).map_err(|error| {
-        format!(
-            "spec.metrics: {} is no name of a metric in Prometheus: {error}",
+    match parser::parse(&query) {
+        Ok(_) => Ok(query),
+        Err(problem) => Err(format!(
+            "spec.metrics: {} is no name of a metric in Prometheus: {problem} in {query:?}",
             metric.name
-        )
-    })?;
-    Ok(query)
+        )),
+    }
 }
 
 fn matcher(name: &str, operator: &str, value: &str) -> String {
@@ -148,8 +174,18 @@ mod tests {
     #[case("rate(a)", 7)]
     fn what_it_does_not_is_wrong_at_a_place(#[case] query: &str, #[case] character: usize) {
         let wrong = check(query).unwrap_err();
-        assert_eq!(wrong.character, character, "{wrong}");
+        assert_eq!(wrong.character, Some(character), "{wrong}");
         assert!(wrong.to_string().contains("correct the PromQL"));
+    }
+
+    #[test]
+    fn a_long_query_with_a_mistake_is_refused_in_time() {
+        let words = "a{b=~\"\\\\w{90}\"} + ".repeat(200);
+        let wrong = check(&format!("* {words}")).unwrap_err();
+        assert_eq!(wrong.character, None);
+        assert!(wrong.to_string().contains("correct the PromQL"), "{wrong}");
+        let wrong = check("a{b=~\"(\"}").unwrap_err();
+        assert_eq!(wrong.character, None, "{wrong}");
     }
 
     #[test]

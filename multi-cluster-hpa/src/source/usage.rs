@@ -25,8 +25,13 @@ pub(crate) struct MemberUsage {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// The timestamp of each pod's last sample, and since when it has been seen.
-type Seen = BTreeMap<Question, BTreeMap<String, (Timestamp, Instant)>>;
+/// When a question was answered last; the timestamp of each pod's sample then, and since when that
+/// has been seen.
+type Seen = BTreeMap<Question, (Instant, BTreeMap<String, (Timestamp, Instant)>)>;
+
+/// Questions that nobody has asked for so long are forgotten. Autoscalers are evaluated once an hour
+/// at the least.
+const FORGOTTEN: Duration = Duration::from_hours(2);
 
 impl MemberUsage {
     pub(crate) fn new(deadline: Duration, longest: Duration) -> Self {
@@ -60,9 +65,11 @@ impl MemberUsage {
             let list = api.list(&ListParams::default()).within(deadline).await;
             let list = list.map_err(|error| failed(problem(&error)))?;
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = seen.remove(&question).unwrap_or_default();
-            let (fresh, now) = fresh(usage(list), &before, longest, Instant::now());
-            seen.insert(question, now);
+            let now = Instant::now();
+            seen.retain(|_, (asked, _)| now.duration_since(*asked) <= FORGOTTEN);
+            let (_, before) = seen.remove(&question).unwrap_or((now, BTreeMap::new()));
+            let (fresh, samples) = fresh(usage(list), &before, longest, now);
+            seen.insert(question, (now, samples));
             Ok(Arc::new(Answer::Usage(fresh)))
         }
         .boxed()

@@ -100,10 +100,6 @@ impl Minute {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "takes six minutes without optimization: cargo test --release -p multi-cluster-hpa --test autoscaling day::"
-)]
 fn a_day_with_a_crowd_a_lost_cluster_and_metrics_that_fail() {
     play(async {
         let requests = requests();

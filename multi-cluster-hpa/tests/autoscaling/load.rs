@@ -1,5 +1,6 @@
 //! Replicas follow the load.
 
+use kube::api::DeleteParams;
 use serde_json::json;
 
 use crate::fixture::{AUTOSCALER, Beginning, DEPLOYMENT, Scene, condition, play, replicas, yaml};
@@ -73,6 +74,42 @@ fn what_a_full_cluster_cannot_hold_is_the_schedulers_matter() {
         scene.until(60, 0).await;
         let quiet = replicas(&[("cluster2", 2), ("cluster3", 2)]);
         assert_eq!(scene.wanted().await, quiet);
+        assert_eq!(scene.placed().await, quiet);
+    });
+}
+
+#[test]
+fn a_location_that_is_taken_out_of_the_deployment_is_scaled_no_more() {
+    play(async {
+        let scene = Scene::with_examples(Beginning::default()).await;
+        scene.until(25, 0).await;
+        let mut deployment = yaml(DEPLOYMENT);
+        deployment["spec"]["locations"] = "cluster2".into();
+        scene.apply(&deployment).await;
+        scene.until(30, 0).await;
+        let there = replicas(&[("cluster2", 6)]);
+        assert_eq!(scene.wanted().await, there, "{}", scene.status().await);
+        assert_eq!(scene.placed().await, there);
+    });
+}
+
+#[test]
+fn a_deployment_that_is_made_anew_does_not_inherit_the_load_of_the_former() {
+    play(async {
+        let scene = Scene::with_examples(Beginning::default()).await;
+        scene.until(38, 0).await;
+        assert_eq!(scene.wanted().await["cluster2"], 6);
+        let deployments = scene.api("MultiClusterDeployment");
+        deployments
+            .delete("hello", &DeleteParams::default())
+            .await
+            .unwrap();
+        // The crowd has gone.
+        scene.until(41, 0).await;
+        scene.apply(&yaml(DEPLOYMENT)).await;
+        scene.until(45, 0).await;
+        assert!(scene.wanted().await.is_empty(), "{}", scene.status().await);
+        let quiet = replicas(&[("cluster2", 2), ("cluster3", 2)]);
         assert_eq!(scene.placed().await, quiet);
     });
 }

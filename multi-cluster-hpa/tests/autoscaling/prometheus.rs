@@ -1,8 +1,9 @@
 //! Metrics from Prometheus.
 
 use std::collections::BTreeMap;
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
@@ -224,6 +225,103 @@ fn an_external_metric_lets_replicas_go_to_zero_and_come_back() {
     });
 }
 
+/// At twenty past the minimum is three for ten minutes; else nothing asks for a replica.
+#[test]
+fn a_schedule_brings_a_deployment_back_from_zero() {
+    play(async {
+        let source = Scripted::new(by_cluster(&[("cluster2", 0.0), ("cluster3", 0.0)]));
+        let scene = scene(&source).await;
+        let mut object = autoscaler("jobs");
+        object["spec"]["minReplicas"] = 0.into();
+        object["spec"]["schedules"] =
+            json!([{ "schedule": "20 0 * * *", "duration": "10m", "minReplicas": 3 }]);
+        scene.apply(&object).await;
+        let nothing = replicas(&[("cluster2", 0), ("cluster3", 0)]);
+        scene.until(12, 0).await;
+        assert_eq!(scene.wanted().await, nothing);
+        scene.until(21, 0).await;
+        let awake = replicas(&[("cluster2", 2), ("cluster3", 1)]);
+        assert_eq!(scene.wanted().await, awake);
+        scene.until(37, 0).await;
+        assert_eq!(scene.wanted().await, nothing);
+    });
+}
+
+/// Answers nothing, ever.
+struct Silent;
+
+impl MetricSource for Silent {
+    fn read(&self, _: &Question) -> Asked {
+        pending().boxed()
+    }
+}
+
+#[test]
+fn whoever_asks_members_does_not_wait_for_prometheus() {
+    play(async {
+        let beginning = Beginning {
+            prometheus: Some(Arc::new(Silent)),
+            flags: vec!["--concurrent-syncs=1"],
+            ..Beginning::default()
+        };
+        let scene = Scene::begin(beginning).await;
+        let mut waits = autoscaler("jobs");
+        waits["metadata"]["name"] = "waits".into();
+        waits["spec"]["scaleTargetRef"]["name"] = "waits".into();
+        let mut other = yaml(DEPLOYMENT);
+        other["metadata"]["name"] = "waits".into();
+        scene.apply(&other).await;
+        scene.apply(&waits).await;
+        scene.until(2, 0).await;
+        scene.apply(&yaml(DEPLOYMENT)).await;
+        scene.apply(&yaml(AUTOSCALER)).await;
+        scene.until(25, 0).await;
+        let crowded = replicas(&[("cluster2", 6), ("cluster3", 2)]);
+        assert_eq!(scene.wanted().await, crowded);
+    });
+}
+
+/// Answers after five seconds.
+struct Slow(Scripted);
+
+impl MetricSource for Slow {
+    fn read(&self, question: &Question) -> Asked {
+        let answer = self.0.read(question);
+        async move {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            answer.await
+        }
+        .boxed()
+    }
+}
+
+#[test]
+fn what_is_edited_while_metrics_are_read_counts_at_once() {
+    play(async {
+        let source = Scripted::new(by_cluster(&[("cluster2", 480.0), ("cluster3", 150.0)]));
+        let beginning = Beginning {
+            prometheus: Some(Arc::new(Slow(source))),
+            ..Beginning::default()
+        };
+        let scene = Scene::begin(beginning).await;
+        scene.apply(&yaml(DEPLOYMENT)).await;
+        scene.until(1, 2).await;
+        let mut object = autoscaler("jobs");
+        scene.apply(&object).await;
+        scene.until(1, 4).await;
+        object["spec"]["maxReplicas"] = 5.into();
+        scene.apply(&object).await;
+        scene.until(3, 0).await;
+        assert_eq!(scene.wanted().await.values().sum::<u64>(), 5);
+        let news = scene.events("SuccessfulRescale").await;
+        assert!(
+            news.iter().all(|one| one.contains("New size: 5")),
+            "{news:?}"
+        );
+        assert_eq!(news.len(), 1);
+    });
+}
+
 #[test]
 fn autoscalers_of_the_same_metric_share_a_query() {
     play(async {
@@ -244,6 +342,26 @@ fn autoscalers_of_the_same_metric_share_a_query() {
         scene.until(6, 1).await;
         // Four rounds a minute.
         assert_eq!(source.asked(), ["jobs"; 4]);
+    });
+}
+
+#[test]
+fn an_autoscaler_that_is_edited_asks_anew_in_its_round() {
+    play(async {
+        let source = Scripted::new(by_cluster(&[("cluster2", 150.0), ("cluster3", 150.0)]));
+        let scene = scene(&source).await;
+        let mut object = autoscaler("jobs");
+        scene.apply(&object).await;
+        // A round is at five past, to the second.
+        scene.until(5, 3).await;
+        source.asked();
+        source.set(Ok(by_cluster(&[("cluster2", 380.0), ("cluster3", 150.0)])));
+        object["spec"]["maxReplicas"] = 20.into();
+        scene.apply(&object).await;
+        scene.until(5, 6).await;
+        assert_eq!(source.asked(), ["jobs"]);
+        let wanted = replicas(&[("cluster2", 4), ("cluster3", 2)]);
+        assert_eq!(scene.wanted().await, wanted);
     });
 }
 

@@ -23,7 +23,7 @@ fn a_field_that_a_person_owns_stays_as_it_is() {
             "{status}"
         );
         assert!(
-            message.contains("simulation") && message.contains("take clusterReplicas out"),
+            message.contains("scenario") && message.contains("take clusterReplicas out"),
             "{message}"
         );
         assert_eq!(scene.events("FieldConflict").await.len(), 1);

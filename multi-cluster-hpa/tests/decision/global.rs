@@ -43,6 +43,25 @@ fn pods_on_a_cluster_that_does_not_answer_make_a_change_smaller() {
 }
 
 #[test]
+fn pods_that_nobody_has_seen_keep_the_number_from_falling() {
+    let unseen = |percent| {
+        let world = World::global(10).run("cluster1", 5, percent);
+        let mut world = world.placed("cluster2", 5);
+        let unknown = ("cluster2".to_owned(), "no answer".to_owned());
+        world.snapshot.unknown.extend([unknown]);
+        world.decide_at_once()
+    };
+    // ⌈5 × 60 / 50⌉ would be six.
+    let decision = unseen(60);
+    assert_eq!(decision.wanted, None);
+    assert_eq!(
+        state(&decision, ConditionKind::ScalingActive),
+        (false, "ClusterUnreachable")
+    );
+    assert_eq!(unseen(150).desired, 15);
+}
+
+#[test]
 fn the_maximum_is_the_limit() {
     let world = World::global(6).run("cluster1", 6, 100).bounds(1, 7);
     let decision = world.decide();

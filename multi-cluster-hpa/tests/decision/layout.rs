@@ -74,3 +74,25 @@ fn overrides_count_along_locations_only() {
         "{error}"
     );
 }
+
+#[test]
+fn numbers_add_no_cluster_to_those_that_are_named() {
+    let numbers = json!([
+        {"cluster": "cluster1", "replicas": 3}, {"cluster": "cluster2", "replicas": 4},
+    ]);
+    for names in [
+        json!({"locations": "cluster1"}),
+        json!({"clusters": ["cluster1"]}),
+    ] {
+        let mut spec = names;
+        spec["clusterReplicas"] = numbers.clone();
+        let layout = layout(&spec, &json!({})).unwrap();
+        assert_eq!(
+            layout.wanted.into_iter().collect::<Vec<_>>(),
+            named(&[("cluster1", 3)])
+        );
+        assert!(layout.has_strays);
+    }
+    let layout = layout(&json!({"clusterReplicas": numbers}), &json!({})).unwrap();
+    assert!(!layout.has_strays);
+}

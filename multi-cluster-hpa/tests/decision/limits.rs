@@ -1,8 +1,10 @@
 //! The limits of the sum and of each cluster.
 
+use std::collections::BTreeMap;
+
 use federation::api::ReplicaScheduling;
 use multi_cluster_hpa::behavior::Bounds;
-use multi_cluster_hpa::decision::{ConditionKind, Scope, Verdict};
+use multi_cluster_hpa::decision::{ConditionKind, Scope, Verdict, Wanted};
 
 use crate::world::{World, condition, desired, state};
 
@@ -24,6 +26,42 @@ fn above_the_maximum_all_get_their_part_of_it() {
         matches!(verdict, Verdict::Limited(why) if why.contains("12")),
         "{verdict:?}"
     );
+}
+
+#[test]
+fn a_cluster_that_is_not_known_keeps_its_number_at_the_maximum() {
+    let world = World::new(&[("cluster1", 5), ("cluster2", 5)]);
+    let mut world = world.run("cluster1", 5, 50).run("cluster2", 5, 200);
+    let unknown = ("cluster1".to_owned(), "no answer".to_owned());
+    world.snapshot.unknown.extend([unknown]);
+    let decision = world.clone().bounds(1, 12).decide();
+    assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 7)]);
+    let decision = world.bounds(1, 10).decide();
+    assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 5)]);
+}
+
+#[test]
+fn zero_replicas_come_back_where_the_minimum_may_be_zero() {
+    let world = World::new(&[("cluster1", 0), ("cluster2", 0)]).bounds(5, 20);
+    let decision = world.clone().decide();
+    assert_eq!(decision.wanted, None);
+    assert_eq!(
+        state(&decision, ConditionKind::ScalingActive),
+        (false, "ScalingDisabled")
+    );
+    let mut world = world;
+    world.snapshot.scaling.zero_is_allowed = true;
+    let decision = world.decide();
+    assert_eq!(desired(&decision), [("cluster1", 3), ("cluster2", 2)]);
+}
+
+#[test]
+fn numbers_for_clusters_that_are_no_locations_any_more_are_taken_out() {
+    let mut world = World::new(&[("cluster1", 5)]).run("cluster1", 5, 50);
+    assert_eq!(world.clone().decide().wanted, None);
+    world.snapshot.layout.has_strays = true;
+    let wanted = BTreeMap::from([("cluster1".to_owned(), 5)]);
+    assert_eq!(world.decide().wanted, Some(Wanted::PerCluster(wanted)));
 }
 
 #[test]

@@ -19,7 +19,8 @@ fn the_number_follows_the_load_and_its_place_the_requests() {
 
 #[test]
 fn a_cluster_without_requests_keeps_its_minimum() {
-    let decision = world().traffic(&[("cluster2", 70.0)]).floor(2).decide();
+    let traffic = [("cluster1", 0.0), ("cluster2", 70.0)];
+    let decision = world().traffic(&traffic).floor(2).decide();
     assert_eq!(desired(&decision), [("cluster1", 2), ("cluster2", 13)]);
 }
 
@@ -49,4 +50,29 @@ fn one_replica_more_or_less_is_no_reason_to_move() {
         .traffic(&[("cluster1", 7.0), ("cluster2", 3.0)])
         .decide();
     assert_eq!(desired(&decision), [("cluster1", 7), ("cluster2", 3)]);
+}
+
+#[test]
+fn a_cluster_whose_requests_are_not_known_keeps_its_number() {
+    let decision = world().traffic(&[("cluster2", 70.0)]).decide();
+    assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 10)]);
+    let kept = &decision.locations[0].verdict;
+    assert!(
+        matches!(kept, Verdict::Kept(why) if why.contains("requests arrive here")),
+        "{kept:?}"
+    );
+    // So does one that does not answer, whatever a Prometheus remembers of it.
+    let mut world = world().traffic(&[("cluster1", 10.0), ("cluster2", 90.0)]);
+    let unknown = ("cluster1".to_owned(), "no answer".to_owned());
+    world.snapshot.unknown.extend([unknown]);
+    let decision = world.decide();
+    assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 5)]);
+}
+
+#[test]
+fn a_location_without_pods_gets_one_to_see_requests_by() {
+    let world = World::new(&[("cluster1", 0), ("cluster2", 10)]);
+    let world = world.run("cluster2", 10, 50).floor(0);
+    let decision = world.traffic(&[("cluster2", 70.0)]).decide();
+    assert_eq!(desired(&decision), [("cluster1", 1), ("cluster2", 9)]);
 }

@@ -31,6 +31,7 @@ impl World {
             defaults: Defaults::default(),
             scaling: Scaling {
                 bounds: Bounds { min: 1, max: 100 },
+                zero_is_allowed: false,
                 min_per_cluster: 1,
                 scope: Scope::PerCluster,
                 distribution: Distribution::Load,
@@ -41,6 +42,7 @@ impl World {
             layout: Layout {
                 placed: wanted.clone(),
                 wanted,
+                has_strays: false,
             },
             pods: Vec::new(),
             unknown: BTreeMap::new(),

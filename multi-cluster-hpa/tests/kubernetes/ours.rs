@@ -44,6 +44,7 @@ impl Ours {
                     min: number("minReplicas"),
                     max: number("maxReplicas"),
                 },
+                zero_is_allowed: false,
                 min_per_cluster: 0,
                 scope: Scope::Global,
                 distribution: Distribution::Load,
@@ -75,6 +76,7 @@ impl Ours {
             layout: Layout {
                 wanted: here.clone(),
                 placed: here,
+                has_strays: false,
             },
             pods: pods.collect(),
             unknown: BTreeMap::new(),

@@ -79,7 +79,7 @@ pub struct MultiClusterHorizontalPodAutoscalerSpec {
     /// By what the locations' numbers differ. Only with scope `PerCluster`.
     #[serde(default)]
     pub distribution: Distribution,
-    /// Limits that hold for a time. Of several that are active the last one counts.
+    /// Limits that hold for a time. Of several active ones that give the same limit the last counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<Schedule>,
     /// The time between two evaluations. Default: the operator's `--interval`.

@@ -90,8 +90,9 @@ impl Cost {
 }
 
 /// Queries that Prometheus is asked in each of so many rounds of evaluations, of as many autoscalers
-/// as there are now.
+/// as there are now. New ones are evaluated as soon as they are seen, so that does not count.
 pub(super) async fn queries(federation: &Federation, rounds: u32) -> f64 {
+    tokio::time::sleep(INTERVAL).await;
     let before = federation.prometheus.asked();
     tokio::time::sleep(INTERVAL * rounds).await;
     let asked = federation.prometheus.asked() - before;

@@ -22,7 +22,7 @@ use reaction::Reactions;
 pub(super) const PARTS: &[Part] = &[work, |quick| Ok(comparison::run(quick))];
 
 /// Rounds of evaluations over which queries are counted.
-const ROUNDS: u32 = 2;
+const ROUNDS: u32 = 4;
 
 /// The operator at work, on a federation that grows.
 fn work(quick: bool) -> Result<Vec<Figure>> {

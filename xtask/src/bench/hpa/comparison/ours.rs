@@ -30,6 +30,7 @@ impl Ours {
             defaults: Defaults::default(),
             scaling: Scaling {
                 bounds,
+                zero_is_allowed: false,
                 min_per_cluster: 1,
                 scope: Scope::PerCluster,
                 distribution: Distribution::Load,
