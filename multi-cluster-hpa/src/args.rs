@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, env = "MCK8S_DEADLINE", value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub deadline: Duration,
 
-    /// Autoscalers that are written at the same time, and queries to Prometheus at the same time
+    /// Autoscalers that are written at the same time, and questions to one server at the same time
     #[arg(
         long,
         env = "MCK8S_CONCURRENT_SYNCS",

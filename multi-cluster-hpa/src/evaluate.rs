@@ -49,6 +49,7 @@ struct Subject {
     spec: Arc<Validated>,
     name: Key,
     target: Target,
+    layout: Layout,
 }
 
 /// What was read for an evaluation.
@@ -73,6 +74,7 @@ impl Operator {
             (interval, tracked.deleting, tracked.held.clone())
         };
         if let Some(held) = held {
+            let _turn = self.writers.acquire().await;
             let taken = self.take_off(key, held).await;
             taken.map_err(|error| EvaluateError::Finalizer(Box::new(error)))?;
         }
@@ -177,8 +179,9 @@ impl Operator {
             return None;
         }
         let spec = latest.target.spec.ok()?;
-        let layout = Layout::read(&spec, &latest.target.status);
+        let mut layout = latest.layout;
         let tracked = state.autoscalers.get_mut(key)?;
+        layout.has_strays &= tracked.tidied != Some(latest.target.generation);
         let now = self.clock.now();
         tracked.follow_the_clock(now, Instant::now());
         let snapshot = Snapshot {
@@ -187,7 +190,7 @@ impl Operator {
             scaling: subject.spec.scaling(now),
             replica_scheduling: spec.placement.replica_scheduling,
             replicas: spec.replicas,
-            layout: layout.unwrap_or_default(),
+            layout,
             pods,
             unknown,
             metrics,
@@ -217,7 +220,11 @@ impl Operator {
         let written = act::apply(&self.hub, target, &subject.target.uid, &wanted, deadline).await;
         match written {
             Ok(()) => {
-                // Else entries of clusters that are no locations any more were taken out.
+                if snapshot.layout.has_strays
+                    && let Some(tracked) = self.state().autoscalers.get_mut(key)
+                {
+                    tracked.tidied = Some(subject.target.generation);
+                }
                 if !outcome.has_changed() {
                     self.metrics.evaluated(outcome.result());
                     return Ok(outcome);
@@ -310,8 +317,14 @@ fn dereference(state: &State, key: &Key) -> Result<Subject, Condition> {
         .spec
         .as_ref()
         .map_err(|problem| invalid(problem.clone()))?;
-    Layout::read(spec_of_target, &target.status).map_err(|error| invalid(error.to_string()))?;
-    Ok(Subject { spec, name, target })
+    let layout = Layout::read(spec_of_target, &target.status);
+    let layout = layout.map_err(|error| invalid(error.to_string()))?;
+    Ok(Subject {
+        spec,
+        name,
+        target,
+        layout,
+    })
 }
 
 fn unable(reason: &'static str, message: String) -> Condition {

@@ -1,5 +1,6 @@
 //! The operator at work: its queue, and the rounds of evaluations.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,8 +39,8 @@ pub struct Options {
     /// `PromQL` for the traffic of a namespace's pods, by `cluster_name` and `pod`;
     /// `{namespace}` is filled in.
     pub traffic_query: String,
-    /// Autoscalers whose numbers and status are written at the same time, and queries to Prometheus
-    /// at the same time.
+    /// Autoscalers that are written at the same time, and questions that one server is asked at the
+    /// same time.
     pub parallel: usize,
 }
 
@@ -70,29 +71,51 @@ struct Sources {
     members: Members,
     usage: MemberUsage,
     prometheus: Option<Arc<dyn MetricSource>>,
-    /// Who may ask it.
-    queries: Arc<Semaphore>,
+    deadline: Duration,
+    /// Questions that one server is asked at the same time.
+    parallel: usize,
+    /// Who may ask a server, by its name.
+    turns: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+}
+
+impl Sources {
+    fn turns(&self, server: &str) -> Arc<Semaphore> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = turns.entry(server.to_owned());
+        let turns = turns.or_insert_with(|| Arc::new(Semaphore::new(self.parallel)));
+        turns.clone()
+    }
 }
 
 impl MetricSource for Sources {
     fn read(&self, question: &Question) -> Asked {
-        match (question, &self.prometheus) {
+        let late = format!("no answer within {:?}", self.deadline);
+        let (turns, asked, late) = match (question, &self.prometheus) {
             (Question::Usage { cluster, namespace }, _) => {
-                self.usage
-                    .read(self.members.client(cluster), cluster, namespace)
+                let client = self.members.client(cluster);
+                let late = SourceError::Member {
+                    cluster: cluster.clone(),
+                    problem: late,
+                };
+                let asked = self.usage.read(client, cluster, namespace);
+                (self.turns(cluster), asked, late)
             }
             (Question::Query(_), Some(prometheus)) => {
-                let (queries, asked) = (self.queries.clone(), prometheus.read(question));
-                async move {
-                    let _turn = queries.acquire().await;
-                    asked.await
-                }
-                .boxed()
+                let asked = prometheus.read(question);
+                // No member has this name.
+                (self.turns(""), asked, SourceError::Prometheus(late))
             }
             (Question::Query(_), None) => {
-                std::future::ready(Err(SourceError::NoPrometheus)).boxed()
+                return std::future::ready(Err(SourceError::NoPrometheus)).boxed();
             }
-        }
+        };
+        // Who waits for its turn has no more time than the others.
+        let answered = async move {
+            let _turn = turns.acquire().await;
+            asked.await
+        };
+        let in_time = tokio::time::timeout(self.deadline, answered);
+        async move { in_time.await.unwrap_or(Err(late)) }.boxed()
     }
 }
 
@@ -114,7 +137,9 @@ impl Operator {
             members: members.clone(),
             usage: MemberUsage::new(options.deadline, options.longest_age),
             prometheus,
-            queries: Arc::new(Semaphore::new(options.parallel)),
+            deadline: options.deadline,
+            parallel: options.parallel,
+            turns: Mutex::default(),
         };
         Arc::new(Self {
             hub,

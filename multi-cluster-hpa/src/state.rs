@@ -62,6 +62,9 @@ pub(crate) struct Tracked {
     /// The original's finalizer is to be taken off.
     pub(crate) held: Option<Finalizers>,
     pub(crate) history: History,
+    /// The target's generation of which entries that are no locations' were taken out, or are
+    /// somebody else's.
+    pub(crate) tidied: Option<i64>,
     /// The time of the last evaluation, by the clock and by what has passed.
     pub(crate) evaluated: Option<(Timestamp, Instant)>,
     /// The status that the hub has.
@@ -72,6 +75,7 @@ pub(crate) struct Tracked {
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) uid: String,
+    pub(crate) generation: i64,
     pub(crate) deleting: bool,
     pub(crate) spec: Result<Arc<MultiClusterDeploymentSpec>, String>,
     pub(crate) status: Arc<WorkloadStatus>,
@@ -143,6 +147,7 @@ impl State {
                 deleting,
                 held,
                 history: same_target.map(|before| before.history).unwrap_or_default(),
+                tidied: None,
                 evaluated,
                 reported,
             },
@@ -179,6 +184,7 @@ impl State {
         let key = Key::of(object);
         let target = Target {
             uid: object.uid().unwrap_or_default(),
+            generation: object.metadata.generation.unwrap_or_default(),
             deleting: object.metadata.deletion_timestamp.is_some(),
             spec: read(&object.data, "spec").map(Arc::new),
             status: Arc::new(read(&object.data, "status").unwrap_or_default()),

@@ -27,6 +27,34 @@ pub fn divide(total: u32, weights: &BTreeMap<String, u64>, floor: u32) -> BTreeM
     divide_among(total, &weights.iter().map(claim).collect())
 }
 
+/// The same, and some keep what they have, if that leaves enough for the others.
+pub(super) fn divide_around(
+    total: u32,
+    weights: &BTreeMap<String, u64>,
+    floor: u32,
+    kept: &BTreeMap<&str, u32>,
+) -> BTreeMap<String, u32> {
+    let claim = |(name, weight): (&String, &u64)| {
+        let (weight, least, most) = match kept.get(name.as_str()) {
+            Some(now) => (0, *now, *now),
+            None => (*weight, floor, u32::MAX),
+        };
+        let claim = Claim {
+            weight,
+            least,
+            most,
+        };
+        (name.clone(), claim)
+    };
+    let claims: BTreeMap<_, _> = weights.iter().map(claim).collect();
+    let least: u64 = claims.values().map(|claim| u64::from(claim.least)).sum();
+    if claims.len() > kept.len() && least <= u64::from(total) {
+        divide_among(total, &claims)
+    } else {
+        divide(total, weights, floor)
+    }
+}
+
 /// The same with limits of each one's own.
 pub(super) fn divide_among(total: u32, claims: &BTreeMap<String, Claim>) -> BTreeMap<String, u32> {
     let least: u64 = claims.values().map(|claim| u64::from(claim.least)).sum();

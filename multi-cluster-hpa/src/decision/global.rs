@@ -4,7 +4,7 @@ use super::conditions;
 use super::pool::{Pool, highest};
 use super::start::Start;
 use super::traffic::spread;
-use super::{Decision, Distribution, History, Scope, Snapshot, Wanted};
+use super::{Decision, Distribution, History, Metric, Scope, Snapshot, Wanted};
 use crate::behavior::{self, Step};
 
 pub(super) fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
@@ -52,7 +52,11 @@ fn total(snapshot: &Snapshot, history: &mut History, current: u32) -> Decision {
     let answer = highest(metrics, asked.collect(), current);
     decision.metrics = answer.reports;
     let wish = match (answer.wish, snapshot.unseen()) {
-        (Ok(wish), Some(unseen)) if wish.replicas < current => Err(unseen),
+        (Ok(wish), Some(unseen))
+            if wish.replicas < current && metrics.iter().any(Metric::counts_pods) =>
+        {
+            Err(unseen)
+        }
         (wish, _) => wish,
     };
     let wish = match wish {

@@ -155,6 +155,12 @@ impl Kind {
 }
 
 impl Metric {
+    /// Whether its proposal depends on what runs: else it is ⌈value / target⌉.
+    pub(super) fn counts_pods(&self) -> bool {
+        let is_value = matches!(self.reading, Reading::Total(_) | Reading::ByCluster(_));
+        !is_value || !matches!(self.target, Target::AverageValue(_))
+    }
+
     /// Reads one of the five types of `autoscaling/v2`. What was read of it is still `Failed`.
     pub fn read(spec: &MetricSpec) -> Result<Self, MetricError> {
         let (kind, target) = parts(spec).ok_or_else(|| MetricError::Type(spec.type_.clone()))?;

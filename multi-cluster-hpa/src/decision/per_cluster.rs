@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::conditions::{disabled, reachable};
-use super::divide::{divide_among, settle};
+use super::divide::{divide_among, divide_around, settle};
 use super::location::{Location, change, conditions};
 use super::pool::{Answer, Failure, Pool, Wish, highest};
 use super::start::Start;
@@ -30,12 +30,17 @@ pub(super) fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
     match Start::of(current, &snapshot.scaling) {
         Start::Disabled => {
             let mut decision = unasked(layout, &pools, &layout.wanted);
+            decision.wanted = None;
             decision.conditions.push(disabled());
             decision
         }
         Start::Jump(total, reason) => {
             let weights = weights(&layout.wanted);
-            let wanted = divide(total, &weights, snapshot.scaling.min_per_cluster);
+            let floor = snapshot.scaling.min_per_cluster;
+            let kept = layout.wanted.iter();
+            let kept = kept.filter(|(name, _)| snapshot.unreachable(name).is_some());
+            let kept = kept.map(|(name, now)| (name.as_str(), *now)).collect();
+            let wanted = divide_around(total, &weights, floor, &kept);
             let mut decision = unasked(layout, &pools, &wanted);
             decision.reason = Some(reason.to_owned());
             decision
@@ -191,7 +196,11 @@ fn overall(
 ) -> Vec<Result<Proposal, String>> {
     let unseen = snapshot.unseen();
     let ask = |metric: &Metric| match (whole.ask(metric, settings), &unseen) {
-        (Ok(proposal), Some(unseen)) if proposal.replicas < whole.current => {
+        (Ok(proposal), Some(unseen))
+            if matches!(metric.reading, Reading::Total(_))
+                && metric.counts_pods()
+                && proposal.replicas < whole.current =>
+        {
             Err(unseen.message.clone())
         }
         (asked, _) => asked,
@@ -244,13 +253,12 @@ fn answers<'a>(
         highest(&snapshot.metrics, outcomes.collect(), pool.current)
     };
     let answer = |(name, pool): (&&'a str, &Pool<'_>)| {
-        let placed = snapshot.layout.placed.get(*name).copied();
-        let answer = match snapshot.unknown.get(*name) {
-            Some(why) if placed.unwrap_or_default() > 0 => Answer {
+        let answer = match snapshot.unreachable(name) {
+            Some(failure) => Answer {
                 reports: Vec::new(),
-                wish: Err(Failure::unreachable(name, why)),
+                wish: Err(failure),
             },
-            _ => ask(name, pool),
+            None => ask(name, pool),
         };
         (*name, answer)
     };

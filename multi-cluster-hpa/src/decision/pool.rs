@@ -38,15 +38,6 @@ pub(super) struct Failure {
     pub(super) message: String,
 }
 
-impl Failure {
-    pub(super) fn unreachable(cluster: &str, why: &str) -> Self {
-        Self {
-            reason: "ClusterUnreachable",
-            message: format!("the pods of {cluster} are not known: {why}"),
-        }
-    }
-}
-
 impl<'a> Pool<'a> {
     /// All pods of the snapshot but those on clusters that do not answer and shall hold none.
     pub(super) fn whole(snapshot: &'a Snapshot, current: u32) -> Self {
@@ -192,15 +183,26 @@ pub(super) fn highest(
 }
 
 impl Snapshot {
-    /// Why fewer replicas than there are cannot be asked for: pods are to run on a cluster, and
-    /// nobody has seen them, so what they use counts nowhere.
+    /// Why a cluster on which replicas are to stay cannot be told.
+    pub(super) fn unreachable(&self, cluster: &str) -> Option<Failure> {
+        let why = self.unknown.get(cluster)?;
+        let placed = self.layout.placed.get(cluster).copied();
+        (placed.unwrap_or_default() > 0).then(|| Failure {
+            reason: "ClusterUnreachable",
+            message: format!("the pods of {cluster} are not known: {why}"),
+        })
+    }
+
+    /// Why no metric of pods can ask for fewer replicas than there are: some are to run on a
+    /// cluster, and nobody has seen them, so what they use counts nowhere.
     pub(super) fn unseen(&self) -> Option<Failure> {
-        let unseen = self.unknown.iter().find(|(cluster, _)| {
-            let seen = self.pods.iter().filter(|pod| pod.key.cluster == **cluster);
+        let unseen = self.unknown.keys().find(|cluster| {
+            let pods = self.pods.iter().filter(|pod| pod.is_active());
+            let seen = pods.filter(|pod| pod.key.cluster == **cluster);
             let placed = self.layout.placed.get(*cluster).copied();
             placed.unwrap_or_default() as usize > seen.count()
         });
-        unseen.map(|(cluster, why)| Failure::unreachable(cluster, why))
+        self.unreachable(unseen?)
     }
 
     /// A pod that counts, and whether its sample does. One on a cluster that does not answer counts

@@ -2,12 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::divide::{Claim, divide_among, settle};
-use super::pool::Failure;
+use super::divide::{divide_around, settle};
 use super::{Decision, LocationReport, Snapshot, Verdict, Wanted, divide};
-
-/// Why locations do not follow their requests.
-type Kept<'a> = BTreeMap<&'a str, String>;
 
 /// Divides the number. A location whose requests are not known keeps its own, if that leaves enough
 /// for the others; where nobody knows anything, all is divided as it was.
@@ -18,18 +14,36 @@ pub(super) fn spread(snapshot: &Snapshot, decision: &mut Decision) {
     let own = snapshot.scaling.min_per_cluster;
     let is_enough = u64::from(total) >= current.len() as u64;
     let floor = if is_enough { own.max(1) } else { own };
-    let (shares, kept) = if let Some((claims, kept)) = claims(snapshot, total, floor) {
-        (divide_among(total, &claims), kept)
+    let why = unmeasured(snapshot);
+    let kept: BTreeMap<&str, u32> = current
+        .iter()
+        .filter(|(name, _)| why.contains_key(name.as_str()))
+        .map(|(name, now)| (name.as_str(), *now))
+        .collect();
+    let traffic = snapshot.traffic.as_ref();
+    let traffic = traffic.map(|traffic| weights(current, traffic));
+    let is_known = |weights: &BTreeMap<String, u64>| {
+        let mut weights = weights.iter();
+        weights.any(|(name, weight)| *weight > 0 && !kept.contains_key(name.as_str()))
+    };
+    let traffic = traffic.filter(is_known);
+    let shares = if let Some(weights) = &traffic {
+        divide_around(total, weights, floor, &kept)
     } else {
-        let weights = current
-            .iter()
-            .map(|(name, one)| (name.clone(), u64::from(*one)));
-        let why = "nobody knows where requests arrive; divided as it was";
-        let kept = current.keys().map(|name| (name.as_str(), why.to_owned()));
-        (divide(total, &weights.collect(), floor), kept.collect())
+        let weights = current.iter();
+        let weights = weights.map(|(name, now)| (name.clone(), u64::from(*now)));
+        divide(total, &weights.collect(), floor)
     };
     let tolerance = snapshot.settings().tolerances.widest();
     let wanted = settle(current, shares, floor, tolerance);
+    let verdict = |name: &str, now: u32| match (&traffic, why.get(name)) {
+        (None, _) => {
+            let why = "nobody knows where requests arrive; divided as it was";
+            Verdict::Kept(why.to_owned())
+        }
+        (_, Some(why)) if wanted.get(name) == Some(&now) => Verdict::Kept(why.clone()),
+        _ => Verdict::Followed,
+    };
     decision.locations = current
         .iter()
         .map(|(cluster, now)| LocationReport {
@@ -38,8 +52,7 @@ pub(super) fn spread(snapshot: &Snapshot, decision: &mut Decision) {
             current: *now,
             desired: wanted.get(cluster).copied().unwrap_or_default(),
             metrics: Vec::new(),
-            verdict: (kept.get(cluster.as_str()))
-                .map_or(Verdict::Followed, |why| Verdict::Kept(why.clone())),
+            verdict: verdict(cluster, *now),
         })
         .collect();
     if wanted != *current || snapshot.layout.has_strays {
@@ -47,58 +60,20 @@ pub(super) fn spread(snapshot: &Snapshot, decision: &mut Decision) {
     }
 }
 
-/// What the locations get by their requests; none where nobody knows them, or too little is left by
-/// those that keep what they have.
-fn claims(
-    snapshot: &Snapshot,
-    total: u32,
-    floor: u32,
-) -> Option<(BTreeMap<String, Claim>, Kept<'_>)> {
-    let traffic = snapshot.traffic.as_ref()?;
-    let current = &snapshot.layout.wanted;
-    let weights = weights(current, traffic);
-    let kept: Kept<'_> = current
-        .keys()
-        .filter_map(|name| Some((name.as_str(), unmeasured(snapshot, traffic, name)?)))
-        .collect();
-    let claim = |(name, now): (&String, &u32)| {
-        let weight = weights.get(name).copied().unwrap_or_default();
-        let claim = if kept.contains_key(name.as_str()) {
-            Claim {
-                weight: 0,
-                least: *now,
-                most: *now,
-            }
-        } else {
-            Claim {
-                weight,
-                least: floor,
-                most: u32::MAX,
-            }
-        };
-        (name.clone(), claim)
+/// The locations of which it is not known what requests arrive there, and why.
+fn unmeasured(snapshot: &Snapshot) -> BTreeMap<&str, String> {
+    let is_measured = |name: &str| {
+        let traffic = snapshot.traffic.as_ref();
+        traffic.is_some_and(|traffic| traffic.get(name).is_some_and(|one| one.is_finite()))
     };
-    let claims: BTreeMap<String, Claim> = current.iter().map(claim).collect();
-    let least: u64 = claims.values().map(|claim| u64::from(claim.least)).sum();
-    let is_known = claims.values().any(|claim| claim.weight > 0);
-    (is_known && least <= u64::from(total)).then_some((claims, kept))
-}
-
-/// Why it is not known what requests arrive at a location.
-fn unmeasured(
-    snapshot: &Snapshot,
-    traffic: &BTreeMap<String, f64>,
-    location: &str,
-) -> Option<String> {
-    let placed = snapshot.layout.placed.get(location).copied();
-    if let Some(why) = snapshot.unknown.get(location)
-        && placed.unwrap_or_default() > 0
-    {
-        return Some(Failure::unreachable(location, why).message);
-    }
-    let is_measured = traffic.get(location).is_some_and(|one| one.is_finite());
-    let why = "nobody knows what requests arrive here";
-    (!is_measured && running(snapshot, location) > 0).then(|| why.to_owned())
+    let why = |name: &str| {
+        let unreachable = snapshot.unreachable(name).map(|failure| failure.message);
+        let unmeasured = !is_measured(name) && running(snapshot, name) > 0;
+        unreachable
+            .or_else(|| unmeasured.then(|| "nobody knows what requests arrive here".to_owned()))
+    };
+    let names = snapshot.layout.wanted.keys().map(String::as_str);
+    names.filter_map(|name| Some((name, why(name)?))).collect()
 }
 
 /// Traffic as integers, exact to a billionth of the largest; what is no number is none.
@@ -123,5 +98,6 @@ fn weights(
 fn running(snapshot: &Snapshot, cluster: &str) -> u32 {
     let pods = snapshot.pods.iter();
     let pods = pods.filter(|pod| pod.key.cluster == cluster && pod.is_active());
+    let pods = pods.filter(|pod| snapshot.counted(pod).is_some());
     u32::try_from(pods.count()).unwrap_or(u32::MAX)
 }

@@ -59,6 +59,13 @@ fn pods_that_nobody_has_seen_keep_the_number_from_falling() {
         (false, "ClusterUnreachable")
     );
     assert_eq!(unseen(150).desired, 15);
+    // A queue's length does not depend on who has been seen.
+    let mut world = World::global(10).placed("cluster2", 5).bounds(0, 20);
+    let unknown = ("cluster2".to_owned(), "no answer".to_owned());
+    world.snapshot.unknown.extend([unknown]);
+    let empty = by_cluster(&[("cluster1", 0)]);
+    let world = world.metric(external(Target::AverageValue(1000), empty));
+    assert_eq!(world.decide_at_once().desired, 0);
 }
 
 #[test]

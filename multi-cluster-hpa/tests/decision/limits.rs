@@ -36,8 +36,11 @@ fn a_cluster_that_is_not_known_keeps_its_number_at_the_maximum() {
     world.snapshot.unknown.extend([unknown]);
     let decision = world.clone().bounds(1, 12).decide();
     assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 7)]);
-    let decision = world.bounds(1, 10).decide();
+    let decision = world.clone().bounds(1, 10).decide();
     assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 5)]);
+    // Also where the maximum has become less than there is.
+    let decision = world.bounds(1, 7).decide();
+    assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 2)]);
 }
 
 #[test]

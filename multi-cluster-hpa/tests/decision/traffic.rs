@@ -70,6 +70,29 @@ fn a_cluster_whose_requests_are_not_known_keeps_its_number() {
 }
 
 #[test]
+fn pods_that_are_remembered_of_a_lost_cluster_keep_nothing() {
+    let mut world = world().placed("cluster1", 0).placed("cluster2", 10);
+    let unknown = ("cluster1".to_owned(), "no answer".to_owned());
+    world.snapshot.unknown.extend([unknown]);
+    let decision = world.traffic(&[("cluster2", 100.0)]).decide();
+    // Five pods at half of their core are on target, and all their requests come there.
+    assert_eq!(desired(&decision), [("cluster1", 1), ("cluster2", 9)]);
+    assert_eq!(decision.locations[0].pods, 0);
+}
+
+#[test]
+fn where_too_little_is_left_by_those_that_keep_theirs_all_follow() {
+    let decision = world()
+        .traffic(&[("cluster2", 70.0)])
+        .bounds(1, 10)
+        .floor(6);
+    let decision = decision.decide();
+    assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 5)]);
+    let decision = world().traffic(&[("cluster2", 70.0)]).bounds(1, 8).decide();
+    assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 3)]);
+}
+
+#[test]
 fn a_location_without_pods_gets_one_to_see_requests_by() {
     let world = World::new(&[("cluster1", 0), ("cluster2", 10)]);
     let world = world.run("cluster2", 10, 50).floor(0);

@@ -61,7 +61,7 @@ pub struct MultiClusterHorizontalPodAutoscalerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_replicas: Option<u32>,
-    /// Never fewer in one location. Default 1, or 0 where `minReplicas` is 0. Only with scope
+    /// Never fewer in one location. Default 1, or 0 while the minimum is 0. Only with scope
     /// `PerCluster`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
