@@ -10,6 +10,11 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+/// Seconds after which a watch ends and goes on by a new request. One whose way has gone silent is
+/// given up five seconds later: what was missed must be seen before the room that is held for pods
+/// that nobody has seen is given to others.
+const LASTS: u32 = 40;
+
 /// Waits between tries of a watch: 200 ms, doubled up to 5 s. Without jitter, so that a run in
 /// virtual time repeats; the members' outages do not coincide anyway.
 fn retry_delay(failures: u32) -> Duration {
@@ -56,6 +61,7 @@ pub async fn watch_selected<K>(
 ) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
+    let selection = selection.timeout(LASTS);
     let start = || watcher::watcher(api.clone(), selection.clone());
     let mut events = std::pin::pin!(start());
     let mut failures = 0;

@@ -88,10 +88,10 @@ impl Story {
             waiting += 1;
         }
         let asked: Vec<i128> = pods.iter().map(|pod| asks(pod)).collect();
-        let sum: i128 = asked.iter().sum();
-        if waiting > 0 && !fit_together(asked, self.nodes(member).into_values().collect()) {
+        let nodes = self.nodes(member);
+        if waiting > 0 && !fit_together(asked.clone(), nodes.values().copied().collect()) {
             return Err(format!(
-                "{waiting} pods wait, because {sum}m of pods were placed that fit its nodes in no way: free are {free:?}"
+                "{waiting} pods wait, because pods of {asked:?} were placed that fit its nodes of {nodes:?} in no way: free are {free:?}"
             ));
         }
         Ok(waiting)
