@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::act::{self, ActError};
 use crate::ask::{self, usage_of};
 use crate::calculator::PodKey;
-use crate::decision::{self, Condition, ConditionKind, Decision, Layout, Snapshot, Wanted};
+use crate::decision::{self, Condition, ConditionKind, Decision, Layout, Snapshot};
 use crate::operator::Operator;
 use crate::report::Outcome;
 use crate::source::{Answer, Question};
@@ -210,8 +210,7 @@ impl Operator {
         snapshot: &Snapshot,
         mut outcome: Outcome,
     ) -> Result<Outcome, (Outcome, EvaluateError)> {
-        let wanted = outcome.decision.wanted.clone();
-        let Some(wanted) = wanted.filter(|wanted| is_other(wanted, snapshot)) else {
+        let Some(wanted) = outcome.decision.wanted.clone() else {
             self.metrics.evaluated(outcome.result());
             return Ok(outcome);
         };
@@ -225,7 +224,7 @@ impl Operator {
                 {
                     tracked.tidied = Some(subject.target.generation);
                 }
-                if !outcome.has_changed() {
+                if !outcome.decision.has_changed() {
                     self.metrics.evaluated(outcome.result());
                     return Ok(outcome);
                 }
@@ -333,15 +332,5 @@ fn unable(reason: &'static str, message: String) -> Condition {
         status: false,
         reason,
         message,
-    }
-}
-
-/// Whether the target does not say so already.
-fn is_other(wanted: &Wanted, snapshot: &Snapshot) -> bool {
-    match wanted {
-        Wanted::PerCluster(replicas) => {
-            *replicas != snapshot.layout.wanted || snapshot.layout.has_strays
-        }
-        Wanted::Total(replicas) => *replicas != snapshot.replicas,
     }
 }

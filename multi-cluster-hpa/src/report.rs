@@ -85,13 +85,6 @@ impl Outcome {
         }
     }
 
-    /// Whether a number is to be another one.
-    pub(crate) fn has_changed(&self) -> bool {
-        let decision = &self.decision;
-        let mut locations = decision.locations.iter();
-        decision.desired != decision.current || locations.any(|one| one.current != one.desired)
-    }
-
     /// The numbers were written.
     pub(crate) fn scaled(&mut self, now: Timestamp) {
         self.scaled = Some(now);

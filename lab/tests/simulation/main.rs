@@ -42,11 +42,14 @@ fn three_members() -> BTreeMap<String, Options> {
         .collect()
 }
 
-async fn placed(world: &World) -> Result<String, Error> {
+fn deployments(world: &World) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("fogguru.eu", "v1", "MultiClusterDeployment");
     let resource = ApiResource::from_gvk(&kind);
-    let api: Api<DynamicObject> = Api::namespaced_with(world.hub_client(), "default", &resource);
-    let list = api.list(&ListParams::default()).await?;
+    Api::namespaced_with(world.hub_client(), "default", &resource)
+}
+
+async fn placed(world: &World) -> Result<String, Error> {
+    let list = deployments(world).list(&ListParams::default()).await?;
     Ok(list
         .items
         .iter()

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{Patch, PatchParams, PostParams};
 use lab::simulated::Options;
 use lab::simulation::{Error, World, run};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::hello;
+use crate::{deployments, hello};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -76,11 +75,7 @@ impl Scene {
 
     /// Replicas of a deployment by cluster, and how many of all are ready.
     async fn shares(&self, name: &str) -> Result<(BTreeMap<String, u64>, u64), Error> {
-        let kind = GroupVersionKind::gvk("fogguru.eu", "v1", "MultiClusterDeployment");
-        let resource = ApiResource::from_gvk(&kind);
-        let hub = self.world.hub_client();
-        let api: Api<DynamicObject> = Api::namespaced_with(hub, "default", &resource);
-        let object = api.get(name).await?;
+        let object = deployments(&self.world).get(name).await?;
         let status = &object.data["status"];
         let shares = status["placements"].as_array().into_iter().flatten();
         let shares = shares.filter_map(|one| {

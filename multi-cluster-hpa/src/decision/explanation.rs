@@ -24,6 +24,14 @@ pub struct Decision {
     pub conditions: Vec<Condition>,
 }
 
+impl Decision {
+    /// Whether a number is to be another one.
+    pub fn has_changed(&self) -> bool {
+        let mut locations = self.locations.iter();
+        self.desired != self.current || locations.any(|one| one.current != one.desired)
+    }
+}
+
 /// What to write to the deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {

@@ -60,11 +60,15 @@ impl Layout {
         })
     }
 
+    /// Replicas that are to run on a cluster and to stay there.
+    pub(super) fn placed_on(&self, cluster: &str) -> u32 {
+        self.placed.get(cluster).copied().unwrap_or_default()
+    }
+
     /// Replicas that are wanted for a location and do not run on its own cluster.
     pub(super) fn deficit(&self, location: &str) -> u32 {
-        let of = |replicas: &BTreeMap<String, u32>| replicas.get(location).copied();
-        let wanted = of(&self.wanted).unwrap_or_default();
-        wanted.saturating_sub(of(&self.placed).unwrap_or_default())
+        let wanted = self.wanted.get(location).copied().unwrap_or_default();
+        wanted.saturating_sub(self.placed_on(location))
     }
 
     /// Replicas that are wanted over all locations.

@@ -36,10 +36,15 @@ pub fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
     if let Some(decision) = start::refuse(snapshot) {
         return decision;
     }
-    match (snapshot.scaling.scope, snapshot.scaling.distribution) {
+    let mut decision = match (snapshot.scaling.scope, snapshot.scaling.distribution) {
         (Scope::PerCluster, Distribution::Load) => per_cluster::decide(snapshot, history),
         (Scope::PerCluster, Distribution::Traffic) | (Scope::Global, _) => {
             global::decide(snapshot, history)
         }
+    };
+    if start::has_to_tidy(snapshot) {
+        let numbers = || Wanted::PerCluster(snapshot.layout.wanted.clone());
+        decision.wanted.get_or_insert_with(numbers);
     }
+    decision
 }

@@ -8,8 +8,8 @@ use super::location::{Location, change, conditions};
 use super::pool::{Answer, Failure, Pool, Wish, highest};
 use super::start::Start;
 use super::{
-    Condition, Decision, History, Layout, LocationReport, Metric, Reading, Snapshot, Verdict,
-    Wanted, attribute, divide,
+    Condition, Decision, History, LocationReport, Metric, Reading, Snapshot, Verdict, Wanted,
+    attribute, divide,
 };
 use crate::behavior::{self, Allowed, Bounds, Limit, Stabilization, Step};
 use crate::calculator::{Proposal, Settings, Tolerances};
@@ -29,8 +29,7 @@ pub(super) fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
     let pools = pools(snapshot, history);
     match Start::of(current, &snapshot.scaling) {
         Start::Disabled => {
-            let mut decision = unasked(layout, &pools, &layout.wanted);
-            decision.wanted = None;
+            let mut decision = unasked(&pools, &layout.wanted);
             decision.conditions.push(disabled());
             decision
         }
@@ -41,7 +40,7 @@ pub(super) fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
             let kept = kept.filter(|(name, _)| snapshot.unreachable(name).is_some());
             let kept = kept.map(|(name, now)| (name.as_str(), *now)).collect();
             let wanted = divide_around(total, &weights, floor, &kept);
-            let mut decision = unasked(layout, &pools, &wanted);
+            let mut decision = unasked(&pools, &wanted);
             decision.reason = Some(reason.to_owned());
             decision
         }
@@ -76,7 +75,7 @@ fn pools<'a>(snapshot: &'a Snapshot, history: &History) -> Pools<'a> {
 }
 
 /// A decision without a metric.
-fn unasked(layout: &Layout, pools: &Pools<'_>, wanted: &BTreeMap<String, u32>) -> Decision {
+fn unasked(pools: &Pools<'_>, wanted: &BTreeMap<String, u32>) -> Decision {
     let desired = |name: &str| wanted.get(name).copied().unwrap_or_default();
     let reports = pools.iter().map(|(name, pool)| LocationReport {
         cluster: (*name).to_owned(),
@@ -86,31 +85,28 @@ fn unasked(layout: &Layout, pools: &Pools<'_>, wanted: &BTreeMap<String, u32>) -
         metrics: Vec::new(),
         verdict: Verdict::Kept("no metric was asked".to_owned()),
     });
-    finish(layout, reports.collect(), vec![reachable()])
+    finish(reports.collect(), vec![reachable()])
 }
 
-/// Sums up; the numbers are to be written only when one changes, or there are too many of them.
-fn finish(layout: &Layout, locations: Vec<LocationReport>, conditions: Vec<Condition>) -> Decision {
+/// Sums up; the numbers are to be written only when one changes.
+fn finish(locations: Vec<LocationReport>, conditions: Vec<Condition>) -> Decision {
     let sum = |of: fn(&LocationReport) -> u32| {
         let numbers = locations.iter().map(of);
         numbers.fold(0, u32::saturating_add)
     };
-    let (current, desired) = (sum(|one| one.current), sum(|one| one.desired));
-    let changes = locations.iter().any(|one| one.current != one.desired);
-    let wanted = || {
-        let numbers = locations
-            .iter()
-            .map(|one| (one.cluster.clone(), one.desired));
-        Wanted::PerCluster(numbers.collect())
-    };
-    Decision {
-        wanted: (changes || layout.has_strays).then(wanted),
-        current,
-        desired,
+    let mut decision = Decision {
+        current: sum(|one| one.current),
+        desired: sum(|one| one.desired),
         locations,
         conditions,
         ..Decision::default()
+    };
+    if decision.has_changed() {
+        let numbers = decision.locations.iter();
+        let numbers = numbers.map(|one| (one.cluster.clone(), one.desired));
+        decision.wanted = Some(Wanted::PerCluster(numbers.collect()));
     }
+    decision
 }
 
 fn ask(snapshot: &Snapshot, history: &mut History, pools: &Pools<'_>) -> Decision {
@@ -182,8 +178,8 @@ fn ask(snapshot: &Snapshot, history: &mut History, pools: &Pools<'_>) -> Decisio
     let current = whole.current;
     let change = change(&locations, current, total);
     let reports = locations.into_iter().map(|one| one.report(&wanted, limit));
-    let mut decision = finish(&snapshot.layout, reports.collect(), conditions);
-    decision.reason = change.filter(|_| wanted != snapshot.layout.wanted);
+    let mut decision = finish(reports.collect(), conditions);
+    decision.reason = change.filter(|_| decision.wanted.is_some());
     decision.metrics = highest(&snapshot.metrics, overall, current).reports;
     decision
 }

@@ -186,8 +186,7 @@ impl Snapshot {
     /// Why a cluster on which replicas are to stay cannot be told.
     pub(super) fn unreachable(&self, cluster: &str) -> Option<Failure> {
         let why = self.unknown.get(cluster)?;
-        let placed = self.layout.placed.get(cluster).copied();
-        (placed.unwrap_or_default() > 0).then(|| Failure {
+        (self.layout.placed_on(cluster) > 0).then(|| Failure {
             reason: "ClusterUnreachable",
             message: format!("the pods of {cluster} are not known: {why}"),
         })
@@ -199,8 +198,7 @@ impl Snapshot {
         let unseen = self.unknown.keys().find(|cluster| {
             let pods = self.pods.iter().filter(|pod| pod.is_active());
             let seen = pods.filter(|pod| pod.key.cluster == **cluster);
-            let placed = self.layout.placed.get(*cluster).copied();
-            placed.unwrap_or_default() as usize > seen.count()
+            self.layout.placed_on(cluster) as usize > seen.count()
         });
         self.unreachable(unseen?)
     }
@@ -212,9 +210,6 @@ impl Snapshot {
         if !self.unknown.contains_key(cluster) {
             return Some((pod, true));
         }
-        let placed = self.layout.placed.get(cluster);
-        placed
-            .is_some_and(|replicas| *replicas > 0)
-            .then_some((pod, false))
+        (self.layout.placed_on(cluster) > 0).then_some((pod, false))
     }
 }

@@ -70,3 +70,11 @@ pub(super) fn refuse(snapshot: &Snapshot) -> Option<Decision> {
         ..Decision::default()
     })
 }
+
+/// Whether the numbers are to be written even if none changes, because there are some of clusters
+/// that are no locations any more. Not where scaling is turned off.
+pub(super) fn has_to_tidy(snapshot: &Snapshot) -> bool {
+    let start = Start::of(snapshot.layout.total(), &snapshot.scaling);
+    let is_off = matches!(start, Start::Disabled);
+    snapshot.layout.has_strays && snapshot.scaling.scope == Scope::PerCluster && !is_off
+}

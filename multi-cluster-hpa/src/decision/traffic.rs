@@ -14,7 +14,8 @@ pub(super) fn spread(snapshot: &Snapshot, decision: &mut Decision) {
     let own = snapshot.scaling.min_per_cluster;
     let is_enough = u64::from(total) >= current.len() as u64;
     let floor = if is_enough { own.max(1) } else { own };
-    let why = unmeasured(snapshot);
+    let running = running(snapshot);
+    let why = unmeasured(snapshot, &running);
     let kept: BTreeMap<&str, u32> = current
         .iter()
         .filter(|(name, _)| why.contains_key(name.as_str()))
@@ -48,27 +49,30 @@ pub(super) fn spread(snapshot: &Snapshot, decision: &mut Decision) {
         .iter()
         .map(|(cluster, now)| LocationReport {
             cluster: cluster.clone(),
-            pods: running(snapshot, cluster),
+            pods: running.get(cluster.as_str()).copied().unwrap_or_default(),
             current: *now,
             desired: wanted.get(cluster).copied().unwrap_or_default(),
             metrics: Vec::new(),
             verdict: verdict(cluster, *now),
         })
         .collect();
-    if wanted != *current || snapshot.layout.has_strays {
+    if wanted != *current {
         decision.wanted = Some(Wanted::PerCluster(wanted));
     }
 }
 
 /// The locations of which it is not known what requests arrive there, and why.
-fn unmeasured(snapshot: &Snapshot) -> BTreeMap<&str, String> {
+fn unmeasured<'a>(
+    snapshot: &'a Snapshot,
+    running: &BTreeMap<&str, u32>,
+) -> BTreeMap<&'a str, String> {
     let is_measured = |name: &str| {
         let traffic = snapshot.traffic.as_ref();
         traffic.is_some_and(|traffic| traffic.get(name).is_some_and(|one| one.is_finite()))
     };
     let why = |name: &str| {
         let unreachable = snapshot.unreachable(name).map(|failure| failure.message);
-        let unmeasured = !is_measured(name) && running(snapshot, name) > 0;
+        let unmeasured = !is_measured(name) && running.contains_key(name);
         unreachable
             .or_else(|| unmeasured.then(|| "nobody knows what requests arrive here".to_owned()))
     };
@@ -95,9 +99,14 @@ fn weights(
         .collect()
 }
 
-fn running(snapshot: &Snapshot, cluster: &str) -> u32 {
+/// Pods that run, or will, by cluster.
+fn running(snapshot: &Snapshot) -> BTreeMap<&str, u32> {
+    let mut running = BTreeMap::new();
     let pods = snapshot.pods.iter();
-    let pods = pods.filter(|pod| pod.key.cluster == cluster && pod.is_active());
-    let pods = pods.filter(|pod| snapshot.counted(pod).is_some());
-    u32::try_from(pods.count()).unwrap_or(u32::MAX)
+    for (pod, _) in pods.filter_map(|pod| snapshot.counted(pod)) {
+        if pod.is_active() {
+            *running.entry(pod.key.cluster.as_str()).or_insert(0) += 1;
+        }
+    }
+    running
 }

@@ -33,8 +33,7 @@ fn pods_on_a_cluster_that_does_not_answer_make_a_change_smaller() {
         .run("cluster1", 3, 100)
         .run("cluster2", 3, 100);
     world = world.placed("cluster2", 3);
-    let unknown = ("cluster2".to_owned(), "no answer".to_owned());
-    world.snapshot.unknown.extend([unknown]);
+    let world = world.unknown("cluster2");
     // Three at 100 % and three taken for idle: on target.
     assert_eq!(world.clone().decide().wanted, None);
     // Replicas that do not stay there count no more.
@@ -46,9 +45,8 @@ fn pods_on_a_cluster_that_does_not_answer_make_a_change_smaller() {
 fn pods_that_nobody_has_seen_keep_the_number_from_falling() {
     let unseen = |percent| {
         let world = World::global(10).run("cluster1", 5, percent);
-        let mut world = world.placed("cluster2", 5);
-        let unknown = ("cluster2".to_owned(), "no answer".to_owned());
-        world.snapshot.unknown.extend([unknown]);
+        let world = world.placed("cluster2", 5);
+        let world = world.unknown("cluster2");
         world.decide_at_once()
     };
     // ⌈5 × 60 / 50⌉ would be six.
@@ -60,9 +58,8 @@ fn pods_that_nobody_has_seen_keep_the_number_from_falling() {
     );
     assert_eq!(unseen(150).desired, 15);
     // A queue's length does not depend on who has been seen.
-    let mut world = World::global(10).placed("cluster2", 5).bounds(0, 20);
-    let unknown = ("cluster2".to_owned(), "no answer".to_owned());
-    world.snapshot.unknown.extend([unknown]);
+    let world = World::global(10).placed("cluster2", 5).bounds(0, 20);
+    let world = world.unknown("cluster2");
     let empty = by_cluster(&[("cluster1", 0)]);
     let world = world.metric(external(Target::AverageValue(1000), empty));
     assert_eq!(world.decide_at_once().desired, 0);

@@ -31,9 +31,8 @@ fn above_the_maximum_all_get_their_part_of_it() {
 #[test]
 fn a_cluster_that_is_not_known_keeps_its_number_at_the_maximum() {
     let world = World::new(&[("cluster1", 5), ("cluster2", 5)]);
-    let mut world = world.run("cluster1", 5, 50).run("cluster2", 5, 200);
-    let unknown = ("cluster1".to_owned(), "no answer".to_owned());
-    world.snapshot.unknown.extend([unknown]);
+    let world = world.run("cluster1", 5, 50).run("cluster2", 5, 200);
+    let world = world.unknown("cluster1");
     let decision = world.clone().bounds(1, 12).decide();
     assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 7)]);
     let decision = world.clone().bounds(1, 10).decide();
@@ -65,6 +64,11 @@ fn numbers_for_clusters_that_are_no_locations_any_more_are_taken_out() {
     world.snapshot.layout.has_strays = true;
     let wanted = BTreeMap::from([("cluster1".to_owned(), 5)]);
     assert_eq!(world.decide().wanted, Some(Wanted::PerCluster(wanted)));
+    // Where scaling is turned off nothing is written.
+    let mut off = World::new(&[("cluster1", 0)]);
+    off.snapshot.layout.has_strays = true;
+    assert_eq!(off.clone().decide().wanted, None);
+    assert_eq!(off.traffic(&[]).decide().wanted, None);
 }
 
 #[test]

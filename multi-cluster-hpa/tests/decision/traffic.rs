@@ -62,18 +62,16 @@ fn a_cluster_whose_requests_are_not_known_keeps_its_number() {
         "{kept:?}"
     );
     // So does one that does not answer, whatever a Prometheus remembers of it.
-    let mut world = world().traffic(&[("cluster1", 10.0), ("cluster2", 90.0)]);
-    let unknown = ("cluster1".to_owned(), "no answer".to_owned());
-    world.snapshot.unknown.extend([unknown]);
+    let world = world().traffic(&[("cluster1", 10.0), ("cluster2", 90.0)]);
+    let world = world.unknown("cluster1");
     let decision = world.decide();
     assert_eq!(desired(&decision), [("cluster1", 5), ("cluster2", 5)]);
 }
 
 #[test]
 fn pods_that_are_remembered_of_a_lost_cluster_keep_nothing() {
-    let mut world = world().placed("cluster1", 0).placed("cluster2", 10);
-    let unknown = ("cluster1".to_owned(), "no answer".to_owned());
-    world.snapshot.unknown.extend([unknown]);
+    let world = world().placed("cluster1", 0).placed("cluster2", 10);
+    let world = world.unknown("cluster1");
     let decision = world.traffic(&[("cluster2", 100.0)]).decide();
     // Five pods at half of their core are on target, and all their requests come there.
     assert_eq!(desired(&decision), [("cluster1", 1), ("cluster2", 9)]);

@@ -111,6 +111,13 @@ impl World {
         self
     }
 
+    /// A cluster that does not answer.
+    pub(crate) fn unknown(mut self, cluster: &str) -> Self {
+        let why = "no answer".to_owned();
+        self.snapshot.unknown.insert(cluster.to_owned(), why);
+        self
+    }
+
     /// Another metric instead of the CPU.
     pub(crate) fn metric(mut self, metric: Metric) -> Self {
         self.snapshot.metrics = vec![metric];
