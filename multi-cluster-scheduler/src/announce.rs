@@ -1,7 +1,9 @@
 //! Events on the objects that are served.
 
+use federation::api::MemberCluster;
 use federation::operator::events::{EventType, Recorder};
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource as _;
 
 use crate::workload::Workload;
 
@@ -26,5 +28,11 @@ impl Announcer {
             EventType::Normal
         };
         self.0.record(about, event_type, reason, message);
+    }
+
+    /// Says on a member what a person should look at.
+    pub(crate) fn member(&self, member: &MemberCluster, reason: &str, message: &str) {
+        let about = member.object_ref(&());
+        self.0.record(about, EventType::Warning, reason, message);
     }
 }

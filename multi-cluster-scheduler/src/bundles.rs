@@ -88,12 +88,13 @@ pub fn bundle(
         key: object_key(workload, kind),
         object,
         shared: false,
+        revision: 0,
     });
     Ok(Bundle {
         owner: workload.owner(),
+        generation: workload.generation,
         items,
-        owner_gone: false,
-        namespace_gone: false,
+        ending: None,
     })
 }
 
@@ -101,9 +102,9 @@ pub fn bundle(
 pub fn nothing(workload: &Workload) -> Bundle {
     Bundle {
         owner: workload.owner(),
+        generation: workload.generation,
         items: Vec::new(),
-        owner_gone: false,
-        namespace_gone: false,
+        ending: None,
     }
 }
 
@@ -181,7 +182,7 @@ fn service_annotations(workload: &Workload) -> Map<String, Value> {
     annotations
 }
 
-/// A null says nothing, and server-side apply would take it for a value.
+/// A null says nothing.
 pub fn remove_nulls(value: &mut Value) {
     match value {
         Value::Object(object) => {

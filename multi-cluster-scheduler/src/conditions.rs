@@ -7,7 +7,7 @@ use federation::api::{
 use federation::members::{Failure, FailureKind, Observed, ObservedJob};
 use placement::ClusterName;
 
-use crate::decide::Obstacle;
+use crate::decide::{Obstacle, is_over};
 use crate::state::{State, Tracked};
 use crate::workload::{Kind, Workload};
 
@@ -111,27 +111,8 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
         message,
     };
     if tracked.workload.deleted_at.is_some() {
-        let away: Vec<_> = status
-            .placements
-            .iter()
-            .filter(|one| one.problem.is_some())
-            .map(|one| one.cluster.as_str())
-            .collect();
-        if away.is_empty() {
-            return verdict(
-                true,
-                "Deleting",
-                "its copies on the members are being removed".to_owned(),
-            );
-        }
-        return verdict(
-            true,
-            "WaitingForMember",
-            format!(
-                "{} cannot be cleaned now; after the grace the object goes, and what is left there is collected when the member is back",
-                away.join(", ")
-            ),
-        );
+        let (reason, message) = deleting(state, tracked, status);
+        return verdict(true, reason, message);
     }
     let first = |wanted: &[FailureKind]| {
         tracked
@@ -175,6 +156,10 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
     let kind = tracked.workload.key.kind;
     let (owner, on_members) = (tracked.workload.owner_bits(), kind.on_members());
     let settled = tracked.assignment.placements.iter().all(|one| {
+        // What is seen there may be the state of the spec before.
+        if !is_over(one) && !tracked.delivered.contains(one.cluster.as_str()) {
+            return false;
+        }
         let member = state
             .members
             .get(&ClusterName::from(one.cluster.as_str()))
@@ -206,6 +191,46 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
             ),
         )
     }
+}
+
+/// What a deletion waits for. The grace period is for members that do not answer: one that answers
+/// and refuses is waited for.
+fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> (&'static str, String) {
+    let with_problem = || (status.placements.iter()).filter(|one| one.problem.is_some());
+    let answers = |one: &&PlacementStatus| {
+        let member = state.members.get(&ClusterName::from(one.cluster.as_str()));
+        member.is_some_and(crate::state::Registered::is_open)
+    };
+    let refusals: Vec<_> = (with_problem().filter(answers))
+        .filter_map(|one| Some(format!("{}: {}", one.cluster, one.problem.as_ref()?)))
+        .collect();
+    let silent: Vec<_> = (with_problem().filter(|one| !answers(one)))
+        .map(|one| one.cluster.as_str())
+        .collect();
+    if !refusals.is_empty() {
+        return (
+            "WaitingForMember",
+            format!(
+                "the object stays until its copies can be removed: {}",
+                refusals.join("; ")
+            ),
+        );
+    }
+    if !silent.is_empty() {
+        return (
+            "WaitingForMember",
+            format!(
+                "{} does not answer; after the deletion grace period (--deletion-grace) the finalizer is removed, and what is left there is removed when it answers again",
+                silent.join(", ")
+            ),
+        );
+    }
+    let message = if tracked.workload.is_orphaned() {
+        "the copies stay on the members; their labels of mck8s are being removed"
+    } else {
+        "the copies on the members are being removed"
+    };
+    ("Deleting", message.to_owned())
 }
 
 pub(crate) fn conflict(tracked: &Tracked) -> Verdict {

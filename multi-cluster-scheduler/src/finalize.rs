@@ -1,11 +1,12 @@
-//! The end of an object: its copies leave the members before it leaves the hub; a member that is
-//! away is given a grace, and what it still holds is put on record on its `MemberCluster`.
+//! The end of an object: its copies leave the members, or are orphaned, before it leaves the hub; a
+//! member that is away is given a grace, and what it still holds is put on record on its
+//! `MemberCluster`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::api::Leftover;
-use federation::members::{Deadlined as _, Delivery as _};
+use federation::members::{Deadlined as _, Delivery as _, Ending};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use placement::ClusterName;
@@ -31,7 +32,11 @@ impl Scheduler {
             return Ok(None);
         }
         let namespace_gone = self.namespace_is_going(&workload.key.namespace).await;
-        let remaining = self.clear_members(workload, namespace_gone);
+        let ending = Ending {
+            orphan: workload.is_orphaned(),
+            namespace_gone,
+        };
+        let remaining = self.clear_members(workload, ending);
         if !remaining.is_empty() {
             let waited = workload.deleted_at.map_or(Duration::ZERO, |since| {
                 Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default()
@@ -45,7 +50,7 @@ impl Scheduler {
                     rest.clamp(Duration::from_millis(200), Duration::from_secs(5)),
                 ));
             }
-            self.put_on_record(workload, &remaining)
+            self.put_on_record(workload, ending, &remaining)
                 .await
                 .map_err(ReconcileError::Finalize)?;
         }
@@ -57,7 +62,7 @@ impl Scheduler {
     }
 
     /// Hands empty bundles to the members that hold something; the names of those not clear yet.
-    fn clear_members(&self, workload: &Arc<Workload>, namespace_gone: bool) -> Vec<ClusterName> {
+    fn clear_members(&self, workload: &Arc<Workload>, ending: Ending) -> Vec<ClusterName> {
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(tracked) = state.workloads.get(&workload.key) else {
@@ -82,7 +87,7 @@ impl Scheduler {
                     && (holds || !removed)
                 {
                     let mut bundle = bundles::nothing(workload);
-                    (bundle.owner_gone, bundle.namespace_gone) = (true, namespace_gone);
+                    bundle.ending = Some(ending);
                     member.deliver(bundle);
                 }
             }
@@ -104,6 +109,7 @@ impl Scheduler {
     async fn put_on_record(
         &self,
         workload: &Arc<Workload>,
+        ending: Ending,
         members: &[ClusterName],
     ) -> Result<(), crate::hub::HubError> {
         let leftover = Leftover {
@@ -111,6 +117,8 @@ impl Scheduler {
             kind: workload.key.kind.name().to_owned(),
             namespace: workload.key.namespace.clone(),
             name: workload.key.name.clone(),
+            orphan: ending.orphan,
+            namespace_gone: ending.namespace_gone,
         };
         for name in members {
             info!(key = %workload.key, cluster = %name, "goes without its cluster: what is left there is collected when the cluster is back");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use federation::api::MemberCluster;
-use federation::members::{Delivery as _, ManagedKind, ObjectKey, watch_with};
+use federation::members::{Delivery as _, Ending, ManagedKind, ObjectKey, watch_with};
 use federation::operator::queue::Priority;
 use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
@@ -93,7 +93,7 @@ impl Scheduler {
         let mut guard = self.state();
         let state = &mut *guard;
         let key = workload.key.clone();
-        let workload = Arc::new(workload);
+        let mut workload = Arc::new(workload);
         let recorded = assignment_of(&workload).decision;
         if recorded.sequence > 0 {
             state.cursor = state.cursor.max(recorded.cursor + 1);
@@ -116,6 +116,11 @@ impl Scheduler {
             self.follow_service(state, &key);
             return;
         };
+        // The garbage collector may take this off before the object is cleared.
+        let was_orphaned = tracked.workload.is_orphaned();
+        if was_orphaned && !workload.is_orphaned() && workload.deleted_at.is_some() {
+            Arc::make_mut(&mut workload).orphaned = true;
+        }
         let before = std::mem::replace(&mut tracked.workload, workload.clone());
         let recorded = assignment_of(&workload);
         let adopted = recorded.decision.sequence > tracked.assignment.decision.sequence;
@@ -183,7 +188,10 @@ impl Scheduler {
                     || (assigned && !workload.is_held() && !tracked.workload.is_held())
                 {
                     let mut bundle = crate::bundles::nothing(workload);
-                    bundle.owner_gone = true;
+                    bundle.ending = Some(Ending {
+                        orphan: workload.is_orphaned() || tracked.workload.is_orphaned(),
+                        namespace_gone: false,
+                    });
                     member.deliver(bundle);
                 }
             }

@@ -1,12 +1,12 @@
 //! The way of an object through the scheduler: dereference, validate, decide, apply, report.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::api::PlacementStatus;
-use federation::members::{Delivery as _, Item};
+use federation::members::{Delivery as _, Item, ObjectKey};
 use federation::operator::queue::Priority;
 use placement::{ClusterName, Inputs, OwnerKey, Plan, Request, place};
 use tokio::sync::OwnedSemaphorePermit;
@@ -93,39 +93,48 @@ impl Scheduler {
         Ok(None)
     }
 
-    /// Fetches what the object's template names. Nothing is read for one that names nothing.
+    /// Fetches what the object's template needs. Nothing is read for one that needs nothing.
     async fn dereference(&self, workload: &Arc<Workload>) -> Result<Vec<Item>, ReconcileError> {
-        let names = dependencies::named_by(workload);
-        let (known, changes) = {
-            let mut guard = self.state();
-            let state = &mut *guard;
-            state.names(&workload.key, &names);
-            let tracked = state.workloads.get(&workload.key);
-            (
-                tracked.and_then(|tracked| tracked.dependencies.clone()),
-                tracked.map(|tracked| tracked.dependency_changes),
-            )
-        };
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        if let Some(known) = known
-            && known.covers(&names)
-        {
-            return Ok(known.items);
-        }
-        let fetched =
-            dependencies::fetch(&self.hub, &self.hub_uid, workload, self.options.deadline)
+        let asked = dependencies::named_by(workload);
+        let mut names: BTreeSet<ObjectKey> = asked.keys().cloned().collect();
+        loop {
+            let (known, changes) = {
+                let mut guard = self.state();
+                let state = &mut *guard;
+                let tracked = state.workloads.get(&workload.key);
+                let known = tracked.and_then(|tracked| tracked.dependencies.clone());
+                let changes = tracked.map(|tracked| tracked.dependency_changes);
+                if let Some(known) = known.filter(|known| known.covers(&asked)) {
+                    return Ok(known.items);
+                }
+                // Before anything is read, so that no change is missed.
+                state.names(&workload.key, &names);
+                if names.is_empty() {
+                    if let Some(tracked) = state.workloads.get_mut(&workload.key) {
+                        tracked.dependencies = None;
+                    }
+                    return Ok(Vec::new());
+                }
+                (names.clone(), changes)
+            };
+            let deadline = self.options.deadline;
+            let fetched = dependencies::fetch(&self.hub, &self.hub_uid, asked.clone(), deadline)
                 .await
                 .map_err(ReconcileError::Dereference)?;
-        // What changed meanwhile is fetched again, next time.
-        if let Some(tracked) = self.state().workloads.get_mut(&workload.key)
-            && tracked.workload.uid == workload.uid
-            && Some(tracked.dependency_changes) == changes
-        {
-            tracked.dependencies = Some(fetched.clone());
+            if !fetched.names.is_subset(&known) {
+                // Some name others, which are watched from now on.
+                names = fetched.names;
+                continue;
+            }
+            // What changed meanwhile is fetched again, next time.
+            if let Some(tracked) = self.state().workloads.get_mut(&workload.key)
+                && tracked.workload.uid == workload.uid
+                && Some(tracked.dependency_changes) == changes
+            {
+                tracked.dependencies = Some(fetched.clone());
+            }
+            return Ok(fetched.items);
         }
-        Ok(fetched.items)
     }
 
     /// Validates and decides a deployment or a job; the assignment is in the state afterwards.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use federation::api::MemberCluster;
 use federation::capacity::CapacityEvent;
 use federation::members::{
-    Bundle, Change, Delivery as _, Failure, MemberEvent, Outcome, Owner, uid_bits,
+    Bundle, Change, Delivery as _, Ending, Failure, MemberEvent, Outcome, Owner, uid_bits,
 };
 use federation::operator::queue::Priority;
 use kube::ResourceExt as _;
@@ -21,6 +21,13 @@ use crate::ways::same;
 
 /// The least time between two retries of what waits.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// A delivery that ended.
+struct Delivered {
+    owner: u128,
+    generation: i64,
+    last: bool,
+}
 
 impl Scheduler {
     /// A `MemberCluster` appeared or changed.
@@ -128,9 +135,23 @@ impl Scheduler {
             Change::Observed(owner) => self.observed(state, owner),
             Change::Delivered {
                 owner,
+                generation,
                 last,
                 outcome,
-            } => self.delivered(state, &cluster, owner, last, outcome),
+            } => {
+                let delivered = Delivered {
+                    owner,
+                    generation,
+                    last,
+                };
+                self.delivered(state, &cluster, delivered, outcome);
+            }
+            Change::NamespaceKept(kept) => {
+                let object = registered.object.clone();
+                warn!(%cluster, "{kept}");
+                self.recorder
+                    .member(&object, "NamespaceKept", &kept.to_string());
+            }
         }
     }
 
@@ -159,9 +180,12 @@ impl Scheduler {
             };
             member.deliver(Bundle {
                 owner,
+                generation: 0,
                 items: Vec::new(),
-                owner_gone: true,
-                namespace_gone: false,
+                ending: Some(Ending {
+                    orphan: leftover.orphan,
+                    namespace_gone: leftover.namespace_gone,
+                }),
             });
         }
     }
@@ -184,10 +208,14 @@ impl Scheduler {
         &self,
         state: &mut State,
         cluster: &ClusterName,
-        owner: u128,
-        last: bool,
+        delivered: Delivered,
         outcome: Outcome,
     ) {
+        let Delivered {
+            owner,
+            generation,
+            last,
+        } = delivered;
         if let Some(registered) = state.members.get_mut(cluster)
             && last
             && outcome.is_ok()
@@ -224,7 +252,7 @@ impl Scheduler {
                         tracked.removed.insert(cluster.clone());
                     }
                     self.queue.add(key.clone(), Priority::High);
-                } else if has_share {
+                } else if has_share && generation == tracked.workload.generation {
                     tracked.delivered.insert(cluster.clone());
                 } else if has_left && !holds {
                     // It need not be on record any more.

@@ -14,6 +14,10 @@ use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use serde::Deserialize as _;
 
+/// What the API server puts on an object that is deleted with `--cascade=orphan`, until its garbage
+/// collector has seen to it.
+const ORPHAN: &str = "orphan";
+
 /// The kinds that the scheduler serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -91,6 +95,8 @@ pub struct Workload {
     pub deleted_at: Option<k8s_openapi::jiff::Timestamp>,
     /// Its finalizers.
     pub finalizers: Vec<String>,
+    /// It was deleted with `--cascade=orphan`.
+    pub orphaned: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its annotations, less our own.
@@ -145,6 +151,8 @@ impl Workload {
                 .as_ref()
                 .map(|time| time.0),
             finalizers: object.finalizers().to_vec(),
+            orphaned: object.metadata.deletion_timestamp.is_some()
+                && object.finalizers().iter().any(|one| one == ORPHAN),
             labels: object.labels().clone(),
             annotations,
             spec: spec.map_err(|error| format!("spec: {error}")),
@@ -205,6 +213,17 @@ impl Workload {
         self.finalizers
             .iter()
             .any(|finalizer| finalizer == KOPF_FINALIZER)
+    }
+
+    /// Its copies stay on the members when it goes.
+    pub fn is_orphaned(&self) -> bool {
+        let preserved = match &self.spec {
+            Ok(Spec::Deployment(spec)) => spec.placement.preserve_on_deletion,
+            Ok(Spec::Job(spec)) => spec.placement.preserve_on_deletion,
+            Ok(Spec::Service(spec)) => spec.preserve_on_deletion,
+            Err(_) => false,
+        };
+        self.orphaned || preserved
     }
 
     /// The fields that say where replicas go; services have none.

@@ -178,6 +178,7 @@ pub struct Neighbour {
 #[derive(
     Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
+#[serde(rename_all = "camelCase")]
 pub struct Leftover {
     /// Uid of the deleted object.
     pub uid: String,
@@ -187,4 +188,10 @@ pub struct Leftover {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// What it left there stays, without the labels of mck8s.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub orphan: bool,
+    /// Its namespace on the hub went with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub namespace_gone: bool,
 }

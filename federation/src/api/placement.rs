@@ -64,6 +64,9 @@ pub struct PlacementFields {
     /// Do `ConfigMap`s, `Secret`s, `ServiceAccount`s and claims that the template names go along?
     #[serde(default)]
     pub dependencies: Dependencies,
+    /// When the object is deleted, what it brought to the clusters stays there.
+    #[serde(default)]
+    pub preserve_on_deletion: bool,
 }
 
 /// Replicas by position along `locations`, in either of the two forms that the original reads.

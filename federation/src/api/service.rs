@@ -41,6 +41,9 @@ pub struct MultiClusterServiceSpec {
     /// The clusters, one name an entry. Wins over `locations`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<Vec<String>>,
+    /// When the object is deleted, what it brought to the clusters stays there.
+    #[serde(default)]
+    pub preserve_on_deletion: bool,
     /// As in a Service.
     #[serde(flatten)]
     pub service: ServiceSpec,

@@ -27,11 +27,22 @@ pub struct Owner {
 pub struct Bundle {
     /// The owner.
     pub owner: Owner,
-    /// The objects, in the order in which they are applied.
+    /// The generation of the owner's spec that it was made from.
+    pub generation: i64,
+    /// The objects: what the main one needs first, and the main one last.
     pub items: Vec<Item>,
-    /// The owner is being deleted on the hub: claims go too. Otherwise a claim outlives a move.
-    pub owner_gone: bool,
-    /// The namespace is being deleted on the hub: one that was made for us goes too.
+    /// The owner is being deleted on the hub, so this is its last bundle. Without it a claim (PVC)
+    /// outlives an empty bundle: a move never deletes data.
+    pub ending: Option<Ending>,
+}
+
+/// How an owner ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// Its objects stay on the members, without our labels.
+    pub orphan: bool,
+    /// Its namespace is being deleted on the hub: one that was made for us goes too, if it holds
+    /// nothing else.
     pub namespace_gone: bool,
 }
 
@@ -40,10 +51,14 @@ pub struct Bundle {
 pub struct Item {
     /// Which object.
     pub key: ObjectKey,
-    /// The object as it is applied: only the fields that are ours to say.
+    /// The object: only the fields that are ours to say.
     pub object: Value,
-    /// A dependency that several owners may bring; it stays until the last one leaves.
+    /// A dependency that several owners may bring; it stays until the last one leaves. The label of
+    /// the owner is not part of `object`.
     pub shared: bool,
+    /// Of a dependency: the resource version of the hub's object that it was made from. A newer one
+    /// that another owner brought is not overwritten.
+    pub revision: u64,
 }
 
 /// The kinds that are brought to members.
@@ -66,16 +81,25 @@ pub enum ManagedKind {
 }
 
 impl ManagedKind {
-    /// All of them, dependencies first: the order in which objects are applied.
-    pub const ALL: [Self; 7] = [
+    /// All of them.
+    pub const ALL: [Self; 7] = Self::REMOVAL_ORDER;
+
+    /// The order in which an owner's objects are removed: what runs first, then what it needs. They
+    /// are brought in the opposite order; a token needs the account that it is for.
+    pub const REMOVAL_ORDER: [Self; 7] = [
+        Self::Deployment,
+        Self::Job,
+        Self::Service,
+        Self::PersistentVolumeClaim,
         Self::ConfigMap,
         Self::Secret,
         Self::ServiceAccount,
-        Self::PersistentVolumeClaim,
-        Self::Service,
-        Self::Deployment,
-        Self::Job,
     ];
+
+    /// An owner's main object, not one that it needs.
+    pub fn is_main(self) -> bool {
+        matches!(self, Self::Deployment | Self::Job | Self::Service)
+    }
 
     /// Group, version, kind and plural.
     pub fn resource(self) -> ApiResource {

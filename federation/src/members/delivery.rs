@@ -3,21 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
-use kube::{Api, Client};
-use serde_json::json;
+use kube::core::ObjectMeta;
 
 use super::access::told;
-use super::bundle::{Bundle, Item, ManagedKind, ObjectKey, Owner, digest_bits, uid_bits};
-use super::inventory::{Inventory, Record, Watched, held_fields, version_of};
-use super::watching::Deadlined as _;
-use crate::api::{FIELD_MANAGER, LABEL_HUB, LABEL_OWNER_PREFIX};
-
-/// On a namespace that we made on a member.
-const LABEL_MADE: &str = "fogguru.eu/created-for-hub";
+use super::bundle::{Bundle, Ending, Item, ManagedKind, ObjectKey, Owner, digest_bits, uid_bits};
+use super::inventory::{Inventory, Record, Watched};
+use super::namespaces::{NamespaceKept, Namespaces};
+use super::writer::{Removed, Writer};
 
 /// Brings bundles to one member. Pushed now; pulled by an agent on the member later.
 pub trait Delivery: Send + Sync {
@@ -54,12 +47,12 @@ pub enum FailureKind {
     NotLeader,
 }
 
-/// Writes to one member.
+/// Makes one member hold what bundles say.
 pub(super) struct Pusher {
-    client: Client,
+    writer: Writer,
+    namespaces: Namespaces,
     hub: String,
-    deadline: Duration,
-    /// What was applied and what it looked like then; a repetition that would change nothing is
+    /// What was written and what it looked like then; a repetition that would change nothing is
     /// left out, and a change by hand shows against it.
     applied: Mutex<BTreeMap<ObjectKey, Applied>>,
 }
@@ -67,23 +60,23 @@ pub(super) struct Pusher {
 #[derive(Clone, Copy, Debug)]
 struct Applied {
     content: u128,
+    revision: u64,
     version: u64,
     held: u128,
     generation: i64,
 }
 
 impl Pusher {
-    pub(super) fn new(client: Client, hub: String, deadline: Duration) -> Self {
+    pub(super) fn new(writer: Writer, namespaces: Namespaces, hub: String) -> Self {
         Self {
-            client,
+            writer,
+            namespaces,
             hub,
-            deadline,
             applied: Mutex::default(),
         }
     }
 
-    /// What we applied was changed since, by somebody else or by an older write of ours that came
-    /// late: it is to be applied again.
+    /// What we wrote was changed since by another manager: it is to be written again.
     pub(super) fn has_drifted(&self, key: &ObjectKey, now: Option<&Record>) -> bool {
         let mut applied = self.applied();
         let Some(last) = applied.get(key) else {
@@ -102,7 +95,7 @@ impl Pusher {
         drifted
     }
 
-    /// Everything is to be applied again, but the Jobs that have ended: they are not run again.
+    /// Everything is to be written again, but the Jobs that have ended: they are not run again.
     pub(super) fn forget(&self, inventory: &Inventory) {
         let has_ended = |key: &ObjectKey| {
             (inventory.get(key)).is_some_and(|record| record.observed.has_ended())
@@ -110,12 +103,57 @@ impl Pusher {
         self.applied().retain(|key, _| has_ended(key));
     }
 
-    /// One delivery.
-    pub(super) async fn push(&self, bundle: &Bundle, inventory: &Mutex<Inventory>) -> Outcome {
-        for item in &bundle.items {
-            self.apply(&bundle.owner, item, inventory).await?;
+    /// One delivery. A refused object holds back only what needs it; the first failure is given. A
+    /// namespace that was to go and stays is given, too.
+    pub(super) async fn push(
+        &self,
+        bundle: &Bundle,
+        inventory: &Mutex<Inventory>,
+    ) -> Result<Option<NamespaceKept>, Failure> {
+        let needs = self.bring(bundle, inventory).await;
+        self.clear(bundle, inventory).await?;
+        needs?;
+        match bundle.ending {
+            Some(Ending {
+                orphan: false,
+                namespace_gone: true,
+            }) => {
+                self.namespaces
+                    .remove(&bundle.owner.namespace, &bundle.owner.uid)
+                    .await
+            }
+            _ => Ok(None),
         }
+    }
+
+    /// Writes the bundle's objects.
+    async fn bring(&self, bundle: &Bundle, inventory: &Mutex<Inventory>) -> Outcome {
+        let mut outcome = Ok(());
+        let mut lacks = false;
+        for item in &bundle.items {
+            if lacks && item.key.kind.is_main() {
+                break;
+            }
+            if let Err(failure) = self.apply(&bundle.owner, item, inventory).await {
+                // An older one of ours serves until the new one is taken.
+                lacks |= failure.kind == FailureKind::Conflict
+                    || lock(inventory).get(&item.key).is_none();
+                outcome = outcome.and(Err(failure));
+            }
+        }
+        outcome
+    }
+
+    /// Removes what the owner holds here and shall not. While the workload itself could not be
+    /// written or removed, what it needs stays.
+    async fn clear(&self, bundle: &Bundle, inventory: &Mutex<Inventory>) -> Outcome {
         let wanted: BTreeSet<&ObjectKey> = bundle.items.iter().map(|item| &item.key).collect();
+        let is_written = |item: &Item| self.applied().contains_key(&item.key);
+        let runs_old =
+            (bundle.items.iter()).any(|item| item.key.kind.is_main() && !is_written(item));
+        if runs_old {
+            return Ok(());
+        }
         let owner = uid_bits(&bundle.owner.uid);
         let surplus: Vec<(ObjectKey, Record)> = lock(inventory)
             .of(owner)
@@ -124,213 +162,99 @@ impl Pusher {
             })
             .map(|(key, record)| (key.clone(), record.clone()))
             .collect();
-        // The main object goes before what it depends on.
-        for (key, record) in surplus.iter().rev() {
-            if key.kind == ManagedKind::PersistentVolumeClaim && !bundle.owner_gone {
-                continue;
+        let mut outcome = Ok(());
+        for kind in ManagedKind::REMOVAL_ORDER {
+            for (key, record) in surplus.iter().filter(|(key, _)| key.kind == kind) {
+                if kind == ManagedKind::PersistentVolumeClaim && bundle.ending.is_none() {
+                    continue;
+                }
+                match self.remove(bundle, key, record).await {
+                    Ok(left) => {
+                        let mut inventory = lock(inventory);
+                        match left {
+                            // The watch may have said so already, and will not say it again.
+                            Some(record) => inventory.put(key.clone(), record),
+                            None => inventory.remove(key),
+                        };
+                    }
+                    Err(failure) if kind.is_main() => return Err(failure),
+                    Err(failure) => outcome = outcome.and(Err(failure)),
+                }
             }
-            let left = self.remove(&bundle.owner, key, record).await?;
-            let mut inventory = lock(inventory);
-            match left {
-                // The watch may have said so already, and will not say it again.
-                Some(record) => inventory.put(key.clone(), record),
-                None => inventory.remove(key),
-            };
         }
-        if bundle.namespace_gone {
-            self.remove_namespace(&bundle.owner.namespace).await?;
-        }
-        Ok(())
+        outcome
     }
 
     async fn apply(&self, owner: &Owner, item: &Item, inventory: &Mutex<Inventory>) -> Outcome {
         let content = digest_bits(item.object.to_string().as_bytes());
         let known = lock(inventory).get(&item.key).cloned();
-        let ours = known.as_ref().is_some_and(|record| {
-            record.hub.as_deref() == Some(self.hub.as_str())
-                && (item.shared || record.owners.contains(&uid_bits(&owner.uid)))
+        let is_owner = |record: &Record| record.owners.contains(&uid_bits(&owner.uid));
+        let ours = known.as_ref().is_none_or(|record| {
+            record.hub.as_deref() == Some(self.hub.as_str()) && (item.shared || is_owner(record))
         });
-        if known.is_some() && !ours {
-            return Err(Failure {
-                kind: FailureKind::Conflict,
-                message: format!(
-                    "{} exists and was not made by this object: rename one of the two, or delete that one",
-                    item.key
-                ),
-            });
+        if !ours {
+            return Err(foreign(&item.key));
         }
-        if self
-            .applied()
-            .get(&item.key)
-            .is_some_and(|last| last.content == content)
-        {
+        let is_up_to_date = self.applied().get(&item.key).is_some_and(|last| {
+            last.content == content || (item.shared && last.revision > item.revision)
+        });
+        if is_up_to_date && known.as_ref().is_none_or(is_owner) {
             return Ok(());
         }
-        // What is ours may be taken back from other writers; what is new must be nobody's.
-        let params = PatchParams {
-            force: ours,
-            ..PatchParams::apply(&manager(owner, item.shared))
+        let live = match &known {
+            Some(_) => self.writer.replace(owner, item).await?,
+            None => self.writer.create(owner, item).await?,
         };
-        let api = self.api(&item.key);
-        let patch = Patch::Apply(&item.object);
-        let mut result = api
-            .patch(&item.key.name, &params, &patch)
-            .within(self.deadline)
-            .await;
-        if matches!(&result, Err(kube::Error::Api(status)) if status.code == 404 && status.details.as_ref().is_some_and(|d| d.kind == "namespaces"))
-        {
-            self.make_namespace(&item.key.namespace).await?;
-            result = api
-                .patch(&item.key.name, &params, &patch)
-                .within(self.deadline)
-                .await;
-        }
-        if let Some(record) = known.filter(|_| ours && was_made_for_another_share(&result)) {
-            if record
-                .observed
-                .has_done(&item.object["spec"]["completions"])
-            {
-                let applied = Applied {
-                    content,
-                    version: record.version,
-                    held: record.held,
-                    generation: record.generation,
-                };
-                self.applied().insert(item.key.clone(), applied);
-                return Ok(());
-            }
-            self.remove(owner, &item.key, &record).await?;
-            result = api
-                .patch(&item.key.name, &params, &patch)
-                .within(self.deadline)
-                .await;
-        }
-        let live = result.map_err(|error| failure(&item.key, &error))?;
-        let version = version_of(&live.metadata);
-        self.applied().insert(
-            item.key.clone(),
-            Applied {
-                content,
-                version,
-                held: held_fields(&live.metadata),
-                generation: live.metadata.generation.unwrap_or(0),
-            },
-        );
+        let record = Watched::of(live).record(item.key.kind);
+        self.note(&item.key, content, item.revision, &record);
         // So that a second delivery before the watch has caught up knows it as ours.
         let mut inventory = lock(inventory);
-        if inventory.get(&item.key).is_none() {
+        let is_news = (inventory.get(&item.key))
+            .is_none_or(|known| known.version < record.version && known.owners != record.owners);
+        if is_news {
+            let observed = (inventory.get(&item.key)).map(|known| known.observed);
             inventory.put(
                 item.key.clone(),
-                Watched::of(live.metadata).record(item.key.kind),
+                Record {
+                    observed: observed.unwrap_or(record.observed),
+                    ..record
+                },
             );
         }
         Ok(())
     }
 
-    /// Deletes an object, or leaves it to its other owners: then it is given as it is now.
+    fn note(&self, key: &ObjectKey, content: u128, revision: u64, record: &Record) {
+        let applied = Applied {
+            content,
+            revision,
+            version: record.version,
+            held: record.held,
+            generation: record.generation,
+        };
+        self.applied().insert(key.clone(), applied);
+    }
+
+    /// Takes an object from the owner: deletes it, or leaves it without our label to its other
+    /// owners, or to whoever finds it; then it is given as it is now.
     async fn remove(
         &self,
-        owner: &Owner,
+        bundle: &Bundle,
         key: &ObjectKey,
         record: &Record,
     ) -> Result<Option<Record>, Failure> {
         self.applied().remove(key);
-        let api = self.api(key);
-        let mut preconditions = Preconditions {
-            uid: Some(record.uid.clone()),
-            resource_version: None,
+        let orphan = bundle.ending.is_some_and(|ending| ending.orphan);
+        let removed = if record.shared || orphan {
+            self.writer.release(&bundle.owner, key, orphan).await?
+        } else {
+            self.writer.delete(key, &record.uid, None).await?;
+            Removed::Gone
         };
-        if record.shared {
-            let resource = key.kind.resource();
-            let released = json!({
-                "apiVersion": resource.api_version, "kind": resource.kind,
-                "metadata": { "name": key.name, "namespace": key.namespace, "uid": record.uid },
-            });
-            let params = PatchParams::apply(&manager(owner, true)).force();
-            let live = match api
-                .patch(&key.name, &params, &Patch::Apply(&released))
-                .within(self.deadline)
-                .await
-            {
-                Ok(live) => live,
-                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
-                Err(error) => return Err(not_removed(key, &error)),
-            };
-            if live
-                .metadata
-                .labels
-                .iter()
-                .flatten()
-                .any(|(label, _)| label.starts_with(LABEL_OWNER_PREFIX))
-            {
-                return Ok(Some(Watched::of(live.metadata).record(key.kind)));
-            }
-            preconditions.resource_version = live.metadata.resource_version;
-        }
-        let params = DeleteParams {
-            preconditions: Some(preconditions),
-            ..DeleteParams::background()
-        };
-        match api.delete(&key.name, &params).within(self.deadline).await {
-            Ok(_) => Ok(None),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(not_removed(key, &error)),
-        }
-    }
-
-    async fn make_namespace(&self, name: &str) -> Outcome {
-        let namespace: Namespace = serde_json::from_value(json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": { "name": name, "labels": { LABEL_HUB: self.hub, LABEL_MADE: "true" } },
-        }))
-        .map_err(|error| Failure {
-            kind: FailureKind::Rejected,
-            message: format!("namespace {name}: {error}"),
-        })?;
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        match api
-            .create(&PostParams::default(), &namespace)
-            .within(self.deadline)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-            Err(error) => Err(named_failure(&format!("namespace {name}"), &error)),
-        }
-    }
-
-    async fn remove_namespace(&self, name: &str) -> Outcome {
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        let what = format!("namespace {name}");
-        let live = api
-            .get_metadata_opt(name)
-            .within(self.deadline)
-            .await
-            .map_err(|error| named_failure(&what, &error))?;
-        let Some(live) = live else { return Ok(()) };
-        let label = |key: &str| {
-            live.metadata
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get(key))
-                .map(String::as_str)
-        };
-        if label(LABEL_MADE).is_none() || label(LABEL_HUB) != Some(self.hub.as_str()) {
-            return Ok(());
-        }
-        match api
-            .delete(name, &DeleteParams::background())
-            .within(self.deadline)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(error) => Err(named_failure(&what, &error)),
-        }
-    }
-
-    fn api(&self, key: &ObjectKey) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind.resource())
+        Ok(match removed {
+            Removed::Gone => None,
+            Removed::Released(metadata) => Some(released(key, *metadata, record)),
+        })
     }
 
     fn applied(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Applied>> {
@@ -338,34 +262,30 @@ impl Pusher {
     }
 }
 
-/// One field manager an owner for what owners share: the API server then counts the owners, and
-/// a field leaves with the last one that asks for it.
-fn manager(owner: &Owner, shared: bool) -> String {
-    if shared {
-        format!("{FIELD_MANAGER}-{}", owner.uid)
-    } else {
-        FIELD_MANAGER.to_owned()
+fn released(key: &ObjectKey, metadata: ObjectMeta, before: &Record) -> Record {
+    Record {
+        observed: before.observed,
+        ..Watched::of(metadata).record(key.kind)
     }
 }
 
-/// A Job is refused because it was made for another share, by a member that left with it and came
-/// back when another one was decided: the size of a Job cannot be changed.
-fn was_made_for_another_share(result: &kube::Result<DynamicObject>) -> bool {
-    let Err(kube::Error::Api(status)) = result else {
-        return false;
-    };
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let mut fields = causes.map(|cause| cause.field.as_str()).peekable();
-    status.code == 422 && fields.peek().is_some() && fields.all(|field| field == "spec.completions")
+/// An object of that name is there and is not ours.
+pub(super) fn foreign(key: &ObjectKey) -> Failure {
+    Failure {
+        kind: FailureKind::Conflict,
+        message: format!(
+            "{key} exists and was not made by this object: rename one of the two, or delete that one"
+        ),
+    }
 }
 
-fn failure(key: &ObjectKey, error: &kube::Error) -> Failure {
+pub(super) fn failure(key: &ObjectKey, error: &kube::Error) -> Failure {
     named_failure(&key.to_string(), error)
 }
 
 /// Why an object is still there. Somebody may have become an owner meanwhile, or it is another object
 /// by now: it is looked at again.
-fn not_removed(key: &ObjectKey, error: &kube::Error) -> Failure {
+pub(super) fn not_removed(key: &ObjectKey, error: &kube::Error) -> Failure {
     match error {
         kube::Error::Api(status) if status.code == 409 => Failure {
             kind: FailureKind::Unavailable,
@@ -375,7 +295,7 @@ fn not_removed(key: &ObjectKey, error: &kube::Error) -> Failure {
     }
 }
 
-fn named_failure(what: &str, error: &kube::Error) -> Failure {
+pub(super) fn named_failure(what: &str, error: &kube::Error) -> Failure {
     let (kind, reason) = match error {
         kube::Error::Api(status) => {
             let kind = match status.code {

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::bundle::{ManagedKind, ObjectKey, digest_bits, uid_bits};
-use crate::api::{FIELD_MANAGER, LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX};
+use super::replacement::is_ours;
+use crate::api::{LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX};
 
 /// The state of an owner's main object on a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,21 +229,15 @@ pub(super) fn version_of(metadata: &ObjectMeta) -> u64 {
         .unwrap_or(0)
 }
 
-/// Digest of what our server-side applies hold of an object.
+/// Digest of what our writes hold of an object, and since when.
 pub(super) fn held_fields(metadata: &ObjectMeta) -> u128 {
     let mut held: Vec<String> = metadata
         .managed_fields
         .iter()
         .flatten()
-        .filter(|entry| {
-            entry.operation.as_deref() == Some("Apply")
-                && entry
-                    .manager
-                    .as_deref()
-                    .is_some_and(|manager| manager.starts_with(FIELD_MANAGER))
-        })
+        .filter(|entry| entry.subresource.as_deref().is_none_or(str::is_empty))
+        .filter(|entry| entry.manager.as_deref().is_some_and(is_ours))
         .map(|entry| {
-            // A write of our own that arrives late changes nothing but the time.
             format!(
                 "{:?} {:?} {}",
                 entry.manager,

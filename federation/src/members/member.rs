@@ -19,7 +19,9 @@ use super::access::told;
 use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
 use super::inventory::{Inventory, Observed, Record, Watched};
+use super::namespaces::{NamespaceKept, Namespaces};
 use super::watching::{Deadlined as _, refusal, watch_with};
+use super::writer::Writer;
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
 use crate::operator::queue::{Backoff, Priority, WorkQueue};
 
@@ -51,11 +53,15 @@ pub enum Change {
     Delivered {
         /// For this owner.
         owner: u128,
+        /// The generation of its spec.
+        generation: i64,
         /// The one after its end, that leaves nothing of it.
         last: bool,
         /// What came of it.
         outcome: Outcome,
     },
+    /// A namespace that was to go stays.
+    NamespaceKept(NamespaceKept),
 }
 
 /// How a member is dealt with.
@@ -102,8 +108,11 @@ impl Member {
         events: mpsc::UnboundedSender<MemberEvent>,
     ) -> Self {
         let stop = CancellationToken::new();
+        let (hub, deadline) = (options.hub.clone(), options.deadline);
+        let namespaces = Namespaces::new(client.clone(), hub.clone(), deadline);
+        let writer = Writer::new(client.clone(), hub.clone(), deadline, namespaces.clone());
         let inner = Arc::new(Inner {
-            pusher: Pusher::new(client.clone(), options.hub.clone(), options.deadline),
+            pusher: Pusher::new(writer, namespaces, hub),
             name,
             client,
             options,
@@ -359,7 +368,9 @@ impl Inner {
             let inner = self.clone();
             tokio::spawn(async move {
                 let owner = *job.key();
-                let (last, outcome) = inner.push(owner).await;
+                let Some((bundle, outcome)) = inner.push(owner).await else {
+                    return job.succeed();
+                };
                 match &outcome {
                     Ok(()) => job.succeed(),
                     Err(failure) => {
@@ -369,7 +380,8 @@ impl Inner {
                 }
                 inner.send(Change::Delivered {
                     owner,
-                    last,
+                    generation: bundle.generation,
+                    last: bundle.ending.is_some(),
                     outcome,
                 });
                 drop(slot);
@@ -377,12 +389,18 @@ impl Inner {
         }
     }
 
-    /// One delivery of what the owner shall have here now; whether it is its last.
-    async fn push(&self, owner: u128) -> (bool, Outcome) {
-        let Some(bundle) = self.bundles().get(&owner).cloned() else {
-            return (false, Ok(()));
+    /// One delivery of what the owner shall have here now, if it shall have anything.
+    async fn push(&self, owner: u128) -> Option<(Bundle, Outcome)> {
+        let bundle = self.bundles().get(&owner).cloned()?;
+        let outcome = match self.pusher.push(&bundle, &self.inventory).await {
+            Ok(kept) => {
+                if let Some(kept) = kept {
+                    self.send(Change::NamespaceKept(kept));
+                }
+                Ok(())
+            }
+            Err(failure) => Err(failure),
         };
-        let outcome = self.pusher.push(&bundle, &self.inventory).await;
         if outcome.is_ok() && bundle.items.is_empty() {
             // Unless another one was handed over meanwhile.
             let mut bundles = self.bundles();
@@ -395,7 +413,7 @@ impl Inner {
         {
             debug!(cluster = %self.name, "a delivery got no answer");
         }
-        (bundle.owner_gone, outcome)
+        Some((bundle, outcome))
     }
 
     fn send(&self, change: Change) {
