@@ -321,3 +321,7 @@ pub(super) fn named_failure(what: &str, error: &kube::Error) -> Failure {
 pub(super) fn lock(inventory: &Mutex<Inventory>) -> MutexGuard<'_, Inventory> {
     inventory.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;

@@ -66,7 +66,7 @@ impl Writer {
 
     /// Makes an object, or replaces one of ours that the watch has not shown yet; its metadata.
     pub(super) async fn create(&self, owner: &Owner, item: &Item) -> Result<ObjectMeta, Failure> {
-        match self.post(owner, item).await {
+        match self.post(item, &self.labelled(owner, item)).await {
             Ok(live) => Ok(live),
             Err(error) if is_status(&error, 409) => self.replace(owner, item).await,
             Err(error) => Err(failure(&item.key, &error)),
@@ -78,11 +78,12 @@ impl Writer {
     pub(super) async fn replace(&self, owner: &Owner, item: &Item) -> Result<ObjectMeta, Failure> {
         let api = self.api(&item.key);
         let mut kept = Foreign::Kept;
+        let mut wanted = self.labelled(owner, item);
         for _ in 0..ATTEMPTS {
             let live = api.get_opt(&item.key.name).within(self.deadline).await;
             let live = live.map_err(|error| failure(&item.key, &error))?;
             let Some(live) = live else {
-                match self.post(owner, item).await {
+                match self.post(item, &wanted).await {
                     Ok(live) => return Ok(live),
                     Err(error) if is_status(&error, 409) => continue,
                     Err(error) => return Err(failure(&item.key, &error)),
@@ -94,7 +95,6 @@ impl Writer {
             let refused = if must_recreate {
                 Refused::Recreate
             } else {
-                let wanted = self.labelled(owner, item);
                 let object = replacement(item.key.kind, &wanted, &live_value, kept);
                 let object = typed(&item.key, object)?;
                 let params = PostParams {
@@ -120,6 +120,12 @@ impl Writer {
             };
             if matches!(refused, Refused::OtherShare) && has_done(item, &live_value) {
                 return Ok(live.metadata);
+            }
+            // What is made in its place is the other owners', too.
+            for (label, value) in live.metadata.labels.iter().flatten() {
+                if label.starts_with(LABEL_OWNER_PREFIX) {
+                    wanted["metadata"]["labels"][label] = json!(value);
+                }
             }
             let uid = live.metadata.uid.unwrap_or_default();
             self.delete(&item.key, &uid, live.metadata.resource_version)
@@ -220,10 +226,9 @@ impl Writer {
     }
 
     /// Creates an object, and its namespace if the member lacks it.
-    async fn post(&self, owner: &Owner, item: &Item) -> kube::Result<ObjectMeta> {
+    async fn post(&self, item: &Item, wanted: &Value) -> kube::Result<ObjectMeta> {
         let api = self.api(&item.key);
-        let object =
-            serde_json::from_value(self.labelled(owner, item)).map_err(kube::Error::SerdeError)?;
+        let object = DynamicObject::deserialize(wanted).map_err(kube::Error::SerdeError)?;
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()

@@ -7,11 +7,14 @@
 //! PART; those that break the hub come last.
 
 mod admission;
+mod changes;
+mod deletion;
 mod features;
 mod hub_faults;
 mod main_job;
 mod member_faults;
 mod operator_faults;
+mod templates;
 
 use std::process::ExitCode;
 
@@ -43,6 +46,8 @@ fn scenarios() -> Vec<Scenario> {
         member_faults::all(),
         operator_faults::all(),
         features::all(),
+        deletion::all(),
+        changes::all(),
         hub_faults::all(),
     ];
     all.into_iter().flatten().collect()
