@@ -23,7 +23,7 @@ pub struct Owner {
 }
 
 /// What a member shall hold for an owner; nothing but that, so an empty bundle removes all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
     /// The owner.
     pub owner: Owner,
@@ -36,7 +36,7 @@ pub struct Bundle {
 }
 
 /// One object of a bundle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     /// Which object.
     pub key: ObjectKey,
@@ -76,6 +76,19 @@ impl ManagedKind {
         Self::Deployment,
         Self::Job,
     ];
+
+    /// The kind's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::Job => "Job",
+            Self::Service => "Service",
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::ServiceAccount => "ServiceAccount",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+        }
+    }
 
     /// Group, version, kind and plural.
     pub fn resource(self) -> ApiResource {

@@ -6,6 +6,7 @@ mod bundle;
 mod delivery;
 mod inventory;
 mod member;
+mod readable;
 mod sources;
 mod watching;
 
@@ -14,6 +15,7 @@ pub use bundle::{Bundle, Item, ManagedKind, ObjectKey, Owner, uid_bits};
 pub use delivery::{Delivery, Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};
 pub use member::{Change, Member, MemberEvent, MemberOptions};
+pub use readable::{Item as Readable, Read, Unreadable, metadata, or_metadata};
 pub use sources::{follow_kubeconfig, follow_kubefed};
 pub(crate) use watching::refusal;
-pub use watching::{Deadlined, watch_selected, watch_with};
+pub use watching::{Deadlined, map_event, watch_selected, watch_with};

@@ -12,6 +12,8 @@ mod hub_faults;
 mod main_job;
 mod member_faults;
 mod operator_faults;
+mod refusals;
+mod tenant;
 
 use std::process::ExitCode;
 
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: false,
         embedded: scenarios(),
-        real: scenarios(),
+        real: refusals::all().into_iter().chain(scenarios()).collect(),
     })
 }
 
@@ -43,6 +45,7 @@ fn scenarios() -> Vec<Scenario> {
         member_faults::all(),
         operator_faults::all(),
         features::all(),
+        tenant::all(),
         hub_faults::all(),
     ];
     all.into_iter().flatten().collect()
