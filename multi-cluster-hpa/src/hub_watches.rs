@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use federation::api::{MemberCluster, MultiClusterDeployment, MultiClusterHorizontalPodAutoscaler};
-use federation::members::watch_with;
+use federation::members::{Read, Readable, map_event, metadata, or_metadata, watch_with};
+use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, ResourceExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -21,18 +21,25 @@ impl Operator {
         listed: &watch::Sender<usize>,
         cancel: &CancellationToken,
     ) {
-        let api: Api<MemberCluster> = Api::all(self.hub.clone());
+        let api: Api<Readable<MemberCluster>> = Api::all(self.hub.clone());
         let mut seen = BTreeSet::new();
         let mut first = true;
-        let handle = |event: Event<MemberCluster>| match event {
-            Event::Init => seen.clear(),
-            Event::InitApply(object) => {
-                seen.insert(object.name_any());
+        let name = |object: &Read<MemberCluster>| metadata(object).name.clone().unwrap_or_default();
+        // One that cannot be read goes on as it is known.
+        let applied = |object: Read<MemberCluster>| {
+            if let Ok(object) = object.or_else(|one| one.mended().ok_or(one)) {
                 self.members.applied(object);
             }
-            Event::Apply(object) => self.members.applied(object),
+        };
+        let handle = |event: Event<Read<MemberCluster>>| match event {
+            Event::Init => seen.clear(),
+            Event::InitApply(object) => {
+                seen.insert(name(&object));
+                applied(object);
+            }
+            Event::Apply(object) => applied(object),
             Event::Delete(object) => {
-                let gone = object.name_any();
+                let gone = name(&object);
                 self.members.retain(|name| name != gone);
             }
             Event::InitDone => {
@@ -49,7 +56,7 @@ impl Operator {
         cancel: &CancellationToken,
     ) {
         let resource = ApiResource::erase::<MultiClusterHorizontalPodAutoscaler>(&());
-        let api: Api<DynamicObject> = Api::all_with(self.hub.clone(), &resource);
+        let api: Api<Readable<DynamicObject>> = Api::all_with(self.hub.clone(), &resource);
         let applied = |object: &DynamicObject| {
             let moved = self.state().autoscaler_applied(object);
             self.look_at(moved);
@@ -69,7 +76,7 @@ impl Operator {
         cancel: &CancellationToken,
     ) {
         let resource = ApiResource::erase::<MultiClusterDeployment>(&());
-        let api: Api<DynamicObject> = Api::all_with(self.hub.clone(), &resource);
+        let api: Api<Readable<DynamicObject>> = Api::all_with(self.hub.clone(), &resource);
         let applied = |object: &DynamicObject| {
             let moved = self.state().target_applied(object);
             self.look_at(moved);
@@ -85,7 +92,7 @@ impl Operator {
 
 /// Follows objects until cancelled; counts the first complete list.
 async fn follow(
-    api: Api<DynamicObject>,
+    api: Api<Readable<DynamicObject>>,
     applied: impl Fn(&DynamicObject),
     gone: impl Fn(&Key),
     known: impl Fn() -> BTreeSet<Key>,
@@ -94,7 +101,8 @@ async fn follow(
 ) {
     let mut seen = BTreeSet::new();
     let mut first = true;
-    let handle = |event: Event<DynamicObject>| match event {
+    // Metadata is all that can be unreadable of it, and little of that is needed.
+    let handle = |event: Event<Read<DynamicObject>>| match map_event(event, or_metadata) {
         Event::Init => seen.clear(),
         Event::InitApply(object) => {
             seen.insert(Key::of(&object));

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use federation::api::{CONDITION_READY, LABEL_OWNER, MemberCluster};
 use federation::members::{
-    Content, Kubeconfig, LOOK_AGAIN, ResolvedAccess, connect_late, resolve, told, watch_selected,
+    Content, Kubeconfig, LOOK_AGAIN, Read, Readable, ResolvedAccess, connect_late, metadata,
+    resolve, told, watch_selected,
 };
 use federation::operator::fence::ApiRequests;
 use federation::operator::leader::Leadership;
@@ -230,7 +231,7 @@ impl Members {
     /// Watches the pods that have an owner on the hub.
     fn start(&self, cluster: String, digest: u128, client: Client) -> Way {
         let stop = CancellationToken::new();
-        let (api, cancel): (Api<v1::Pod>, _) = (Api::all(client.clone()), stop.clone());
+        let (api, cancel): (Api<Readable<v1::Pod>>, _) = (Api::all(client.clone()), stop.clone());
         let selection = watcher::Config::default().labels(LABEL_OWNER);
         // What is watched ends with the members, which hold it.
         let members = Arc::downgrade(&self.0);
@@ -240,7 +241,7 @@ impl Members {
             }
         };
         tokio::spawn(async move {
-            let handle = |event: Event<v1::Pod>| {
+            let handle = |event: Event<Read<v1::Pod>>| {
                 change(&cluster, &|pods| pods.observe(&cluster, event.clone()));
             };
             let failed = |error: &watcher::Error| {
@@ -323,16 +324,24 @@ impl Registered {
 }
 
 impl Pods {
-    fn observe(&mut self, cluster: &str, event: Event<v1::Pod>) {
+    fn observe(&mut self, cluster: &str, event: Event<Read<v1::Pod>>) {
+        // What cannot be read stays as it was last known.
+        let readable = |pod: Read<v1::Pod>| pod.or_else(|pod| pod.mended().ok_or(pod)).ok();
         match event {
             Event::Init => {
                 self.unseen = self.owners.keys().cloned().collect();
             }
             Event::InitApply(pod) => {
                 self.unseen.remove(&name_of(&pod));
-                self.apply(cluster, &pod);
+                if let Some(pod) = readable(pod) {
+                    self.apply(cluster, &pod);
+                }
             }
-            Event::Apply(pod) => self.apply(cluster, &pod),
+            Event::Apply(pod) => {
+                if let Some(pod) = readable(pod) {
+                    self.apply(cluster, &pod);
+                }
+            }
             Event::Delete(pod) => self.remove(&name_of(&pod)),
             Event::InitDone => {
                 for name in std::mem::take(&mut self.unseen) {
@@ -345,7 +354,7 @@ impl Pods {
     }
 
     fn apply(&mut self, cluster: &str, pod: &v1::Pod) {
-        let name = name_of(pod);
+        let name = (pod.namespace().unwrap_or_default(), pod.name_any());
         // Its owner's label may have changed.
         self.remove(&name);
         let Some(owner) = pod.labels().get(LABEL_OWNER) else {
@@ -375,6 +384,10 @@ impl Pods {
     }
 }
 
-fn name_of(pod: &v1::Pod) -> PodName {
-    (pod.namespace().unwrap_or_default(), pod.name_any())
+fn name_of(pod: &Read<v1::Pod>) -> PodName {
+    let metadata = metadata(pod);
+    (
+        metadata.namespace.clone().unwrap_or_default(),
+        metadata.name.clone().unwrap_or_default(),
+    )
 }

@@ -163,7 +163,7 @@ impl Operator {
     /// Autoscalers are to be looked at now.
     pub(crate) fn look_at(&self, keys: impl IntoIterator<Item = Key>) {
         for key in keys {
-            self.queue.add(key, Priority::High);
+            self.queue.renew(key, Priority::High);
         }
     }
 

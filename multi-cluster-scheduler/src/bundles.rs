@@ -4,6 +4,7 @@ use federation::api::{ANNOTATION_OWNER, ClusterOverride, LABEL_HUB, LABEL_OWNER,
 use federation::members::{Bundle, Item, ManagedKind, ObjectKey};
 use serde_json::{Map, Value, json};
 
+use crate::overrides;
 use crate::workload::{Spec, Workload};
 
 /// Annotations that speak of the hub's object and not of what it describes.
@@ -137,19 +138,7 @@ fn template(
     overrides: &[ClusterOverride],
     cluster: &str,
 ) -> Result<Value, String> {
-    let mut template = template.clone();
-    for (position, one) in overrides
-        .iter()
-        .enumerate()
-        .filter(|(_, one)| one.cluster == cluster)
-    {
-        let failed = |error: String| format!("overrides[{position}] for {cluster}: {error}");
-        let operations =
-            serde_json::to_value(&one.patch).map_err(|error| failed(error.to_string()))?;
-        let patch: json_patch::Patch =
-            serde_json::from_value(operations).map_err(|error| failed(error.to_string()))?;
-        json_patch::patch(&mut template, &patch).map_err(|error| failed(error.to_string()))?;
-    }
+    let mut template = overrides::apply(template, overrides, cluster)?;
     let metadata = &mut template["metadata"];
     if metadata.is_null() {
         *metadata = json!({});

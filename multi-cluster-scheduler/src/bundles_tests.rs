@@ -52,7 +52,10 @@ fn an_override_that_does_not_fit_the_template_says_which() {
         &[],
     )
     .unwrap_err();
-    assert!(error.starts_with("overrides[0] for edge: "), "{error}");
+    assert!(
+        error.starts_with("overrides[0].patch[0] for edge: "),
+        "{error}"
+    );
 }
 
 #[test]

@@ -103,6 +103,11 @@ pub(crate) fn placed(state: &State, tracked: &Tracked) -> Verdict {
     verdict(true, "AllPlaced", "every replica has a cluster".to_owned())
 }
 
+/// What is said of a write that the hub refuses.
+pub(crate) fn refused(words: &str) -> String {
+    format!("the hub refuses what the scheduler writes to this object: {words}")
+}
+
 pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
     let verdict = |status, reason, message| Verdict {
         kind: CONDITION_PROGRESSING,
@@ -110,6 +115,9 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
         reason,
         message,
     };
+    if let Some(words) = &tracked.refused {
+        return verdict(false, "Rejected", refused(words));
+    }
     if tracked.workload.deleted_at.is_some() {
         let (reason, message) = deleting(state, tracked, status);
         return verdict(true, reason, message);

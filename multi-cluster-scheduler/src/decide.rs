@@ -6,15 +6,13 @@ use std::collections::BTreeMap;
 use federation::api::{ClusterVerdict, Decision, PlacementStatus};
 use placement::{ClusterName, Current, Filter, Outcome, Plan, Why};
 
-use serde::{Deserialize, Serialize};
-
 use crate::validate::Validated;
 
 /// At most this many clusters are explained in a status; of a thousand, nobody reads all.
 const EXPLAINED: usize = 32;
 
 /// Which cluster runs how many, and why: what is written to the hub before a member is touched.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assignment {
     /// The record of the decision.
     pub decision: Decision,
@@ -31,7 +29,7 @@ pub struct Assignment {
 }
 
 /// What stands in the way of placing all replicas whatever the room; the message is for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// A named cluster is no member.
     UnknownCluster(String),
@@ -79,6 +77,22 @@ impl Assignment {
             .iter()
             .map(|one| one.replicas - one.leaving)
             .sum()
+    }
+
+    /// What stands for the record of an object that has none: what members hold of it stays there
+    /// until it is decided otherwise.
+    pub fn of_what_is_held(standing: &BTreeMap<ClusterName, Standing>) -> Self {
+        let held = standing.iter().filter(|(_, member)| member.holds);
+        let placements = held.map(|(cluster, member)| PlacementStatus {
+            cluster: cluster.to_string(),
+            replicas: member.available,
+            location: true,
+            ..PlacementStatus::default()
+        });
+        Self {
+            placements: placements.collect(),
+            ..Self::default()
+        }
     }
 
     /// Something only waits to leave.
@@ -129,7 +143,7 @@ impl Assignment {
         self.keep_on_record(&mut placements, standing);
         Self {
             decision: Decision {
-                sequence: self.decision.sequence + 1,
+                sequence: self.decision.sequence.saturating_add(1),
                 key: validated.decision_key.clone(),
                 cursor,
                 floor,

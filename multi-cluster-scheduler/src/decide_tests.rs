@@ -23,6 +23,31 @@ fn a_move_keeps_the_old_replicas_until_the_new_ones_are_available() {
     assert_eq!(shares(&done), [("b", 2, 0), ("c", 2, 0)]);
 }
 
+#[test]
+fn an_object_whose_record_is_lost_goes_on_with_what_members_hold() {
+    let standing = |open, available, holds| Standing {
+        open,
+        available,
+        holds,
+    };
+    let members = [
+        ("a", standing(true, 0, false)),
+        ("b", standing(true, 2, true)),
+        ("c", standing(true, 0, true)),
+    ];
+    let members: BTreeMap<_, _> = (members.into_iter())
+        .map(|(name, standing)| (ClusterName::from(name), standing))
+        .collect();
+    let before = Assignment::of_what_is_held(&members);
+    assert_eq!(shares(&before), [("b", 2, 0), ("c", 0, 0)]);
+    let current: Vec<_> = before
+        .current(true)
+        .into_iter()
+        .map(|one| one.cluster.to_string())
+        .collect();
+    assert_eq!(current, ["b", "c"], "that is where its locations are");
+}
+
 /// What a Job was made with on a lost cluster is what it has when the cluster is back.
 #[test]
 fn what_does_not_grow_is_taken_back_as_it_is() {

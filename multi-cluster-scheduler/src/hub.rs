@@ -1,22 +1,25 @@
 //! Writes to the hub. Each is conditional: on the object's uid, and for a status on the sequence of
-//! the last assignment seen, so that a writer that has missed one is refused.
+//! the last assignment seen, so that a writer that has missed one is refused. What the hub refuses
+//! for another reason, it will refuse again: that is told apart.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use federation::api::{ANNOTATION_ASSIGNMENT, FINALIZER, KOPF_FINALIZER, WorkloadStatus};
+use federation::api::{FINALIZER, KOPF_FINALIZER, OBSOLETE_ANNOTATION, WorkloadStatus};
 use federation::members::Deadlined as _;
 use federation::operator::queue::Priority;
-use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
+use kube::{Api, ResourceExt as _};
 use serde::Serialize;
 use serde_json::json;
 use tracing::debug;
 
-use crate::decide::Assignment;
 use crate::scheduler::Scheduler;
 use crate::workload::{Key, Workload};
+
+/// How much of the hub's words is repeated, in bytes.
+const MAX_MESSAGE: usize = 512;
 
 /// Why a write to the hub did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -27,19 +30,37 @@ pub enum HubError {
     /// The object is gone.
     #[error("{0} is gone")]
     Gone(Key),
-    /// The hub refused or did not answer.
+    /// The hub refuses the write, and will refuse it again: an admission policy, a rule of the
+    /// CRD, a size, a right.
+    #[error("the hub refuses the write of {key}: {message}")]
+    Rejected {
+        /// Which object.
+        key: Key,
+        /// The hub's words.
+        message: String,
+    },
+    /// The hub had an error or did not answer.
     #[error("the hub: {0}")]
     Api(#[source] Box<kube::Error>),
+    /// A patch could not be built.
+    #[error("a patch cannot be built: {0}")]
+    Patch(#[from] serde_json::Error),
 }
 
 impl HubError {
     fn of(key: &Key, error: kube::Error) -> Self {
         match &error {
-            kube::Error::Api(status) if status.code == 404 => Self::Gone(key.clone()),
-            // 422 is what a JSON patch whose test fails gets.
-            kube::Error::Api(status) if matches!(status.code, 409 | 422) => {
-                Self::Stale(key.clone())
-            }
+            kube::Error::Api(status) => match status.code {
+                404 => Self::Gone(key.clone()),
+                409 => Self::Stale(key.clone()),
+                // Not to be let in, to be too slow or too fast is not about what was written.
+                401 | 408 | 429 => Self::Api(Box::new(error)),
+                400..500 => Self::Rejected {
+                    key: key.clone(),
+                    message: cut(&status.message).to_owned(),
+                },
+                _ => Self::Api(Box::new(error)),
+            },
             _ => Self::Api(Box::new(error)),
         }
     }
@@ -48,6 +69,18 @@ impl HubError {
     pub fn is_stale(&self) -> bool {
         matches!(self, Self::Stale(_) | Self::Gone(_))
     }
+
+    /// The hub's words, where it will refuse the same again.
+    pub fn rejection(&self) -> Option<&str> {
+        match self {
+            Self::Rejected { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+}
+
+fn cut(message: &str) -> &str {
+    &message[..message.floor_char_boundary(MAX_MESSAGE)]
 }
 
 impl Scheduler {
@@ -55,32 +88,31 @@ impl Scheduler {
         Api::namespaced_with(self.hub.clone(), &key.namespace, &key.kind.resource())
     }
 
-    /// Puts our finalizer on, and the assignment on record, in one write: before a member is
-    /// touched, both must be there, the one to go on after a crash, the other to clear the members
-    /// if the object is deleted meanwhile. Takes the original's finalizer off.
+    /// Puts our finalizer on, so that the members can be cleared before the object goes. Takes off
+    /// what is obsolete: the original's finalizer, and our annotation of earlier releases.
+    /// `resource_version` is the one that the finalizers are known of.
     pub(crate) async fn hold(
         &self,
         workload: &Arc<Workload>,
-        assignment: &Assignment,
+        resource_version: &str,
     ) -> Result<(), HubError> {
         let others = workload
             .finalizers
             .iter()
             .filter(|one| one.as_str() != KOPF_FINALIZER && one.as_str() != FINALIZER);
         let finalizers: Vec<&str> = others.map(String::as_str).chain([FINALIZER]).collect();
-        // What was said of each cluster is for the status; it would only make the object larger.
-        let mut record = assignment.clone();
-        record.decision.clusters.clear();
-        let record = json!({ "uid": workload.uid, "assignment": record }).to_string();
-        let patch = Patch::Merge(json!({
-            "metadata": {
-                "uid": workload.uid,
-                "resourceVersion": workload.resource_version,
-                "finalizers": finalizers,
-                "annotations": { ANNOTATION_ASSIGNMENT: record },
-            },
-        }));
-        self.patch_metadata(workload, &patch).await
+        let mut metadata = json!({
+            "uid": workload.uid,
+            "resourceVersion": resource_version,
+            "finalizers": finalizers,
+        });
+        if workload.has_obsolete_annotation {
+            metadata["annotations"] = json!({ OBSOLETE_ANNOTATION: null });
+        }
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
+        self.patch_metadata(workload, &patch)
+            .await
+            .map_err(|error| HubError::of(&workload.key, error))
     }
 
     /// Takes our finalizer off (and the original's): the object may go.
@@ -103,42 +135,58 @@ impl Scheduler {
         workload: &Arc<Workload>,
         finalizers: Vec<String>,
     ) -> Result<(), HubError> {
-        let patch = json_patch(json!([
+        let patch = serde_json::from_value(json!([
             { "op": "test", "path": "/metadata/uid", "value": workload.uid },
             { "op": "test", "path": "/metadata/finalizers", "value": workload.finalizers },
             { "op": "replace", "path": "/metadata/finalizers", "value": finalizers },
-        ]));
-        self.patch_metadata(workload, &Patch::<()>::Json(patch))
+        ]))?;
+        match self
+            .patch_metadata(workload, &Patch::<()>::Json(patch))
             .await
+        {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let held = |object: &DynamicObject| object.finalizers() == workload.finalizers;
+                Err(self.why(workload, error, held).await)
+            }
+        }
     }
 
     async fn patch_metadata<P: Serialize + Debug + Send + Sync>(
         &self,
         workload: &Workload,
         patch: &Patch<P>,
-    ) -> Result<(), HubError> {
+    ) -> kube::Result<()> {
         let api = self.hub_api(&workload.key);
         let written: kube::Result<PartialObjectMeta<DynamicObject>> = api
             .patch_metadata(&workload.key.name, &PatchParams::default(), patch)
             .within(self.options.deadline)
             .await;
-        written
-            .map(drop)
-            .map_err(|error| HubError::of(&workload.key, error))
+        written.map(drop)
     }
 
-    /// Writes a status, if the hub's last assignment is the one with the sequence `seen`.
+    /// Writes a status, if the hub's last assignment is the one with the sequence `seen`; or, where
+    /// the hub has no record that can be read, if nobody has written the object since. Gives the
+    /// object's resource version afterwards.
     pub(crate) async fn write_status(
         &self,
         workload: &Arc<Workload>,
         seen: i64,
         status: &WorkloadStatus,
-    ) -> Result<(), HubError> {
-        let patch = json_patch(json!([
+    ) -> Result<String, HubError> {
+        let (path, value) = if workload.damaged_record.is_some() {
+            (
+                "/metadata/resourceVersion",
+                json!(workload.resource_version),
+            )
+        } else {
+            ("/status/decision/sequence", json!(seen))
+        };
+        let patch = serde_json::from_value(json!([
             { "op": "test", "path": "/metadata/uid", "value": workload.uid },
-            { "op": "test", "path": "/status/decision/sequence", "value": seen },
+            { "op": "test", "path": path, "value": value },
             { "op": "replace", "path": "/status", "value": status },
-        ]));
+        ]))?;
         let api = self.hub_api(&workload.key);
         let written = api
             .patch_status(
@@ -148,9 +196,48 @@ impl Scheduler {
             )
             .within(self.options.deadline)
             .await;
-        written
-            .map(drop)
-            .map_err(|error| HubError::of(&workload.key, error))
+        match written {
+            Ok(object) => Ok(object.resource_version().unwrap_or_default()),
+            Err(error) => {
+                let as_tested = |object: &DynamicObject| match &workload.damaged_record {
+                    Some(_) => {
+                        object.resource_version().as_ref() == Some(&workload.resource_version)
+                    }
+                    None => object.data["status"]["decision"]["sequence"] == json!(seen),
+                };
+                Err(self.why(workload, error, as_tested).await)
+            }
+        }
+    }
+
+    /// Why a JSON patch was not taken. One whose test fails gets a 422, and so does one that the
+    /// hub's rules refuse; API servers word that as they like, so the object tells: where it is
+    /// `as_tested`, it was not the test.
+    async fn why(
+        &self,
+        workload: &Workload,
+        error: kube::Error,
+        as_tested: impl Fn(&DynamicObject) -> bool,
+    ) -> HubError {
+        let key = &workload.key;
+        if !matches!(&error, kube::Error::Api(status) if status.code == 422) {
+            return HubError::of(key, error);
+        }
+        let found = self
+            .hub_api(key)
+            .get_opt(&key.name)
+            .within(self.options.deadline)
+            .await;
+        match found {
+            Ok(Some(object))
+                if object.uid().as_ref() == Some(&workload.uid) && as_tested(&object) =>
+            {
+                HubError::of(key, error)
+            }
+            Ok(Some(_)) => HubError::Stale(key.clone()),
+            Ok(None) => HubError::Gone(key.clone()),
+            Err(error) => HubError::of(key, error),
+        }
     }
 
     /// Reads an object again and takes the hub's assignment for the true one.
@@ -167,10 +254,15 @@ impl Scheduler {
                 if let Some(tracked) = state.workloads.get_mut(key)
                     && tracked.workload.uid == workload.uid
                 {
-                    // The watch will tell what is known by then, and not be heeded.
+                    // The watch event of this version is then no news.
                     self.queue.add(key.clone(), Priority::High);
-                    tracked.assignment = crate::state::assignment_of(&workload);
-                    tracked.recorded = tracked.assignment.decision.sequence;
+                    let recorded = crate::state::assignment_of(&workload);
+                    // Less than was written is a record that somebody wiped: ours is written again.
+                    let is_wiped = recorded.decision.sequence < tracked.recorded;
+                    tracked.recorded = recorded.decision.sequence;
+                    if !is_wiped {
+                        tracked.assignment = recorded;
+                    }
                     tracked.reported = workload.status.clone();
                     tracked.workload = Arc::new(workload);
                 }
@@ -182,7 +274,6 @@ impl Scheduler {
     }
 }
 
-fn json_patch(operations: serde_json::Value) -> json_patch::Patch {
-    // The operations above are of this form; an empty patch changes nothing.
-    serde_json::from_value(operations).unwrap_or_default()
-}
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use federation::api::MemberCluster;
-use federation::members::{Delivery as _, Ending, ManagedKind, ObjectKey, watch_with};
+use federation::members::{
+    Delivery as _, Ending, ManagedKind, ObjectKey, Read, Readable, metadata, watch_with,
+};
 use federation::operator::queue::Priority;
+use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, ResourceExt as _};
 use placement::ClusterName;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::record::next_cursor;
 use crate::scheduler::Scheduler;
 use crate::state::{State, Tracked, assignment_of};
 use crate::workload::{Key, Kind, Workload};
@@ -26,16 +29,17 @@ impl Scheduler {
         listed: &watch::Sender<BTreeSet<&'static str>>,
         cancel: &CancellationToken,
     ) {
-        let api: Api<MemberCluster> = Api::all(self.hub.clone());
+        let api: Api<Readable<MemberCluster>> = Api::all(self.hub.clone());
         let mut seen = BTreeSet::new();
-        let handle = |event: Event<MemberCluster>| match event {
+        let name = |object: &Read<MemberCluster>| metadata(object).name.clone().unwrap_or_default();
+        let handle = |event: Event<Read<MemberCluster>>| match event {
             Event::Init => seen.clear(),
             Event::InitApply(object) => {
-                seen.insert(ClusterName::from(object.name_any()));
-                self.member_applied(object);
+                seen.insert(ClusterName::from(name(&object)));
+                self.member_read(object);
             }
-            Event::Apply(object) => self.member_applied(object),
-            Event::Delete(object) => self.member_gone(&object.name_any()),
+            Event::Apply(object) => self.member_read(object),
+            Event::Delete(object) => self.member_gone(&name(&object)),
             Event::InitDone => {
                 let gone: Vec<_> = self
                     .state()
@@ -51,23 +55,56 @@ impl Scheduler {
         watch_with(api, handle, complain, cancel).await;
     }
 
+    /// A member whose object cannot be read goes on as it is known; one that is not known yet is a
+    /// member to which there is no way.
+    fn member_read(&self, object: Read<MemberCluster>) {
+        let object = object.or_else(|unreadable| {
+            self.metrics.unreadable("MemberCluster");
+            unreadable.mended().ok_or(unreadable)
+        });
+        match object {
+            Ok(object) => self.member_applied(object),
+            Err(unreadable) => {
+                let name = ClusterName::from(unreadable.metadata.name.clone().unwrap_or_default());
+                let is_known = self.state().members.contains_key(&name);
+                if !is_known {
+                    self.member_applied(MemberCluster {
+                        metadata: unreadable.metadata,
+                        ..MemberCluster::default()
+                    });
+                }
+            }
+        }
+    }
+
+    /// What cannot be read has a spec that cannot be served.
+    fn workload_read(&self, kind: Kind, object: Read<DynamicObject>) -> Workload {
+        object.map_or_else(
+            |unreadable| {
+                self.metrics.unreadable(kind.name());
+                Workload::unreadable(kind, unreadable)
+            },
+            |object| Workload::read(kind, &object),
+        )
+    }
+
     pub(crate) async fn follow_workloads(
         &self,
         kind: Kind,
         listed: &watch::Sender<BTreeSet<&'static str>>,
         cancel: &CancellationToken,
     ) {
-        let api: Api<DynamicObject> = Api::all_with(self.hub.clone(), &kind.resource());
+        let api: Api<Readable<DynamicObject>> = Api::all_with(self.hub.clone(), &kind.resource());
         let mut seen = BTreeSet::new();
-        let handle = |event: Event<DynamicObject>| match event {
+        let handle = |event: Event<Read<DynamicObject>>| match event {
             Event::Init => seen.clear(),
             Event::InitApply(object) => {
-                let workload = Workload::read(kind, &object);
+                let workload = self.workload_read(kind, object);
                 seen.insert(workload.key.clone());
                 self.workload_applied(workload);
             }
-            Event::Apply(object) => self.workload_applied(Workload::read(kind, &object)),
-            Event::Delete(object) => self.workload_deleted(&Workload::read(kind, &object)),
+            Event::Apply(object) => self.workload_applied(self.workload_read(kind, object)),
+            Event::Delete(object) => self.workload_deleted(&self.workload_read(kind, object)),
             Event::InitDone => {
                 // Not in the list is not deleted: a hub that was restored from before an object
                 // has no record of its end, and its copies on the members stay.
@@ -94,9 +131,15 @@ impl Scheduler {
         let state = &mut *guard;
         let key = workload.key.clone();
         let mut workload = Arc::new(workload);
+        if let Some(problem) = &workload.damaged_record
+            && (state.workloads.get(&key))
+                .is_none_or(|known| known.workload.damaged_record.as_ref() != Some(problem))
+        {
+            warn!(%key, problem, "its status is no record of the scheduler's: what members hold of it stays, and it is decided from that");
+        }
         let recorded = assignment_of(&workload).decision;
         if recorded.sequence > 0 {
-            state.cursor = state.cursor.max(recorded.cursor + 1);
+            state.advance_cursor(&key.namespace, next_cursor(recorded.cursor));
         }
         if state
             .workloads
@@ -112,7 +155,8 @@ impl Scheduler {
             state
                 .workloads
                 .insert(key.clone(), Tracked::new(workload, Instant::now()));
-            self.queue.add(key.clone(), Priority::High);
+            self.reports.forget(&key);
+            self.queue.renew(key.clone(), Priority::High);
             self.follow_service(state, &key);
             return;
         };
@@ -147,7 +191,8 @@ impl Scheduler {
             || (before.is_held() && !workload.is_held())
             || (workload.deleted_at.is_some() && before.finalizers != workload.finalizers);
         if relevant {
-            self.queue.add(key.clone(), Priority::High);
+            self.reports.forget(&key);
+            self.queue.renew(key.clone(), Priority::High);
             if before.deleted_at != workload.deleted_at {
                 self.follow_service(state, &key);
             }
@@ -210,22 +255,28 @@ impl Scheduler {
             ManagedKind::PersistentVolumeClaim,
         ];
         futures::future::join_all(kinds.map(|kind| async move {
-            let api: Api<PartialObjectMeta<DynamicObject>> =
+            let api: Api<Readable<PartialObjectMeta<DynamicObject>>> =
                 Api::all_with(self.hub.clone(), &kind.resource());
             let mut versions: BTreeMap<ObjectKey, Option<String>> = BTreeMap::new();
             let mut unlisted: BTreeSet<ObjectKey> = BTreeSet::new();
-            let handle = |event: Event<PartialObjectMeta<DynamicObject>>| {
-                let key = |object: &PartialObjectMeta<DynamicObject>| ObjectKey {
-                    kind,
-                    namespace: object.namespace().unwrap_or_default(),
-                    name: object.name_any(),
+            let handle = |event: Event<Read<PartialObjectMeta<DynamicObject>>>| {
+                let key = |object: &Read<PartialObjectMeta<DynamicObject>>| {
+                    let metadata = metadata(object);
+                    ObjectKey {
+                        kind,
+                        namespace: metadata.namespace.clone().unwrap_or_default(),
+                        name: metadata.name.clone().unwrap_or_default(),
+                    }
                 };
                 match event {
                     Event::Init => unlisted = versions.keys().cloned().collect(),
                     Event::InitApply(object) | Event::Apply(object) => {
                         let key = key(&object);
                         unlisted.remove(&key);
-                        let version = object.resource_version();
+                        if object.is_err() {
+                            self.metrics.unreadable(kind.name());
+                        }
+                        let version = metadata(&object).resource_version.clone();
                         if !self.state().dependants.contains_key(&key) {
                             versions.remove(&key);
                         } else if versions.insert(key.clone(), version.clone()) != Some(version) {
@@ -257,7 +308,7 @@ impl Scheduler {
                 tracked.dependencies = None;
                 tracked.dependency_changes += 1;
             }
-            self.queue.add(dependant, Priority::High);
+            self.queue.renew(dependant, Priority::High);
         }
     }
 }

@@ -23,6 +23,7 @@ pub struct Metrics {
     waiting: Gauge,
     deliveries: Family<DeliveryLabels, Counter>,
     errors: Family<StepLabels, Counter>,
+    unreadable: Family<KindLabels, Counter>,
     members: Family<MemberLabels, Gauge>,
     pub(crate) requests: ApiRequests,
     pub(crate) events_dropped: Counter,
@@ -45,6 +46,11 @@ struct StepLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MemberLabels {
     cluster: String,
 }
@@ -60,6 +66,7 @@ impl Metrics {
             waiting: Gauge::default(),
             deliveries: Family::default(),
             errors: Family::default(),
+            unreadable: Family::default(),
             members: Family::default(),
             requests: ApiRequests::default(),
             events_dropped: Counter::default(),
@@ -100,6 +107,11 @@ impl Metrics {
             "reconcile_errors",
             "Reconciles that failed, by step",
             metrics.errors.clone(),
+        );
+        registry.register(
+            "unreadable_objects",
+            "Objects in lists and watches that could not be read, by kind",
+            metrics.unreadable.clone(),
         );
         registry.register(
             "events_dropped",
@@ -153,6 +165,10 @@ impl Metrics {
         self.deliveries
             .get_or_create(&DeliveryLabels { result })
             .inc();
+    }
+
+    pub(crate) fn unreadable(&self, kind: &'static str) {
+        self.unreadable.get_or_create(&KindLabels { kind }).inc();
     }
 
     pub(crate) fn failed(&self, step: &'static str) {

@@ -1,5 +1,6 @@
 //! The way of an object through the scheduler: dereference, validate, decide, apply, report.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::bundles;
 use crate::decide::{Assignment, is_over};
 use crate::dependencies;
 use crate::hub::HubError;
+use crate::record::next_cursor;
 use crate::scheduler::Scheduler;
 use crate::state::State;
 use crate::validate::{Invalid, Validated, named_clusters, validate};
@@ -37,9 +39,20 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
+    /// What the hub said, where it will refuse the same write again.
+    pub fn rejection(&self) -> Option<&str> {
+        match self {
+            Self::Dereference(_) => None,
+            Self::Record(error) | Self::Finalize(error) => error.rejection(),
+        }
+    }
+
     /// The step, as a metric label.
     pub fn step(&self) -> &'static str {
         match self {
+            Self::Record(error) | Self::Finalize(error) if error.rejection().is_some() => {
+                "rejected"
+            }
             Self::Dereference(_) => "dereference",
             Self::Record(_) => "record",
             Self::Finalize(_) => "finalize",
@@ -149,7 +162,7 @@ impl Scheduler {
         };
         let Decided { next, cursor, away } = decided;
         self.metrics.decided(started.elapsed());
-        state.cursor = state.cursor.max(cursor);
+        state.advance_cursor(&workload.key.namespace, cursor);
         let until = Instant::now() + self.options.reservation;
         let waiting = (Reverse(workload.priority()), workload.key.clone());
         state.waiting.retain(|(_, key)| *key != workload.key);
@@ -273,60 +286,68 @@ impl Scheduler {
             })
             .collect();
         let standing = state.standing(workload.owner_bits(), workload.key.kind.on_members());
+        if let Some(before) = before(&state, workload) {
+            before.keep_on_record(&mut placements, &standing);
+        }
         let Some(tracked) = state.workloads.get_mut(&workload.key) else {
             return Ok(());
         };
         tracked.invalid = None;
-        tracked
-            .assignment
-            .keep_on_record(&mut placements, &standing);
         let mut next = Assignment {
             placements: placements.into_values().collect(),
             ..Assignment::default()
         };
-        next.decision.sequence = tracked.assignment.decision.sequence + 1;
+        next.decision.sequence = tracked.assignment.decision.sequence.saturating_add(1);
         if next.differs_from(&tracked.assignment) {
             tracked.assignment = next;
         }
         Ok(())
     }
 
-    /// Puts the assignment on record on the hub, if it is not yet; members come after. One write:
-    /// the first together with the finalizer, later ones as the status.
+    /// Puts the assignment on record on the hub, if it is not yet, and then our finalizer on; members
+    /// come after both. The record is the status, which needs rights that those who may edit the
+    /// object need not have.
     async fn record(&self, workload: &Arc<Workload>) -> Result<(), ReconcileError> {
-        let held = workload.is_held() && !workload.is_held_by_kopf();
-        let (assignment, status, seen) = {
+        let recorded = async {
+            let version = self.record_assignment(workload).await?;
+            let held = workload.is_held() && !workload.is_held_by_kopf();
+            match version {
+                Some(version) if !held => self.hold(workload, &version).await,
+                _ => Ok(()),
+            }
+        };
+        let recorded = recorded.await;
+        if recorded.as_ref().is_err_and(HubError::is_stale) {
+            self.refresh(&workload.key).await;
+        }
+        recorded.map_err(ReconcileError::Record)
+    }
+
+    /// The object's resource version once the assignment is on record; none if there is no
+    /// assignment.
+    async fn record_assignment(
+        &self,
+        workload: &Arc<Workload>,
+    ) -> Result<Option<String>, HubError> {
+        let (sequence, status, seen) = {
             let state = self.state();
             let Some(tracked) = state.workloads.get(&workload.key) else {
-                return Ok(());
+                return Ok(None);
             };
-            let assignment = tracked.assignment.clone();
-            let pending = assignment.decision.sequence > tracked.recorded;
-            if !pending && (held || assignment.decision.sequence == 0) {
-                return Ok(());
+            let sequence = tracked.assignment.decision.sequence;
+            if sequence <= tracked.recorded {
+                return Ok((sequence > 0).then(|| workload.resource_version.clone()));
             }
             let status = self.status_of(&state, tracked);
-            (assignment, status, tracked.reported_sequence())
+            (sequence, status, tracked.reported_sequence())
         };
-        let written = if held {
-            self.write_status(workload, seen, &status).await
-        } else {
-            self.hold(workload, &assignment).await
-        };
-        if let Err(error) = written {
-            if error.is_stale() {
-                self.refresh(&workload.key).await;
-            }
-            return Err(ReconcileError::Record(error));
-        }
+        let version = self.write_status(workload, seen, &status).await?;
         if let Some(tracked) = self.state().workloads.get_mut(&workload.key) {
-            tracked.recorded = tracked.recorded.max(assignment.decision.sequence);
-            if held {
-                let before = std::mem::replace(&mut tracked.reported, status);
-                self.announce(workload, &before, &tracked.reported);
-            }
+            tracked.recorded = tracked.recorded.max(sequence);
+            let before = std::mem::replace(&mut tracked.reported, status);
+            self.announce(workload, &before, &tracked.reported);
         }
-        Ok(())
+        Ok(Some(version))
     }
 
     /// Hands each member its bundle. Members that hold something and have no share get an empty one.
@@ -418,19 +439,30 @@ fn decide(
     validated: &Validated,
     own_traffic: Option<&BTreeMap<ClusterName, f64>>,
 ) -> Option<Decided> {
-    let before = &state.workloads.get(&workload.key)?.assignment;
+    let before = before(state, workload)?;
     let (plan, cursor) = plan(state, workload, validated, own_traffic)?;
     let standing = state.standing(workload.owner_bits(), workload.key.kind.on_members());
     let next = before.next(&plan, validated, cursor, &standing);
     Some(Decided {
         next,
         away: plan.away,
-        cursor: if chooses(before, validated) {
-            cursor + 1
+        cursor: if chooses(&before, validated) {
+            next_cursor(cursor)
         } else {
-            state.cursor
+            state.cursor(&workload.key.namespace)
         },
     })
+}
+
+/// The assignment that the next one follows: the one on record, or what members hold of an object
+/// whose record is lost.
+fn before<'a>(state: &'a State, workload: &Workload) -> Option<Cow<'a, Assignment>> {
+    let assignment = &state.workloads.get(&workload.key)?.assignment;
+    if assignment.decision.sequence > 0 {
+        return Some(Cow::Borrowed(assignment));
+    }
+    let standing = state.standing(workload.owner_bits(), workload.key.kind.on_members());
+    Some(Cow::Owned(Assignment::of_what_is_held(&standing)))
 }
 
 /// What the placement core says of an object now, and with which cursor.
@@ -440,10 +472,10 @@ pub(crate) fn plan(
     validated: &Validated,
     own_traffic: Option<&BTreeMap<ClusterName, f64>>,
 ) -> Option<(Plan, u64)> {
-    let before = &state.workloads.get(&workload.key)?.assignment;
-    let is_new = chooses(before, validated);
+    let before = before(state, workload)?;
+    let is_new = chooses(&before, validated);
     let cursor = if is_new {
-        state.cursor
+        state.cursor(&workload.key.namespace)
     } else {
         before.decision.cursor
     };

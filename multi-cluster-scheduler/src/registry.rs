@@ -132,6 +132,7 @@ impl Scheduler {
                 registered.refused = None;
                 self.member_synced(state, &cluster);
             }
+            Change::Unreadable(kind) => self.metrics.unreadable(kind),
             Change::Observed(owner) => self.observed(state, owner),
             Change::Delivered {
                 owner,
@@ -324,6 +325,6 @@ fn capacity(state: &mut State, cluster: &ClusterName, event: CapacityEvent) {
         CapacityEvent::NodesListed(names) => snapshot.retain_nodes(cluster, &names),
         CapacityEvent::PodsListed(keys) => snapshot.retain_pods(cluster, &keys),
         // The member says so itself.
-        CapacityEvent::Refused(_) => {}
+        CapacityEvent::Refused(_) | CapacityEvent::Unreadable(_) => {}
     }
 }

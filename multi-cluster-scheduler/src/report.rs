@@ -21,6 +21,13 @@ impl Scheduler {
             let Some(tracked) = state.workloads.get(key) else {
                 return Ok(());
             };
+            if let Some(refused) = &tracked.refused
+                && tracked.assignment.decision.sequence != tracked.recorded
+            {
+                // No status is written before the assignment's.
+                self.announce_rejection(&tracked.workload, refused);
+                return Ok(());
+            }
             let ended = tracked.has_ended() && tracked.workload.deleted_at.is_none();
             if ended || tracked.assignment.decision.sequence != tracked.recorded {
                 // What has ended stays as it ended; an assignment is written by the reconcile.
@@ -37,7 +44,7 @@ impl Scheduler {
             return Ok(());
         }
         match self.write_status(&workload, seen, &status).await {
-            Ok(()) => {
+            Ok(_) => {
                 self.announce(&workload, &before, &status);
                 if let Some(tracked) = self.state().workloads.get_mut(key)
                     && tracked.reported_sequence() == seen
@@ -51,10 +58,21 @@ impl Scheduler {
                 if error.is_stale() {
                     self.refresh(key).await;
                 }
+                if let Some(refused) = error.rejection() {
+                    self.metrics.failed("rejected");
+                    self.announce_rejection(&workload, refused);
+                }
                 debug!(%key, %error, "status not written");
                 Err(error)
             }
         }
+    }
+
+    /// An Event stands for the condition that the hub does not take.
+    fn announce_rejection(&self, workload: &Workload, refused: &str) {
+        let message = conditions::refused(refused);
+        warn!(key = %workload.key, reason = "Rejected", "{message}");
+        self.recorder.record(workload, true, "Rejected", &message);
     }
 
     /// The status of an object now.

@@ -259,7 +259,16 @@ impl Scheduler {
             };
             let this = self.clone();
             tokio::spawn(async move {
-                match this.reconcile(job.key(), slot).await {
+                let result = this.reconcile(job.key(), slot).await;
+                match &result {
+                    Ok(_) => this.note_rejection(job.key(), None),
+                    Err(error) if error.rejection().is_some() => {
+                        this.note_rejection(job.key(), error.rejection());
+                    }
+                    // What the hub would say is not known.
+                    Err(_) => {}
+                }
+                match result {
                     Ok(None) => job.succeed(),
                     Ok(Some(again)) => job.succeed_until(again),
                     Err(error) => {
@@ -278,6 +287,18 @@ impl Scheduler {
                 .acquire_many(u32::try_from(self.options.parallel).unwrap_or(1))
                 .await,
         );
+    }
+
+    /// What the hub refuses is said on the object.
+    fn note_rejection(&self, key: &Key, rejection: Option<&str>) {
+        let mut state = self.state();
+        if let Some(tracked) = state.workloads.get_mut(key)
+            && tracked.refused.as_deref() != rejection
+        {
+            tracked.refused = rejection.map(str::to_owned);
+            self.reports
+                .add_after(key.clone(), self.options.report_delay);
+        }
     }
 
     async fn report_all(self: &Arc<Self>, cancel: &CancellationToken) {

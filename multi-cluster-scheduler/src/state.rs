@@ -35,8 +35,8 @@ pub struct State {
     pub dependants: BTreeMap<ObjectKey, BTreeSet<Key>>,
     /// Reservations that lapse.
     pub lapses: BTreeSet<(Instant, u128, ClusterName)>,
-    /// Next position of `round_robin`.
-    pub cursor: u64,
+    /// Next position of `round_robin`, by namespace.
+    pub cursors: BTreeMap<String, u64>,
     /// When what waits was last tried.
     pub last_retry: Option<Instant>,
     /// The last changes of specs.
@@ -61,6 +61,8 @@ pub struct Tracked {
     pub recorded: i64,
     /// Why the spec cannot be served.
     pub invalid: Option<String>,
+    /// What the hub said against our last write of the object.
+    pub refused: Option<String>,
     /// What the template names.
     pub named: BTreeSet<ObjectKey>,
     /// The same, fetched.
@@ -131,6 +133,7 @@ impl Tracked {
         Self {
             recorded: assignment.decision.sequence,
             invalid: None,
+            refused: None,
             named: BTreeSet::new(),
             dependencies: None,
             dependency_changes: 0,
@@ -164,36 +167,31 @@ impl Tracked {
     }
 }
 
-/// What the annotation of the first assignment holds.
-#[derive(serde::Deserialize)]
-struct FirstAssignment {
-    uid: String,
-    assignment: Assignment,
-}
-
-/// The assignment that the hub has on record: the status's, or the first one, that was written with
-/// the finalizer, while the status has none.
+/// The assignment that the hub has on record.
 pub fn assignment_of(workload: &Workload) -> Assignment {
     let status = &workload.status;
-    let first = workload.first_assignment.as_ref();
-    let first = first.and_then(|text| serde_json::from_str::<FirstAssignment>(text).ok());
-    // A copy of an object brings the annotation along, but is another object.
-    let first = first.filter(|first| first.uid == workload.uid);
-    let first = first.map(|first| first.assignment);
-    let recorded = Assignment {
+    Assignment {
         decision: status.decision.clone().unwrap_or_default(),
         policy: status.policy.clone(),
         placements: status.placements.clone(),
         unplaced: status.unplaced_replicas,
         fallback: None,
         obstacle: None,
-    };
-    first
-        .filter(|first| first.decision.sequence > recorded.decision.sequence)
-        .unwrap_or(recorded)
+    }
 }
 
 impl State {
+    /// The next position of `round_robin` in a namespace.
+    pub fn cursor(&self, namespace: &str) -> u64 {
+        self.cursors.get(namespace).copied().unwrap_or(0)
+    }
+
+    /// Positions of a namespace up to this one are taken.
+    pub fn advance_cursor(&mut self, namespace: &str, next: u64) {
+        let cursor = self.cursors.entry(namespace.to_owned()).or_default();
+        *cursor = next.max(*cursor);
+    }
+
     /// What an assignment needs to know of each member.
     pub fn standing(
         &self,

@@ -12,13 +12,20 @@ use placement::{
     ClusterName, Eligibility, Operator, Overflow, PodShape, ReplicaScheduling, Requirement, Target,
     Targets, Toleration, TolerationOperator,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::overrides;
 use crate::workload::{Kind, Spec, Workload};
 
 /// The policy when none is named: the original's.
 const DEFAULT_POLICY: &str = "most_traffic";
+
+/// The most replicas of one location, as the CRD has it.
+const MAX_REPLICAS: u32 = 1_000_000;
+/// The most replicas of all locations: a Kubernetes count is a signed number of 32 bits, and what
+/// moves counts twice.
+const MAX_TOTAL: u64 = 1_000_000_000;
 
 /// A workload that can be decided.
 pub struct Validated {
@@ -71,6 +78,9 @@ pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
         Spec::Service(_) => return Err(Invalid("a service has no replicas to place".to_owned())),
     };
     let shape = shape_of_template(template).map_err(|error| Invalid(error.to_string()))?;
+    if let Some(problem) = workload.problem_of_overrides() {
+        return Err(Invalid(problem.to_owned()));
+    }
     let name = fields.placement_policy.as_deref().unwrap_or(DEFAULT_POLICY);
     let policy = placement::policy::by_name(name).ok_or_else(|| {
         let known: Vec<_> = placement::policy::names().collect();
@@ -86,6 +96,7 @@ pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
         .transpose()?
         .unwrap_or_default();
     let targets = targets(fields, policy)?;
+    check_total(&targets, replicas)?;
     let named = matches!(targets, Targets::Given(_));
     let scheduling = match fields.replica_scheduling {
         api::ReplicaScheduling::PerLocation => ReplicaScheduling::PerLocation,
@@ -203,6 +214,14 @@ fn targets(fields: &PlacementFields, policy: &dyn Policy) -> Result<Targets, Inv
         })?,
         _ => Vec::new(),
     };
+    if let Some(many) = by_position
+        .iter()
+        .find(|replicas| **replicas > MAX_REPLICAS)
+    {
+        return Err(Invalid(format!(
+            "replicaOverrides: {many} is too many: write at most {MAX_REPLICAS} for a location"
+        )));
+    }
     if by_position.len() > names.len() {
         return Err(Invalid(format!(
             "replicaOverrides has {} numbers for {} locations: give at most one for each",
@@ -223,6 +242,46 @@ fn targets(fields: &PlacementFields, policy: &dyn Policy) -> Result<Targets, Inv
             })
             .collect(),
     ))
+}
+
+/// All locations together, so that no sum of them overflows.
+fn check_total(targets: &Targets, replicas: u32) -> Result<(), Invalid> {
+    let total: u64 = match targets {
+        Targets::Given(targets) => (targets.iter())
+            .map(|one| u64::from(one.replicas.unwrap_or(replicas)))
+            .sum(),
+        Targets::Chosen { .. } => u64::from(replicas),
+    };
+    if total > MAX_TOTAL {
+        return Err(Invalid(format!(
+            "the locations have {total} replicas together: write at most {MAX_TOTAL}"
+        )));
+    }
+    Ok(())
+}
+
+/// Whether each cluster's template can be made, and asks for what a member can give.
+pub fn problem_of_overrides(
+    template: &Value,
+    overrides: &[api::ClusterOverride],
+) -> Option<String> {
+    overrides.iter().find_map(|one| {
+        let patched = overrides::apply(template, overrides, &one.cluster);
+        let shaped = patched.and_then(|patched| {
+            shape_of_template(&patched)
+                .map_err(|error| format!("overrides for {}: {error}", one.cluster))
+        });
+        shaped.err()
+    })
+}
+
+/// A DNS label, as the names of `MemberCluster`s are.
+pub fn is_cluster_name(name: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 fn requirements(selector: &LabelSelector) -> Result<Vec<Requirement>, Invalid> {

@@ -85,6 +85,28 @@ fn a_refusal_says_where_and_what_to_write() {
             json!({ "template": { "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": "1 core" } } }] } } }),
             "1 core",
         ),
+        (
+            json!({ "template": { "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": "-1" } } }] } } }),
+            "cpu in container c is below zero",
+        ),
+        (
+            json!({ "template": { "spec": { "containers": [{ "name": "c" }] } }, "overrides": [{ "cluster": "edge", "patch": [
+                { "op": "add", "path": "/spec/containers/0/resources", "value": { "requests": { "memory": "-1Gi" } } },
+            ] }] }),
+            "overrides for edge: template: the amount of memory",
+        ),
+        (
+            json!({ "overrides": [{ "cluster": "edge", "patch": [{ "op": "remove", "path": "/spec/nothing" }] }] }),
+            "overrides[0].patch[0] for edge",
+        ),
+        (
+            json!({ "locations": "a, b", "replicaOverrides": [1, 2_147_483_647] }),
+            "write at most 1000000",
+        ),
+        (
+            json!({ "clusters": (0..1000).map(|n| format!("c{n}")).chain(["c".to_owned()]).collect::<Vec<_>>(), "replicas": 1_000_000 }),
+            "1001000000 replicas together",
+        ),
     ] {
         let error = validate(&workload(&spec))
             .err()

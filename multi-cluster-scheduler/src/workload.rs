@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use federation::api::{
-    ANNOTATION_ASSIGNMENT, FINALIZER, GROUP, KOPF_FINALIZER, MultiClusterDeploymentSpec,
-    MultiClusterJobSpec, MultiClusterServiceSpec, PlacementFields, VERSION, WorkloadStatus,
+    FINALIZER, GROUP, KOPF_FINALIZER, MultiClusterDeploymentSpec, MultiClusterJobSpec,
+    MultiClusterServiceSpec, OBSOLETE_ANNOTATION, PlacementFields, VERSION, WorkloadStatus,
 };
-use federation::members::{ManagedKind, Owner, uid_bits};
+use federation::members::{ManagedKind, Owner, Unreadable, or_metadata, uid_bits};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use serde::Deserialize as _;
+
+use crate::{record, validate};
 
 /// What the API server puts on an object that is deleted with `--cascade=orphan`, until its garbage
 /// collector has seen to it.
@@ -99,14 +102,18 @@ pub struct Workload {
     pub orphaned: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its annotations, less our own.
+    /// Its annotations, less the one that nothing reads any more.
     pub annotations: BTreeMap<String, String>,
-    /// The first assignment, as our annotation has it.
-    pub first_assignment: Option<String>,
+    /// It has that one.
+    pub has_obsolete_annotation: bool,
     /// Its spec, or why that cannot be read.
     pub spec: Result<Spec, String>,
-    /// Its status.
+    /// Its status, checked; as if there were none where it is no record of ours.
     pub status: WorkloadStatus,
+    /// Why its status is no record of ours.
+    pub damaged_record: Option<String>,
+    /// Why its overrides cannot be applied, once somebody has asked.
+    problem_of_overrides: OnceLock<Option<String>>,
 }
 
 /// A spec of one of the kinds.
@@ -135,8 +142,12 @@ impl Workload {
             }
         };
         let mut annotations = object.annotations().clone();
+        let (status, damaged_record) = match record::read(&object.data["status"]) {
+            Ok(status) => (status, None),
+            Err(problem) => (WorkloadStatus::default(), Some(problem)),
+        };
         Self {
-            first_assignment: annotations.remove(ANNOTATION_ASSIGNMENT),
+            has_obsolete_annotation: annotations.remove(OBSOLETE_ANNOTATION).is_some(),
             key: Key {
                 kind,
                 namespace: object.namespace().unwrap_or_default(),
@@ -156,9 +167,28 @@ impl Workload {
             labels: object.labels().clone(),
             annotations,
             spec: spec.map_err(|error| format!("spec: {error}")),
-            // A status that another program wrote is none of ours.
-            status: WorkloadStatus::deserialize(&object.data["status"]).unwrap_or_default(),
+            status,
+            damaged_record,
+            problem_of_overrides: OnceLock::new(),
         }
+    }
+
+    /// What can be read of an object that cannot be read whole.
+    pub fn unreadable(kind: Kind, object: Box<Unreadable>) -> Self {
+        let problem = format!("{}: correct it", object.problem);
+        Self {
+            spec: Err(problem),
+            ..Self::read(kind, &or_metadata(Err(object)))
+        }
+    }
+
+    /// Why its overrides cannot be applied. Tried once: it may be much work.
+    pub fn problem_of_overrides(&self) -> Option<&str> {
+        let problem = self.problem_of_overrides.get_or_init(|| {
+            let (template, fields) = (self.template()?, self.placement()?);
+            validate::problem_of_overrides(template, &fields.overrides)
+        });
+        problem.as_deref()
     }
 
     /// A Job whose pods work through more completions than run at a time. Its Jobs are whole ones,

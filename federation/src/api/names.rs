@@ -18,9 +18,9 @@ pub const LABEL_OWNER: &str = "fogguru.eu/owner";
 pub const LABEL_OWNER_PREFIX: &str = "owner.fogguru.eu/";
 /// On objects on members: `Kind/namespace/name` of the owner, for people.
 pub const ANNOTATION_OWNER: &str = "fogguru.eu/owned-by";
-/// On objects on the hub: the first assignment, written together with the finalizer. From the second
-/// on the status holds it; the one with the higher sequence counts.
-pub const ANNOTATION_ASSIGNMENT: &str = "fogguru.eu/assignment";
+/// On objects on the hub, from releases that kept a record where everybody who may edit an object
+/// could forge it. It counts for nothing, and is taken off.
+pub const OBSOLETE_ANNOTATION: &str = "fogguru.eu/assignment";
 /// On `MemberCluster`s: the source that wrote the object and may remove it.
 pub const LABEL_SOURCE: &str = "fogguru.eu/source";
 /// The field manager of every server-side apply.

@@ -312,11 +312,12 @@ fn named_clusters(spec: &mut Value) {
     clusters["minItems"] = json!(1);
     clusters["maxItems"] = json!(1000);
     clusters["items"]["maxLength"] = json!(63);
+    clusters["items"]["pattern"] = json!("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$");
     clusters["x-kubernetes-list-type"] = json!("set");
     rules(
         spec,
         &[(
-            "!has(self.locations) || self.locations.matches('^ *[a-z0-9]([-a-z0-9]*[a-z0-9])?( *, *[a-z0-9]([-a-z0-9]*[a-z0-9])?)* *$')",
+            "!has(self.locations) || self.locations.matches('^ *[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?( *, *[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)* *$')",
             "locations names no cluster, or not as expected: write names separated by commas, e.g. \"cluster2, cluster3\", or leave it out",
         )],
     );

@@ -9,7 +9,7 @@ use placement::{Node, Pod, PodKey};
 use tokio_util::sync::CancellationToken;
 
 use super::watched::{WatchedNode, WatchedPod};
-use crate::members::{refusal, watch_with};
+use crate::members::{Read, Readable, Unreadable, metadata, refusal, uid_bits, watch_with};
 
 /// One change of a member's capacity.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub enum CapacityEvent {
     PodsListed(BTreeSet<PodKey>),
     /// The member refuses to show them; why.
     Refused(String),
+    /// There is an object of this kind that cannot be read.
+    Unreadable(&'static str),
 }
 
 /// Where a member's capacity comes from: watches now, reported summaries later.
@@ -58,39 +60,75 @@ impl CapacityFeed for WatchFeed {
         sink: Box<dyn Fn(CapacityEvent) + Send + Sync>,
         cancel: CancellationToken,
     ) -> BoxFuture<'static, ()> {
-        let nodes: Api<WatchedNode> = Api::all(self.client.clone());
-        let pods: Api<WatchedPod> = Api::all(self.client.clone());
+        let nodes: Api<Readable<WatchedNode>> = Api::all(self.client.clone());
+        let pods: Api<Readable<WatchedPod>> = Api::all(self.client.clone());
         Box::pin(async move {
             let mut listed_nodes = BTreeSet::new();
-            let on_node = |event: Event<WatchedNode>| match event {
+            // What cannot be read is there, with what was last known of it.
+            let known_node = |node: Read<WatchedNode>| {
+                let mended = |unreadable: &Unreadable| {
+                    sink(CapacityEvent::Unreadable("Node"));
+                    unreadable.mended()
+                };
+                node.map_or_else(|unreadable| mended(&unreadable), Some)
+            };
+            let on_node = |event: Event<Read<WatchedNode>>| match event {
                 Event::Init => listed_nodes.clear(),
                 Event::InitApply(node) => {
-                    listed_nodes.insert(node.name().to_owned());
-                    sink(CapacityEvent::Node(node.node()));
+                    listed_nodes.insert(metadata(&node).name.clone().unwrap_or_default());
+                    if let Some(node) = known_node(node) {
+                        sink(CapacityEvent::Node(node.node()));
+                    }
                 }
                 Event::InitDone => sink(CapacityEvent::NodesListed(std::mem::take(
                     &mut listed_nodes,
                 ))),
-                Event::Apply(node) => sink(CapacityEvent::Node(node.node())),
-                Event::Delete(node) => sink(CapacityEvent::NodeGone(node.name().to_owned())),
+                Event::Apply(node) => {
+                    if let Some(node) = known_node(node) {
+                        sink(CapacityEvent::Node(node.node()));
+                    }
+                }
+                Event::Delete(node) => {
+                    let name = metadata(&node).name.clone();
+                    sink(CapacityEvent::NodeGone(name.unwrap_or_default()));
+                }
             };
             let mut listed_pods = BTreeSet::new();
-            let on_pod = |event: Event<WatchedPod>| match event {
+            let known_pod = |pod: Read<WatchedPod>| {
+                let mended = |unreadable: &Unreadable| {
+                    sink(CapacityEvent::Unreadable("Pod"));
+                    unreadable.mended()
+                };
+                pod.map_or_else(|unreadable| mended(&unreadable), Some)
+            };
+            let on_pod = |event: Event<Read<WatchedPod>>| match event {
                 Event::Init => listed_pods.clear(),
                 Event::InitApply(pod) => {
-                    if let Some(load) = pod.load() {
-                        listed_pods.insert(pod.key());
-                        sink(CapacityEvent::Pod(pod.key(), load));
+                    let key = key_of(&pod);
+                    match known_pod(pod).map(|pod| pod.load()) {
+                        Some(Some(load)) => {
+                            listed_pods.insert(key);
+                            sink(CapacityEvent::Pod(key, load));
+                        }
+                        Some(None) => {}
+                        None => {
+                            listed_pods.insert(key);
+                        }
                     }
                 }
                 Event::InitDone => {
                     sink(CapacityEvent::PodsListed(std::mem::take(&mut listed_pods)));
                 }
-                Event::Apply(pod) => sink(match pod.load() {
-                    Some(load) => CapacityEvent::Pod(pod.key(), load),
-                    None => CapacityEvent::PodGone(pod.key()),
-                }),
-                Event::Delete(pod) => sink(CapacityEvent::PodGone(pod.key())),
+                Event::Apply(pod) => {
+                    let key = key_of(&pod);
+                    if let Some(pod) = known_pod(pod) {
+                        sink(match pod.load() {
+                            Some(load) => CapacityEvent::Pod(key, load),
+                            None => CapacityEvent::PodGone(key),
+                        });
+                    }
+                }
+                Event::Delete(pod) => sink(CapacityEvent::PodGone(key_of(&pod))),
             };
             let failed = |error: &watcher::Error| {
                 if let Some(problem) = refusal(error) {
@@ -103,4 +141,8 @@ impl CapacityFeed for WatchFeed {
             );
         })
     }
+}
+
+fn key_of(pod: &Read<WatchedPod>) -> PodKey {
+    PodKey(uid_bits(metadata(pod).uid.as_deref().unwrap_or_default()))
 }

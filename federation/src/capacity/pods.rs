@@ -28,6 +28,16 @@ pub enum ShapeError {
         /// What is wrong with it.
         source: QuantityError,
     },
+    /// A resource amount below zero, which Kubernetes refuses.
+    #[error(
+        "template: the amount of {resource} in container {container} is below zero: write 0 or more"
+    )]
+    Negative {
+        /// Name of the container.
+        container: String,
+        /// Name of the resource.
+        resource: String,
+    },
     /// An operator or effect that Kubernetes does not have.
     #[error("template: {what} {value:?} is unknown: use one of {known}")]
     Unknown {
@@ -103,6 +113,13 @@ impl<'de> Deserialize<'de> for Amount {
                 "{other} is not a quantity: write \"500m\" or 2"
             ))),
         }
+    }
+}
+
+impl Amount {
+    /// Below zero, however little; what is no quantity is neither.
+    fn is_negative(&self) -> bool {
+        parse_milli(&self.0).is_ok_and(|milli| milli < 0)
     }
 }
 
@@ -231,6 +248,13 @@ impl Container {
 
 /// Requests, and limits where there is no request, as the API server defaults them.
 fn resources_of(container: &str, resources: &ContainerResources) -> Result<Resources, ShapeError> {
+    let all = resources.limits.iter().chain(&resources.requests);
+    if let Some((resource, _)) = all.into_iter().find(|(_, amount)| amount.is_negative()) {
+        return Err(ShapeError::Negative {
+            container: container.to_owned(),
+            resource: resource.clone(),
+        });
+    }
     let mut amounts = resources.limits.clone();
     amounts.extend(resources.requests.clone());
     quantities(

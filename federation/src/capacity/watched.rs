@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Taint as NodeTaint;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
-use placement::{Node, OwnerKey, Pod, PodKey, Taint};
+use placement::{Node, OwnerKey, Pod, Taint};
 use serde::{Deserialize, Deserializer};
 
 use super::pods::{PodSpec, taint_effect, typed_quantities};
@@ -65,11 +65,6 @@ struct NodeCondition {
 }
 
 impl WatchedPod {
-    /// The pod's key.
-    pub fn key(&self) -> PodKey {
-        PodKey(uid_bits(self.metadata.uid.as_deref().unwrap_or_default()))
-    }
-
     /// What it takes from its node; `None` when it is not bound yet or has ended.
     pub fn load(&self) -> Option<Pod> {
         let node = self

@@ -23,7 +23,7 @@ pub struct Owner {
 }
 
 /// What a member shall hold for an owner; nothing but that, so an empty bundle removes all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
     /// The owner.
     pub owner: Owner,
@@ -47,7 +47,7 @@ pub struct Ending {
 }
 
 /// One object of a bundle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     /// Which object.
     pub key: ObjectKey,
@@ -99,6 +99,19 @@ impl ManagedKind {
     /// An owner's main object, not one that it needs.
     pub fn is_main(self) -> bool {
         matches!(self, Self::Deployment | Self::Job | Self::Service)
+    }
+
+    /// The kind's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::Job => "Job",
+            Self::Service => "Service",
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::ServiceAccount => "ServiceAccount",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+        }
     }
 
     /// Group, version, kind and plural.

@@ -95,6 +95,9 @@ pub(super) struct Watched {
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
     status: Status,
+    /// Its status cannot be read.
+    #[serde(skip)]
+    pub(super) status_is_unknown: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -150,6 +153,15 @@ impl Watched {
         Self {
             metadata,
             status: Status::default(),
+            status_is_unknown: false,
+        }
+    }
+
+    /// Metadata of an object whose status cannot be read.
+    pub(super) fn without_status(metadata: ObjectMeta) -> Self {
+        Self {
+            status_is_unknown: true,
+            ..Self::of(metadata)
         }
     }
 

@@ -10,6 +10,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use placement::ClusterName;
+use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -20,7 +21,8 @@ use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
 use super::inventory::{Inventory, Observed, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
-use super::watching::{Deadlined as _, refusal, watch_with};
+use super::readable::{Item as Readable, Read};
+use super::watching::{Deadlined as _, map_event, refusal, watch_with};
 use super::writer::Writer;
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
 use crate::operator::queue::{Backoff, Priority, WorkQueue};
@@ -45,6 +47,8 @@ pub enum Change {
     Unreachable(String),
     /// It does not let itself be watched; why.
     Refused(String),
+    /// It has an object of this kind that cannot be read.
+    Unreadable(&'static str),
     /// Everything that it holds is known now, anew.
     Synced,
     /// An object of this owner changed.
@@ -183,8 +187,12 @@ impl Member {
 impl Delivery for Member {
     fn deliver(&self, bundle: Bundle) {
         let owner = uid_bits(&bundle.owner.uid);
-        self.inner.bundles().insert(owner, bundle);
-        self.inner.queue.add(owner, Priority::High);
+        let before = self.inner.bundles().insert(owner, bundle.clone());
+        if before.as_ref() == Some(&bundle) {
+            self.inner.queue.add(owner, Priority::High);
+        } else {
+            self.inner.queue.renew(owner, Priority::High);
+        }
     }
 }
 
@@ -247,6 +255,7 @@ impl Inner {
             Box::new(move |event| {
                 sink.send(match event {
                     CapacityEvent::Refused(problem) => Change::Refused(problem),
+                    CapacityEvent::Unreadable(kind) => Change::Unreadable(kind),
                     event => Change::Capacity(event),
                 });
             }),
@@ -265,24 +274,37 @@ impl Inner {
             }
         };
         if matches!(kind, ManagedKind::Deployment | ManagedKind::Job) {
-            let api: Api<Watched> = Api::all_with(self.client.clone(), &resource);
-            watch_with(api, |event| self.observe(kind, event), failed, &cancel).await;
+            let api: Api<Readable<Watched>> = Api::all_with(self.client.clone(), &resource);
+            let observe = |event| self.observe(kind, self.readable(kind, event, |one| one));
+            watch_with(api, observe, failed, &cancel).await;
         } else {
-            let api: Api<PartialObjectMeta<DynamicObject>> =
+            let api: Api<Readable<PartialObjectMeta<DynamicObject>>> =
                 Api::all_with(self.client.clone(), &resource);
-            watch_with(
-                api,
-                |event| {
-                    self.observe(
-                        kind,
-                        map_event(event, |partial| Watched::of(partial.metadata)),
-                    );
-                },
-                failed,
-                &cancel,
-            )
-            .await;
+            let observe = |event| {
+                let of = |partial: PartialObjectMeta<DynamicObject>| Watched::of(partial.metadata);
+                self.observe(kind, self.readable(kind, event, of));
+            };
+            watch_with(api, observe, failed, &cancel).await;
         }
+    }
+
+    /// Of an object that cannot be read, what can be.
+    fn readable<K: DeserializeOwned>(
+        &self,
+        kind: ManagedKind,
+        event: Event<Read<K>>,
+        watched: impl Fn(K) -> Watched,
+    ) -> Event<Watched> {
+        map_event(event, |object| match object {
+            Ok(object) => watched(object),
+            Err(unreadable) => {
+                self.send(Change::Unreadable(kind.name()));
+                match unreadable.mended() {
+                    Some(object) => watched(object),
+                    None => Watched::without_status(unreadable.metadata),
+                }
+            }
+        })
     }
 
     fn observe(&self, kind: ManagedKind, event: Event<Watched>) {
@@ -293,7 +315,12 @@ impl Inner {
                 return;
             }
             Event::InitApply(object) | Event::Apply(object) => {
-                let (key, record) = (object.key(kind), object.record(kind));
+                let (key, mut record) = (object.key(kind), object.record(kind));
+                if object.status_is_unknown
+                    && let Some(known) = inventory.get(&key)
+                {
+                    record.observed = known.observed;
+                }
                 let drifted = self.pusher.has_drifted(&key, Some(&record));
                 (inventory.put(key, record), drifted)
             }
@@ -346,7 +373,7 @@ impl Inner {
             // It may have lost what was acknowledged, and failed deliveries need not wait.
             let owners: Vec<u128> = self.bundles().keys().copied().collect();
             for owner in owners {
-                self.queue.add(owner, Priority::Low);
+                self.queue.renew(owner, Priority::Low);
             }
         }
     }
@@ -426,15 +453,5 @@ impl Inner {
 
     fn bundles(&self) -> MutexGuard<'_, BTreeMap<u128, Bundle>> {
         self.bundles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn map_event<A, B>(event: Event<A>, map: impl Fn(A) -> B) -> Event<B> {
-    match event {
-        Event::Apply(object) => Event::Apply(map(object)),
-        Event::Delete(object) => Event::Delete(map(object)),
-        Event::Init => Event::Init,
-        Event::InitApply(object) => Event::InitApply(map(object)),
-        Event::InitDone => Event::InitDone,
     }
 }

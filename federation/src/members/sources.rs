@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use tracing::{info, warn};
 
 use super::access::{Kubeconfig, kubefed_resource};
 use super::bundle::digest_bits;
+use super::readable::{Item, metadata, or_metadata};
 use super::watching::Deadlined as _;
 use crate::api::{LABEL_SOURCE, MemberCluster};
 
@@ -57,9 +59,11 @@ pub async fn follow_kubeconfig(
 /// Keeps a `MemberCluster` for every `KubeFedCluster`, until cancelled. Where the kind is unknown
 /// to the hub, there are none.
 pub async fn follow_kubefed(hub: Client, cancel: CancellationToken) {
-    let clusters: Api<DynamicObject> = Api::all_with(hub.clone(), &kubefed_resource());
+    let clusters: Api<Item<DynamicObject>> = Api::all_with(hub.clone(), &kubefed_resource());
     let read = async || match clusters.list(&ListParams::default()).within(DEADLINE).await {
-        Ok(list) => Ok(list.items.iter().map(member_of_kubefed).collect()),
+        Ok(list) => Ok((list.items.into_iter())
+            .map(|Item(cluster)| member_of_kubefed(&or_metadata(cluster)))
+            .collect()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(BTreeMap::new()),
         Err(error) => Err(error.to_string()),
     };
@@ -130,16 +134,17 @@ async fn follow_source(
 
 async fn write(hub: &Client, source: &str, wanted: &BTreeMap<String, Value>) -> Result<(), String> {
     let members: Api<MemberCluster> = Api::all(hub.clone());
-    let listed = members
+    let listed = Api::<Item<MemberCluster>>::all(hub.clone())
         .list(&ListParams::default())
         .within(DEADLINE)
         .await
         .map_err(|error| error.to_string())?;
-    let source_of = |member: &MemberCluster| member.labels().get(LABEL_SOURCE).cloned();
-    let known: BTreeMap<String, MemberCluster> = listed
-        .items
-        .into_iter()
-        .map(|member| (member.name_any(), member))
+    let source_of = |member: &ObjectMeta| -> Option<String> {
+        member.labels.as_ref()?.get(LABEL_SOURCE).cloned()
+    };
+    let known: BTreeMap<String, ObjectMeta> = (listed.items.into_iter())
+        .map(|Item(member)| metadata(&member).clone())
+        .map(|member| (member.name.clone().unwrap_or_default(), member))
         .collect();
     for (name, spec) in wanted {
         if known
@@ -167,7 +172,7 @@ async fn write(hub: &Client, source: &str, wanted: &BTreeMap<String, Value>) -> 
     for (name, member) in &known {
         if source_of(member).as_deref() == Some(source) && !wanted.contains_key(name) {
             let preconditions = Preconditions {
-                uid: member.uid(),
+                uid: member.uid.clone(),
                 resource_version: None,
             };
             let params = DeleteParams {

@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::readable::{Item, Read, Warnings};
+
 /// Seconds after which a watch ends and goes on by a new request. One whose way has gone silent is
 /// given up five seconds later: what was missed must be seen before the room that is held for pods
 /// that nobody has seen is given to others.
@@ -39,10 +41,11 @@ pub(crate) fn refusal(error: &watcher::Error) -> Option<String> {
 
 /// Hands all that happens to the objects of `api` to `handle`, and the watch's errors to `failed`,
 /// until cancelled. It goes on after errors: by a new list where the old one does not reach any
-/// more, and where it was refused, so that the next `InitDone` says that it is not any more.
+/// more, and where it was refused, so that the next `InitDone` says that it is not any more. An
+/// object that cannot be read is handed over as such: it is there, and is not to be taken for gone.
 pub async fn watch_with<K>(
-    api: Api<K>,
-    handle: impl FnMut(Event<K>),
+    api: Api<Item<K>>,
+    handle: impl FnMut(Event<Read<K>>),
     failed: impl FnMut(&watcher::Error),
     cancel: &CancellationToken,
 ) where
@@ -53,9 +56,9 @@ pub async fn watch_with<K>(
 
 /// As [`watch_with`], of the objects that `selection` selects.
 pub async fn watch_selected<K>(
-    api: Api<K>,
+    api: Api<Item<K>>,
     selection: watcher::Config,
-    mut handle: impl FnMut(Event<K>),
+    mut handle: impl FnMut(Event<Read<K>>),
     mut failed: impl FnMut(&watcher::Error),
     cancel: &CancellationToken,
 ) where
@@ -65,6 +68,7 @@ pub async fn watch_selected<K>(
     let start = || watcher::watcher(api.clone(), selection.clone());
     let mut events = std::pin::pin!(start());
     let mut failures = 0;
+    let mut warnings = Warnings::default();
     loop {
         let next = tokio::select! {
             biased;
@@ -73,9 +77,13 @@ pub async fn watch_selected<K>(
         };
         match next {
             // A list begins before anybody knows whether it will be answered.
-            Some(Ok(event @ Event::Init)) => handle(event),
+            Some(Ok(Event::Init)) => handle(Event::Init),
             Some(Ok(event)) => {
                 failures = 0;
+                let event = map_event(event, |Item(object)| object);
+                if let Event::InitApply(object) | Event::Apply(object) = &event {
+                    warnings.note(api.resource_url(), object);
+                }
                 handle(event);
             }
             Some(Err(error)) => {
@@ -90,6 +98,17 @@ pub async fn watch_selected<K>(
             }
             None => return,
         }
+    }
+}
+
+/// An event about another form of its object.
+pub fn map_event<A, B>(event: Event<A>, map: impl FnOnce(A) -> B) -> Event<B> {
+    match event {
+        Event::Apply(object) => Event::Apply(map(object)),
+        Event::Delete(object) => Event::Delete(map(object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(map(object)),
+        Event::InitDone => Event::InitDone,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The work queue of a reconciler.
 //!
 //! Like client-go's `workqueue` (deduplicating; a key is worked by one worker at a time; retries
-//! wait longer each time), with two differences: everything is in ordered maps and nothing
-//! jitters, so that a run in virtual time hands out the same keys in the same order every time;
-//! and there are two priorities, so that a sweep over all objects does not delay a user's change.
+//! wait longer each time, and all keys together are retried at a bounded rate), with three
+//! differences: everything is in ordered maps and nothing jitters, so that a run in virtual time
+//! hands out the same keys in the same order every time; there are two priorities, so that a sweep
+//! over all objects does not delay a user's change; and a key that failed waits for its retry
+//! whatever adds it, until [`WorkQueue::renew`] says that what failed has changed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +52,11 @@ impl Backoff {
     }
 }
 
+/// The rate of retries of all keys together: `burst` at once, then one each `interval`. What
+/// client-go limits controllers to by default.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+const RETRY_BURST: u32 = 100;
+
 /// A queue of keys. Clones share it.
 pub struct WorkQueue<K: Ord + Clone>(Arc<Shared<K>>);
 
@@ -65,6 +72,8 @@ struct State<K> {
     keys: BTreeMap<K, Entry>,
     /// Numbers every place in `ready` and `waiting`, so that equals keep their order.
     next: u64,
+    /// When the retries granted so far have been paid for, at one each [`RETRY_INTERVAL`].
+    retries_paid: Option<Instant>,
     closed: bool,
 }
 
@@ -77,6 +86,10 @@ struct Entry {
     /// Added while it was worked.
     again: Option<Priority>,
     failures: u32,
+    /// It failed, and is not worked before.
+    retry_at: Option<Instant>,
+    /// Renewed while it was worked: a failure of that work is one of what was before.
+    renewed: bool,
 }
 
 impl<K: Ord + Clone> WorkQueue<K> {
@@ -88,6 +101,7 @@ impl<K: Ord + Clone> WorkQueue<K> {
                 waiting: BTreeMap::new(),
                 keys: BTreeMap::new(),
                 next: 0,
+                retries_paid: None,
                 closed: false,
             }),
             changed: Notify::new(),
@@ -96,14 +110,32 @@ impl<K: Ord + Clone> WorkQueue<K> {
     }
 
     /// Adds a key. One that is queued stays where it is, or moves up if `priority` is higher; one
-    /// that waits is ready now; one that is being worked is handed out again afterwards.
+    /// that waits is ready now, unless it failed: then it waits for its retry; one that is being
+    /// worked is handed out again afterwards.
     pub fn add(&self, key: K, priority: Priority) {
-        self.state().add(key, priority);
+        self.state().add(key, priority, Instant::now());
         self.0.changed.notify_one();
     }
 
-    /// Adds a key after a delay. Of several delays of one key the shortest counts, and a key that
-    /// is ready is not delayed. When it is due, it queues with [`Priority::Low`].
+    /// Adds a key whose object has changed, so that what failed before may succeed now: its
+    /// failures are forgotten.
+    pub fn renew(&self, key: K, priority: Priority) {
+        self.forget(&key);
+        self.add(key, priority);
+    }
+
+    /// Forgets the failures of a key: it waits for no retry when it is added.
+    pub fn forget(&self, key: &K) {
+        let mut state = self.state();
+        state.forget_failures(key);
+        if let Some(entry) = state.keys.get_mut(key) {
+            entry.renewed = entry.working;
+        }
+    }
+
+    /// Adds a key after a delay. Of several delays of one key the shortest counts, a key that is
+    /// ready is not delayed, and one that failed waits for its retry. When it is due, it queues
+    /// with [`Priority::Low`].
     pub fn add_after(&self, key: K, delay: Duration) {
         self.state().add_at(key, Instant::now() + delay);
         self.0.changed.notify_one();
@@ -191,37 +223,45 @@ impl<K: Ord + Clone> Job<K> {
         self.queue.add_after(self.key.clone(), delay);
     }
 
-    /// Ends the work, which failed; it is handed out again after the returned wait.
+    /// Ends the work, which failed; it is handed out again after the returned wait. What was added
+    /// meanwhile waits as long, unless it was renewed.
     pub fn fail(self) -> Duration {
-        let failures = {
-            let mut state = self.queue.state();
-            let entry = state.keys.entry(self.key.clone()).or_default();
-            entry.failures = entry.failures.saturating_add(1);
-            entry.failures
-        };
-        let wait = self.queue.0.backoff.after(failures);
-        self.queue.add_after(self.key.clone(), wait);
+        let now = Instant::now();
+        let mut state = self.queue.state();
+        let entry = state.keys.entry(self.key.clone()).or_default();
+        if std::mem::take(&mut entry.renewed) {
+            state.add(self.key.clone(), Priority::High, now);
+            return Duration::ZERO;
+        }
+        entry.failures = entry.failures.saturating_add(1);
+        let backoff = self.queue.0.backoff.after(entry.failures);
+        let wait = backoff.max(state.next_retry(now));
+        let entry = state.keys.entry(self.key.clone()).or_default();
+        entry.retry_at = Some(now + wait);
+        state.add_at(self.key.clone(), now + wait);
+        drop(state);
         wait
     }
 
     fn forget_failures(&self) {
-        if let Some(entry) = self.queue.state().keys.get_mut(&self.key) {
-            entry.failures = 0;
-        }
+        self.queue.state().forget_failures(&self.key);
     }
 }
 
 impl<K: Ord + Clone> Drop for Job<K> {
     fn drop(&mut self) {
-        self.queue.state().finish(&self.key);
+        self.queue.state().finish(&self.key, Instant::now());
         self.queue.0.changed.notify_one();
     }
 }
 
 impl<K: Ord + Clone> State<K> {
-    fn add(&mut self, key: K, priority: Priority) {
+    fn add(&mut self, key: K, priority: Priority, now: Instant) {
         let number = self.number();
         let entry = self.keys.entry(key.clone()).or_default();
+        if let Some(retry_at) = entry.retry_at.filter(|retry_at| *retry_at > now) {
+            return self.add_at(key, retry_at);
+        }
         if let Some(place) = entry.waiting.take() {
             self.waiting.remove(&place);
         }
@@ -244,6 +284,7 @@ impl<K: Ord + Clone> State<K> {
     fn add_at(&mut self, key: K, due: Instant) {
         let number = self.number();
         let entry = self.keys.entry(key.clone()).or_default();
+        let due = entry.retry_at.map_or(due, |retry_at| due.max(retry_at));
         let sooner = entry.waiting.is_some_and(|(before, _)| before <= due);
         if sooner || entry.ready.is_some() || entry.again.is_some() {
             return;
@@ -264,7 +305,20 @@ impl<K: Ord + Clone> State<K> {
             if let Some(entry) = self.keys.get_mut(&key) {
                 entry.waiting = None;
             }
-            self.add(key, Priority::Low);
+            self.add(key, Priority::Low, now);
+        }
+    }
+
+    /// How long the next retry has to wait for those of all other keys.
+    fn next_retry(&mut self, now: Instant) -> Duration {
+        let paid = self.retries_paid.map_or(now, |paid| paid.max(now)) + RETRY_INTERVAL;
+        self.retries_paid = Some(paid);
+        (paid - now).saturating_sub(RETRY_INTERVAL * RETRY_BURST)
+    }
+
+    fn forget_failures(&mut self, key: &K) {
+        if let Some(entry) = self.keys.get_mut(key) {
+            (entry.failures, entry.retry_at) = (0, None);
         }
     }
 
@@ -274,16 +328,18 @@ impl<K: Ord + Clone> State<K> {
         let entry = self.keys.entry(key.clone()).or_default();
         entry.ready = None;
         entry.working = true;
+        entry.renewed = false;
+        entry.retry_at = None;
         Some(key)
     }
 
-    fn finish(&mut self, key: &K) {
+    fn finish(&mut self, key: &K, now: Instant) {
         let Some(entry) = self.keys.get_mut(key) else {
             return;
         };
         entry.working = false;
         if let Some(priority) = entry.again.take() {
-            self.add(key.clone(), priority);
+            self.add(key.clone(), priority, now);
         } else if entry.waiting.is_none() && entry.failures == 0 {
             self.keys.remove(key);
         }

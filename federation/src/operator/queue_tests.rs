@@ -72,10 +72,76 @@ async fn failures_wait_longer_each_time_until_a_success() {
     queue.add("web", Priority::High);
     assert_eq!(queue.next().await.unwrap().fail(), SECOND);
     // A change does not wait for the backoff, and takes its place.
-    queue.add("web", Priority::High);
+    queue.renew("web", Priority::High);
     queue.next().await.unwrap().succeed();
     sleep(20 * SECOND).await;
     assert!(drained(&queue).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_adds_a_failed_key_it_waits_for_its_retry() {
+    let queue = queue();
+    queue.add("web", Priority::High);
+    let start = Instant::now();
+    let mut rounds = 0;
+    while start.elapsed() < 60 * SECOND {
+        let Ok(Some(job)) = timeout(SECOND, queue.next()).await else {
+            continue;
+        };
+        rounds += 1;
+        // Added while it is worked, between failure and end, and after it, now and later.
+        queue.add("web", Priority::High);
+        job.fail();
+        queue.add("web", Priority::High);
+        queue.add_after("web", Duration::from_millis(10));
+        assert!(drained(&queue).await.is_empty());
+    }
+    // 1, 2, 4, 8, then 10 seconds each: not one round more than without the additions.
+    assert_eq!(rounds, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_comes_while_the_work_fails_is_worked_at_once() {
+    let queue = queue();
+    queue.add("web", Priority::High);
+    let job = queue.next().await.unwrap();
+    queue.renew("web", Priority::High);
+    job.fail();
+    let start = Instant::now();
+    assert_eq!(queue.next().await.unwrap().fail(), SECOND);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    // The same where only the failures are forgotten, and it is added afterwards.
+    queue.forget(&"web");
+    queue.add_after("web", Duration::from_millis(300));
+    queue.next().await.unwrap().succeed();
+    assert_eq!(start.elapsed(), Duration::from_millis(300));
+    sleep(20 * SECOND).await;
+    assert!(drained(&queue).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_of_all_keys_together_have_a_rate() {
+    let queue = WorkQueue::new(Backoff {
+        first: SECOND,
+        longest: SECOND,
+    });
+    for key in 0..1_000 {
+        queue.add(key, Priority::Low);
+    }
+    let mut worked = 0;
+    while let Ok(Some(job)) = timeout(Duration::ZERO, queue.next()).await {
+        job.fail();
+        worked += 1;
+    }
+    assert_eq!(worked, 1_000, "what did not fail yet is not held back");
+    // 100 at once after their backoff, then ten a second.
+    sleep(11 * SECOND).await;
+    let mut retried = 0;
+    while let Ok(Some(job)) = timeout(Duration::ZERO, queue.next()).await {
+        job.succeed();
+        retried += 1;
+    }
+    assert!((200..=220).contains(&retried), "{retried}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,8 @@ mod main_job;
 mod member_faults;
 mod operator_faults;
 mod templates;
+mod refusals;
+mod tenant;
 
 use std::process::ExitCode;
 
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: false,
         embedded: scenarios(),
-        real: scenarios(),
+        real: refusals::all().into_iter().chain(scenarios()).collect(),
     })
 }
 
@@ -48,6 +50,7 @@ fn scenarios() -> Vec<Scenario> {
         features::all(),
         deletion::all(),
         changes::all(),
+        tenant::all(),
         hub_faults::all(),
     ];
     all.into_iter().flatten().collect()

@@ -48,7 +48,7 @@ impl Deployments {
         context.deployments.on_change(move |before, after| {
             let Some(deployment) = after else { return };
             if before.is_none_or(|before| asks_for_work(before, deployment)) {
-                own.add(ObjectKey::of(&**deployment), Priority::High);
+                own.renew(ObjectKey::of(&**deployment), Priority::High);
             }
         });
         let (sets, deployments) = (queue.clone(), context.deployments.clone());

@@ -39,7 +39,7 @@ impl Jobs {
         let jobs = queue.clone();
         context.jobs.on_change(move |before, after| {
             if let Some(job) = after.or(before) {
-                jobs.add(ObjectKey::of(&**job), Priority::High);
+                jobs.renew(ObjectKey::of(&**job), Priority::High);
             }
         });
         let pods = queue.clone();

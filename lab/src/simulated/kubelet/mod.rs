@@ -86,7 +86,7 @@ impl Kubelet {
         kubelet.context.pods.on_change(move |before, after| {
             let bound = |pod: &&Arc<Pod>| node_of(pod).is_some();
             if let Some(pod) = after.or(before).filter(bound) {
-                queue.add(ObjectKey::of(&**pod), Priority::High);
+                queue.renew(ObjectKey::of(&**pod), Priority::High);
             }
         });
         kubelet
@@ -96,7 +96,7 @@ impl Kubelet {
     pub(crate) fn look_at(&self, node: &str) {
         for pod in self.context.pods.all() {
             if node_of(&pod) == Some(node) {
-                self.queue.add(ObjectKey::of(&*pod), Priority::High);
+                self.queue.renew(ObjectKey::of(&*pod), Priority::High);
             }
         }
     }

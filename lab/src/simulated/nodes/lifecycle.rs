@@ -43,7 +43,7 @@ impl Lifecycle {
         let nodes = controller.queue.clone();
         controller.context.nodes.on_change(move |before, after| {
             if let Some(node) = after.or(before) {
-                nodes.add(ObjectKey::of(&**node), Priority::High);
+                nodes.renew(ObjectKey::of(&**node), Priority::High);
             }
         });
         let pods = controller.queue.clone();
@@ -58,7 +58,7 @@ impl Lifecycle {
                 .get(&key)
                 .is_none_or(|node| !evicting(&node).is_empty())
             {
-                pods.add(key, Priority::Low);
+                pods.renew(key, Priority::Low);
             }
         });
         controller
@@ -66,7 +66,7 @@ impl Lifecycle {
 
     /// A node's kubelet is lost or back: to be looked at.
     pub(crate) fn look_at(&self, node: &str) {
-        self.queue.add(node_key(node), Priority::High);
+        self.queue.renew(node_key(node), Priority::High);
     }
 
     /// Does what a node controller does.

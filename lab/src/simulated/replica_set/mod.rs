@@ -39,7 +39,7 @@ impl ReplicaSets {
             let Some(set) = after else { return };
             // A status is our own doing, and asks for nothing.
             if before.is_none_or(|before| before.metadata.generation != set.metadata.generation) {
-                sets.add(ObjectKey::of(&**set), Priority::High);
+                sets.renew(ObjectKey::of(&**set), Priority::High);
             }
         });
         let (pods, replica_sets) = (queue.clone(), context.replica_sets.clone());

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use federation::api::{ANNOTATION_ASSIGNMENT, LABEL_OWNER};
+use federation::api::LABEL_OWNER;
 use futures::StreamExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -146,15 +146,10 @@ impl Seen {
         if object.metadata.deletion_timestamp.is_some() {
             wanted.floor = 0;
         }
-        let first = object.annotations().get(ANNOTATION_ASSIGNMENT);
-        let first = first.and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let first = first.as_ref().map(|first| &first["assignment"]);
-        for record in first.into_iter().chain([status]) {
-            for share in array(&record["placements"]) {
-                let cluster = share["cluster"].as_str().unwrap_or_default();
-                let replicas = share["replicas"].as_u64().unwrap_or(0);
-                wanted.shares.insert((cluster.to_owned(), replicas));
-            }
+        for share in array(&status["placements"]) {
+            let cluster = share["cluster"].as_str().unwrap_or_default();
+            let replicas = share["replicas"].as_u64().unwrap_or(0);
+            wanted.shares.insert((cluster.to_owned(), replicas));
         }
         let going = object.metadata.deletion_timestamp.is_some();
         if !going && status["observedGeneration"].as_i64() == Some(generation) {

@@ -1,0 +1,351 @@
+//! A person who may edit the objects of one namespace, and nothing else: whatever they write,
+//! nothing outside of it is read, run, moved, stalled or starved.
+
+use anyhow::{Result, ensure};
+use lab::e2e::{World, eventually};
+use lab::scenarios;
+use serde_json::{Value, json};
+
+use crate::main_job::deployment;
+
+scenarios!(a_tenant_reaches_nothing_of_others);
+
+/// The kinds that they may edit; not the `status` subresources.
+const KINDS: &str = "multiclusterdeployments.fogguru.eu,multiclusterjobs.fogguru.eu,\
+    multiclusterservices.fogguru.eu,multiclusterhorizontalpodautoscalers.fogguru.eu,\
+    configmaps,secrets";
+
+/// The person, and the namespace that is theirs.
+struct Tenant<'a> {
+    world: &'a World,
+    namespace: String,
+}
+
+impl<'a> Tenant<'a> {
+    async fn new(world: &'a World) -> Result<Self> {
+        let namespace = format!("{}-t", world.namespace());
+        world.kubectl(&["create", "namespace", &namespace]).await?;
+        let of = ["-n", &namespace];
+        let run = async |arguments: &[&str]| world.kubectl(&[&of[..], arguments].concat()).await;
+        run(&["create", "serviceaccount", "person"]).await?;
+        let resource = format!("--resource={KINDS}");
+        run(&["create", "role", "edit", "--verb=*", &resource]).await?;
+        let account = format!("--serviceaccount={namespace}:person");
+        run(&["create", "rolebinding", "edit", "--role=edit", &account]).await?;
+        Ok(Self { world, namespace })
+    }
+
+    /// `kubectl` as the person; whether it was let, and what was said.
+    async fn kubectl(&self, arguments: &[&str], input: &str) -> Result<(bool, String)> {
+        let person = format!("--as=system:serviceaccount:{}:person", self.namespace);
+        let as_person = [person.as_str(), "-n", &self.namespace];
+        let all = [&as_person[..], arguments].concat();
+        let output = self.world.lab.kubectl_with_input(&all, input).await?;
+        Ok((
+            output.success(),
+            format!("{}{}", output.stdout, output.stderr),
+        ))
+    }
+
+    async fn create(&self, object: &Value) -> Result<()> {
+        let (created, said) = self
+            .kubectl(&["create", "-f", "-"], &object.to_string())
+            .await?;
+        ensure!(created, "{}: {said}", object["metadata"]["name"]);
+        Ok(())
+    }
+
+    async fn get(&self, cluster: &str, object: &str) -> Result<Value> {
+        let arguments = [
+            "-n",
+            &self.namespace,
+            "get",
+            object,
+            "-o",
+            "json",
+            "--ignore-not-found",
+        ];
+        let text = self.world.on(cluster, &arguments).await?;
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// Waits until a condition of theirs has this reason.
+    async fn until(&self, object: &str, kind: &str, reason: &str) -> Result<()> {
+        eventually(&format!("{object} of the tenant is {reason}"), async || {
+            let found = self.get("cluster0", object).await?;
+            let met = lab::e2e::condition(&found, kind)["reason"] == reason;
+            Ok(if met {
+                Ok(())
+            } else {
+                Err(found["status"].to_string())
+            })
+        })
+        .await
+    }
+
+    async fn clear(&self) -> Result<()> {
+        for kind in ["mcd", "mcs", "mcj"] {
+            let listed = ["-n", &self.namespace, "get", kind, "-o", "name"];
+            for name in self.world.kubectl(&listed).await?.lines() {
+                let free = r#"{"metadata":{"finalizers":null}}"#;
+                let arguments = [
+                    "-n",
+                    &self.namespace,
+                    "patch",
+                    name,
+                    "--type=merge",
+                    "-p",
+                    free,
+                ];
+                // It may have gone meanwhile.
+                let _ = self.world.kubectl(&arguments).await;
+            }
+        }
+        for cluster in ["cluster0", "cluster1", "cluster2", "cluster3"] {
+            let delete = [
+                "delete",
+                "namespace",
+                &self.namespace,
+                "--wait=false",
+                "--ignore-not-found",
+            ];
+            self.world.on(cluster, &delete).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn a_tenant_reaches_nothing_of_others(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let tenant = Tenant::new(world).await?;
+    let played = attacks(world, &tenant).await;
+    let cleared = tenant.clear().await;
+    played.and(cleared)
+}
+
+async fn attacks(world: &World, tenant: &Tenant<'_>) -> Result<()> {
+    // What is others': a deployment with a Secret, on two clusters; the third takes nothing new.
+    world
+        .apply(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "keys" }, "stringData": { "key": "hunter2" } }))
+        .await?;
+    let reads_keys = json!({ "spec": { "containers": [{
+        "name": "hello", "image": "hello:1",
+        "envFrom": [{ "secretRef": { "name": "keys" } }],
+    }] } });
+    let fields = json!({ "clusters": ["cluster1", "cluster2"], "template": reads_keys });
+    world.apply(&deployment("victim", &fields)).await?;
+    world
+        .until_condition("mcd/victim", "Progressing", "False", "Complete")
+        .await?;
+    let before = copies(world).await?;
+    let uid = world.get("cluster0", "mcd/victim").await?["metadata"]["uid"].clone();
+    let uid = uid.as_str().unwrap_or_default();
+    world
+        .kubectl(&[
+            "patch",
+            "mcl",
+            "cluster3",
+            "--type=merge",
+            "-p",
+            r#"{"spec":{"unschedulable":true}}"#,
+        ])
+        .await?;
+
+    // The status is not theirs to write, neither here nor there.
+    tenant
+        .create(&deployment("forged", &json!({ "clusters": ["cluster1"] })))
+        .await?;
+    let patch = [
+        "patch",
+        "mcd",
+        "forged",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        r#"{"status":{"replicas":9}}"#,
+    ];
+    let (let_in, said) = tenant.kubectl(&patch, "").await?;
+    ensure!(!let_in && said.contains("forbidden"), "{said}");
+    let victims = world.namespace();
+    let (let_in, said) = tenant.kubectl(&["-n", &victims, "get", "mcd"], "").await?;
+    ensure!(!let_in && said.contains("forbidden"), "{said}");
+
+    for object in objects(uid) {
+        tenant.create(&object).await?;
+    }
+    // The record, forged with the object's true uid.
+    let own = tenant.get("cluster0", "mcd/forged").await?["metadata"]["uid"].clone();
+    let record = json!({ "uid": own, "assignment": {
+        "decision": { "sequence": 50, "key": "k", "cursor": u64::MAX - 1 }, "policy": "worst_fit",
+        "placements": [{ "cluster": "cluster3", "replicas": 2, "location": true, "why": "forged" }],
+        "unplaced": 0, "fallback": null, "obstacle": null,
+    } });
+    let annotation = format!("fogguru.eu/assignment={record}");
+    let (done, said) = tenant
+        .kubectl(
+            &["annotate", "--overwrite", "mcd", "forged", &annotation],
+            "",
+        )
+        .await?;
+    ensure!(done, "{said}");
+
+    // What is theirs is served as it is, or refused with words.
+    tenant
+        .until("mcd/forged", "Progressing", "Complete")
+        .await?;
+    tenant.until("mcd/doubles", "Placed", "InvalidSpec").await?;
+    tenant
+        .until("mcd/no-template", "Placed", "InvalidSpec")
+        .await?;
+    tenant
+        .until("mcd/labelled", "Progressing", "Complete")
+        .await?;
+    tenant.until("mcd/huge", "Progressing", "Complete").await?;
+    tenant
+        .until("mcd/other-secret", "Progressing", "DependencyMissing")
+        .await?;
+    tenant
+        .until("mcs/victim", "Placed", "DeploymentNotFound")
+        .await?;
+    let forged = tenant.get("cluster0", "mcd/forged").await?["status"].clone();
+    ensure!(
+        forged["clusters"] == "cluster1" && !forged.to_string().contains("forged"),
+        "{forged}"
+    );
+    let there = tenant.get("cluster3", "deployments").await?["items"].clone();
+    ensure!(there.as_array().is_none_or(Vec::is_empty), "{there}");
+    for member in ["cluster1", "cluster2"] {
+        let secret = tenant.get(member, "secret/keys").await?;
+        ensure!(secret.is_null(), "{member} has {secret}");
+    }
+
+    // Others are served as before, at once, and each position of round_robin in their own order.
+    for name in ["new-1", "new-2"] {
+        let fields = json!({ "placementPolicy": "round_robin" });
+        world.apply(&deployment(name, &fields)).await?;
+        world
+            .until_condition(&format!("mcd/{name}"), "Progressing", "False", "Complete")
+            .await?;
+    }
+    let (one, other) = (
+        world.replicas("new-1").await?,
+        world.replicas("new-2").await?,
+    );
+    ensure!(one != other, "both went to {one:?}");
+    let after = copies(world).await?;
+    ensure!(before == after, "before: {before:?}, after: {after:?}");
+
+    // What the tenant deletes takes nothing of others along.
+    let (done, said) = tenant
+        .kubectl(&["delete", "mcd", "labelled", "forged", "--wait=false"], "")
+        .await?;
+    ensure!(done, "{said}");
+    eventually("labelled is gone from the members", async || {
+        let found = tenant.get("cluster1", "deployment/labelled").await?;
+        Ok(if found.is_null() {
+            Ok(())
+        } else {
+            Err(found["metadata"].to_string())
+        })
+    })
+    .await?;
+    let after = copies(world).await?;
+    ensure!(before == after, "before: {before:?}, after: {after:?}");
+    Ok(())
+}
+
+/// What each member has of the victim: uid and generation of the Deployment, uid of the Secret.
+async fn copies(world: &World) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for member in ["cluster1", "cluster2", "cluster3"] {
+        let deployment = world.get(member, "deployment/victim").await?["metadata"].clone();
+        let secret = world.get(member, "secret/keys").await?;
+        all.push(json!([
+            deployment["uid"],
+            deployment["generation"],
+            secret["metadata"]["uid"],
+            secret["data"]
+        ]));
+    }
+    Ok(all)
+}
+
+/// What they try; `victim` is the uid of somebody else's object.
+fn objects(victim: &str) -> Vec<Value> {
+    let with = |name: &str, fields: &Value, metadata: &Value| {
+        let mut object = deployment(name, fields);
+        if let (Some(all), Some(more)) = (object["metadata"].as_object_mut(), metadata.as_object())
+        {
+            all.extend(more.clone());
+        }
+        object
+    };
+    let one = |fields: Value| {
+        let mut all = json!({ "clusters": ["cluster1"] });
+        if let (Some(all), Some(fields)) = (all.as_object_mut(), fields.as_object()) {
+            all.extend(fields.clone());
+        }
+        all
+    };
+    let labels = json!({
+        "fogguru.eu/owner": victim,
+        "fogguru.eu/hub": "another",
+        format!("owner.fogguru.eu/{victim}"): "true",
+    });
+    let mut doubling: Vec<Value> = (0..63)
+        .map(|n| json!({ "op": "copy", "from": "/metadata", "path": format!("/metadata/m{n}") }))
+        .collect();
+    doubling.push(
+        json!({ "op": "replace", "path": "/metadata", "value": { "labels": { "app": "x" } } }),
+    );
+    let patched =
+        |patch: Value| one(json!({ "overrides": [{ "cluster": "cluster1", "patch": patch }] }));
+    let owner = json!([{ "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterDeployment", "name": "victim", "uid": victim, "blockOwnerDeletion": true, "controller": true }]);
+    vec![
+        with("doubles", &patched(json!(doubling)), &json!({})),
+        with(
+            "no-template",
+            &patched(json!([{ "op": "replace", "path": "/metadata", "value": 5 }])),
+            &json!({}),
+        ),
+        with(
+            "labelled",
+            &patched(json!([
+                { "op": "add", "path": "/metadata/labels/fogguru.eu~1owner", "value": victim },
+                { "op": "add", "path": "/metadata/namespace", "value": "kube-system" },
+            ])),
+            &json!({ "labels": labels, "finalizers": ["fogguru.eu/placement"] }),
+        ),
+        with(
+            "huge",
+            &one(json!({})),
+            &json!({ "annotations": { "x": "a".repeat(262_084) } }),
+        ),
+        with(
+            "kept",
+            &one(json!({})),
+            &json!({ "finalizers": ["tenant.example/mine"] }),
+        ),
+        with(
+            "owned",
+            &one(json!({})),
+            &json!({ "ownerReferences": owner }),
+        ),
+        with(
+            "other-secret",
+            &one(
+                json!({ "template": { "spec": { "containers": [{ "name": "hello", "image": "hello:1", "envFrom": [{ "secretRef": { "name": "keys" } }] }] } } }),
+            ),
+            &json!({}),
+        ),
+        json!({
+            "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterService", "metadata": { "name": "victim" },
+            "spec": { "selector": { "app": "victim" }, "ports": [{ "port": 80 }] },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "marked", "labels": labels },
+            "stringData": { "kubeconfig": "not one" },
+        }),
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "marked", "labels": labels } }),
+    ]
+}
