@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use federation::api::{MemberCluster, MultiClusterDeployment, MultiClusterHorizontalPodAutoscaler};
 use federation::members::watch_with;
+use federation::operator::redacted::redacted_message;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event};
@@ -117,5 +118,6 @@ fn count_once(first: &mut bool, listed: &watch::Sender<usize>) {
 }
 
 fn complain(error: &watcher::Error) {
-    warn!(%error, "a watch on the hub was interrupted; it goes on");
+    let error = redacted_message(error);
+    warn!(error, "a watch on the hub was interrupted; it goes on");
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use federation::api::{ANNOTATION_ASSIGNMENT, FINALIZER, KOPF_FINALIZER, WorkloadStatus};
 use federation::members::Deadlined as _;
 use federation::operator::queue::Priority;
+use federation::operator::redacted::redacted_message;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
@@ -28,7 +29,7 @@ pub enum HubError {
     #[error("{0} is gone")]
     Gone(Key),
     /// The hub refused or did not answer.
-    #[error("the hub: {0}")]
+    #[error("the hub: {}", redacted_message(.0.as_ref()))]
     Api(#[source] Box<kube::Error>),
 }
 
@@ -177,7 +178,10 @@ impl Scheduler {
             }
             // The watch will say so.
             Ok(None) => {}
-            Err(error) => debug!(%key, %error, "cannot be read again"),
+            Err(error) => {
+                let error = redacted_message(&error);
+                debug!(%key, error, "cannot be read again");
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use federation::api::MemberCluster;
 use federation::members::{Delivery as _, ManagedKind, ObjectKey, watch_with};
 use federation::operator::queue::Priority;
+use federation::operator::redacted::redacted_message;
 use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
@@ -255,5 +256,9 @@ impl Scheduler {
 }
 
 fn complain(error: &watcher::Error) {
-    warn!(%error, "a watch on the hub was interrupted; it goes on by itself");
+    let error = redacted_message(error);
+    warn!(
+        error,
+        "a watch on the hub was interrupted; it goes on by itself"
+    );
 }

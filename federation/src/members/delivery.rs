@@ -10,11 +10,11 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Pre
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::access::told;
 use super::bundle::{Bundle, Item, ManagedKind, ObjectKey, Owner, digest_bits, uid_bits};
 use super::inventory::{Inventory, Record, Watched, held_fields, version_of};
 use super::watching::Deadlined as _;
 use crate::api::{FIELD_MANAGER, LABEL_HUB, LABEL_OWNER_PREFIX};
+use crate::operator::redacted::redacted_message;
 
 /// On a namespace that we made on a member.
 const LABEL_MADE: &str = "fogguru.eu/created-for-hub";
@@ -390,7 +390,7 @@ fn named_failure(what: &str, error: &kube::Error) -> Failure {
             FailureKind::NotLeader,
             "this copy of the scheduler is not the leader".to_owned(),
         ),
-        error => (FailureKind::Unreachable, told(error)),
+        error => (FailureKind::Unreachable, redacted_message(error)),
     };
     Failure {
         kind,

@@ -15,13 +15,13 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info, warn};
 
-use super::access::told;
 use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
 use super::inventory::{Inventory, Observed, Record, Watched};
 use super::watching::{Deadlined as _, refusal, watch_with};
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
 use crate::operator::queue::{Backoff, Priority, WorkQueue};
+use crate::operator::redacted::redacted_message;
 
 /// Something happened at a member.
 #[derive(Debug)]
@@ -209,7 +209,7 @@ impl Inner {
                 Err(error) => {
                     if was_reachable != Some(false) {
                         was_reachable = Some(false);
-                        let problem = told(&error);
+                        let problem = redacted_message(&error);
                         warn!(cluster = %self.name, problem, "does not answer");
                         self.send(Change::Unreachable(problem));
                     }

@@ -2,17 +2,23 @@
 //! are brought to them.
 
 mod access;
+mod access_sources;
 mod bundle;
 mod delivery;
 mod inventory;
+mod kubeconfig;
+mod kubeconfig_file;
 mod member;
 mod sources;
 mod watching;
 
-pub use access::{Content, Kubeconfig, LOOK_AGAIN, ResolvedAccess, connect_late, resolve, told};
+pub use access::{
+    AccessProblem, AccessReason, LOOK_AGAIN, Plugins, ResolvedAccess, connect_late, resolve,
+};
 pub use bundle::{Bundle, Item, ManagedKind, ObjectKey, Owner, uid_bits};
 pub use delivery::{Delivery, Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};
+pub use kubeconfig_file::{Content, Kubeconfig};
 pub use member::{Change, Member, MemberEvent, MemberOptions};
 pub use sources::{follow_kubeconfig, follow_kubefed};
 pub(crate) use watching::refusal;

@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::operator::redacted::redacted_message;
+
 /// Seconds after which a watch ends and goes on by a new request. One whose way has gone silent is
 /// given up five seconds later: what was missed must be seen before the room that is held for pods
 /// that nobody has seen is given to others.
@@ -79,7 +81,7 @@ pub async fn watch_selected<K>(
                 handle(event);
             }
             Some(Err(error)) => {
-                debug!(%error, "watch interrupted");
+                debug!(error = redacted_message(&error), "watch interrupted");
                 failed(&error);
                 let delay = retry_delay(failures);
                 failures += 1;

@@ -12,6 +12,7 @@ mod hub_faults;
 mod main_job;
 mod member_faults;
 mod operator_faults;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ fn scenarios() -> Vec<Scenario> {
         member_faults::all(),
         operator_faults::all(),
         features::all(),
+        trust::all(),
         hub_faults::all(),
     ];
     all.into_iter().flatten().collect()
