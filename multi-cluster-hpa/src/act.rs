@@ -2,6 +2,7 @@
 
 use federation::api::MultiClusterDeployment;
 use federation::members::Deadlined as _;
+use federation::operator::redacted::redacted_message;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ pub(crate) enum ActError {
     #[error("{0}")]
     Conflict(String),
     /// The hub refused it, or did not answer.
-    #[error("{0}")]
+    #[error("{}", redacted_message(.0.as_ref()))]
     Api(#[from] Box<kube::Error>),
 }
 

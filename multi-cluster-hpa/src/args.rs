@@ -93,6 +93,7 @@ impl Args {
         let signed = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
         Options {
             kubeconfig: self.common.kubeconfig.clone().map(Kubeconfig::at),
+            access: self.common.access.rules(),
             interval: self.interval,
             defaults: Defaults {
                 tolerance: self.tolerance,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use federation::operator::events::EventType;
+use federation::operator::redacted::redacted_message;
 use federation::prometheus::string_escaped;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -24,13 +25,13 @@ use crate::validate::Validated;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EvaluateError {
     /// The original's finalizer was not taken off.
-    #[error("the finalizer of kopf not taken off: {0}")]
+    #[error("the finalizer of kopf not taken off: {}", redacted_message(.0.as_ref()))]
     Finalizer(Box<kube::Error>),
     /// The replicas were not written.
-    #[error("replicas not written: {0}")]
+    #[error("replicas not written: {}", redacted_message(.0.as_ref()))]
     Act(Box<kube::Error>),
     /// The status was not written.
-    #[error("status not written: {0}")]
+    #[error("status not written: {}", redacted_message(.0.as_ref()))]
     Report(Box<kube::Error>),
 }
 
@@ -246,7 +247,7 @@ impl Operator {
             }
             Err(ActError::Api(error)) => {
                 self.metrics.evaluated("failed");
-                outcome.not_written("FailedUpdateScale", error.to_string());
+                outcome.not_written("FailedUpdateScale", redacted_message(error.as_ref()));
                 Err((outcome, EvaluateError::Act(error)))
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use federation::api::{MemberCluster, MultiClusterDeployment, MultiClusterHorizontalPodAutoscaler};
 use federation::members::{Read, Readable, map_event, metadata, or_metadata, watch_with};
+use federation::operator::redacted::redacted_message;
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
@@ -125,5 +126,6 @@ fn count_once(first: &mut bool, listed: &watch::Sender<usize>) {
 }
 
 fn complain(error: &watcher::Error) {
-    warn!(%error, "a watch on the hub was interrupted; it goes on");
+    let error = redacted_message(error);
+    warn!(error, "a watch on the hub was interrupted; it goes on");
 }

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use federation::api::{CONDITION_READY, LABEL_OWNER, MemberCluster};
 use federation::members::{
-    Content, Kubeconfig, LOOK_AGAIN, Read, Readable, ResolvedAccess, connect_late, metadata,
-    resolve, told, watch_selected,
+    AccessProblem, Content, Kubeconfig, LOOK_AGAIN, Plugins, Read, Readable, ResolvedAccess,
+    connect_late, metadata, resolve, watch_selected,
 };
+use federation::operator::access_args::AccessRules;
 use federation::operator::fence::ApiRequests;
 use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
+use federation::operator::redacted::redacted_message;
 use k8s_openapi::api::core::v1;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt as _};
@@ -32,6 +34,7 @@ struct Inner {
     requests: ApiRequests,
     hub: Client,
     kubeconfig: Option<Kubeconfig>,
+    access: AccessRules,
     deadline: Duration,
     all: Mutex<BTreeMap<String, Registered>>,
     changed: tokio::sync::Notify,
@@ -45,6 +48,8 @@ struct Registered {
     attempt: Option<u128>,
     /// Why there is no way to it.
     problem: Option<String>,
+    /// The credential plugins that run for it.
+    plugins: Plugins,
 }
 
 /// A way to a member that is taken.
@@ -76,6 +81,7 @@ impl Members {
         requests: ApiRequests,
         hub: Client,
         kubeconfig: Option<Kubeconfig>,
+        access: AccessRules,
         deadline: Duration,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -84,6 +90,7 @@ impl Members {
             requests,
             hub,
             kubeconfig,
+            access,
             deadline,
             all: Mutex::default(),
             changed: tokio::sync::Notify::new(),
@@ -106,6 +113,7 @@ impl Members {
                     way: None,
                     attempt: None,
                     problem: None,
+                    plugins: Plugins::default(),
                     object,
                 };
                 all.insert(registered.object.name_any(), registered);
@@ -179,7 +187,13 @@ impl Members {
 
     /// Looks at the way to a member; if it is another one, goes it.
     async fn follow_way(&self, object: &MemberCluster, file: Option<&Content>) {
-        let way = resolve(&self.0.hub, file, &object.spec, self.0.deadline).await;
+        let Inner {
+            hub,
+            access,
+            deadline,
+            ..
+        } = &*self.0;
+        let way = resolve(hub, file, &object.spec, access, *deadline).await;
         let mut all = self.all();
         let Some(registered) = same(&mut all, object) else {
             return;
@@ -193,10 +207,17 @@ impl Members {
             Ok(way) if registered.digest() == Some(way.digest) => {
                 (registered.attempt, registered.problem) = (None, None);
             }
-            Ok(way) => {
-                registered.attempt = Some(way.digest);
-                tokio::spawn(self.clone().connect(object.clone(), way));
-            }
+            Ok(way) => match registered.plugins.admit(&way) {
+                Ok(plugin) => {
+                    registered.attempt = Some(way.digest);
+                    let connected = self.clone().connect(object.clone(), way);
+                    tokio::spawn(async move {
+                        connected.await;
+                        drop(plugin);
+                    });
+                }
+                Err(problem) => registered.no_way(problem),
+            },
         }
     }
 
@@ -245,7 +266,7 @@ impl Members {
                 change(&cluster, &|pods| pods.observe(&cluster, event.clone()));
             };
             let failed = |error: &watcher::Error| {
-                let problem = told(error);
+                let problem = redacted_message(error);
                 change(&cluster, &|pods| pods.problem = Some(problem.clone()));
             };
             watch_selected(api, selection, handle, failed, &cancel).await;
@@ -287,7 +308,8 @@ impl Registered {
     }
 
     /// One that is connected goes on by the old way until there is a new one.
-    fn no_way(&mut self, problem: String) {
+    fn no_way(&mut self, problem: AccessProblem) {
+        let problem = problem.message;
         if self.problem.as_ref() != Some(&problem) {
             let cluster = self.object.name_any();
             warn!(cluster, problem, "cannot be reached as its object says");

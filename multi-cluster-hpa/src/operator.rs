@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use federation::members::Kubeconfig;
+use federation::operator::access_args::AccessRules;
 use federation::operator::clock::SharedClock;
 use federation::operator::events::Recorder;
 use federation::operator::http::Health;
@@ -28,6 +29,8 @@ use futures::FutureExt as _;
 pub struct Options {
     /// The file whose contexts are members.
     pub kubeconfig: Option<Kubeconfig>,
+    /// Which access to members counts.
+    pub access: AccessRules,
     /// The time between two evaluations of an autoscaler that does not say it.
     pub interval: Duration,
     /// What holds for autoscalers that do not say it.

@@ -89,6 +89,7 @@ async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunError
         context.metrics.requests.clone(),
         hub.clone(),
         context.options.kubeconfig.clone(),
+        context.options.access.clone(),
         context.options.deadline,
     );
     let operator = Operator::new(

@@ -134,6 +134,7 @@ impl Args {
     pub fn options(&self) -> Options {
         Options {
             kubeconfig: self.common.kubeconfig.clone().map(Kubeconfig::at),
+            access: self.common.access.rules(),
             toleration: self.cluster_toleration,
             deletion_grace: self.deletion_grace,
             return_after: self.return_after,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use federation::api::{FINALIZER, KOPF_FINALIZER, OBSOLETE_ANNOTATION, WorkloadStatus};
 use federation::members::Deadlined as _;
 use federation::operator::queue::Priority;
+use federation::operator::redacted::redacted_message;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt as _};
@@ -40,7 +41,7 @@ pub enum HubError {
         message: String,
     },
     /// The hub had an error or did not answer.
-    #[error("the hub: {0}")]
+    #[error("the hub: {}", redacted_message(.0.as_ref()))]
     Api(#[source] Box<kube::Error>),
     /// A patch could not be built.
     #[error("a patch cannot be built: {0}")]
@@ -269,7 +270,10 @@ impl Scheduler {
             }
             // The watch will say so.
             Ok(None) => {}
-            Err(error) => debug!(%key, %error, "cannot be read again"),
+            Err(error) => {
+                let error = redacted_message(&error);
+                debug!(%key, error, "cannot be read again");
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use federation::members::{
     Delivery as _, Ending, ManagedKind, ObjectKey, Read, Readable, metadata, watch_with,
 };
 use federation::operator::queue::Priority;
+use federation::operator::redacted::redacted_message;
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
@@ -314,5 +315,9 @@ impl Scheduler {
 }
 
 fn complain(error: &watcher::Error) {
-    warn!(%error, "a watch on the hub was interrupted; it goes on by itself");
+    let error = redacted_message(error);
+    warn!(
+        error,
+        "a watch on the hub was interrupted; it goes on by itself"
+    );
 }

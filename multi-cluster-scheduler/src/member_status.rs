@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use federation::api::{CONDITION_READY, MemberCluster, MemberClusterStatus, Neighbour, NodeClass};
-use federation::members::Deadlined as _;
+use federation::members::{AccessReason, Deadlined as _};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::Api;
@@ -72,7 +72,7 @@ impl Scheduler {
         let open = registered.is_open();
         let refused = registered.refused.as_ref();
         let (reason, message) = match (registered.problem.as_ref(), open) {
-            (Some(problem), _) => ("Unreachable", problem.clone()),
+            (Some(problem), _) => (problem.reason.as_str(), problem.message.clone()),
             (None, _) if let Some(refused) = refused => ("Forbidden", refused.clone()),
             (None, true) => (
                 "Answering",
@@ -85,7 +85,10 @@ impl Scheduler {
             .iter()
             .flat_map(|status| &status.conditions)
             .find(|one| one.type_ == CONDITION_READY);
-        let status = if open && refused.is_none() {
+        // One that is connected is worked with until it is lost, whatever its access says now.
+        let is_denied = (registered.problem.as_ref())
+            .is_some_and(|problem| problem.reason != AccessReason::Unreachable);
+        let status = if open && refused.is_none() && !is_denied {
             "True"
         } else {
             "False"

@@ -9,6 +9,7 @@ use std::time::Duration;
 use federation::api::PlacementStatus;
 use federation::members::{Delivery as _, Item, ObjectKey};
 use federation::operator::queue::Priority;
+use federation::operator::redacted::redacted_message;
 use placement::{ClusterName, Inputs, OwnerKey, Plan, Request, place};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -28,7 +29,7 @@ use crate::workload::{Key, Kind, Spec, Workload};
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// A dependency could not be fetched.
-    #[error("dereference: {0}")]
+    #[error("dereference: {}", redacted_message(.0))]
     Dereference(#[source] kube::Error),
     /// The assignment could not be written.
     #[error("record: {0}")]

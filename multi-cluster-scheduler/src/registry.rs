@@ -6,7 +6,8 @@ use std::time::Duration;
 use federation::api::MemberCluster;
 use federation::capacity::CapacityEvent;
 use federation::members::{
-    Bundle, Change, Delivery as _, Ending, Failure, MemberEvent, Outcome, Owner, uid_bits,
+    AccessReason, Bundle, Change, Delivery as _, Ending, Failure, MemberEvent, Outcome, Owner,
+    Plugins, uid_bits,
 };
 use federation::operator::queue::Priority;
 use kube::ResourceExt as _;
@@ -63,6 +64,7 @@ impl Scheduler {
                 closed_since: None,
                 version: None,
                 problem: None,
+                plugins: Plugins::default(),
                 refused: None,
                 nodes_listed: false,
                 pods_listed: false,
@@ -125,7 +127,8 @@ impl Scheduler {
             }
             Change::Unreachable(problem) => {
                 registered.reachable = Some(false);
-                registered.problem = Some(format!("does not answer: {problem}"));
+                let message = format!("does not answer: {problem}");
+                registered.problem = Some(AccessReason::Unreachable.problem(message));
                 self.cluster_changed(state, &cluster);
             }
             Change::Synced => {

@@ -214,12 +214,12 @@ fn placements(state: &State, tracked: &Tracked) -> Vec<PlacementStatus> {
             };
             let problem = match registered {
                 None => Some("is not a member".to_owned()),
-                Some(registered) if !registered.is_open() => Some(
-                    registered
-                        .problem
-                        .clone()
-                        .unwrap_or_else(|| "does not answer yet".to_owned()),
-                ),
+                Some(registered) if !registered.is_open() => {
+                    Some(registered.problem.as_ref().map_or_else(
+                        || "does not answer yet".to_owned(),
+                        |problem| problem.message.clone(),
+                    ))
+                }
                 Some(_) => tracked
                     .failures
                     .get(&name)

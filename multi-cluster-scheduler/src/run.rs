@@ -129,7 +129,11 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
     let ((), (), (), (), (), result) = futures::join!(
         kubeconfig,
         writer.run(stop.clone()),
-        follow_kubefed(hub.clone(), stop.clone()),
+        follow_kubefed(
+            hub.clone(),
+            context.options.access.namespaces.clone(),
+            stop.clone()
+        ),
         scheduler.follow_sources(context.proximity, &stop),
         scheduler.work(events, &context.health, &stop),
         same_hub,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use federation::members::{Kubeconfig, MemberEvent};
+use federation::operator::access_args::AccessRules;
 use federation::operator::clock::SharedClock;
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
@@ -28,6 +29,8 @@ use crate::workload::{Key, Kind};
 pub struct Options {
     /// The file whose contexts are members.
     pub kubeconfig: Option<Kubeconfig>,
+    /// Which access to members counts.
+    pub access: AccessRules,
     /// How long a member may be silent before its replicas are placed elsewhere.
     pub toleration: Duration,
     /// How long a deleted object waits for a member that is away.

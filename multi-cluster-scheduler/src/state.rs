@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use federation::api::{Leftover, MemberCluster, MemberClusterStatus, Role, WorkloadStatus};
-use federation::members::{Failure, Member, ObjectKey, Observed};
+use federation::members::{AccessProblem, Failure, Member, ObjectKey, Observed, Plugins};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use placement::{Cluster, ClusterName, Health, OwnerKey, PodShape, Proximity, Snapshot, Taint};
 use tokio::time::Instant;
@@ -100,7 +100,9 @@ pub struct Registered {
     /// Its version.
     pub version: Option<String>,
     /// Why it cannot be reached.
-    pub problem: Option<String>,
+    pub problem: Option<AccessProblem>,
+    /// The credential plugins that run for it.
+    pub plugins: Plugins,
     /// Why it does not let itself be watched.
     pub refused: Option<String>,
     /// Its nodes are known.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use federation::api::MemberCluster;
 use federation::members::{
-    Content, Kubeconfig, LOOK_AGAIN, Member, MemberOptions, ResolvedAccess, connect_late, resolve,
+    AccessProblem, Content, Kubeconfig, LOOK_AGAIN, Member, MemberOptions, ResolvedAccess,
+    connect_late, resolve,
 };
 use federation::operator::queue::Priority;
 use kube::{Client, ResourceExt as _};
@@ -43,7 +44,9 @@ impl Scheduler {
 
     /// Looks at the way to a member; if it is another one, goes it.
     async fn follow_way(self: &Arc<Self>, object: &Arc<MemberCluster>, file: Option<&Content>) {
-        let way = resolve(&self.hub, file, &object.spec, self.options.deadline).await;
+        let options = &self.options;
+        let spec = &object.spec;
+        let way = resolve(&self.hub, file, spec, &options.access, options.deadline).await;
         let mut state = self.state();
         let Some(registered) = same(&mut state, object) else {
             return;
@@ -61,10 +64,17 @@ impl Scheduler {
                     registered.problem = None;
                 }
             }
-            Ok(way) => {
-                registered.attempt = Some(way.digest);
-                tokio::spawn(self.clone().connect(object.clone(), way));
-            }
+            Ok(way) => match registered.plugins.admit(&way) {
+                Ok(plugin) => {
+                    registered.attempt = Some(way.digest);
+                    let connected = self.clone().connect(object.clone(), way);
+                    tokio::spawn(async move {
+                        connected.await;
+                        drop(plugin);
+                    });
+                }
+                Err(problem) => no_way(registered, problem),
+            },
         }
     }
 
@@ -103,7 +113,11 @@ impl Scheduler {
         }
     }
 
-    async fn client(&self, object: &MemberCluster, way: ResolvedAccess) -> Result<Client, String> {
+    async fn client(
+        &self,
+        object: &MemberCluster,
+        way: ResolvedAccess,
+    ) -> Result<Client, AccessProblem> {
         let late = |problem| {
             if let Some(registered) = same(&mut self.state(), object) {
                 no_way(registered, problem);
@@ -123,10 +137,10 @@ pub(crate) fn same<'a>(state: &'a mut State, object: &MemberCluster) -> Option<&
     (registered.object.metadata.uid == object.metadata.uid).then_some(registered)
 }
 
-fn no_way(registered: &mut Registered, problem: String) {
+fn no_way(registered: &mut Registered, problem: AccessProblem) {
     if registered.problem.as_ref() != Some(&problem) {
         let cluster = registered.object.name_any();
-        warn!(cluster, problem, "cannot be reached as its object says");
+        warn!(cluster, %problem, "cannot be reached as its object says");
     }
     // One that is connected goes on by the old way until there is a new one.
     if registered.member.is_none() {

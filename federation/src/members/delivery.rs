@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::core::ObjectMeta;
 
-use super::access::told;
 use super::bundle::{Bundle, Ending, Item, ManagedKind, ObjectKey, Owner, digest_bits, uid_bits};
 use super::inventory::{Inventory, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
 use super::writer::{Removed, Writer};
+use crate::operator::redacted::redacted_message;
 
 /// Brings bundles to one member. Pushed now; pulled by an agent on the member later.
 pub trait Delivery: Send + Sync {
@@ -310,7 +310,7 @@ pub(super) fn named_failure(what: &str, error: &kube::Error) -> Failure {
             FailureKind::NotLeader,
             "this copy of the scheduler is not the leader".to_owned(),
         ),
-        error => (FailureKind::Unreachable, told(error)),
+        error => (FailureKind::Unreachable, redacted_message(error)),
     };
     Failure {
         kind,

@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info, warn};
 
-use super::access::told;
 use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
 use super::inventory::{Inventory, Observed, Record, Watched};
@@ -26,6 +25,7 @@ use super::watching::{Deadlined as _, map_event, refusal, watch_with};
 use super::writer::Writer;
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
 use crate::operator::queue::{Backoff, Priority, WorkQueue};
+use crate::operator::redacted::redacted_message;
 
 /// Something happened at a member.
 #[derive(Debug)]
@@ -226,7 +226,7 @@ impl Inner {
                 Err(error) => {
                     if was_reachable != Some(false) {
                         was_reachable = Some(false);
-                        let problem = told(&error);
+                        let problem = redacted_message(&error);
                         warn!(cluster = %self.name, problem, "does not answer");
                         self.send(Change::Unreachable(problem));
                     }

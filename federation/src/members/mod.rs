@@ -2,9 +2,12 @@
 //! are brought to them.
 
 mod access;
+mod access_sources;
 mod bundle;
 mod delivery;
 mod inventory;
+mod kubeconfig;
+mod kubeconfig_file;
 mod member;
 mod namespaces;
 mod replacement;
@@ -13,10 +16,13 @@ mod sources;
 mod watching;
 mod writer;
 
-pub use access::{Content, Kubeconfig, LOOK_AGAIN, ResolvedAccess, connect_late, resolve, told};
+pub use access::{
+    AccessProblem, AccessReason, LOOK_AGAIN, Plugins, ResolvedAccess, connect_late, resolve,
+};
 pub use bundle::{Bundle, Ending, Item, ManagedKind, ObjectKey, Owner, uid_bits};
 pub use delivery::{Delivery, Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};
+pub use kubeconfig_file::{Content, Kubeconfig};
 pub use member::{Change, Member, MemberEvent, MemberOptions};
 pub use namespaces::NamespaceKept;
 pub use readable::{Item as Readable, Read, Unreadable, metadata, or_metadata};

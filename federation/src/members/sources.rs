@@ -13,11 +13,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::access::{Kubeconfig, kubefed_resource};
+use super::access_sources::kubefed_resource;
 use super::bundle::digest_bits;
-use super::readable::{Item, metadata, or_metadata};
+use super::kubeconfig_file::Kubeconfig;
+use super::readable::{Item, Read, metadata, or_metadata};
 use super::watching::Deadlined as _;
 use crate::api::{LABEL_SOURCE, MemberCluster};
+use crate::operator::access_args::AccessNamespaces;
+use crate::operator::redacted::redacted_message;
 
 /// How often a source is read again.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -53,21 +56,44 @@ pub async fn follow_kubeconfig(
             })
             .collect())
     };
-    follow_source(&hub, "kubeconfig", async || read(), &cancel).await;
+    follow_source(&hub, "kubeconfig", async || read(), |_| true, &cancel).await;
 }
 
-/// Keeps a `MemberCluster` for every `KubeFedCluster`, until cancelled. Where the kind is unknown
-/// to the hub, there are none.
-pub async fn follow_kubefed(hub: Client, cancel: CancellationToken) {
-    let clusters: Api<Item<DynamicObject>> = Api::all_with(hub.clone(), &kubefed_resource());
-    let read = async || match clusters.list(&ListParams::default()).within(DEADLINE).await {
-        Ok(list) => Ok((list.items.into_iter())
-            .map(|Item(cluster)| member_of_kubefed(&or_metadata(cluster)))
-            .collect()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(BTreeMap::new()),
-        Err(error) => Err(error.to_string()),
+/// Keeps a `MemberCluster` for every `KubeFedCluster` of these namespaces, until cancelled. Where the
+/// kind is unknown to the hub, there are none.
+pub async fn follow_kubefed(hub: Client, namespaces: AccessNamespaces, cancel: CancellationToken) {
+    let resource = kubefed_resource();
+    let clusters: Vec<Api<Item<DynamicObject>>> = match &namespaces {
+        AccessNamespaces::All => vec![Api::all_with(hub.clone(), &resource)],
+        AccessNamespaces::Only(names) => {
+            let of = |name: &String| Api::namespaced_with(hub.clone(), name, &resource);
+            names
+                .iter()
+                .filter(|name| !name.is_empty())
+                .map(of)
+                .collect()
+        }
     };
-    follow_source(&hub, "kubefed", read, &cancel).await;
+    let read = async || {
+        let mut found = BTreeMap::new();
+        for clusters in &clusters {
+            match clusters.list(&ListParams::default()).within(DEADLINE).await {
+                Ok(list) => found.extend(
+                    (list.items.into_iter())
+                        .map(|Item(cluster)| member_of_kubefed(&or_metadata(cluster))),
+                ),
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(redacted_message(&error)),
+            }
+        }
+        Ok(found)
+    };
+    // One of a namespace that is not read any more says so in its status, and is not removed.
+    let covers = |member: &MemberCluster| {
+        let reference = member.spec.access.kube_fed_cluster.as_ref();
+        reference.is_none_or(|reference| namespaces.allow(&reference.namespace))
+    };
+    follow_source(&hub, "kubefed", read, covers, &cancel).await;
 }
 
 fn member_of_kubefed(cluster: &DynamicObject) -> (String, Value) {
@@ -83,11 +109,12 @@ fn member_of_kubefed(cluster: &DynamicObject) -> (String, Value) {
     (dns_label(&name), spec)
 }
 
-/// Reads the source again and again, and writes what changed.
+/// Reads the source again and again, and writes what changed. It removes those that it covers.
 async fn follow_source(
     hub: &Client,
     source: &'static str,
     read: impl AsyncFn() -> Result<BTreeMap<String, Value>, String>,
+    covers: impl Fn(&MemberCluster) -> bool,
     cancel: &CancellationToken,
 ) {
     let mut written: Option<(Instant, BTreeMap<String, Value>)> = None;
@@ -108,7 +135,7 @@ async fn follow_source(
             {
                 Ok(())
             }
-            Ok(wanted) => write(hub, source, &wanted)
+            Ok(wanted) => write(hub, source, &wanted, &covers)
                 .await
                 .map(|()| written = Some((Instant::now(), wanted))),
             Err(problem) => Err(problem),
@@ -132,19 +159,24 @@ async fn follow_source(
     }
 }
 
-async fn write(hub: &Client, source: &str, wanted: &BTreeMap<String, Value>) -> Result<(), String> {
+async fn write(
+    hub: &Client,
+    source: &str,
+    wanted: &BTreeMap<String, Value>,
+    covers: &impl Fn(&MemberCluster) -> bool,
+) -> Result<(), String> {
     let members: Api<MemberCluster> = Api::all(hub.clone());
     let listed = Api::<Item<MemberCluster>>::all(hub.clone())
         .list(&ListParams::default())
         .within(DEADLINE)
         .await
-        .map_err(|error| error.to_string())?;
-    let source_of = |member: &ObjectMeta| -> Option<String> {
-        member.labels.as_ref()?.get(LABEL_SOURCE).cloned()
+        .map_err(|error| redacted_message(&error))?;
+    let source_of = |member: &Read<MemberCluster>| {
+        let labels = metadata(member).labels.as_ref();
+        labels.and_then(|labels| labels.get(LABEL_SOURCE).cloned())
     };
-    let known: BTreeMap<String, ObjectMeta> = (listed.items.into_iter())
-        .map(|Item(member)| metadata(&member).clone())
-        .map(|member| (member.name.clone().unwrap_or_default(), member))
+    let known: BTreeMap<String, Read<MemberCluster>> = (listed.items.into_iter())
+        .map(|Item(member)| (metadata(&member).name.clone().unwrap_or_default(), member))
         .collect();
     for (name, spec) in wanted {
         if known
@@ -164,15 +196,17 @@ async fn write(hub: &Client, source: &str, wanted: &BTreeMap<String, Value>) -> 
             .patch(name, &params, &Patch::Apply(&object))
             .within(DEADLINE)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| redacted_message(&error))?;
         if !known.contains_key(name) {
             info!(cluster = name, source, "found a member cluster");
         }
     }
     for (name, member) in &known {
-        if source_of(member).as_deref() == Some(source) && !wanted.contains_key(name) {
+        let is_own = source_of(member).as_deref() == Some(source)
+            && member.as_ref().map_or(true, covers);
+        if is_own && !wanted.contains_key(name) {
             let preconditions = Preconditions {
-                uid: member.uid.clone(),
+                uid: metadata(member).uid.clone(),
                 resource_version: None,
             };
             let params = DeleteParams {
@@ -183,7 +217,7 @@ async fn write(hub: &Client, source: &str, wanted: &BTreeMap<String, Value>) -> 
                 .delete(name, &params)
                 .within(DEADLINE)
                 .await
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| redacted_message(&error))?;
             info!(cluster = name, source, "a member cluster has left");
         }
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::readable::{Item, Read, Warnings};
+use crate::operator::redacted::redacted_message;
 
 /// Seconds after which a watch ends and goes on by a new request. One whose way has gone silent is
 /// given up five seconds later: what was missed must be seen before the room that is held for pods
@@ -87,7 +88,7 @@ pub async fn watch_selected<K>(
                 handle(event);
             }
             Some(Err(error)) => {
-                debug!(%error, "watch interrupted");
+                debug!(error = redacted_message(&error), "watch interrupted");
                 failed(&error);
                 let delay = retry_delay(failures);
                 failures += 1;

@@ -9,7 +9,9 @@ use clap::{Args, ValueHint};
 use jiff::SignedDuration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use super::access_args::AccessArgs;
 use super::leader::ElectionOptions;
+use super::redacted::redacted_message;
 use super::telemetry::LogFormat;
 
 /// The namespace on the hub where leases are kept, unless told otherwise.
@@ -33,6 +35,10 @@ pub struct CommonArgs {
         requires = "kubeconfig"
     )]
     pub hub_context: Option<String>,
+
+    /// Access to members that comes from data on the hub.
+    #[command(flatten)]
+    pub access: AccessArgs,
 
     /// Elect one leader among the running copies of this operator; only the leader acts.
     ///
@@ -96,7 +102,7 @@ pub enum ArgsError {
     )]
     InCluster(#[source] kube::config::InClusterError),
     /// The kubeconfig can't be used.
-    #[error("can't use --kubeconfig={}{}: {source}", file.display(), context.as_ref().map(|name| format!(" with --hub-context={name}")).unwrap_or_default())]
+    #[error("can't use --kubeconfig={}{}: {}", file.display(), context.as_ref().map(|name| format!(" with --hub-context={name}")).unwrap_or_default(), redacted_message(source))]
     Kubeconfig {
         /// The file as given.
         file: PathBuf,

@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::SharedClock;
+use super::redacted::redacted_message;
 
 /// How long the same news is counted in one Event.
 const SERIES: SignedDuration = SignedDuration::from_mins(10);
@@ -353,7 +354,7 @@ fn namespace_of(object: &ObjectReference) -> &str {
 
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
-    #[error(transparent)]
+    #[error("{}", redacted_message(.0))]
     Hub(#[from] kube::Error),
     #[error("no answer within {0:?}")]
     Silent(Duration),

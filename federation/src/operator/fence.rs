@@ -12,15 +12,17 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+use tower::util::option_layer;
 use tower::{BoxError, Layer, Service};
 
 use super::leader::Leadership;
 use super::network::Network;
+use super::token_file::TokenFile;
 
 /// A client whose writes pass only while this process leads; what passes is counted.
 pub fn fenced_client(
     network: &Network,
-    config: Config,
+    mut config: Config,
     leadership: Leadership,
     requests: &ApiRequests,
     server: Server,
@@ -30,7 +32,9 @@ pub fn fenced_client(
         requests: requests.clone(),
         server,
     };
-    Ok(network.builder(config)?.with_layer(&fence).build())
+    let token = option_layer(TokenFile::take(&mut config));
+    let builder = network.builder(config)?;
+    Ok(builder.with_layer(&token).with_layer(&fence).build())
 }
 
 /// Requests to API servers, by server and method.

@@ -6,13 +6,14 @@ use kube::api::{DynamicObject, ListParams};
 use kube::core::ApiResource;
 use kube::{Api, Client};
 
+use super::redacted::redacted_message;
 use crate::members::Deadlined as _;
 
 /// Why an operator cannot work on this hub.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// It cannot be talked to.
-    #[error("the hub: {0}")]
+    #[error("the hub: {}", redacted_message(.0))]
     Silent(#[from] kube::Error),
     /// It does not know one of our kinds.
     #[error("the hub does not know {0}: install the CRDs with kubectl apply -f manifests/crds/")]

@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::SharedClock;
+use super::redacted::redacted_message;
 
 /// Which lease, for whom, for how long.
 #[derive(Debug, Clone)]
@@ -153,7 +154,7 @@ pub struct Election {
 /// Why a turn of the election failed. It is tried again.
 #[derive(Debug, thiserror::Error)]
 enum TurnError {
-    #[error(transparent)]
+    #[error("{}", redacted_message(.0))]
     Hub(#[from] kube::Error),
     #[error("no answer within {0:?}")]
     Silent(Duration),

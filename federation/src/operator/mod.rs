@@ -4,6 +4,7 @@
 //! over a [`queue::WorkQueue`] while it leads. Tests and the simulator leave the process out and use
 //! the same rest with a [`clock::VirtualClock`].
 
+pub mod access_args;
 pub mod args;
 pub mod clock;
 pub mod events;
@@ -11,9 +12,12 @@ pub mod fence;
 pub mod http;
 pub mod hub;
 pub mod leader;
+pub mod link_local;
 pub mod network;
 pub mod process;
 pub mod prometheus;
 pub mod queue;
+pub mod redacted;
 pub mod signals;
 pub mod telemetry;
+mod token_file;

@@ -1,14 +1,25 @@
 //! How requests reach API servers: over the machine's network or, in a simulation, in process.
 
 use std::fmt::{Debug, Formatter};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::rt::TokioExecutor;
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt as _, DynBody};
 use tower::util::BoxService;
-use tower::{BoxError, ServiceBuilder, service_fn};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _, service_fn};
+
+use super::link_local::is_link_local;
 
 /// What is answered to a request.
 pub type Answer = Response<Box<DynBody>>;
@@ -25,7 +36,10 @@ pub trait SimulatedNetwork: Send + Sync {
 
 /// The network that clients are made for.
 #[derive(Clone, Default)]
-pub struct Network(Option<Arc<dyn SimulatedNetwork>>);
+pub struct Network {
+    simulated: Option<Arc<dyn SimulatedNetwork>>,
+    refuses_link_local: bool,
+}
 
 /// What a client sends its requests through.
 pub(super) type Stack = BoxService<Request<Body>, Answer, BoxError>;
@@ -33,12 +47,28 @@ pub(super) type Stack = BoxService<Request<Body>, Answer, BoxError>;
 impl Network {
     /// A simulated one. The default is the machine's.
     pub fn simulated(network: Arc<dyn SimulatedNetwork>) -> Self {
-        Self(Some(network))
+        Self {
+            simulated: Some(network),
+            refuses_link_local: false,
+        }
+    }
+
+    /// The same, without connections to names that resolve to link-local addresses.
+    pub fn without_link_local(&self) -> Self {
+        Self {
+            refuses_link_local: true,
+            ..self.clone()
+        }
     }
 
     pub(super) fn builder(&self, config: Config) -> kube::Result<ClientBuilder<Stack>> {
-        let Some(network) = self.0.clone() else {
-            return ClientBuilder::try_from(config);
+        let Some(network) = self.simulated.clone() else {
+            // A proxy connects by itself.
+            return if self.refuses_link_local && config.proxy_url.is_none() {
+                guarded(config)
+            } else {
+                ClientBuilder::try_from(config)
+            };
         };
         let service = ServiceBuilder::new()
             .layer(config.base_uri_layer())
@@ -52,12 +82,81 @@ impl Network {
     }
 }
 
+/// What kube makes of a configuration, with a resolver that refuses link-local addresses: a name is
+/// resolved at every connection, and whoever owns it may change what it means.
+fn guarded(config: Config) -> kube::Result<ClientBuilder<Stack>> {
+    let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+    tcp.enforce_http(false);
+    let tls = config.rustls_https_connector_with_connector(tcp)?;
+    let mut connector = TimeoutConnector::new(tls);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    let client: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .map_err(BoxError::from)
+        .service(client)
+        .map_response(|answer: Response<_>| {
+            answer.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
+        });
+    Ok(ClientBuilder::new(
+        BoxService::new(service),
+        config.default_namespace,
+    ))
+}
+
+/// Resolves names, but not to link-local addresses.
+#[derive(Clone)]
+struct Resolver(GaiResolver);
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolved = self.0.call(name);
+        Box::pin(async move {
+            let addresses: Vec<_> = resolved.await?.collect();
+            if addresses.iter().any(|one| is_link_local(one.ip())) {
+                return Err(io::Error::other(
+                    "its name resolves to a link-local address, and --allow-link-local-servers is off",
+                ));
+            }
+            Ok(addresses.into_iter())
+        })
+    }
+}
+
 impl Debug for Network {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() {
+        f.write_str(if self.simulated.is_some() {
             "simulated"
         } else {
             "the machine's"
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `0.0.0.0` has no name of its own, but resolvers take it for one.
+    #[tokio::test]
+    async fn names_are_not_resolved_to_link_local_addresses() {
+        let mut resolver = Resolver(GaiResolver::new());
+        let mut resolve = |name: &str| resolver.call(name.parse().unwrap());
+        assert!(resolve("localhost").await.is_ok());
+        for name in ["169.254.169.254", "0xa9fea9fe", "2852039166", "0.0.0.0"] {
+            let error = resolve(name).await.unwrap_err().to_string();
+            assert!(error.contains("--allow-link-local-servers"), "{error}");
+        }
     }
 }

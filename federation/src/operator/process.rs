@@ -12,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{ArgsError, CommonArgs, HubAccess};
 use super::clock::{SharedClock, WallClock};
+use super::fence::{ApiRequests, Server, fenced_client};
 use super::http::{Health, HttpError, bind, serve};
 use super::leader::{Election, Leadership};
+use super::network::Network;
+use super::redacted::redacted_message;
 use super::signals;
 use super::telemetry::{self, TelemetryError};
 
@@ -50,7 +53,7 @@ pub enum ProcessError {
     #[error(transparent)]
     Args(#[from] ArgsError),
     /// The hub's configuration cannot be used.
-    #[error(transparent)]
+    #[error("the hub: {}", redacted_message(.0))]
     Hub(#[from] kube::Error),
     /// Health and metrics cannot be served.
     #[error(transparent)]
@@ -108,7 +111,14 @@ impl Process {
         let (leadership, election) = match args.election(operator)? {
             Some(options) => {
                 identity.clone_from(&options.identity);
-                let client = kube::Client::try_from(hub.config.clone())?;
+                // As a candidate it must write the lease before it leads.
+                let client = fenced_client(
+                    &Network::default(),
+                    hub.config.clone(),
+                    Leadership::always(),
+                    &ApiRequests::default(),
+                    Server::Hub,
+                )?;
                 let (election, leadership) = Election::new(client, options, clock.clone());
                 (leadership, Some(tokio::spawn(election.run(term.clone()))))
             }

@@ -3,10 +3,14 @@
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing::Metadata;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, filter, fmt, registry};
 
 use super::clock::SharedClock;
 
@@ -18,6 +22,30 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line, for a log collector.
     Json,
+}
+
+/// Libraries that log what was sent or received, and the most that they may log whatever the filter
+/// says: the bodies of Secrets would be among it. The longest name that fits a target counts.
+const CAPS: [(&str, LevelFilter); 4] = [
+    // Whole bodies at WARN and below, where it cannot parse them.
+    ("kube_client::client", LevelFilter::ERROR),
+    // Requests with their URLs, no bodies.
+    ("kube_client::client::builder", LevelFilter::TRACE),
+    // Errors in Rust's form, with the values that could not be parsed, at DEBUG.
+    ("kube_runtime", LevelFilter::WARN),
+    // Handshakes at TRACE.
+    ("rustls", LevelFilter::DEBUG),
+];
+
+/// Whether a log line or span is within what its library may log.
+fn is_within_caps(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    let fits = |(name, _): &&(&str, LevelFilter)| {
+        let rest = target.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    let cap = CAPS.iter().filter(fits).max_by_key(|(name, _)| name.len());
+    cap.is_none_or(|(_, most)| metadata.level() <= most)
 }
 
 /// Why logging could not be set up.
@@ -56,17 +84,21 @@ pub fn init_to(
         filter: filter.to_owned(),
         reason: error.to_string(),
     })?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
+    let lines = fmt::layer()
         .with_timer(ClockTime(clock))
         // Colours are for people at a terminal.
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(writer);
-    match format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    }
-    .map_err(|_| TelemetryError::AlreadySet)
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    registry()
+        .with(parsed)
+        .with(filter::filter_fn(is_within_caps))
+        .with(lines)
+        .try_init()
+        .map_err(|_| TelemetryError::AlreadySet)
 }
 
 /// Log lines carry the time of the injected clock, so that a simulated run logs simulated time.
@@ -83,6 +115,65 @@ mod tests {
     use super::*;
     use crate::operator::clock::VirtualClock;
     use std::sync::Arc;
+
+    /// Logs at every level, as the target says.
+    macro_rules! log_all {
+        ($target:literal) => {
+            tracing::error!(target: $target, "marker error");
+            tracing::warn!(target: $target, "marker warn");
+            tracing::debug!(target: $target, "marker debug");
+            tracing::trace!(target: $target, "marker trace");
+        };
+    }
+
+    /// The levels that come through, with a filter that asks for everything.
+    fn logged(log: impl FnOnce()) -> Vec<String> {
+        let (send, lines) = std::sync::mpsc::channel::<String>();
+        struct Sink(std::sync::mpsc::Sender<String>);
+        impl std::io::Write for Sink {
+            fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+                drop(self.0.send(String::from_utf8_lossy(line).into_owned()));
+                Ok(line.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let layer = fmt::layer().with_ansi(false);
+        let subscriber = registry()
+            .with(EnvFilter::new("trace,kube_client=trace,kube_runtime=trace"))
+            .with(filter::filter_fn(is_within_caps))
+            .with(layer.with_writer(move || Sink(send.clone())));
+        tracing::subscriber::with_default(subscriber, log);
+        let level = |line: String| {
+            line.rsplit(' ')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        lines.iter().map(level).collect()
+    }
+
+    #[test]
+    fn no_filter_turns_on_what_libraries_log_of_bodies() {
+        let client = logged(|| {
+            log_all!("kube_client::client");
+        });
+        assert_eq!(client, ["error"]);
+        let requests = logged(|| {
+            log_all!("kube_client::client::builder");
+        });
+        assert_eq!(requests, ["error", "warn", "debug", "trace"]);
+        let watches = logged(|| {
+            log_all!("kube_runtime::watcher");
+        });
+        assert_eq!(watches, ["error", "warn"]);
+        let ours = logged(|| {
+            log_all!("federation::members");
+        });
+        assert_eq!(ours, ["error", "warn", "debug", "trace"]);
+    }
 
     #[test]
     fn a_wrong_filter_names_the_flag_and_an_example() {

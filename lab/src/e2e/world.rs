@@ -158,9 +158,14 @@ impl World {
         Operator::start(program, kubeconfig, &log, flags)
     }
 
+    /// All that the last operator said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&*self.log.borrow()).unwrap_or_default()
+    }
+
     /// What the last operator said last.
     pub fn last_log(&self) -> String {
-        let text = std::fs::read_to_string(&*self.log.borrow()).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(25)..].join("\n")
     }

@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::network::Network;
-use super::operator::{Operator, hub};
+use super::operator::{Operator, access_flag, hub};
 use super::vantage::Vantage;
 use super::world::Error;
 
@@ -38,8 +38,8 @@ impl Autoscaler {
     }
 
     fn args(&self) -> Result<Args, Error> {
-        let name = ["multi-cluster-hpa".to_owned()];
-        Ok(Args::try_parse_from(name.iter().chain(&self.flags))?)
+        let usual = ["multi-cluster-hpa".to_owned(), access_flag()];
+        Ok(Args::try_parse_from(usual.iter().chain(&self.flags))?)
     }
 
     fn context(&self, vantage: &Vantage) -> Result<Context, Error> {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::network::Network;
 use super::vantage::Vantage;
-use super::world::{Error, HUB};
+use super::world::{ACCESS_NAMESPACE, Error, HUB};
 
 /// From the end of a process until it is started again.
 const RESTART: Duration = Duration::from_secs(1);
@@ -151,8 +151,12 @@ impl Scheduler {
 
     fn args(&self) -> Result<Args, Error> {
         let identity = format!("--identity={}", self.identity);
-        let name = ["multi-cluster-scheduler".to_owned(), identity];
-        Ok(Args::try_parse_from(name.iter().chain(&self.flags))?)
+        let usual = [
+            "multi-cluster-scheduler".to_owned(),
+            identity,
+            access_flag(),
+        ];
+        Ok(Args::try_parse_from(usual.iter().chain(&self.flags))?)
     }
 
     fn context(&self, vantage: &Vantage, leadership: Leadership) -> Result<Context, Error> {
@@ -171,6 +175,11 @@ impl Scheduler {
             proximity: self.proximity.clone(),
         })
     }
+}
+
+/// Access is read from where [`super::World::register`] puts it.
+pub(super) fn access_flag() -> String {
+    format!("--access-namespaces={ACCESS_NAMESPACE}")
 }
 
 pub(super) fn hub() -> Result<Config, Error> {

@@ -25,6 +25,8 @@ use crate::simulated::{self, Cluster, Clusters, Load, Metrics, Options, Promethe
 
 /// The name of the hub on the network.
 pub const HUB: &str = simulated::HUB;
+/// The namespace of the hub that holds the access to members.
+pub(super) const ACCESS_NAMESPACE: &str = "kube-system";
 /// When every simulation begins.
 const START: &str = "2026-01-01T00:00:00Z";
 /// From the operators to a member and back, where nothing else is said.
@@ -142,13 +144,13 @@ impl World {
         let kubeconfig = access::kubeconfig(&servers, "", "simulated");
         self.apply(&json!({
             "apiVersion": "v1", "kind": "Secret",
-            "metadata": { "name": name, "namespace": "kube-system" },
+            "metadata": { "name": name, "namespace": ACCESS_NAMESPACE },
             "stringData": { "kubeconfig": kubeconfig },
         }))
         .await?;
         self.apply(&json!({
             "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster", "metadata": { "name": name },
-            "spec": { "access": { "secretRef": { "namespace": "kube-system", "name": name } } },
+            "spec": { "access": { "secretRef": { "namespace": ACCESS_NAMESPACE, "name": name } } },
         }))
         .await?;
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use federation::members::Deadlined as _;
+use federation::operator::redacted::redacted_message;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube::api::{DynamicObject, ListParams};
@@ -95,7 +96,7 @@ fn problem(error: &kube::Error) -> String {
             "{}: apply manifests/controllers/02_member_access.yaml there",
             status.message
         ),
-        error => format!("metrics.k8s.io: {error}"),
+        error => format!("metrics.k8s.io: {}", redacted_message(error)),
     }
 }
 

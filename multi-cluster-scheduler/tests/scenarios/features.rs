@@ -318,7 +318,10 @@ async fn members_by_kubefed_and_by_secret(world: &World) -> Result<()> {
         },
     })).await?;
 
-    let _operator = world.operator(&["--member-contexts=cluster1"]).await?;
+    let access = format!("--access-namespaces={namespace}");
+    let _operator = world
+        .operator(&["--member-contexts=cluster1", &access])
+        .await?;
     let message = world
         .until_condition("membercluster/cluster2", "Ready", "False", "Forbidden")
         .await?;

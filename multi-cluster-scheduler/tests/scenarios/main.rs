@@ -17,6 +17,7 @@ mod operator_faults;
 mod templates;
 mod refusals;
 mod tenant;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn scenarios() -> Vec<Scenario> {
         deletion::all(),
         changes::all(),
         tenant::all(),
+        trust::all(),
         hub_faults::all(),
     ];
     all.into_iter().flatten().collect()
