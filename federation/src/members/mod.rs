@@ -4,6 +4,7 @@
 mod access;
 mod bundle;
 mod delivery;
+mod health;
 mod inventory;
 mod member;
 mod sources;
