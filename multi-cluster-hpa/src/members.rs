@@ -100,6 +100,11 @@ impl Members {
     /// Takes in a member as the hub has it.
     pub(crate) fn applied(&self, object: MemberCluster) {
         let mut all = self.all();
+        if object.is_refused() {
+            // Another name has its pods.
+            all.remove(&object.name_any());
+            return;
+        }
         match all.get_mut(&object.name_any()) {
             Some(known) if known.object.metadata.uid == object.metadata.uid => {
                 let moved = known.object.spec.access != object.spec.access;

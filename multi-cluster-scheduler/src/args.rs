@@ -14,6 +14,7 @@ use federation::prometheus::PrometheusError;
 use federation::proximity::serf::AuthKey;
 use federation::traffic::{Traffic, TrafficQueries, TrafficSource};
 
+use crate::failover::Settings;
 use crate::scheduler::Options;
 use crate::sources::ProximitySource;
 
@@ -52,6 +53,15 @@ pub struct Args {
     /// How long a member may be silent before its replicas are placed elsewhere
     #[arg(long, env = "MCK8S_CLUSTER_TOLERATION", value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub cluster_toleration: Duration,
+
+    /// Silent members whose replicas may be placed elsewhere in a minute; 0 for none
+    #[arg(long, env = "MCK8S_FAILOVER_RATE", value_name = "NUMBER", default_value = "6")]
+    pub failover_rate: u32,
+
+    /// While more than so many per cent of the members are silent, the replicas of none are placed
+    /// elsewhere: the fault is rather on the hub's side
+    #[arg(long, env = "MCK8S_UNHEALTHY_CLUSTER_THRESHOLD", value_name = "PERCENT", default_value = "55", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub unhealthy_cluster_threshold: u32,
 
     /// How long a deleted object waits for a member that is silent; afterwards the object goes,
     /// and what is left on that member is collected when it is back
@@ -135,7 +145,11 @@ impl Args {
         Options {
             kubeconfig: self.common.kubeconfig.clone().map(Kubeconfig::at),
             access: self.common.access.rules(),
-            toleration: self.cluster_toleration,
+            failover: Settings {
+                toleration: self.cluster_toleration,
+                per_minute: self.failover_rate,
+                threshold: self.unhealthy_cluster_threshold,
+            },
             deletion_grace: self.deletion_grace,
             return_after: self.return_after,
             reservation: self.reservation,

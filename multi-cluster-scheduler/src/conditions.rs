@@ -81,7 +81,7 @@ pub(crate) fn placed(state: &State, tracked: &Tracked) -> Verdict {
     }
     let unknown: Vec<_> = (assignment.placements.iter())
         .map(|one| one.cluster.as_str())
-        .filter(|name| !state.members.contains_key(*name))
+        .filter(|name| state.member(name).is_none())
         .collect();
     if !unknown.is_empty() {
         return verdict(
@@ -283,8 +283,7 @@ pub(crate) fn available(state: &State, status: &WorkloadStatus) -> Verdict {
         .iter()
         .filter(|one| {
             !state
-                .members
-                .get(&ClusterName::from(one.cluster.as_str()))
+                .member(&one.cluster)
                 .is_some_and(crate::state::Registered::is_open)
         })
         .map(|one| one.cluster.as_str())

@@ -70,7 +70,8 @@ impl Scheduler {
         };
         let owner = workload.owner_bits();
         let mut remaining = Vec::new();
-        for (name, registered) in &state.members {
+        let members = state.members.iter();
+        for (name, registered) in members.filter(|(_, one)| !one.is_refused()) {
             let assigned = tracked
                 .assignment
                 .placements
@@ -112,7 +113,8 @@ impl Scheduler {
         ending: Ending,
         members: &[ClusterName],
     ) -> Result<(), crate::hub::HubError> {
-        let leftover = Leftover {
+        let leftover = |cluster_uid| Leftover {
+            cluster_uid,
             uid: workload.uid.clone(),
             kind: workload.key.kind.name().to_owned(),
             namespace: workload.key.namespace.clone(),
@@ -122,10 +124,11 @@ impl Scheduler {
         };
         for name in members {
             info!(key = %workload.key, cluster = %name, "goes without its cluster: what is left there is collected when the cluster is back");
-            if let Some(registered) = self.state().members.get_mut(name)
-                && !registered.leftovers.contains(&leftover)
-            {
-                registered.leftovers.push(leftover.clone());
+            if let Some(registered) = self.state().members.get_mut(name) {
+                let leftover = leftover(registered.recorded_uid().map(str::to_owned));
+                if !registered.leftovers.contains(&leftover) {
+                    registered.leftovers.push(leftover);
+                }
             }
             self.write_member_status(name).await?;
         }

@@ -50,6 +50,7 @@ impl Scheduler {
                     .cloned()
                     .collect();
                 gone.iter().for_each(|name| self.member_gone(name.as_str()));
+                self.members_listed();
                 listed.send_modify(|lists| lists.extend(["members"]));
             }
         };

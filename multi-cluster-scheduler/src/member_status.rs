@@ -1,8 +1,12 @@
 //! The status of members: standing, room, and what is near.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use federation::api::{CONDITION_READY, MemberCluster, MemberClusterStatus, Neighbour, NodeClass};
+use federation::api::{
+    CONDITION_FAILED_OVER, CONDITION_READY, MemberCluster, MemberClusterStatus, Neighbour,
+    NodeClass, REASON_DUPLICATE_CLUSTER, REASON_HUB_CLUSTER,
+};
 use federation::members::{AccessReason, Deadlined as _};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -10,18 +14,39 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use placement::{ClusterName, Resources};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::failover::Held;
 use crate::hub::HubError;
+use crate::identity::Identity;
 use crate::scheduler::Scheduler;
 use crate::state::{Registered, State};
 
+/// How often statuses are written, if only amounts have changed.
+const INTERVAL: Duration = Duration::from_secs(3);
 /// Neighbours in a status.
 const NEAREST: usize = 8;
 
 impl Scheduler {
+    /// Writes the members' statuses until cancelled: at once when a member came, went, opened or
+    /// closed, every few seconds if only amounts have changed.
+    pub(crate) async fn follow_member_statuses(&self, cancel: &CancellationToken) {
+        while !cancel.is_cancelled() {
+            cancel
+                .run_until_cancelled(self.write_member_statuses())
+                .await;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                () = self.standing_changed.notified() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+    }
+
     /// Writes the status of every member whose status has changed.
-    pub(crate) async fn write_member_statuses(&self) {
+    async fn write_member_statuses(&self) {
         let names: Vec<_> = self.state().members.keys().cloned().collect();
         for name in names {
             if let Err(error) = self.write_member_status(&name).await {
@@ -53,8 +78,14 @@ impl Scheduler {
             .await
         {
             Ok(_) => {
-                if let Some(registered) = self.state().members.get_mut(name) {
+                let mut guard = self.state();
+                let state = &mut *guard;
+                if let Some(registered) = state.members.get_mut(name) {
+                    let is_claimed = registered.recorded_uid() != status.cluster_uid.as_deref();
                     registered.reported = Some(status);
+                    if is_claimed {
+                        self.judge_identities(state);
+                    }
                 }
                 Ok(())
             }
@@ -72,6 +103,17 @@ impl Scheduler {
         let open = registered.is_open();
         let refused = registered.refused.as_ref();
         let (reason, message) = match (registered.problem.as_ref(), open) {
+            _ if let Identity::Duplicate(first) = &registered.identity => (
+                REASON_DUPLICATE_CLUSTER,
+                format!(
+                    "the same cluster is served as {first}: nothing is served under this name; remove one of the two"
+                ),
+            ),
+            _ if registered.identity == Identity::Hub => (
+                REASON_HUB_CLUSTER,
+                "this cluster is the hub: nothing is served on it; set spec.allowHub to true if workloads may run on the hub"
+                    .to_owned(),
+            ),
             (Some(problem), _) => (problem.reason.as_str(), problem.message.clone()),
             (None, _) if let Some(refused) = refused => ("Forbidden", refused.clone()),
             (None, true) => (
@@ -80,35 +122,12 @@ impl Scheduler {
             ),
             (None, false) => ("Listing", "its objects are being listed".to_owned()),
         };
-        let before = registered
-            .reported
-            .iter()
-            .flat_map(|status| &status.conditions)
-            .find(|one| one.type_ == CONDITION_READY);
         // One that is connected is worked with until it is lost, whatever its access says now.
         let is_denied = (registered.problem.as_ref())
             .is_some_and(|problem| problem.reason != AccessReason::Unreachable);
-        let status = if open && refused.is_none() && !is_denied {
-            "True"
-        } else {
-            "False"
-        };
-        let condition = Condition {
-            type_: CONDITION_READY.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message,
-            observed_generation: registered.object.metadata.generation,
-            last_transition_time: before.filter(|one| one.status == status).map_or_else(
-                || {
-                    Time(
-                        k8s_openapi::jiff::Timestamp::from_second(self.clock.now().as_second())
-                            .unwrap_or_default(),
-                    )
-                },
-                |one| one.last_transition_time.clone(),
-            ),
-        };
+        let status = open && refused.is_none() && !is_denied;
+        let ready = self.member_condition(registered, CONDITION_READY, status, reason, message);
+        let failed_over = self.failed_over(state, name, registered);
         let summary = state.snapshot.summary(name);
         let nearest = state
             .proximity
@@ -130,7 +149,12 @@ impl Scheduler {
             });
         MemberClusterStatus {
             observed_generation: registered.object.metadata.generation,
-            conditions: vec![condition],
+            conditions: failed_over.into_iter().chain([ready]).collect(),
+            cluster_uid: match registered.identity {
+                Identity::Unique => registered.uid.clone(),
+                Identity::Unknown => registered.recorded_uid().map(str::to_owned),
+                Identity::Duplicate(_) | Identity::Hub => None,
+            },
             version: registered.version.clone(),
             nodes: summary.as_ref().map_or(0, |summary| summary.ready_nodes),
             allocatable: summary
@@ -144,6 +168,73 @@ impl Scheduler {
             node_classes: classes.collect(),
             nearest: nearest.collect(),
             leftovers: registered.leftovers.clone(),
+        }
+    }
+}
+
+impl Scheduler {
+    /// Whether the replicas of a member that has been silent for too long are placed elsewhere.
+    fn failed_over(
+        &self,
+        state: &State,
+        name: &ClusterName,
+        registered: &Registered,
+    ) -> Option<Condition> {
+        let (status, reason, message) = match state.failover.held(name) {
+            _ if registered.is_refused() || registered.silent_since.is_none() => return None,
+            Some(Held::TooMany { silent, of }) => (
+                false,
+                "Suspended",
+                format!(
+                    "{silent} of {of} member clusters are silent, more than --unhealthy-cluster-threshold={} %: the replicas of none are placed elsewhere; to move them nevertheless, remove the MemberCluster or raise the threshold",
+                    self.options.failover.threshold
+                ),
+            ),
+            Some(Held::Rate) => (
+                false,
+                "RateLimited",
+                format!(
+                    "other member clusters go first: --failover-rate={} a minute",
+                    self.options.failover.per_minute
+                ),
+            ),
+            None if state.failover.is_lost(name) => (
+                true,
+                "TolerationExceeded",
+                "silent for longer than --cluster-toleration: its replicas are placed elsewhere"
+                    .to_owned(),
+            ),
+            None => return None,
+        };
+        let kind = CONDITION_FAILED_OVER;
+        Some(self.member_condition(registered, kind, status, reason, message))
+    }
+
+    /// A condition keeps its transition time while its status stays.
+    fn member_condition(
+        &self,
+        registered: &Registered,
+        kind: &str,
+        status: bool,
+        reason: &str,
+        message: String,
+    ) -> Condition {
+        let status = if status { "True" } else { "False" };
+        let reported = registered.reported.iter();
+        let before = reported
+            .flat_map(|reported| &reported.conditions)
+            .find(|one| one.type_ == kind && one.status == status);
+        let now = || k8s_openapi::jiff::Timestamp::from_second(self.clock.now().as_second());
+        Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message,
+            observed_generation: registered.object.metadata.generation,
+            last_transition_time: before.map_or_else(
+                || Time(now().unwrap_or_default()),
+                |one| one.last_transition_time.clone(),
+            ),
         }
     }
 }

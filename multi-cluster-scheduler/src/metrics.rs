@@ -25,6 +25,8 @@ pub struct Metrics {
     errors: Family<StepLabels, Counter>,
     unreadable: Family<KindLabels, Counter>,
     members: Family<MemberLabels, Gauge>,
+    failovers: Counter,
+    failover_suspended: Gauge,
     pub(crate) requests: ApiRequests,
     pub(crate) events_dropped: Counter,
 }
@@ -68,6 +70,8 @@ impl Metrics {
             errors: Family::default(),
             unreadable: Family::default(),
             members: Family::default(),
+            failovers: Counter::default(),
+            failover_suspended: Gauge::default(),
             requests: ApiRequests::default(),
             events_dropped: Counter::default(),
         };
@@ -123,7 +127,23 @@ impl Metrics {
             "Whether a member answers and is known (1) or not (0)",
             metrics.members.clone(),
         );
+        registry.register(
+            "failovers",
+            "Members whose replicas were placed elsewhere, because they did not answer",
+            metrics.failovers.clone(),
+        );
+        registry.register(
+            "failover_suspended",
+            "Whether silent members are not failed over (1), because too many are silent",
+            metrics.failover_suspended.clone(),
+        );
         metrics
+    }
+
+    pub(crate) fn failed_over(&self, members: usize, is_suspended: bool) {
+        self.failovers
+            .inc_by(u64::try_from(members).unwrap_or(u64::MAX));
+        self.failover_suspended.set(i64::from(is_suspended));
     }
 
     pub(crate) fn decided(&self, time: Duration) {

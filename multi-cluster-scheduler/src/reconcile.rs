@@ -363,7 +363,8 @@ impl Scheduler {
             return;
         }
         let owner = workload.owner_bits();
-        for (name, registered) in &state.members {
+        let members = state.members.iter();
+        for (name, registered) in members.filter(|(_, one)| !one.is_refused()) {
             let Some(member) = &registered.member else {
                 continue;
             };

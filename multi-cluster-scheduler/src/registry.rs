@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use federation::api::MemberCluster;
+use federation::api::{Leftover, MemberCluster};
 use federation::capacity::CapacityEvent;
 use federation::members::{
     AccessReason, Bundle, Change, Delivery as _, Ending, Failure, MemberEvent, Outcome, Owner,
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::decide::is_over;
+use crate::identity::Identity;
 use crate::scheduler::Scheduler;
 use crate::state::{Registered, State};
 use crate::ways::same;
@@ -61,7 +62,9 @@ impl Scheduler {
                 digest: 0,
                 attempt: None,
                 reachable: None,
-                closed_since: None,
+                silent_since: None,
+                uid: None,
+                identity: Identity::Unknown,
                 version: None,
                 problem: None,
                 plugins: Plugins::default(),
@@ -74,6 +77,8 @@ impl Scheduler {
             });
         registered.object = object;
         self.cluster_changed(state, &name);
+        // It may say by now that it may be the hub.
+        self.judge_identities(state);
     }
 
     /// A `MemberCluster` left: its tasks end, its shares are decided anew.
@@ -85,7 +90,16 @@ impl Scheduler {
             info!(cluster = %name, "is no longer a member");
             self.cluster_changed(state, &name);
             state.forget_cluster(&name);
+            // Another name of the same cluster may serve now.
+            self.judge_identities(state);
         }
+    }
+
+    /// The hub's list of members is complete.
+    pub(crate) fn members_listed(&self) {
+        let mut guard = self.state();
+        guard.members_listed = true;
+        self.judge_identities(&mut guard);
     }
 
     /// Something happened at a member.
@@ -97,6 +111,8 @@ impl Scheduler {
             return;
         };
         match change {
+            // Of a cluster that is not served, nothing counts.
+            Change::Capacity(_) if registered.admitted().is_none() => {}
             Change::Capacity(event) => {
                 let (nodes, pods) = (
                     matches!(event, CapacityEvent::NodesListed(_)),
@@ -119,14 +135,25 @@ impl Scheduler {
                 registered.refused = Some(problem);
                 self.cluster_changed(state, &cluster);
             }
-            Change::Reachable(version) => {
-                registered.version = Some(version);
+            Change::Identified(uid) => self.identified(state, &cluster, uid),
+            Change::Unidentified(problem) => {
                 registered.reachable = Some(true);
+                registered.silent_since = None;
                 registered.problem = None;
+                registered.refused = Some(problem);
+                self.cluster_changed(state, &cluster);
+            }
+            Change::Reachable(version) => {
+                registered.version = version.or(registered.version.take());
+                registered.reachable = Some(true);
+                registered.silent_since = None;
+                registered.problem = None;
+                registered.refused = None;
                 self.cluster_changed(state, &cluster);
             }
             Change::Unreachable(problem) => {
                 registered.reachable = Some(false);
+                registered.silent_since.get_or_insert(Instant::now());
                 let message = format!("does not answer: {problem}");
                 registered.problem = Some(AccessReason::Unreachable.problem(message));
                 self.cluster_changed(state, &cluster);
@@ -175,7 +202,11 @@ impl Scheduler {
                 self.queue.add(key.clone(), Priority::Low);
             }
         }
-        for leftover in &registered.leftovers {
+        // On another cluster that has the name by now, there is nothing to be collected.
+        let is_here = |leftover: &&Leftover| {
+            leftover.cluster_uid.is_none() || leftover.cluster_uid == registered.uid
+        };
+        for leftover in registered.leftovers.iter().filter(is_here) {
             let owner = Owner {
                 uid: leftover.uid.clone(),
                 kind: leftover.kind.clone(),
@@ -224,9 +255,11 @@ impl Scheduler {
             && last
             && outcome.is_ok()
         {
-            registered
-                .leftovers
-                .retain(|leftover| uid_bits(&leftover.uid) != owner);
+            let here = registered.uid.as_deref();
+            registered.leftovers.retain(|leftover| {
+                uid_bits(&leftover.uid) != owner
+                    || leftover.cluster_uid.is_some() && leftover.cluster_uid.as_deref() != here
+            });
         }
         self.metrics
             .delivered(outcome.as_ref().err().map(|failure: &Failure| failure.kind));
@@ -280,8 +313,8 @@ impl Scheduler {
     pub(crate) fn cluster_changed(&self, state: &mut State, name: &ClusterName) {
         let open = state.members.get(name).map(Registered::is_open);
         self.metrics.member(name.as_str(), open);
-        if state.refresh_cluster(name, self.options.toleration, Instant::now()) {
-            state.standing_changed = true;
+        if state.refresh_cluster(name) {
+            self.standing_changed.notify_one();
             for key in state.placed_on(name) {
                 self.queue.add(key, Priority::Low);
             }

@@ -203,7 +203,7 @@ fn placements(state: &State, tracked: &Tracked) -> Vec<PlacementStatus> {
         .iter()
         .map(|one| {
             let name = ClusterName::from(one.cluster.as_str());
-            let registered = state.members.get(&name);
+            let registered = state.member(&one.cluster);
             let observed = registered
                 .and_then(|r| r.member.as_ref())
                 .and_then(|member| member.observed(owner, kind));

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use crate::announce::Announcer;
 use crate::burst;
+use crate::failover;
 use crate::metrics::Metrics;
 use crate::state::{Registered, State, Tracked};
 use crate::workload::{Key, Kind};
@@ -31,8 +32,8 @@ pub struct Options {
     pub kubeconfig: Option<Kubeconfig>,
     /// Which access to members counts.
     pub access: AccessRules,
-    /// How long a member may be silent before its replicas are placed elsewhere.
-    pub toleration: Duration,
+    /// When the replicas of a silent member are placed elsewhere.
+    pub failover: failover::Settings,
     /// How long a deleted object waits for a member that is away.
     pub deletion_grace: Duration,
     /// How long a location must have had room before it takes back what runs elsewhere.
@@ -57,10 +58,8 @@ const SETTLE: Duration = Duration::from_secs(10);
 const HUB_FIRST: Duration = Duration::from_secs(1);
 /// How long statuses give way to the placements of a burst.
 const PLACEMENTS_FIRST: Duration = Duration::from_secs(3);
-/// How often ways, statuses and deadlines are looked at.
+/// How often deadlines are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// How often members' statuses are written, if only amounts have changed.
-const STATUS_TICKS: u32 = 3;
 
 /// What the parts of the scheduler share.
 pub struct Scheduler {
@@ -79,6 +78,8 @@ pub struct Scheduler {
     pub(crate) member_status_turn: tokio::sync::Mutex<()>,
     /// A member's object is new or changed: the way to it is to be looked at.
     pub(crate) member_changed: Notify,
+    /// A member came, went, opened or closed: its status is to be written.
+    pub(crate) standing_changed: Notify,
     state: Mutex<State>,
 }
 
@@ -116,6 +117,7 @@ impl Scheduler {
             events,
             member_status_turn: tokio::sync::Mutex::default(),
             member_changed: Notify::new(),
+            standing_changed: Notify::new(),
             state: Mutex::default(),
         };
         (Arc::new(scheduler), received)
@@ -142,6 +144,7 @@ impl Scheduler {
             self.take_events(events, cancel),
             self.connect_members(cancel),
             self.tick(cancel),
+            self.follow_member_statuses(cancel),
             async {
                 cancel.run_until_cancelled(self.settle(&listed)).await;
                 health.set("members", true);
@@ -165,7 +168,10 @@ impl Scheduler {
                 let state = self.state();
                 // Where there is no member yet, one may be about to be found.
                 let settled = |one: &Registered| {
-                    one.is_open() || one.reachable == Some(false) || one.refused.is_some()
+                    one.is_open()
+                        || one.is_refused()
+                        || one.reachable == Some(false)
+                        || one.refused.is_some()
                 };
                 if !state.members.is_empty()
                     && state.sources_tried
@@ -211,12 +217,12 @@ impl Scheduler {
     }
 
     async fn tick(&self, cancel: &CancellationToken) {
-        let mut ticks = 0_u32;
         while !cancel.is_cancelled() {
             let now = Instant::now();
             {
                 let mut guard = self.state();
                 let state = &mut *guard;
+                self.fail_over(state, now);
                 let names: Vec<_> = state.members.keys().cloned().collect();
                 for name in &names {
                     self.cluster_changed(state, name);
@@ -236,18 +242,25 @@ impl Scheduler {
             }
             self.retry_where_room_grew();
             self.return_what_is_away();
-            let standing_changed = std::mem::take(&mut self.state().standing_changed);
-            if standing_changed || ticks.is_multiple_of(STATUS_TICKS) {
-                cancel
-                    .run_until_cancelled(self.write_member_statuses())
-                    .await;
-            }
-            ticks = ticks.wrapping_add(1);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
                 () = tokio::time::sleep(TICK) => {}
             }
+        }
+    }
+
+    /// Decides which of the silent members are lost.
+    fn fail_over(&self, state: &mut State, now: Instant) {
+        let members = state.members.iter().filter(|(_, one)| !one.is_refused());
+        let judged = members.filter(|(_, one)| {
+            one.silent_since.is_some() || one.reachable == Some(true)
+        });
+        let judged = judged.map(|(name, one)| (name.clone(), one.silent_since));
+        let newly = (state.failover).pass(&judged.collect(), self.options.failover, now);
+        self.metrics.failed_over(newly, state.failover.is_suspended());
+        if newly > 0 {
+            self.standing_changed.notify_one();
         }
     }
 

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 use crate::burst::Burst;
 use crate::decide::{Assignment, Standing};
 use crate::dependencies::Fetched;
+use crate::failover::Failover;
+use crate::identity::Identity;
 use crate::returning::Away;
 use crate::workload::{Key, Kind, Workload};
 
@@ -41,8 +43,10 @@ pub struct State {
     pub last_retry: Option<Instant>,
     /// The last changes of specs.
     pub burst: Burst,
-    /// A member came, went, opened or closed since statuses were last written.
-    pub standing_changed: bool,
+    /// Every `MemberCluster` of the hub is among the members.
+    pub members_listed: bool,
+    /// Which members are lost.
+    pub failover: Failover,
     /// Round-trip times and traffic were fetched, or cannot be.
     pub sources_tried: bool,
     /// Round-trip times between clusters, when a source gives them.
@@ -95,8 +99,13 @@ pub struct Registered {
     pub attempt: Option<u128>,
     /// Whether it answers; unknown at first.
     pub reachable: Option<bool>,
-    /// Since when it cannot be worked with.
-    pub closed_since: Option<Instant>,
+    /// Since when it does not answer, if it was found to be silent. One that answers and cannot be
+    /// listed, or whose access is missing, is not.
+    pub silent_since: Option<Instant>,
+    /// Uid of the cluster that answers.
+    pub uid: Option<String>,
+    /// Whether it is served.
+    pub identity: Identity,
     /// Its version.
     pub version: Option<String>,
     /// Why it cannot be reached.
@@ -118,9 +127,28 @@ pub struct Registered {
 }
 
 impl Registered {
+    /// Uid of the cluster that the hub has on record.
+    pub fn recorded_uid(&self) -> Option<&str> {
+        self.reported.as_ref()?.cluster_uid.as_deref()
+    }
+
+    /// Nothing is served under this name, which counts as if it were no member's.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.identity, Identity::Duplicate(_) | Identity::Hub)
+    }
+
+    /// The cluster that answers, once it is on record that this name has it: so that no other name
+    /// can have it after a restart.
+    pub fn admitted(&self) -> Option<&str> {
+        let uid = self.uid.as_deref();
+        let is_on_record = self.identity == Identity::Unique && uid == self.recorded_uid();
+        uid.filter(|_| is_on_record)
+    }
+
     /// It answers, and what it holds and what room it has is known, so it can be worked with.
     pub fn is_open(&self) -> bool {
         self.reachable == Some(true)
+            && self.admitted().is_some()
             && self.nodes_listed
             && self.pods_listed
             && self.refused.is_none()
@@ -202,6 +230,7 @@ impl State {
     ) -> BTreeMap<ClusterName, Standing> {
         self.members
             .iter()
+            .filter(|(_, registered)| !registered.is_refused())
             .map(|(name, registered)| {
                 let available = match registered
                     .member
@@ -225,28 +254,23 @@ impl State {
             .collect()
     }
 
-    /// Brings the snapshot's view of a cluster up to date; `lost_after` is the toleration time.
-    pub fn refresh_cluster(
-        &mut self,
-        name: &ClusterName,
-        lost_after: std::time::Duration,
-        now: Instant,
-    ) -> bool {
-        let Some(registered) = self.members.get_mut(name) else {
+    /// A member that counts as one.
+    pub fn member(&self, name: &str) -> Option<&Registered> {
+        let registered = self.members.get(name);
+        registered.filter(|registered| !registered.is_refused())
+    }
+
+    /// Brings the snapshot's view of a cluster up to date; whether it has changed.
+    pub fn refresh_cluster(&mut self, name: &ClusterName) -> bool {
+        let Some(registered) = self.member(name.as_str()) else {
             let known = self.snapshot.cluster(name).is_some();
             self.snapshot.remove_cluster(name);
             return known;
         };
         let spec = &registered.object.spec;
-        let open = registered.is_open();
-        // One that answers and does not let itself be listed cannot be worked with, either.
-        registered.closed_since = (!open).then(|| registered.closed_since.unwrap_or(now));
-        let health = if open {
+        let health = if registered.is_open() {
             Health::Ready
-        } else if registered
-            .closed_since
-            .is_some_and(|since| now.duration_since(since) >= lost_after)
-        {
+        } else if registered.silent_since.is_some() && self.failover.is_lost(name) {
             Health::Lost
         } else {
             Health::Unreachable

@@ -103,10 +103,13 @@ impl Scheduler {
         };
         let events = self.events.clone();
         registered.member = Some(Member::start(name.clone(), client, options, events));
+        // The way may lead to another cluster.
+        registered.uid = None;
         registered.digest = digest;
         registered.problem = None;
         registered.refused = None;
         (registered.nodes_listed, registered.pods_listed) = (false, false);
+        self.judge_identities(state);
         // What was handed to the member under its way before is handed over again.
         for key in state.placed_on(&name) {
             self.queue.add(key, Priority::Low);

@@ -66,6 +66,9 @@ pub struct MemberClusterSpec {
     /// Cordoned: it keeps what it has and gets nothing new.
     #[serde(default)]
     pub unschedulable: bool,
+    /// This cluster is the hub itself, and workloads may run on it. Without it, the hub is refused.
+    #[serde(default)]
+    pub allow_hub: bool,
     /// Keep workloads away (`NoSchedule`) or move them off (`NoExecute`) unless tolerated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
@@ -124,9 +127,18 @@ pub struct MemberClusterStatus {
     /// The generation of the spec that this status answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: the member answers and its state is known.
+    /// `Ready`: the member answers and its state is known. `FailedOver`, while it is silent for
+    /// longer than is tolerated: its replicas are placed elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// Uid of the cluster that is served under this name: that of its namespace `kube-system`. Of
+    /// two names of one cluster, the first has it.
+    #[serde(
+        default,
+        rename = "clusterUID",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cluster_uid: Option<String>,
     /// Version that the API server reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -194,4 +206,33 @@ pub struct Leftover {
     /// Its namespace on the hub went with it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub namespace_gone: bool,
+    /// Uid of the cluster that holds it; on another one that has the member's name by now, nothing
+    /// is collected.
+    #[serde(
+        default,
+        rename = "clusterUID",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cluster_uid: Option<String>,
+}
+
+/// Reason of `Ready`: the cluster is served under another name.
+pub const REASON_DUPLICATE_CLUSTER: &str = "DuplicateCluster";
+
+/// Reason of `Ready`: the cluster is the hub.
+pub const REASON_HUB_CLUSTER: &str = "HubCluster";
+
+impl MemberCluster {
+    /// Whether the scheduler has found that nothing is served under this name: the cluster is
+    /// served under another one, or is the hub.
+    pub fn is_refused(&self) -> bool {
+        let conditions = self.status.iter().flat_map(|status| &status.conditions);
+        let mut ready = conditions.filter(|one| one.type_ == super::CONDITION_READY);
+        ready.any(|one| {
+            matches!(
+                one.reason.as_str(),
+                REASON_DUPLICATE_CLUSTER | REASON_HUB_CLUSTER
+            )
+        })
+    }
 }

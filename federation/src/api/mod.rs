@@ -28,12 +28,14 @@ pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec};
 pub use job::{MultiClusterJob, MultiClusterJobSpec};
 pub use member_cluster::{
     ClusterAccess, KubeFedClusterReference, Leftover, MemberCluster, MemberClusterSpec,
-    MemberClusterStatus, Neighbour, NodeClass, Role, SecretReference,
+    MemberClusterStatus, Neighbour, NodeClass, REASON_DUPLICATE_CLUSTER, REASON_HUB_CLUSTER, Role,
+    SecretReference,
 };
 pub use names::{
-    ANNOTATION_OWNER, CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED,
-    CONDITION_PROGRESSING, CONDITION_READY, FIELD_MANAGER, FINALIZER, GROUP, KOPF_FINALIZER,
-    LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX, LABEL_SOURCE, OBSOLETE_ANNOTATION, VERSION,
+    ANNOTATION_OWNER, CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_FAILED_OVER,
+    CONDITION_PLACED, CONDITION_PROGRESSING, CONDITION_READY, FIELD_MANAGER, FINALIZER, GROUP,
+    KOPF_FINALIZER, LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX, LABEL_SOURCE, OBSOLETE_ANNOTATION,
+    VERSION,
 };
 pub use placement::{
     Burst, ClusterOverride, ClusterReplicas, Dependencies, Overflow, PatchOperation,

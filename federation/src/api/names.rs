@@ -36,3 +36,5 @@ pub const CONDITION_PROGRESSING: &str = "Progressing";
 pub const CONDITION_CONFLICT: &str = "Conflict";
 /// Does a member answer?
 pub const CONDITION_READY: &str = "Ready";
+/// A member is silent for longer than is tolerated: whether its replicas are placed elsewhere.
+pub const CONDITION_FAILED_OVER: &str = "FailedOver";

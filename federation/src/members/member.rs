@@ -17,7 +17,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info, warn};
 
 use super::bundle::{Bundle, ManagedKind, uid_bits};
-use super::delivery::{Delivery, FailureKind, Outcome, Pusher, lock};
+use super::delivery::{Delivery, Outcome, Pusher, lock};
+use super::health::{Probe, Requests, probe};
 use super::inventory::{Inventory, Observed, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
 use super::readable::{Item as Readable, Read};
@@ -41,9 +42,13 @@ pub struct MemberEvent {
 pub enum Change {
     /// Its nodes or pods changed.
     Capacity(CapacityEvent),
-    /// It answers; its version.
-    Reachable(String),
-    /// It does not answer; why.
+    /// It answers and is the cluster of this uid: at first, and when another one answers.
+    Identified(String),
+    /// It answers, and does not say which cluster it is; why.
+    Unidentified(String),
+    /// It is healthy; its version, if it says so.
+    Reachable(Option<String>),
+    /// It does not answer, or is not healthy; why.
     Unreachable(String),
     /// It does not let itself be watched; why.
     Refused(String),
@@ -98,6 +103,20 @@ struct Inner {
     queue: WorkQueue<u128>,
     /// It answers, and what it holds is known.
     open: watch::Sender<bool>,
+    /// The uid of the cluster that is served; none is until its identity is known to be unique.
+    admitted: watch::Sender<Option<String>>,
+    requests: Mutex<Requests>,
+}
+
+/// How a member was found to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Ready,
+    /// It does not say which cluster it is.
+    Unidentified,
+    /// Its probes succeed, and nothing else does.
+    Failing,
+    Silent,
 }
 
 /// A member that was away this long is listed anew: its watches may be dead without saying so.
@@ -128,6 +147,8 @@ impl Member {
                 longest: Duration::from_secs(30),
             }),
             open: watch::Sender::new(false),
+            admitted: watch::Sender::new(None),
+            requests: Mutex::default(),
         });
         tokio::spawn(
             stop.clone()
@@ -151,6 +172,23 @@ impl Member {
     /// It answers, and what it holds is known.
     pub fn is_open(&self) -> bool {
         *self.inner.open.borrow()
+    }
+
+    /// From now on the cluster of this uid is served, or none is: nothing is watched on any other
+    /// cluster, and nothing is written to it. Whether that is a change; then what was handed over
+    /// for the cluster before is forgotten.
+    pub fn admit(&self, uid: Option<&str>) -> bool {
+        let inner = &self.inner;
+        let before = inner.admitted.borrow().clone();
+        if before.as_deref() == uid {
+            return false;
+        }
+        if before.is_some() {
+            inner.bundles().clear();
+            inner.open.send_replace(false);
+        }
+        inner.admitted.send_replace(uid.map(str::to_owned));
+        true
     }
 
     /// The state of the owner's main object, if the member has it.
@@ -197,55 +235,98 @@ impl Delivery for Member {
 }
 
 impl Inner {
-    /// Watches and probes, for ever.
+    /// Probes, and watches while the cluster is served, for ever.
     async fn attend(self: Arc<Self>, stop: CancellationToken) {
-        let mut watches = stop.child_token();
-        self.clone().watch(&watches);
+        let mut admitted = self.admitted.subscribe();
+        let mut watches: Option<CancellationToken> = None;
         let mut last_answer = Instant::now();
-        let mut was_reachable = None;
+        let mut identity: Option<String> = None;
+        let mut health = None;
+        let mut next_probe = Instant::now();
         loop {
-            match self.probe().await {
-                Ok(version) => {
-                    if last_answer.elapsed() > STALE_AFTER {
-                        info!(cluster = %self.name, "answers again after a long time: listing it anew");
-                        watches.cancel();
-                        watches = stop.child_token();
-                        // It may have lost or changed what it had acknowledged.
-                        let mut inventory = lock(&self.inventory);
-                        self.pusher.forget(&inventory);
-                        inventory.forget_completeness();
-                        drop(inventory);
-                        self.clone().watch(&watches);
-                    }
+            if next_probe <= Instant::now() {
+                let deadline = self.options.deadline.min(Duration::from_secs(5));
+                let probed = probe(&self.client, deadline).await;
+                if let Probe::Ready(uid) = &probed {
+                    let is_stale = last_answer.elapsed() > STALE_AFTER;
+                    let is_other = identity.as_ref() != Some(uid);
                     last_answer = Instant::now();
-                    if was_reachable != Some(true) {
-                        was_reachable = Some(true);
-                        self.send(Change::Reachable(version));
+                    if is_stale && watches.is_some() {
+                        info!(cluster = %self.name, "answers again after a long time: listing it again");
+                    }
+                    if let Some(watches) = watches.take_if(|_| is_stale || is_other) {
+                        watches.cancel();
+                        self.forget(is_other);
+                    }
+                    if is_other {
+                        identity = Some(uid.clone());
+                        self.send(Change::Identified(uid.clone()));
                     }
                 }
-                Err(error) => {
-                    if was_reachable != Some(false) {
-                        was_reachable = Some(false);
-                        let problem = redacted_message(&error);
-                        warn!(cluster = %self.name, problem, "does not answer");
-                        self.send(Change::Unreachable(problem));
-                    }
-                }
+                health = Some(self.notify_health(health, probed).await);
+                let pause = if health == Some(Health::Ready) {
+                    self.options.probe_interval
+                } else {
+                    Duration::from_secs(1).min(self.options.probe_interval)
+                };
+                next_probe = Instant::now() + pause;
             }
-            self.reconsider_open(was_reachable == Some(true));
-            let pause = if was_reachable == Some(true) {
-                self.options.probe_interval
-            } else {
-                Duration::from_secs(1).min(self.options.probe_interval)
-            };
-            tokio::time::sleep(pause).await;
+            let is_served = identity.is_some() && *admitted.borrow_and_update() == identity;
+            if !is_served && let Some(watches) = watches.take() {
+                watches.cancel();
+                self.forget(true);
+            }
+            if is_served && watches.is_none() {
+                let token = stop.child_token();
+                self.clone().watch(&token);
+                watches = Some(token);
+            }
+            // Writes go on while they alone fail: they show that it has recovered.
+            let answers = matches!(health, Some(Health::Ready | Health::Failing));
+            self.reconsider_open(answers && is_served);
+            tokio::select! {
+                biased;
+                changed = admitted.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep_until(next_probe) => {}
+            }
         }
     }
 
-    async fn probe(&self) -> kube::Result<String> {
-        let deadline = self.options.deadline.min(Duration::from_secs(5));
-        let version = self.client.apiserver_version().within(deadline).await?;
-        Ok(version.git_version)
+    /// Sends what a probe changed.
+    async fn notify_health(&self, before: Option<Health>, probed: Probe) -> Health {
+        let silence = self.requests().silence();
+        let (now, problem) = match probed {
+            Probe::Unidentified(problem) => {
+                self.send(Change::Unidentified(problem));
+                return Health::Unidentified;
+            }
+            Probe::Silent(problem) => (Health::Silent, problem),
+            Probe::Ready(_) if let Some(problem) = silence => (Health::Failing, problem),
+            Probe::Ready(_) => {
+                if before != Some(Health::Ready) {
+                    let deadline = self.options.deadline.min(Duration::from_secs(5));
+                    let version = self.client.apiserver_version().within(deadline).await;
+                    let version = version.ok().map(|version| version.git_version);
+                    self.send(Change::Reachable(version));
+                }
+                return Health::Ready;
+            }
+        };
+        if before != Some(now) {
+            warn!(cluster = %self.name, problem, "is not healthy");
+            self.send(Change::Unreachable(problem));
+        }
+        now
+    }
+
+    /// What was acknowledged may be lost or changed; of another cluster, nothing is known.
+    fn forget(&self, is_other: bool) {
+        let mut inventory = lock(&self.inventory);
+        if is_other {
+            *inventory = Inventory::default();
+        }
+        self.pusher.forget(&inventory);
+        inventory.forget_completeness();
     }
 
     fn watch(self: Arc<Self>, cancel: &CancellationToken) {
@@ -256,7 +337,10 @@ impl Inner {
                 sink.send(match event {
                     CapacityEvent::Refused(problem) => Change::Refused(problem),
                     CapacityEvent::Unreadable(kind) => Change::Unreadable(kind),
-                    event => Change::Capacity(event),
+                    event => {
+                        sink.requests().succeeded();
+                        Change::Capacity(event)
+                    }
                 });
             }),
             cancel.clone(),
@@ -269,6 +353,7 @@ impl Inner {
     async fn watch_kind(self: Arc<Self>, kind: ManagedKind, cancel: CancellationToken) {
         let resource = kind.resource();
         let failed = |error: &watcher::Error| {
+            self.requests().watch_failed(error);
             if let Some(problem) = refusal(error) {
                 self.send(Change::Refused(problem));
             }
@@ -308,6 +393,10 @@ impl Inner {
     }
 
     fn observe(&self, kind: ManagedKind, event: Event<Watched>) {
+        // A list begins before it is answered.
+        if !matches!(event, Event::Init) {
+            self.requests().succeeded();
+        }
         let mut inventory = lock(&self.inventory);
         let (concerned, drifted) = match event {
             Event::Init => {
@@ -435,10 +524,9 @@ impl Inner {
                 bundles.remove(&owner);
             }
         }
-        if let Err(failure) = &outcome
-            && failure.kind == FailureKind::Unreachable
-        {
-            debug!(cluster = %self.name, "a delivery got no answer");
+        match &outcome {
+            Ok(()) => self.requests().succeeded(),
+            Err(failure) => self.requests().delivery_failed(failure),
         }
         Some((bundle, outcome))
     }
@@ -449,6 +537,10 @@ impl Inner {
             cluster: self.name.clone(),
             change,
         }));
+    }
+
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn bundles(&self) -> MutexGuard<'_, BTreeMap<u128, Bundle>> {

@@ -5,6 +5,7 @@ mod access;
 mod access_sources;
 mod bundle;
 mod delivery;
+mod health;
 mod inventory;
 mod kubeconfig;
 mod kubeconfig_file;

@@ -1,0 +1,149 @@
+//! Whether a member is healthy, and which cluster it is.
+
+use std::time::Duration;
+
+use http::Request;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::watcher;
+use kube::{Api, Client, ResourceExt as _};
+use tokio::time::Instant;
+
+use super::access::told;
+use super::delivery::{Failure, FailureKind};
+use super::watching::Deadlined as _;
+
+/// The namespace whose uid identifies a cluster.
+const SYSTEM: &str = "kube-system";
+
+/// Lists, watches and writes that all fail for this long are silence, whatever the probes say.
+const SILENT_AFTER: Duration = Duration::from_secs(60);
+
+/// What a probe found.
+pub(super) enum Probe {
+    /// The API server is ready and its storage answers: the cluster of this uid.
+    Ready(String),
+    /// The API server answers, and does not say which cluster it is: no right, or no such namespace.
+    Unidentified(String),
+    /// It does not answer, or is not ready; why.
+    Silent(String),
+}
+
+/// Probes a member: `/readyz`, or `/healthz` where that is missing or forbidden; then the identity,
+/// which is read from storage, so that it fails with etcd even where both endpoints are forbidden.
+pub(super) async fn probe(client: &Client, deadline: Duration) -> Probe {
+    for path in ["/readyz", "/healthz"] {
+        match get(client, path).within(deadline).await {
+            Ok(_) => break,
+            Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {}
+            Err(error) => return Probe::Silent(not_ready(path, &error)),
+        }
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let system = namespaces.get_metadata(SYSTEM).within(deadline).await;
+    let unidentified = |problem: &str| {
+        Probe::Unidentified(format!(
+            "namespace {SYSTEM}, whose uid identifies the cluster: {problem}"
+        ))
+    };
+    match system.map(|system| system.uid().filter(|uid| !uid.is_empty())) {
+        Ok(Some(uid)) => Probe::Ready(uid),
+        Ok(None) => unidentified("it has no uid"),
+        Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
+            unidentified(&status.message)
+        }
+        Err(error) => Probe::Silent(told(&error)),
+    }
+}
+
+async fn get(client: &Client, path: &str) -> kube::Result<String> {
+    let request = Request::get(path)
+        .body(Vec::new())
+        .map_err(kube::Error::HttpError)?;
+    client.request_text(request).await
+}
+
+/// An API server that is not ready lists its checks; those that failed are marked.
+fn not_ready(path: &str, error: &kube::Error) -> String {
+    let kube::Error::Api(status) = error else {
+        return told(error);
+    };
+    let failed: Vec<_> = (status.message.lines())
+        .filter_map(|line| line.trim().strip_prefix("[-]"))
+        .collect();
+    if failed.is_empty() {
+        format!("{path}: {}", told(error))
+    } else {
+        format!("{path}: {}", failed.join(", "))
+    }
+}
+
+/// Whether lists, watches and writes get through: a health endpoint may answer when they do not.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    failing: Option<Failing>,
+}
+
+/// No request has succeeded since the first of these.
+#[derive(Debug)]
+struct Failing {
+    first: Instant,
+    last: Instant,
+    why: String,
+}
+
+impl Requests {
+    /// A list, a watch or a write succeeded.
+    pub(super) fn succeeded(&mut self) {
+        self.failing = None;
+    }
+
+    /// A list or a watch failed, if the member is to blame.
+    pub(super) fn watch_failed(&mut self, error: &watcher::Error) {
+        // A watch that is cut is started again; one that cannot be started is a failure.
+        let (watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause)) =
+            error
+        else {
+            return;
+        };
+        match cause {
+            kube::Error::Api(status) if status.code < 500 && status.code != 429 => {}
+            cause => self.failed(told(cause)),
+        }
+    }
+
+    /// A delivery failed, if the member is to blame and not a webhook of it.
+    pub(super) fn delivery_failed(&mut self, failure: &Failure) {
+        let is_silence = matches!(
+            failure.kind,
+            FailureKind::Unreachable | FailureKind::Unavailable
+        );
+        if is_silence && !failure.message.contains("failed calling webhook") {
+            self.failed(failure.message.clone());
+        }
+    }
+
+    fn failed(&mut self, why: String) {
+        let now = Instant::now();
+        let first = self.failing.as_ref().map_or(now, |failing| failing.first);
+        self.failing = Some(Failing {
+            first,
+            last: now,
+            why,
+        });
+    }
+
+    /// Why the member counts as silent although its probes succeed, if it does.
+    pub(super) fn silence(&self) -> Option<String> {
+        let failing = self.failing.as_ref()?;
+        // One failure of a member that is asked for nothing since is not a minute of failures.
+        let silent = failing.first.elapsed() >= SILENT_AFTER && failing.last.elapsed() < SILENT_AFTER;
+        silent.then(|| {
+            let time = failing.first.elapsed().as_secs();
+            format!("lists and writes have failed for {time} s: {}", failing.why)
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;
