@@ -1,6 +1,8 @@
 //! From a workload and its share to what a member shall hold. Pure.
 
-use federation::api::{ANNOTATION_OWNER, ClusterOverride, LABEL_HUB, LABEL_OWNER, PlacementStatus};
+use federation::api::{
+    ANNOTATION_OWNER, ClusterOverride, LABEL_HUB, LABEL_OWNER, PlacementStatus, normalize,
+};
 use federation::members::{Bundle, Item, ManagedKind, ObjectKey};
 use serde_json::{Map, Value, json};
 
@@ -149,6 +151,7 @@ fn template(
             serde_json::from_value(operations).map_err(|error| failed(error.to_string()))?;
         json_patch::patch(&mut template, &patch).map_err(|error| failed(error.to_string()))?;
     }
+    normalize(&mut template);
     let metadata = &mut template["metadata"];
     if metadata.is_null() {
         *metadata = json!({});

@@ -42,6 +42,6 @@ pub struct MultiClusterServiceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<Vec<String>>,
     /// As in a Service.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "super::lenient::service")]
     pub service: ServiceSpec,
 }
