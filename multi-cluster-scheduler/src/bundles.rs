@@ -1,6 +1,8 @@
 //! From a workload and its share to what a member shall hold. Pure.
 
-use federation::api::{ANNOTATION_OWNER, ClusterOverride, LABEL_HUB, LABEL_OWNER, PlacementStatus};
+use federation::api::{
+    ANNOTATION_OWNER, ClusterOverride, LABEL_HUB, LABEL_OWNER, PlacementStatus, normalize,
+};
 use federation::members::{Bundle, Item, ManagedKind, ObjectKey};
 use serde_json::{Map, Value, json};
 
@@ -139,6 +141,7 @@ fn template(
     cluster: &str,
 ) -> Result<Value, String> {
     let mut template = overrides::apply(template, overrides, cluster)?;
+    normalize(&mut template);
     let metadata = &mut template["metadata"];
     if metadata.is_null() {
         *metadata = json!({});

@@ -164,6 +164,10 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
     let kind = tracked.workload.key.kind;
     let (owner, on_members) = (tracked.workload.owner_bits(), kind.on_members());
     let settled = tracked.assignment.placements.iter().all(|one| {
+        // A cluster whose share of a Job is no pods has no Job.
+        if kind == Kind::Job && one.replicas == 0 {
+            return true;
+        }
         // What is seen there may be the state of the spec before.
         if !is_over(one) && !tracked.delivered.contains(one.cluster.as_str()) {
             return false;
@@ -351,7 +355,10 @@ pub(crate) fn finished(
     let all_begun = (tracked.assignment.placements.iter()).all(|one| one.replicas > 0);
     let placed = clusters > 0
         && (status.unplaced_replicas == 0 || all_begun && tracked.workload.is_work_queue());
-    let all = placed && complete == clusters;
+    // As with a Job, no completions at all are complete at once.
+    let nothing_to_do =
+        tracked.assignment.decision.sequence > 0 && tracked.workload.has_no_completions();
+    let all = nothing_to_do || placed && complete == clusters;
     let ended = placed && complete + failed_on.len() == clusters;
     let (failed_status, reason, message) = match (failed_on.is_empty(), ended) {
         (true, _) => (false, "NotFailed", format!("{failed} pods failed")),

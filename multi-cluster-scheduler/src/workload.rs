@@ -216,6 +216,14 @@ impl Workload {
         }
     }
 
+    /// A Job that is complete without a pod.
+    pub fn has_no_completions(&self) -> bool {
+        match &self.spec {
+            Ok(Spec::Job(spec)) => spec.completions.unwrap_or(spec.replicas) == 0,
+            _ => false,
+        }
+    }
+
     /// The object as owner of objects on members.
     pub fn owner(&self) -> Owner {
         Owner {

@@ -30,7 +30,7 @@ pub(crate) async fn create(call: &Call) -> Result<Response, ApiError> {
     call.answer(201, &item)
 }
 
-/// Creates an object that was decoded. Another name is tried if a generated one is taken.
+/// Creates an object that was decoded, or one that was applied and is managed already. Another name is tried if a generated one is taken.
 pub(crate) async fn create_object(
     call: &Call,
     value: Value,
@@ -73,6 +73,9 @@ fn prepare(
     manage: bool,
 ) -> Result<Value, ApiError> {
     let resource = &call.resource;
+    if manage {
+        pipeline::drop_nulls(resource, &mut value);
+    }
     pipeline::default(resource, &mut value);
     admission::namespace_takes(call, name(&value))?;
     stamp(call, &mut value)?;
@@ -100,6 +103,7 @@ fn prepare(
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, name(&value), &causes));
     }
+    pipeline::drop_nulls(resource, &mut value);
     super::services::allocate(call, &mut value, None)?;
     Ok(value)
 }

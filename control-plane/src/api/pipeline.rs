@@ -99,6 +99,14 @@ pub(crate) fn default(resource: &Resource, value: &mut Value) {
     builtin::default(group, version, &resource.kind, value);
 }
 
+/// Drops the nulls of a custom resource that are no values. What is applied keeps them until it is
+/// stored, and is refused for them.
+pub(crate) fn drop_nulls(resource: &Resource, value: &mut Value) {
+    if let Some(compiled) = compiled(resource) {
+        compiled.drop_nulls(value);
+    }
+}
+
 fn compiled(resource: &Resource) -> Option<&schema::custom::CustomSchema> {
     resource.custom.as_ref()?.compiled.as_ref()
 }
@@ -196,10 +204,9 @@ pub(crate) fn manage(
     });
 }
 
-/// Refuses a configuration of a built-in kind that is not of its type. What a custom resource does
-/// not know is dropped before.
+/// Refuses a configuration that is not of its type.
 pub(crate) fn check_applied(resource: &Resource, config: &Value) -> Result<(), ApiError> {
-    let Some(schema) = schema_of(resource).filter(|_| resource.custom.is_none()) else {
+    let Some(schema) = schema_of(resource) else {
         return Ok(());
     };
     let target = Target {

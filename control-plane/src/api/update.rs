@@ -199,6 +199,9 @@ fn check_uid(call: &Call, old: &Value, new: &Value) -> Result<(), ApiError> {
 fn prepare(call: &Call, change: &Change<'_>, old: &Value, new: &mut Value) -> Result<(), ApiError> {
     let resource: &Resource = &call.resource;
     let subresource = call.path.subresource.as_str();
+    if change.managed {
+        pipeline::drop_nulls(resource, new);
+    }
     pipeline::default(resource, new);
     admission::update(call, new, old);
     let fields = metadata(new);
@@ -235,6 +238,7 @@ fn prepare(call: &Call, change: &Change<'_>, old: &Value, new: &mut Value) -> Re
     if !causes.is_empty() {
         return Err(ApiError::invalid(resource, name(new), &causes));
     }
+    pipeline::drop_nulls(resource, new);
     services::allocate(call, new, Some(old))?;
     pipeline::keep_times(old, new);
     Ok(())

@@ -5,8 +5,31 @@ use serde_json::{Map, Value};
 use super::{Form, Object, Schema};
 
 impl Schema {
+    /// Drops the nulls from objects that are no values, and that no default stands for. A real
+    /// server does so when it decodes what a client sent, and when it stores; it does not with a
+    /// configuration that is applied.
+    pub fn drop_nulls(&self, value: &mut Value) {
+        match (&self.form, value) {
+            (Form::Object(object), Value::Object(fields)) => {
+                fields.retain(|name, value| {
+                    !value.is_null() || !object.schema_of(name).is_some_and(Self::drops_null)
+                });
+                for (name, value) in fields {
+                    if let Some(schema) = object.schema_of(name) {
+                        schema.drop_nulls(value);
+                    }
+                }
+            }
+            (Form::List(list), Value::Array(items)) => {
+                for item in items {
+                    list.items.drop_nulls(item);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Fills in what the schema gives for fields that are absent, or null where null is no value.
-    /// Other nulls that are no values are dropped from objects first.
     pub fn fill_defaults(&self, value: &mut Value) {
         match (&self.form, value) {
             (Form::Object(object), Value::Object(fields)) => object.fill_defaults(fields),
@@ -38,9 +61,6 @@ impl Schema {
 
 impl Object {
     fn fill_defaults(&self, fields: &mut Map<String, Value>) {
-        fields.retain(|name, value| {
-            !value.is_null() || !self.schema_of(name).is_some_and(Schema::drops_null)
-        });
         for (name, schema) in &self.properties {
             if let Some(default) = &schema.default
                 && !fields.contains_key(name)

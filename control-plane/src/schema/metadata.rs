@@ -281,11 +281,19 @@ fn managed_fields(entries: &Value, path: &Path<'_>, errors: &mut Vec<FieldError>
 }
 
 /// Brings the metadata of an object into the form in which it is stored: without nulls, and
-/// without labels, annotations, finalizers or owners where there are none.
+/// without labels, annotations, finalizers or owners where there are none. A null among texts is
+/// the empty text, as Go reads it.
 pub fn normalize(object: &mut Value) {
     let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
         return;
     };
+    for field in ["labels", "annotations", "finalizers"] {
+        match metadata.get_mut(field) {
+            Some(Value::Object(texts)) => empty_nulls(texts.values_mut()),
+            Some(Value::Array(texts)) => empty_nulls(texts.iter_mut()),
+            _ => {}
+        }
+    }
     // Managed fields that are empty mean that they shall be forgotten.
     metadata
         .retain(|field, value| !is_empty(value) || field == "managedFields" && value.is_array());
@@ -293,6 +301,12 @@ pub fn normalize(object: &mut Value) {
         && let Some(object) = object.as_object_mut()
     {
         object.remove("metadata");
+    }
+}
+
+fn empty_nulls<'a>(texts: impl Iterator<Item = &'a mut Value>) {
+    for text in texts.filter(|text| text.is_null()) {
+        *text = Value::String(String::new());
     }
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
     shortname = "appresch",
     shortname = "appres",
     derive = "PartialEq",
+    deprecated = "fogguru.eu/v1 AppRescheduler: no operator of this release serves it, so the object has no effect",
     doc = "Asks for work to be brought home from cloud clusters.",
     printcolumn(
         name = "Age",

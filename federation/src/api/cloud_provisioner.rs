@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
     shortname = "cpro",
     shortname = "cp",
     derive = "PartialEq",
+    deprecated = "fogguru.eu/v1 CloudProvisioner: no operator of this release serves it, so the object has no effect",
     doc = "Where and how cloud clusters are made.",
     printcolumn(
         name = "Cluster",

@@ -49,8 +49,10 @@ pub struct MultiClusterDeploymentSpec {
     #[schemars(range(min = 0, max = 1_000_000))]
     pub replicas: u32,
     /// Selects the pods, as in a Deployment. It cannot be changed.
+    #[serde(deserialize_with = "super::lenient::field")]
     pub selector: LabelSelector,
     /// The pod template, as in a Deployment. Passed to the members as it is.
+    #[serde(deserialize_with = "super::lenient::field")]
     #[schemars(schema_with = "super::schema::pod_template")]
     pub template: serde_json::Value,
     /// As in a Deployment.

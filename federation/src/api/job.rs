@@ -45,6 +45,7 @@ pub struct MultiClusterJobSpec {
     #[schemars(range(min = 0, max = 1_000_000))]
     pub replicas: u32,
     /// The pod template, as in a Job. Passed to the members as it is.
+    #[serde(deserialize_with = "super::lenient::field")]
     #[schemars(schema_with = "super::schema::pod_template")]
     pub template: serde_json::Value,
     /// As in a Job, for each location.

@@ -6,9 +6,11 @@
 
 mod app_rescheduler;
 mod autoscaler;
+mod builtin_schema;
 mod cloud_provisioner;
 mod deployment;
 mod job;
+mod lenient;
 mod member_cluster;
 mod names;
 mod placement;
@@ -26,6 +28,7 @@ pub use autoscaler::{
 pub use cloud_provisioner::{CloudProvisioner, CloudProvisionerSpec};
 pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec};
 pub use job::{MultiClusterJob, MultiClusterJobSpec};
+pub use lenient::normalize;
 pub use member_cluster::{
     ClusterAccess, KubeFedClusterReference, Leftover, MemberCluster, MemberClusterSpec,
     MemberClusterStatus, Neighbour, NodeClass, REASON_DUPLICATE_CLUSTER, REASON_HUB_CLUSTER, Role,

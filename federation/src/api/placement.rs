@@ -25,7 +25,11 @@ pub struct PlacementFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placement_policy: Option<String>,
     /// Settings of the policy, by name (see the documentation of each policy).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::texts",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub policy_parameters: BTreeMap<String, String>,
     /// Replicas by position along `locations` (a list, or "2,3"); read only together with it.
     /// `clusterReplicas` wins over it.
@@ -33,16 +37,28 @@ pub struct PlacementFields {
     #[schemars(with = "Option<serde_json::Value>")]
     pub replica_overrides: Option<ReplicaOverrides>,
     /// Replicas of single clusters. Wins over `replicaOverrides`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub cluster_replicas: Vec<ClusterReplicas>,
     /// What `replicas` counts: each location's replicas, or all of them together.
     #[serde(default)]
     pub replica_scheduling: ReplicaScheduling,
     /// Only clusters whose `MemberCluster` carries these labels.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub cluster_selector: Option<LabelSelector>,
     /// Taints of clusters that are tolerated.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub tolerations: Vec<Toleration>,
     /// The cluster, or the region, where the users are; `nearest` ranks by distance to it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +75,11 @@ pub struct PlacementFields {
     #[serde(default)]
     pub priority: i32,
     /// JSON patches on the template, for single clusters.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub overrides: Vec<ClusterOverride>,
     /// Do `ConfigMap`s, `Secret`s, `ServiceAccount`s and claims that the template names go along?
     #[serde(default)]

@@ -7,6 +7,7 @@ use kube::CustomResourceExt as _;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use super::builtin_schema::{accept_as_builtin, one_of, refuse_as_builtin, relax_required};
 use super::{
     AppRescheduler, CloudProvisioner, MemberCluster, MultiClusterDeployment,
     MultiClusterHorizontalPodAutoscaler, MultiClusterJob, MultiClusterService,
@@ -49,6 +50,10 @@ fn deployment(schema: &mut Value) {
     placement(spec);
     label_selector(&mut spec["properties"]["selector"]);
     template(&mut spec["properties"]["template"]);
+    one_of(
+        &mut spec["properties"]["strategy"]["properties"]["type"],
+        "RollingUpdate|Recreate",
+    );
     rules(
         &mut spec["properties"]["selector"],
         &[(
@@ -78,11 +83,22 @@ fn deployment(schema: &mut Value) {
                 "the selector does not match the template: give template.metadata.labels what selector.matchExpressions ask for",
             ),
             (
-                "self.selector == oldSelf.selector",
+                &format!(
+                    "{} && {}",
+                    unchanged("matchLabels", "{}"),
+                    unchanged("matchExpressions", "[]")
+                ),
                 "the selector cannot be changed: delete the object and create it with the new one",
             ),
         ],
     );
+    accept_as_builtin(spec);
+}
+
+/// Says that a part of the selector is as it was, absent or empty counting alike.
+fn unchanged(part: &str, empty: &str) -> String {
+    let value = |of: &str| format!("(has({of}.selector.{part}) ? {of}.selector.{part} : {empty})");
+    format!("{} == {}", value("self"), value("oldSelf"))
 }
 
 fn job(schema: &mut Value) {
@@ -106,12 +122,24 @@ fn job(schema: &mut Value) {
             ),
         ],
     );
+    accept_as_builtin(spec);
+    name_rule(
+        schema,
+        "size(self.metadata.name) <= 63",
+        "the name is too long for a Job, whose pods carry it as a label: use at most 63 characters",
+    );
 }
 
 fn service(schema: &mut Value) {
     status(schema);
     let spec = &mut schema["properties"]["spec"];
     named_clusters(spec);
+    accept_as_builtin(spec);
+    name_rule(
+        schema,
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')",
+        "the name is not one that a Service may have: use at most 63 lower-case letters, digits and '-', the first a letter",
+    );
 }
 
 fn member_cluster(schema: &mut Value) {
@@ -191,6 +219,7 @@ fn autoscaler(schema: &mut Value) {
             ),
         ],
     );
+    accept_as_builtin(spec);
 }
 
 /// One entry of `metrics`: the type's part, and a target that fits it.
@@ -324,6 +353,8 @@ fn named_clusters(spec: &mut Value) {
 }
 
 fn template(template: &mut Value) {
+    relax_required(template);
+    refuse_as_builtin(template);
     let labels = &mut template["properties"]["metadata"]["properties"]["labels"];
     bounded_map(labels);
     template["properties"]["spec"]["properties"]["containers"]["minItems"] = json!(1);
@@ -364,16 +395,40 @@ fn status(schema: &mut Value) {
 }
 
 fn rules(schema: &mut Value, rules: &[(&str, &str)]) {
-    let mut all = schema["x-kubernetes-validations"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    all.extend(
-        rules
-            .iter()
-            .map(|(rule, message)| json!({ "rule": rule, "message": message })),
+    for (rule, message) in rules {
+        add_rule(
+            schema,
+            json!({ "rule": null_safe(rule), "message": message }),
+        );
+    }
+}
+
+/// A rule for the name of an object. It holds when the object is created: one that is there keeps
+/// its name, and can still be written and deleted.
+fn name_rule(schema: &mut Value, rule: &str, message: &str) {
+    let rule = format!("oldSelf.hasValue() || {rule}");
+    add_rule(
+        schema,
+        json!({ "rule": rule, "message": message, "optionalOldSelf": true }),
     );
-    schema["x-kubernetes-validations"] = Value::Array(all);
+}
+
+fn add_rule(schema: &mut Value, rule: Value) {
+    match &mut schema["x-kubernetes-validations"] {
+        Value::Array(rules) => rules.push(rule),
+        none => *none = json!([rule]),
+    }
+}
+
+/// In CEL a field that is null is there. Here it counts as absent.
+fn null_safe(rule: &str) -> String {
+    let mut parts = rule.split("has(");
+    let mut safe = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (field, rest) = part.split_once(')').unwrap_or((part, ""));
+        safe.push_str(&format!("(has({field}) && dyn({field}) != null){rest}"));
+    }
+    safe
 }
 
 /// Kubernetes' own types bring a book of descriptions, more than an annotation may hold (which
@@ -432,6 +487,14 @@ mod tests {
                 crd.metadata.name
             );
         }
+    }
+
+    #[test]
+    fn a_null_counts_as_absent_in_rules() {
+        assert_eq!(
+            null_safe("!has(self.a) || self.a.all(e, has(e.b))"),
+            "!(has(self.a) && dyn(self.a) != null) || self.a.all(e, (has(e.b) && dyn(e.b) != null))"
+        );
     }
 
     #[test]

@@ -45,6 +45,6 @@ pub struct MultiClusterServiceSpec {
     #[serde(default)]
     pub preserve_on_deletion: bool,
     /// As in a Service.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "super::lenient::service")]
     pub service: ServiceSpec,
 }

@@ -107,7 +107,8 @@ struct Amount(String);
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => Ok(Self(text)),
+            // Kubernetes takes spaces around it.
+            serde_json::Value::String(text) => Ok(Self(text.trim().to_owned())),
             serde_json::Value::Number(number) => Ok(Self(number.to_string())),
             other => Err(serde::de::Error::custom(format!(
                 "{other} is not a quantity: write \"500m\" or 2"

@@ -198,10 +198,18 @@ impl World {
 
     /// What the hub says against an object; nothing when it takes it.
     pub async fn refused(&self, object: &Value) -> Result<String> {
+        self.refused_by(&["apply"], object).await
+    }
+
+    /// What `kubectl` says against an object that it is given by this command; nothing when it is
+    /// taken.
+    pub async fn refused_by(&self, command: &[&str], object: &Value) -> Result<String> {
         let namespace = self.namespace();
+        let mut arguments = vec!["-n", &namespace, "-f", "-"];
+        arguments.extend(command);
         let output = self
             .lab
-            .kubectl_with_input(&["-n", &namespace, "apply", "-f", "-"], &object.to_string())
+            .kubectl_with_input(&arguments, &object.to_string())
             .await?;
         Ok(if output.success() {
             String::new()

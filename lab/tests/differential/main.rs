@@ -7,6 +7,8 @@
 //! `docs/control-plane.md` that tells people of it. A known difference that is gone is a failure,
 //! too.
 //!
+//! [`templates`] tries pod templates in the same way.
+//!
 //! `DIFFERENTIAL_ONLY=WORD` runs the cases whose name has the word.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -17,6 +19,7 @@ mod conversation;
 mod known;
 mod normal;
 mod server;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -6,6 +6,7 @@
 //! `cargo test -p multi-cluster-scheduler --test scenarios -- PART` runs those whose name contains
 //! PART; those that break the hub come last.
 
+mod accepted;
 mod admission;
 mod changes;
 mod deletion;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
 fn scenarios() -> Vec<Scenario> {
     let all = [
         main_job::all(),
+        accepted::all(),
         admission::all(),
         member_faults::all(),
         operator_faults::all(),

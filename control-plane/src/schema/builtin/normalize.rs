@@ -39,6 +39,13 @@ pub(super) fn normalize(schema: &Schema, value: &mut Value) {
 
 fn normalize_fields(object: &Object, fields: &mut Map<String, Value>) {
     let is_amounts = object.additional.as_ref().is_some_and(is_quantity);
+    let of_texts = |values: &Schema| matches!(values.form, Form::String(_));
+    if object.additional.as_deref().is_some_and(of_texts) {
+        // As Go reads a null into a map of texts.
+        for value in fields.values_mut().filter(|value| value.is_null()) {
+            *value = Value::String(String::new());
+        }
+    }
     fields.retain(|name, value| {
         let Some(schema) = object.schema_of(name) else {
             return true;

@@ -84,9 +84,14 @@ impl CustomSchema {
         &self.schema
     }
 
-    /// Fills in the defaults of an object, in place.
+    /// Fills in the defaults of an object, in place. Nulls that are no values stay.
     pub fn default(&self, object: &mut Value) {
         self.schema.fill_defaults(object);
+    }
+
+    /// Drops the nulls of an object that are no values, and that no default stands for.
+    pub fn drop_nulls(&self, object: &mut Value) {
+        self.schema.drop_nulls(object);
     }
 
     /// Drops the unknown fields of an object and says which they were (`spec.foo`), in order.

@@ -120,6 +120,7 @@ fn defaults_are_filled_in() {
         }
     }));
     let filled = |mut object: Value| {
+        custom.drop_nulls(&mut object);
         custom.default(&mut object);
         let once = object.clone();
         custom.default(&mut object);
@@ -258,6 +259,18 @@ fn a_transition_rule_needs_an_old_value() {
         ruled(&rules, &json!({"a": 1}), Some(json!({"a": 2}))),
         [expected]
     );
+}
+
+#[test]
+fn a_rule_can_tell_null_from_a_value() {
+    let custom = parse(&json!({
+        "type": "object",
+        "properties": {"a": {"type": "string", "nullable": true, "maxLength": 9}},
+        "x-kubernetes-validations": [{"rule": "!has(self.a) || dyn(self.a) == null || self.a.startsWith('x')"}],
+    }));
+    assert_eq!(custom.validate(&json!({"a": null})), vec![]);
+    assert_eq!(custom.validate(&json!({"a": "xy"})), vec![]);
+    assert_eq!(custom.validate(&json!({"a": "y"})).len(), 1);
 }
 
 #[test]

@@ -68,7 +68,11 @@ pub struct MultiClusterHorizontalPodAutoscalerSpec {
     pub min_replicas_per_cluster: Option<u32>,
     /// What is measured, and what it shall be; of all metrics the highest proposal wins. As in
     /// `autoscaling/v2`, and besides `Prometheus`. Default: cpu at 80 % of the requests.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub metrics: Vec<Metric>,
     /// How fast. As in `autoscaling/v2`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +84,11 @@ pub struct MultiClusterHorizontalPodAutoscalerSpec {
     #[serde(default)]
     pub distribution: Distribution,
     /// Limits that hold for a time. Of several active ones that give the same limit the last counts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub schedules: Vec<Schedule>,
     /// The time between two evaluations. Default: the operator's `--interval`.
     #[serde(skip_serializing_if = "Option::is_none")]

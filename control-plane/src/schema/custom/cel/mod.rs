@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use kube_cel::KubeCelExt;
 use kube_cel::cel::objects::OptionalValue;
-use kube_cel::cel::{Context, Program, Value as Cel};
+use kube_cel::cel::{Context, ExecutionError, Program, Value as Cel};
 use serde_json::Value;
 
 use super::correlate::{Correlation, old_item};
@@ -24,7 +24,12 @@ const MAX_MESSAGE: usize = 5 * 1024;
 
 /// All functions that Kubernetes gives to rules.
 fn base() -> &'static Context<'static> {
-    static BASE: LazyLock<Context<'static>> = LazyLock::new(|| Context::default().with_all());
+    static BASE: LazyLock<Context<'static>> = LazyLock::new(|| {
+        let mut base = Context::default().with_all();
+        // It only matters to a type checker, which lets the value be compared with anything.
+        base.add_function("dyn", |value: Cel| Ok::<Cel, ExecutionError>(value));
+        base
+    });
     &BASE
 }
 
