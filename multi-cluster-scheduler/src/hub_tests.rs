@@ -181,7 +181,12 @@ fn lock(hub: &Arc<Mutex<Hub>>) -> MutexGuard<'_, Hub> {
 async fn at_work(hub: &Arc<Mutex<Hub>>, time: Duration) -> Registry {
     let options = Options {
         kubeconfig: None,
-        toleration: Duration::from_mins(5),
+        access: AccessRules::default(),
+        failover: failover::Settings {
+            toleration: Duration::from_mins(5),
+            per_minute: 6,
+            threshold: 55,
+        },
         deletion_grace: Duration::from_secs(20),
         return_after: Duration::from_mins(1),
         reservation: Duration::from_mins(1),

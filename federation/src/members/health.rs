@@ -8,7 +8,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
 use tokio::time::Instant;
 
-use super::access::told;
+use crate::operator::redacted::redacted_message;
 use super::delivery::{Failure, FailureKind};
 use super::watching::Deadlined as _;
 
@@ -51,7 +51,7 @@ pub(super) async fn probe(client: &Client, deadline: Duration) -> Probe {
         Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
             unidentified(&status.message)
         }
-        Err(error) => Probe::Silent(told(&error)),
+        Err(error) => Probe::Silent(redacted_message(&error)),
     }
 }
 
@@ -65,13 +65,13 @@ async fn get(client: &Client, path: &str) -> kube::Result<String> {
 /// An API server that is not ready lists its checks; those that failed are marked.
 fn not_ready(path: &str, error: &kube::Error) -> String {
     let kube::Error::Api(status) = error else {
-        return told(error);
+        return redacted_message(error);
     };
     let failed: Vec<_> = (status.message.lines())
         .filter_map(|line| line.trim().strip_prefix("[-]"))
         .collect();
     if failed.is_empty() {
-        format!("{path}: {}", told(error))
+        format!("{path}: {}", redacted_message(error))
     } else {
         format!("{path}: {}", failed.join(", "))
     }
@@ -107,7 +107,7 @@ impl Requests {
         };
         match cause {
             kube::Error::Api(status) if status.code < 500 && status.code != 429 => {}
-            cause => self.failed(told(cause)),
+            cause => self.failed(redacted_message(cause)),
         }
     }
 

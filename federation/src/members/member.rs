@@ -26,7 +26,6 @@ use super::watching::{Deadlined as _, map_event, refusal, watch_with};
 use super::writer::Writer;
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
 use crate::operator::queue::{Backoff, Priority, WorkQueue};
-use crate::operator::redacted::redacted_message;
 
 /// Something happened at a member.
 #[derive(Debug)]
