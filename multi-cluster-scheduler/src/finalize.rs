@@ -9,6 +9,7 @@ use federation::members::{Deadlined as _, Delivery as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use placement::ClusterName;
+use tokio::time::Instant;
 use tracing::info;
 
 use crate::bundles;
@@ -33,9 +34,7 @@ impl Scheduler {
         let namespace_gone = self.namespace_is_going(&workload.key.namespace).await;
         let remaining = self.clear_members(workload, namespace_gone);
         if !remaining.is_empty() {
-            let waited = workload.deleted_at.map_or(Duration::ZERO, |since| {
-                Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default()
-            });
+            let waited = self.has_waited(workload);
             let away = self.are_all_away(&remaining);
             if waited < self.options.deletion_grace || !away {
                 self.reports
@@ -89,6 +88,16 @@ impl Scheduler {
             }
         }
         remaining
+    }
+
+    /// Since this process has seen the deletion: the hub's clock may be another one than ours.
+    fn has_waited(&self, workload: &Workload) -> Duration {
+        let mut state = self.state();
+        let tracked = state.workloads.get_mut(&workload.key);
+        tracked.map_or(Duration::ZERO, |tracked| {
+            let since = tracked.deletion_seen.get_or_insert_with(Instant::now);
+            since.elapsed()
+        })
     }
 
     fn are_all_away(&self, members: &[ClusterName]) -> bool {

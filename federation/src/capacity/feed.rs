@@ -9,7 +9,7 @@ use placement::{Node, Pod, PodKey};
 use tokio_util::sync::CancellationToken;
 
 use super::watched::{WatchedNode, WatchedPod};
-use crate::members::{refusal, watch_with};
+use crate::members::{refusal, watch_member};
 
 /// One change of a member's capacity.
 #[derive(Clone, Debug)]
@@ -43,12 +43,13 @@ pub trait CapacityFeed: Send + Sync {
 /// Watches on the member's nodes and pods.
 pub struct WatchFeed {
     client: Client,
+    cluster: String,
 }
 
 impl WatchFeed {
-    /// A feed from watches through `client`.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// A feed from watches through `client` on the cluster of this name.
+    pub fn new(client: Client, cluster: String) -> Self {
+        Self { client, cluster }
     }
 }
 
@@ -60,6 +61,7 @@ impl CapacityFeed for WatchFeed {
     ) -> BoxFuture<'static, ()> {
         let nodes: Api<WatchedNode> = Api::all(self.client.clone());
         let pods: Api<WatchedPod> = Api::all(self.client.clone());
+        let cluster = self.cluster.clone();
         Box::pin(async move {
             let mut listed_nodes = BTreeSet::new();
             let on_node = |event: Event<WatchedNode>| match event {
@@ -98,8 +100,8 @@ impl CapacityFeed for WatchFeed {
                 }
             };
             futures::join!(
-                watch_with(nodes, on_node, failed, &cancel),
-                watch_with(pods, on_pod, failed, &cancel),
+                watch_member(&cluster, nodes, on_node, failed, &cancel),
+                watch_member(&cluster, pods, on_pod, failed, &cancel),
             );
         })
     }

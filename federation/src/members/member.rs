@@ -19,7 +19,7 @@ use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::delivery::{Delivery, Outcome, Pusher, lock};
 use super::health::{Probe, Requests, probe};
 use super::inventory::{Inventory, Observed, Record, Watched};
-use super::watching::{Deadlined as _, refusal, watch_with};
+use super::watching::{Deadlined as _, refusal, spread, watch_member};
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
 use crate::operator::queue::{Backoff, Priority, WorkQueue};
 
@@ -177,6 +177,11 @@ impl Member {
         true
     }
 
+    /// Something is being delivered, or is about to be; what failed and waits is not.
+    pub fn is_delivering(&self) -> bool {
+        self.inner.queue.is_busy()
+    }
+
     /// The state of the owner's main object, if the member has it.
     pub fn observed(&self, owner: u128, kind: ManagedKind) -> Option<Observed> {
         lock(&self.inner.inventory)
@@ -225,6 +230,7 @@ impl Inner {
         let mut identity: Option<String> = None;
         let mut health = None;
         let mut next_probe = Instant::now();
+        let mut probes = 0;
         loop {
             if next_probe <= Instant::now() {
                 let deadline = self.options.deadline.min(Duration::from_secs(5));
@@ -251,7 +257,8 @@ impl Inner {
                 } else {
                     Duration::from_secs(1).min(self.options.probe_interval)
                 };
-                next_probe = Instant::now() + pause;
+                probes += 1;
+                next_probe = Instant::now() + spread(pause, self.name.as_str(), probes);
             }
             let is_served = identity.is_some() && *admitted.borrow_and_update() == identity;
             if !is_served && let Some(watches) = watches.take() {
@@ -312,7 +319,7 @@ impl Inner {
     }
 
     fn watch(self: Arc<Self>, cancel: &CancellationToken) {
-        let feed = WatchFeed::new(self.client.clone());
+        let feed = WatchFeed::new(self.client.clone(), self.name.to_string());
         let sink = self.clone();
         tokio::spawn(feed.run(
             Box::new(move |event| {
@@ -332,7 +339,7 @@ impl Inner {
     }
 
     async fn watch_kind(self: Arc<Self>, kind: ManagedKind, cancel: CancellationToken) {
-        let resource = kind.resource();
+        let (name, resource) = (self.name.as_str(), kind.resource());
         let failed = |error: &watcher::Error| {
             self.requests().watch_failed(error);
             if let Some(problem) = refusal(error) {
@@ -341,11 +348,19 @@ impl Inner {
         };
         if matches!(kind, ManagedKind::Deployment | ManagedKind::Job) {
             let api: Api<Watched> = Api::all_with(self.client.clone(), &resource);
-            watch_with(api, |event| self.observe(kind, event), failed, &cancel).await;
+            watch_member(
+                name,
+                api,
+                |event| self.observe(kind, event),
+                failed,
+                &cancel,
+            )
+            .await;
         } else {
             let api: Api<PartialObjectMeta<DynamicObject>> =
                 Api::all_with(self.client.clone(), &resource);
-            watch_with(
+            watch_member(
+                name,
                 api,
                 |event| {
                     self.observe(

@@ -16,5 +16,5 @@ pub use delivery::{Delivery, Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};
 pub use member::{Change, Member, MemberEvent, MemberOptions};
 pub use sources::{follow_kubeconfig, follow_kubefed};
-pub(crate) use watching::refusal;
 pub use watching::{Deadlined, watch_selected, watch_with};
+pub(crate) use watching::{refusal, watch_member};

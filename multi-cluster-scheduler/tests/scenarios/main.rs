@@ -7,8 +7,10 @@
 //! PART; those that break the hub come last.
 
 mod admission;
+mod failover;
 mod features;
 mod hub_faults;
+mod identity;
 mod main_job;
 mod member_faults;
 mod operator_faults;
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: false,
         embedded: scenarios(),
-        real: scenarios(),
+        real: [failover::real::all(), scenarios()].concat(),
     })
 }
 
@@ -41,6 +43,8 @@ fn scenarios() -> Vec<Scenario> {
         main_job::all(),
         admission::all(),
         member_faults::all(),
+        identity::all(),
+        failover::all(),
         operator_faults::all(),
         features::all(),
         hub_faults::all(),
