@@ -16,7 +16,7 @@ use super::watching::Deadlined as _;
 const SYSTEM: &str = "kube-system";
 
 /// Lists, watches and writes that all fail for this long are silence, whatever the probes say.
-const SILENT_AFTER: Duration = Duration::from_secs(60);
+const SILENT_AFTER: Duration = Duration::from_mins(1);
 
 /// What a probe found.
 pub(super) enum Probe {

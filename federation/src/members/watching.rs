@@ -28,7 +28,7 @@ fn retry_delay(failures: u32, whose: &str) -> Duration {
 pub(super) fn spread(wait: Duration, whose: &str, count: u32) -> Duration {
     let bits = digest_bits(format!("{whose} {count}").as_bytes());
     let parts = u32::try_from(bits % 1024).unwrap_or_default();
-    wait - wait / 4 * parts / 1024
+    wait * 3 / 4 + wait / 4 * parts / 1024
 }
 
 /// Why a watch was refused for want of rights, if that is what happened.
