@@ -55,7 +55,12 @@ pub struct Args {
     pub cluster_toleration: Duration,
 
     /// Silent members whose replicas may be placed elsewhere in a minute; 0 for none
-    #[arg(long, env = "MCK8S_FAILOVER_RATE", value_name = "NUMBER", default_value = "6")]
+    #[arg(
+        long,
+        env = "MCK8S_FAILOVER_RATE",
+        value_name = "NUMBER",
+        default_value = "6"
+    )]
     pub failover_rate: u32,
 
     /// While more than so many per cent of the members are silent, the replicas of none are placed

@@ -57,7 +57,9 @@ impl Failover {
             .retain(|name| members.get(name).is_some_and(Option::is_some));
         self.held.clear();
         // What is lost already is no sign of a fault that is beginning.
-        let all = members.iter().filter(|(name, _)| !self.lost.contains(*name));
+        let all = members
+            .iter()
+            .filter(|(name, _)| !self.lost.contains(*name));
         let of = all.clone().count();
         let silent: Vec<_> = all
             .filter_map(|(name, since)| Some(((*since)?, name)))
@@ -67,8 +69,7 @@ impl Failover {
         due.retain(|(since, _)| !is_tolerated(*since));
         due.sort();
         // Where none answers, there is nowhere to go.
-        let too_many =
-            silent.len() == of || silent.len() * 100 > of * settings.threshold as usize;
+        let too_many = silent.len() == of || silent.len() * 100 > of * settings.threshold as usize;
         let silent = silent.len();
         let mut newly = 0;
         for (_, name) in due {
@@ -89,7 +90,8 @@ impl Failover {
         let Some(pause) = Duration::from_mins(1).checked_div(per_minute) else {
             return false;
         };
-        self.last.is_none_or(|last| now.duration_since(last) >= pause)
+        self.last
+            .is_none_or(|last| now.duration_since(last) >= pause)
     }
 
     /// Whether a member is lost.

@@ -10,12 +10,22 @@ use federation::members::{Deadlined as _, Delivery as _, Ending};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use placement::ClusterName;
+use tokio::time::Instant;
 use tracing::info;
 
 use crate::bundles;
 use crate::reconcile::ReconcileError;
 use crate::scheduler::Scheduler;
 use crate::workload::Workload;
+
+/// Leftovers on record of one member, at most. The record is part of an object, whose size the hub
+/// limits, and names may be long.
+const MAX_LEFTOVERS: usize = 2000;
+
+/// Whether the record has room for an object, or has it already.
+fn has_room_for(uid: &str, leftovers: &[Leftover]) -> bool {
+    leftovers.len() < MAX_LEFTOVERS || leftovers.iter().any(|leftover| leftover.uid == uid)
+}
 
 impl Scheduler {
     /// Takes a deleted object as far as it can go now.
@@ -38,11 +48,10 @@ impl Scheduler {
         };
         let remaining = self.clear_members(workload, ending);
         if !remaining.is_empty() {
-            let waited = workload.deleted_at.map_or(Duration::ZERO, |since| {
-                Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default()
-            });
+            let waited = self.has_waited(workload);
             let away = self.are_all_away(&remaining);
-            if waited < self.options.deletion_grace || !away {
+            let may_go = away && self.can_be_recorded(workload, &remaining);
+            if waited < self.options.deletion_grace || !may_go {
                 self.reports
                     .add_after(workload.key.clone(), self.options.report_delay);
                 let rest = self.options.deletion_grace.saturating_sub(waited);
@@ -96,6 +105,16 @@ impl Scheduler {
         remaining
     }
 
+    /// Since this process has seen the deletion: the hub's clock may be another one than ours.
+    fn has_waited(&self, workload: &Workload) -> Duration {
+        let mut state = self.state();
+        let tracked = state.workloads.get_mut(&workload.key);
+        tracked.map_or(Duration::ZERO, |tracked| {
+            let since = tracked.deletion_seen.get_or_insert_with(Instant::now);
+            since.elapsed()
+        })
+    }
+
     fn are_all_away(&self, members: &[ClusterName]) -> bool {
         let state = self.state();
         members.iter().all(|name| {
@@ -104,6 +123,13 @@ impl Scheduler {
                 .get(name)
                 .is_none_or(|registered| !registered.is_open())
         })
+    }
+
+    /// Where the record of a member is full, the object waits for the member, or for its removal.
+    fn can_be_recorded(&self, workload: &Workload, members: &[ClusterName]) -> bool {
+        let state = self.state();
+        let mut members = members.iter().filter_map(|name| state.members.get(name));
+        members.all(|one| has_room_for(&workload.uid, &one.leftovers))
     }
 
     /// The record comes before the finalizer goes: what is left over is collected only against it.
@@ -145,5 +171,23 @@ impl Scheduler {
         found.is_ok_and(|found| {
             found.is_none_or(|found| found.metadata.deletion_timestamp.is_some())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_record_takes_no_other_object() {
+        let leftover = |number: usize| Leftover {
+            uid: number.to_string(),
+            ..Leftover::default()
+        };
+        let mut leftovers: Vec<_> = (1..MAX_LEFTOVERS).map(leftover).collect();
+        assert!(has_room_for("new", &leftovers));
+        leftovers.push(leftover(0));
+        assert!(!has_room_for("new", &leftovers));
+        assert!(has_room_for("0", &leftovers), "it is on record already");
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use federation::operator::access_args::{AccessNamespaces, AccessRules};
 use federation::operator::clock::VirtualClock;
 use federation::operator::events::Recorder;
 use federation::operator::http::Health;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::announce::Announcer;
 use crate::metrics::Metrics;
+use crate::failover;
 use crate::scheduler::{Options, Scheduler};
 
 const WORDS: &str = "ValidatingAdmissionPolicy 'no' with binding 'no' denied request: failed";
@@ -181,7 +183,10 @@ fn lock(hub: &Arc<Mutex<Hub>>) -> MutexGuard<'_, Hub> {
 async fn at_work(hub: &Arc<Mutex<Hub>>, time: Duration) -> Registry {
     let options = Options {
         kubeconfig: None,
-        access: AccessRules::default(),
+        access: AccessRules {
+            namespaces: AccessNamespaces::All,
+            link_local: false,
+        },
         failover: failover::Settings {
             toleration: Duration::from_mins(5),
             per_minute: 6,

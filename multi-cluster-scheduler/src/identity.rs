@@ -103,7 +103,9 @@ impl Scheduler {
             let recorder = &self.recorder.0;
             recorder.record(about, EventType::Warning, "ClusterReplaced", &note);
         }
-        let is_other = registered.recorded_uid().is_some_and(|before| before != uid);
+        let is_other = registered
+            .recorded_uid()
+            .is_some_and(|before| before != uid);
         registered.uid = Some(uid);
         if is_other {
             state.forget_cluster(name);

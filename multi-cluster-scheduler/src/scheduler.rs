@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use federation::members::{Kubeconfig, MemberEvent};
+use federation::members::{Kubeconfig, Member, MemberEvent};
 use federation::operator::access_args::AccessRules;
 use federation::operator::clock::SharedClock;
 use federation::operator::http::Health;
@@ -14,8 +14,9 @@ use federation::operator::queue::{Backoff, WorkQueue};
 use federation::traffic::Traffic;
 use kube::Client;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::announce::Announcer;
@@ -58,6 +59,8 @@ const SETTLE: Duration = Duration::from_secs(10);
 const HUB_FIRST: Duration = Duration::from_secs(1);
 /// How long statuses give way to the placements of a burst.
 const PLACEMENTS_FIRST: Duration = Duration::from_secs(3);
+/// How long what is under way may take when the scheduler is told to stop.
+const LAST_DELIVERIES: Duration = Duration::from_secs(5);
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -253,12 +256,12 @@ impl Scheduler {
     /// Decides which of the silent members are lost.
     fn fail_over(&self, state: &mut State, now: Instant) {
         let members = state.members.iter().filter(|(_, one)| !one.is_refused());
-        let judged = members.filter(|(_, one)| {
-            one.silent_since.is_some() || one.reachable == Some(true)
-        });
+        let judged =
+            members.filter(|(_, one)| one.silent_since.is_some() || one.reachable == Some(true));
         let judged = judged.map(|(name, one)| (name.clone(), one.silent_since));
         let newly = (state.failover).pass(&judged.collect(), self.options.failover, now);
-        self.metrics.failed_over(newly, state.failover.is_suspended());
+        self.metrics
+            .failed_over(newly, state.failover.is_suspended());
         if newly > 0 {
             self.standing_changed.notify_one();
         }
@@ -266,6 +269,7 @@ impl Scheduler {
 
     async fn reconcile_all(self: &Arc<Self>, cancel: &CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.options.parallel));
+        let under_way = TaskTracker::new();
         loop {
             let Ok(slot) = slots.clone().acquire_owned().await else {
                 return;
@@ -274,7 +278,7 @@ impl Scheduler {
                 break;
             };
             let this = self.clone();
-            tokio::spawn(async move {
+            under_way.spawn(async move {
                 let result = this.reconcile(job.key(), slot).await;
                 match &result {
                     Ok(_) => this.note_rejection(job.key(), None),
@@ -297,12 +301,15 @@ impl Scheduler {
                 this.metrics.queued(this.queue.depth(), waiting);
             });
         }
-        // What is under way ends before we do.
-        drop(
-            slots
-                .acquire_many(u32::try_from(self.options.parallel).unwrap_or(1))
-                .await,
-        );
+        // What is under way ends before we do, if it can: also what is on record and not yet handed
+        // to the members, and what they are being brought.
+        under_way.close();
+        let limit = Instant::now() + LAST_DELIVERIES;
+        if timeout_at(limit, under_way.wait()).await.is_err() {
+            warn!("not all that is under way has ended; it goes on after the next start");
+        }
+        self.wait_until(limit, LAST_DELIVERIES / 100, |this| !this.is_delivering())
+            .await;
     }
 
     /// What the hub refuses is said on the object.
@@ -345,6 +352,13 @@ impl Scheduler {
                 drop(slot);
             });
         }
+    }
+
+    /// A member that answers is being brought something.
+    fn is_delivering(&self) -> bool {
+        let state = self.state();
+        let mut members = state.members.values().filter(|one| one.is_open());
+        members.any(|one| one.member.as_ref().is_some_and(Member::is_delivering))
     }
 
     /// Lets the hub's writes of a burst go before the members'.

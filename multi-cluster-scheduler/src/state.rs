@@ -77,6 +77,8 @@ pub struct Tracked {
     pub failures: BTreeMap<ClusterName, Failure>,
     /// Clusters that have what was last handed over.
     pub delivered: BTreeSet<ClusterName>,
+    /// When its deletion was seen.
+    pub deletion_seen: Option<Instant>,
     /// Clusters that hold nothing of it any more (while it is deleted).
     pub removed: BTreeSet<ClusterName>,
     /// The status that the hub has.
@@ -169,6 +171,7 @@ impl Tracked {
             dependency_changes: 0,
             failures: BTreeMap::new(),
             delivered: BTreeSet::new(),
+            deletion_seen: None,
             removed: BTreeSet::new(),
             reported: workload.status.clone(),
             reserved: false,

@@ -9,7 +9,7 @@ use placement::{Node, Pod, PodKey};
 use tokio_util::sync::CancellationToken;
 
 use super::watched::{WatchedNode, WatchedPod};
-use crate::members::{Read, Readable, Unreadable, metadata, refusal, uid_bits, watch_with};
+use crate::members::{Read, Readable, Unreadable, metadata, refusal, uid_bits, watch_member};
 
 /// One change of a member's capacity.
 #[derive(Clone, Debug)]
@@ -45,12 +45,13 @@ pub trait CapacityFeed: Send + Sync {
 /// Watches on the member's nodes and pods.
 pub struct WatchFeed {
     client: Client,
+    cluster: String,
 }
 
 impl WatchFeed {
-    /// A feed from watches through `client`.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// A feed from watches through `client` on the cluster of this name.
+    pub fn new(client: Client, cluster: String) -> Self {
+        Self { client, cluster }
     }
 }
 
@@ -62,6 +63,7 @@ impl CapacityFeed for WatchFeed {
     ) -> BoxFuture<'static, ()> {
         let nodes: Api<Readable<WatchedNode>> = Api::all(self.client.clone());
         let pods: Api<Readable<WatchedPod>> = Api::all(self.client.clone());
+        let cluster = self.cluster.clone();
         Box::pin(async move {
             let mut listed_nodes = BTreeSet::new();
             // What cannot be read is there, with what was last known of it.
@@ -136,8 +138,8 @@ impl CapacityFeed for WatchFeed {
                 }
             };
             futures::join!(
-                watch_with(nodes, on_node, failed, &cancel),
-                watch_with(pods, on_pod, failed, &cancel),
+                watch_member(&cluster, nodes, on_node, failed, &cancel),
+                watch_member(&cluster, pods, on_pod, failed, &cancel),
             );
         })
     }

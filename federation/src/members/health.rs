@@ -16,7 +16,7 @@ use super::watching::Deadlined as _;
 const SYSTEM: &str = "kube-system";
 
 /// Lists, watches and writes that all fail for this long are silence, whatever the probes say.
-const SILENT_AFTER: Duration = Duration::from_secs(60);
+const SILENT_AFTER: Duration = Duration::from_mins(1);
 
 /// What a probe found.
 pub(super) enum Probe {
@@ -136,7 +136,8 @@ impl Requests {
     pub(super) fn silence(&self) -> Option<String> {
         let failing = self.failing.as_ref()?;
         // One failure of a member that is asked for nothing since is not a minute of failures.
-        let silent = failing.first.elapsed() >= SILENT_AFTER && failing.last.elapsed() < SILENT_AFTER;
+        let silent =
+            failing.first.elapsed() >= SILENT_AFTER && failing.last.elapsed() < SILENT_AFTER;
         silent.then(|| {
             let time = failing.first.elapsed().as_secs();
             format!("lists and writes have failed for {time} s: {}", failing.why)

@@ -97,7 +97,7 @@ async fn requests_that_all_fail_for_a_minute_are_silence() {
 async fn one_failure_long_ago_and_a_webhook_are_no_silence() {
     let mut requests = Requests::default();
     requests.delivery_failed(&unavailable("etcdserver: no space"));
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     assert_eq!(requests.silence(), None);
     let mut requests = Requests::default();
     for _ in 0..3 {

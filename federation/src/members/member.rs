@@ -22,7 +22,7 @@ use super::health::{Probe, Requests, probe};
 use super::inventory::{Inventory, Observed, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
 use super::readable::{Item as Readable, Read};
-use super::watching::{Deadlined as _, map_event, refusal, watch_with};
+use super::watching::{Deadlined as _, map_event, refusal, spread, watch_member};
 use super::writer::Writer;
 use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
 use crate::operator::queue::{Backoff, Priority, WorkQueue};
@@ -190,6 +190,11 @@ impl Member {
         true
     }
 
+    /// Something is being delivered, or is about to be; what failed and waits is not.
+    pub fn is_delivering(&self) -> bool {
+        self.inner.queue.is_busy()
+    }
+
     /// The state of the owner's main object, if the member has it.
     pub fn observed(&self, owner: u128, kind: ManagedKind) -> Option<Observed> {
         lock(&self.inner.inventory)
@@ -242,6 +247,7 @@ impl Inner {
         let mut identity: Option<String> = None;
         let mut health = None;
         let mut next_probe = Instant::now();
+        let mut probes = 0;
         loop {
             if next_probe <= Instant::now() {
                 let deadline = self.options.deadline.min(Duration::from_secs(5));
@@ -268,7 +274,8 @@ impl Inner {
                 } else {
                     Duration::from_secs(1).min(self.options.probe_interval)
                 };
-                next_probe = Instant::now() + pause;
+                probes += 1;
+                next_probe = Instant::now() + spread(pause, self.name.as_str(), probes);
             }
             let is_served = identity.is_some() && *admitted.borrow_and_update() == identity;
             if !is_served && let Some(watches) = watches.take() {
@@ -329,7 +336,7 @@ impl Inner {
     }
 
     fn watch(self: Arc<Self>, cancel: &CancellationToken) {
-        let feed = WatchFeed::new(self.client.clone());
+        let feed = WatchFeed::new(self.client.clone(), self.name.to_string());
         let sink = self.clone();
         tokio::spawn(feed.run(
             Box::new(move |event| {
@@ -350,7 +357,7 @@ impl Inner {
     }
 
     async fn watch_kind(self: Arc<Self>, kind: ManagedKind, cancel: CancellationToken) {
-        let resource = kind.resource();
+        let (name, resource) = (self.name.as_str(), kind.resource());
         let failed = |error: &watcher::Error| {
             self.requests().watch_failed(error);
             if let Some(problem) = refusal(error) {
@@ -360,7 +367,7 @@ impl Inner {
         if matches!(kind, ManagedKind::Deployment | ManagedKind::Job) {
             let api: Api<Readable<Watched>> = Api::all_with(self.client.clone(), &resource);
             let observe = |event| self.observe(kind, self.readable(kind, event, |one| one));
-            watch_with(api, observe, failed, &cancel).await;
+            watch_member(name, api, observe, failed, &cancel).await;
         } else {
             let api: Api<Readable<PartialObjectMeta<DynamicObject>>> =
                 Api::all_with(self.client.clone(), &resource);
@@ -368,7 +375,7 @@ impl Inner {
                 let of = |partial: PartialObjectMeta<DynamicObject>| Watched::of(partial.metadata);
                 self.observe(kind, self.readable(kind, event, of));
             };
-            watch_with(api, observe, failed, &cancel).await;
+            watch_member(name, api, observe, failed, &cancel).await;
         }
     }
 

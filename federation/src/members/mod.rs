@@ -28,5 +28,5 @@ pub use member::{Change, Member, MemberEvent, MemberOptions};
 pub use namespaces::NamespaceKept;
 pub use readable::{Item as Readable, Read, Unreadable, metadata, or_metadata};
 pub use sources::{follow_kubeconfig, follow_kubefed};
-pub(crate) use watching::refusal;
 pub use watching::{Deadlined, map_event, watch_selected, watch_with};
+pub(crate) use watching::{refusal, watch_member};

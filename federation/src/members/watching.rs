@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::bundle::digest_bits;
 use super::readable::{Item, Read, Warnings};
 use crate::operator::redacted::redacted_message;
 
@@ -18,11 +19,18 @@ use crate::operator::redacted::redacted_message;
 /// that nobody has seen is given to others.
 const LASTS: u32 = 40;
 
-/// Waits between tries of a watch: 200 ms, doubled up to 5 s. Without jitter, so that a run in
-/// virtual time repeats; the members' outages do not coincide anyway.
-fn retry_delay(failures: u32) -> Duration {
+/// Waits between tries of a watch: 200 ms, doubled up to 5 s.
+fn retry_delay(failures: u32, whose: &str) -> Duration {
     let delay = Duration::from_millis(200) * 2_u32.pow(failures.min(5));
-    delay.min(Duration::from_secs(5))
+    spread(delay.min(Duration::from_secs(5)), whose, failures)
+}
+
+/// A wait that is up to a quarter shorter, by whose it is and the how manieth: what has ended
+/// together does not begin together, and a run in virtual time repeats.
+pub(super) fn spread(wait: Duration, whose: &str, count: u32) -> Duration {
+    let bits = digest_bits(format!("{whose} {count}").as_bytes());
+    let parts = u32::try_from(bits % 1024).unwrap_or_default();
+    wait * 3 / 4 + wait / 4 * parts / 1024
 }
 
 /// Why a watch was refused for want of rights, if that is what happened.
@@ -55,8 +63,35 @@ pub async fn watch_with<K>(
     watch_selected(api, watcher::Config::default(), handle, failed, cancel).await;
 }
 
+/// As [`watch_with`], on the member of this name: those of many members are not tried again in step.
+pub(crate) async fn watch_member<K>(
+    cluster: &str,
+    api: Api<Item<K>>,
+    handle: impl FnMut(Event<Read<K>>),
+    failed: impl FnMut(&watcher::Error),
+    cancel: &CancellationToken,
+) where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let all = watcher::Config::default();
+    watch_spread(cluster, api, all, handle, failed, cancel).await;
+}
+
 /// As [`watch_with`], of the objects that `selection` selects.
 pub async fn watch_selected<K>(
+    api: Api<Item<K>>,
+    selection: watcher::Config,
+    handle: impl FnMut(Event<Read<K>>),
+    failed: impl FnMut(&watcher::Error),
+    cancel: &CancellationToken,
+) where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    watch_spread("", api, selection, handle, failed, cancel).await;
+}
+
+async fn watch_spread<K>(
+    cluster: &str,
     api: Api<Item<K>>,
     selection: watcher::Config,
     mut handle: impl FnMut(Event<Read<K>>),
@@ -65,6 +100,7 @@ pub async fn watch_selected<K>(
 ) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
+    let whose = format!("{cluster}{}", api.resource_url());
     let selection = selection.timeout(LASTS);
     let start = || watcher::watcher(api.clone(), selection.clone());
     let mut events = std::pin::pin!(start());
@@ -90,7 +126,7 @@ pub async fn watch_selected<K>(
             Some(Err(error)) => {
                 debug!(error = redacted_message(&error), "watch interrupted");
                 failed(&error);
-                let delay = retry_delay(failures);
+                let delay = retry_delay(failures, &whose);
                 failures += 1;
                 cancel.run_until_cancelled(tokio::time::sleep(delay)).await;
                 if refusal(&error).is_some() {
@@ -137,3 +173,20 @@ pub trait Deadlined: Future + Sized {
 }
 
 impl<F: Future> Deadlined for F {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_together_is_tried_again_at_different_times_and_the_same_in_each_run() {
+        let wait = Duration::from_secs(5);
+        let all: std::collections::BTreeSet<_> = (0..100)
+            .map(|member| spread(wait, &format!("cluster{member}"), 3))
+            .collect();
+        assert!(all.len() > 80, "{} different waits", all.len());
+        assert!(all.iter().all(|one| *one <= wait && *one >= wait * 3 / 4));
+        assert_eq!(spread(wait, "cluster1", 3), spread(wait, "cluster1", 3));
+        assert_ne!(spread(wait, "cluster1", 3), spread(wait, "cluster1", 4));
+    }
+}

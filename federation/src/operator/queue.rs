@@ -188,6 +188,12 @@ impl<K: Ord + Clone> WorkQueue<K> {
         self.state().ready.len()
     }
 
+    /// Whether any key is ready or being worked; those that wait do not count.
+    pub fn is_busy(&self) -> bool {
+        let state = self.state();
+        !state.ready.is_empty() || state.keys.values().any(|entry| entry.working)
+    }
+
     fn state(&self) -> MutexGuard<'_, State<K>> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -51,6 +51,24 @@ impl Cluster {
         })
     }
 
+    /// Stops etcd alone: the API server goes on and has nothing to answer from. The embedded one
+    /// keeps its data itself. [`start`](Self::start) brings it back.
+    pub async fn stop_storage(&self) -> Result<()> {
+        let api_server = self.flavour().api_server();
+        let names = self.server_names().into_iter();
+        let storage: Vec<_> = names.filter(|name| *name != api_server).collect();
+        let stopped: Vec<_> = {
+            let mut processes = self.processes();
+            let stopped = storage.iter().filter_map(|name| processes.remove(*name));
+            stopped.collect()
+        };
+        end(stopped).await;
+        self.state.update_cluster(&self.name, |cluster| {
+            let processes = &mut cluster.processes;
+            processes.retain(|name, _| !storage.contains(&name.as_str()));
+        })
+    }
+
     /// The processes that serve the API: etcd and kube-apiserver, or the embedded one.
     pub fn server_pids(&self) -> Vec<u32> {
         let servers = self.server_names();

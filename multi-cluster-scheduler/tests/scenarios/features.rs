@@ -325,7 +325,7 @@ async fn members_by_kubefed_and_by_secret(world: &World) -> Result<()> {
     let message = world
         .until_condition("membercluster/cluster2", "Ready", "False", "Forbidden")
         .await?;
-    ensure!(message.contains("cannot list resource"), "{message}");
+    ensure!(message.contains("cannot get resource"), "{message}");
     let account = format!("--serviceaccount={namespace}:hub");
     let admin = [
         "create",

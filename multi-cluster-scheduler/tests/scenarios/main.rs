@@ -10,8 +10,10 @@ mod accepted;
 mod admission;
 mod changes;
 mod deletion;
+mod failover;
 mod features;
 mod hub_faults;
+mod identity;
 mod main_job;
 mod member_faults;
 mod operator_faults;
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: false,
         embedded: scenarios(),
-        real: refusals::all().into_iter().chain(scenarios()).collect(),
+        real: [refusals::all(), failover::real::all(), scenarios()].concat(),
     })
 }
 
@@ -49,6 +51,8 @@ fn scenarios() -> Vec<Scenario> {
         accepted::all(),
         admission::all(),
         member_faults::all(),
+        identity::all(),
+        failover::all(),
         operator_faults::all(),
         features::all(),
         deletion::all(),
