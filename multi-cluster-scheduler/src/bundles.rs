@@ -88,6 +88,7 @@ pub fn bundle(
         key: object_key(workload, kind),
         object,
         shared: false,
+        retain: workload.retained().iter().map(|one| one.name()).collect(),
     });
     Ok(Bundle {
         owner: workload.owner(),

@@ -4,10 +4,11 @@ use federation::api::{
     CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING,
     PlacementStatus, WorkloadStatus,
 };
-use federation::members::{Failure, FailureKind, Observed, ObservedJob};
+use federation::members::{Diagnosis, DiagnosisKind, FailureKind, Observed, ObservedJob};
 use placement::ClusterName;
 
 use crate::decide::Obstacle;
+use crate::seen::{contest, diagnoses, diagnosis, observed, wanted};
 use crate::state::{State, Tracked};
 use crate::workload::{Kind, Workload};
 
@@ -111,27 +112,7 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
         message,
     };
     if tracked.workload.deleted_at.is_some() {
-        let away: Vec<_> = status
-            .placements
-            .iter()
-            .filter(|one| one.problem.is_some())
-            .map(|one| one.cluster.as_str())
-            .collect();
-        if away.is_empty() {
-            return verdict(
-                true,
-                "Deleting",
-                "its copies on the members are being removed".to_owned(),
-            );
-        }
-        return verdict(
-            true,
-            "WaitingForMember",
-            format!(
-                "{} cannot be cleaned now; after the grace the object goes, and what is left there is collected when the member is back",
-                away.join(", ")
-            ),
-        );
+        return deleting(status);
     }
     let first = |wanted: &[FailureKind]| {
         tracked
@@ -140,15 +121,12 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
             .find(|(_, failure)| wanted.contains(&failure.kind))
             .map(|(cluster, failure)| format!("{cluster}: {failure}"))
     };
-    if let Some(message) = first(&[FailureKind::Rejected]) {
-        return verdict(false, "Rejected", message);
-    }
-    if let Some(message) = first(&[
-        FailureKind::Unavailable,
-        FailureKind::Unreachable,
-        FailureKind::NotLeader,
-    ]) {
-        return verdict(true, "Retrying", message);
+    // What a person has to see to comes first.
+    let kinds = (FailureKind::ALL.into_iter()).filter(|kind| *kind != FailureKind::Conflict);
+    for kind in kinds {
+        if let Some(message) = first(&[kind]) {
+            return verdict(!kind.is_permanent(), kind.reason(), message);
+        }
     }
     if let Some(fetched) = tracked
         .dependencies
@@ -165,31 +143,44 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
             ),
         );
     }
+    let diagnoses = diagnoses(state, tracked);
+    let said = |(cluster, one): &(&str, Diagnosis)| format!("{cluster}: {}", one.message);
+    let is_late = |(_, one): &&(&str, Diagnosis)| one.kind == DiagnosisKind::DeadlineExceeded;
+    if let Some(late) = diagnoses.iter().find(is_late) {
+        return verdict(false, DiagnosisKind::DeadlineExceeded.reason(), said(late));
+    }
+    let worst = diagnoses.iter().min_by_key(|(_, one)| one.kind);
+    let why = worst
+        .map(|one| format!("; {}", said(one)))
+        .unwrap_or_default();
     if tracked.assignment.is_moving() {
         return verdict(
             true,
             "Moving",
-            "old replicas stay until the new ones are available".to_owned(),
+            format!("old replicas stay until the new ones are available{why}"),
         );
     }
-    let kind = tracked.workload.key.kind;
-    let (owner, on_members) = (tracked.workload.owner_bits(), kind.on_members());
     let settled = tracked.assignment.placements.iter().all(|one| {
-        let member = state
-            .members
-            .get(&ClusterName::from(one.cluster.as_str()))
-            .and_then(|r| r.member.as_ref());
-        match member.and_then(|member| member.observed(owner, on_members)) {
+        match observed(state, tracked, &one.cluster) {
             Some(Observed::Replicas(replicas)) => {
-                replicas.current
-                    && replicas.updated == one.replicas
-                    && replicas.available == one.replicas
+                let wanted = wanted(tracked, one, Some(Observed::Replicas(replicas)));
+                replicas.current && replicas.updated == wanted && replicas.available == wanted
             }
             Some(Observed::Job(job)) => has_done(&tracked.workload, one, &job) || job.given_up,
             Some(Observed::Present) => true,
             None => false,
         }
     });
+    if let Some((_, one)) = worst
+        && one.kind == DiagnosisKind::ReplicaFailure
+        && !settled
+    {
+        return verdict(
+            true,
+            one.kind.reason(),
+            why.trim_start_matches("; ").to_owned(),
+        );
+    }
     if settled {
         verdict(
             false,
@@ -201,44 +192,79 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
             true,
             "RollingOut",
             format!(
-                "{} of {} replicas are ready",
+                "{} of {} replicas are ready{why}",
                 status.ready_replicas, status.replicas
             ),
         )
     }
 }
 
-pub(crate) fn conflict(tracked: &Tracked) -> Verdict {
+/// What is left of an object that is being deleted.
+fn deleting(status: &WorkloadStatus) -> Verdict {
+    let verdict = |reason, message| Verdict {
+        kind: CONDITION_PROGRESSING,
+        status: true,
+        reason,
+        message,
+    };
+    let away: Vec<_> = status
+        .placements
+        .iter()
+        .filter(|one| one.problem.is_some())
+        .map(|one| one.cluster.as_str())
+        .collect();
+    if away.is_empty() {
+        return verdict(
+            "Deleting",
+            "its copies on the members are being removed".to_owned(),
+        );
+    }
+    verdict(
+        "WaitingForMember",
+        format!(
+            "{} cannot be cleaned now; after the grace the object goes, and what is left there is collected when the member is back",
+            away.join(", ")
+        ),
+    )
+}
+
+pub(crate) fn conflict(state: &State, tracked: &Tracked) -> Verdict {
+    let verdict = |status, reason, message| Verdict {
+        kind: CONDITION_CONFLICT,
+        status,
+        reason,
+        message,
+    };
     let foreign: Vec<_> = tracked
         .failures
         .iter()
         .filter(|(_, failure)| failure.kind == FailureKind::Conflict)
-        .map(|(cluster, failure): (_, &Failure)| format!("{cluster}: {failure}"))
+        .map(|(cluster, failure)| format!("{cluster}: {failure}"))
         .collect();
-    if foreign.is_empty() {
-        Verdict {
-            kind: CONDITION_CONFLICT,
-            status: false,
-            reason: "NoConflict",
-            message: "no object of this name on a member is somebody else's".to_owned(),
-        }
-    } else {
-        Verdict {
-            kind: CONDITION_CONFLICT,
-            status: true,
-            reason: "ForeignObject",
-            message: foreign.join("; "),
-        }
+    if !foreign.is_empty() {
+        return verdict(true, "ForeignObject", foreign.join("; "));
     }
+    let contested: Vec<_> = (state.members.keys())
+        .filter_map(|cluster| Some(format!("{cluster}: {}", contest(state, tracked, cluster)?)))
+        .collect();
+    if !contested.is_empty() {
+        return verdict(true, "Contested", contested.join("; "));
+    }
+    verdict(
+        false,
+        "NoConflict",
+        "no object of this name on a member is somebody else's".to_owned(),
+    )
 }
 
-pub(crate) fn available(state: &State, status: &WorkloadStatus) -> Verdict {
-    let available: u32 = status
-        .placements
-        .iter()
-        .map(|one| one.available.min(one.replicas))
-        .sum();
-    let wanted = status.replicas + status.unplaced_replicas;
+pub(crate) fn available(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
+    let (mut available, mut wanted) = (0, status.unplaced_replicas);
+    for one in &status.placements {
+        let observed = observed(state, tracked, &one.cluster);
+        let share = crate::seen::wanted(tracked, one, observed);
+        available += one.available.min(share);
+        wanted += share.saturating_sub(one.leaving);
+    }
     let verdict = |status, reason, message| Verdict {
         kind: CONDITION_AVAILABLE,
         status,
@@ -297,7 +323,8 @@ pub(crate) fn finished(
         tracked.workload.owner_bits(),
         tracked.workload.key.kind.on_members(),
     );
-    let (mut complete, mut failed_on, mut succeeded, mut failed) = (0, Vec::new(), 0, 0);
+    let (mut complete, mut succeeded, mut failed) = (0, 0, 0);
+    let mut failed_on: Vec<String> = Vec::new();
     let running = || (tracked.assignment.placements.iter()).filter(|one| one.replicas > 0);
     for one in running() {
         let member = state
@@ -309,7 +336,9 @@ pub(crate) fn finished(
             failed += job.failed;
             complete += usize::from(has_done(&tracked.workload, one, &job));
             if job.given_up {
-                failed_on.push(one.cluster.as_str());
+                let why = diagnosis(state, tracked, &ClusterName::from(one.cluster.as_str()));
+                let why = why.map(|one| format!(" ({})", one.message));
+                failed_on.push(format!("{}{}", one.cluster, why.unwrap_or_default()));
             }
         }
     }

@@ -106,6 +106,7 @@ pub async fn fetch(
                     key,
                     object,
                     shared: true,
+                    retain: Vec::new(),
                 });
             }
             _ => fetched.missing.push(key),

@@ -12,10 +12,12 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::Instant;
 use tracing::debug;
 
 use crate::decide::Assignment;
 use crate::scheduler::Scheduler;
+use crate::status_guard::StatusGuard;
 use crate::workload::{Key, Workload};
 
 /// Why a write to the hub did not happen.
@@ -127,13 +129,14 @@ impl Scheduler {
             .map_err(|error| HubError::of(&workload.key, error))
     }
 
-    /// Writes a status, if the hub's last assignment is the one with the sequence `seen`.
+    /// Writes a status, if the hub's last assignment is the one with the sequence `seen`; the version
+    /// that the object has then.
     pub(crate) async fn write_status(
         &self,
         workload: &Arc<Workload>,
         seen: i64,
         status: &WorkloadStatus,
-    ) -> Result<(), HubError> {
+    ) -> Result<u64, HubError> {
         let patch = json_patch(json!([
             { "op": "test", "path": "/metadata/uid", "value": workload.uid },
             { "op": "test", "path": "/status/decision/sequence", "value": seen },
@@ -149,7 +152,7 @@ impl Scheduler {
             .within(self.options.deadline)
             .await;
         written
-            .map(drop)
+            .map(|object| Workload::read(workload.key.kind, &object).version())
             .map_err(|error| HubError::of(&workload.key, error))
     }
 
@@ -169,9 +172,20 @@ impl Scheduler {
                 {
                     // The watch will tell what is known by then, and not be heeded.
                     self.queue.add(key.clone(), Priority::High);
-                    tracked.assignment = crate::state::assignment_of(&workload);
-                    tracked.recorded = tracked.assignment.decision.sequence;
-                    tracked.reported = workload.status.clone();
+                    let recorded = crate::state::assignment_of(&workload);
+                    let on_hub = workload.status.decision.as_ref();
+                    let on_hub = on_hub.map_or(0, |decision| decision.sequence);
+                    let known = tracked.recorded;
+                    if on_hub >= known || recorded.decision.sequence > known {
+                        tracked.recorded = recorded.decision.sequence;
+                        tracked.assignment = recorded;
+                        tracked.reported = workload.status.clone();
+                        tracked.guard = StatusGuard::default();
+                    } else {
+                        // It was wiped or replaced by an older one: ours stands.
+                        let (version, now) = (workload.version(), Instant::now());
+                        (tracked.guard).seen(version, &workload.status, &tracked.reported, now);
+                    }
                     tracked.workload = Arc::new(workload);
                 }
             }

@@ -22,6 +22,7 @@ pub struct Metrics {
     pending: Gauge,
     waiting: Gauge,
     deliveries: Family<DeliveryLabels, Counter>,
+    put_back: Family<MemberLabels, Counter>,
     errors: Family<StepLabels, Counter>,
     members: Family<MemberLabels, Gauge>,
     pub(crate) requests: ApiRequests,
@@ -59,6 +60,7 @@ impl Metrics {
             pending: Gauge::default(),
             waiting: Gauge::default(),
             deliveries: Family::default(),
+            put_back: Family::default(),
             errors: Family::default(),
             members: Family::default(),
             requests: ApiRequests::default(),
@@ -95,6 +97,11 @@ impl Metrics {
             "deliveries",
             "Deliveries to members, by result",
             metrics.deliveries.clone(),
+        );
+        registry.register(
+            "put_back",
+            "Objects on members that other clients changed or deleted and that were put back",
+            metrics.put_back.clone(),
         );
         registry.register(
             "reconcile_errors",
@@ -142,17 +149,17 @@ impl Metrics {
     }
 
     pub(crate) fn delivered(&self, failure: Option<FailureKind>) {
-        let result = match failure {
-            None => "ok",
-            Some(FailureKind::Conflict) => "conflict",
-            Some(FailureKind::Rejected) => "rejected",
-            Some(FailureKind::Unavailable) => "unavailable",
-            Some(FailureKind::Unreachable) => "unreachable",
-            Some(FailureKind::NotLeader) => "not_leader",
-        };
+        let result = failure.map_or("ok", FailureKind::label);
         self.deliveries
             .get_or_create(&DeliveryLabels { result })
             .inc();
+    }
+
+    pub(crate) fn put_back(&self, cluster: &str) {
+        let labels = MemberLabels {
+            cluster: cluster.to_owned(),
+        };
+        self.put_back.get_or_create(&labels).inc();
     }
 
     pub(crate) fn failed(&self, step: &'static str) {
@@ -170,6 +177,7 @@ impl Metrics {
             }
             None => {
                 self.members.remove(&labels);
+                self.put_back.remove(&labels);
             }
         }
     }

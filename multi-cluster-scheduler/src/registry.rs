@@ -126,6 +126,7 @@ impl Scheduler {
                 self.member_synced(state, &cluster);
             }
             Change::Observed(owner) => self.observed(state, owner),
+            Change::Undone(_) => self.metrics.put_back(cluster.as_str()),
             Change::Delivered {
                 owner,
                 last,
@@ -296,6 +297,6 @@ fn capacity(state: &mut State, cluster: &ClusterName, event: CapacityEvent) {
         CapacityEvent::NodesListed(names) => snapshot.retain_nodes(cluster, &names),
         CapacityEvent::PodsListed(keys) => snapshot.retain_pods(cluster, &keys),
         // The member says so itself.
-        CapacityEvent::Refused(_) => {}
+        CapacityEvent::OwnPod(..) | CapacityEvent::Refused(_) => {}
     }
 }

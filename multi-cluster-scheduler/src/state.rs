@@ -14,6 +14,8 @@ use crate::burst::Burst;
 use crate::decide::{Assignment, Standing};
 use crate::dependencies::Fetched;
 use crate::returning::Away;
+use crate::status_guard::StatusGuard;
+use crate::unschedulable::Limit;
 use crate::workload::{Key, Kind, Workload};
 
 /// Everything that is known.
@@ -73,8 +75,12 @@ pub struct Tracked {
     pub delivered: BTreeSet<ClusterName>,
     /// Clusters that hold nothing of it any more (while it is deleted).
     pub removed: BTreeSet<ClusterName>,
-    /// The status that the hub has.
+    /// The status that we reported last.
     pub reported: WorkloadStatus,
+    /// Whether the hub still has it.
+    pub guard: StatusGuard,
+    /// What clusters are limited to, because their own schedulers cannot place more.
+    pub limits: BTreeMap<ClusterName, Limit>,
     /// Its share of each cluster is held in the snapshot.
     pub reserved: bool,
     /// When the change that is being worked on was seen, for the end-to-end time.
@@ -138,6 +144,8 @@ impl Tracked {
             delivered: BTreeSet::new(),
             removed: BTreeSet::new(),
             reported: workload.status.clone(),
+            guard: StatusGuard::default(),
+            limits: BTreeMap::new(),
             reserved: false,
             // What was on record when this process started is not a change that it has seen.
             changed_at: (assignment.decision.sequence == 0).then_some(now),
@@ -159,7 +167,7 @@ impl Tracked {
 
     /// The sequence of the assignment in the status that the hub has.
     pub fn reported_sequence(&self) -> i64 {
-        let decision = self.reported.decision.as_ref();
+        let decision = self.guard.on_hub(&self.reported).decision.as_ref();
         decision.map_or(0, |decision| decision.sequence)
     }
 }
@@ -306,6 +314,7 @@ impl State {
             tracked.failures.remove(name);
             tracked.delivered.remove(name);
             tracked.removed.remove(name);
+            tracked.limits.remove(name);
         }
     }
 

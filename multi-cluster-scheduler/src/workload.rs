@@ -6,7 +6,8 @@ use std::fmt;
 
 use federation::api::{
     ANNOTATION_ASSIGNMENT, FINALIZER, GROUP, KOPF_FINALIZER, MultiClusterDeploymentSpec,
-    MultiClusterJobSpec, MultiClusterServiceSpec, PlacementFields, VERSION, WorkloadStatus,
+    MultiClusterJobSpec, MultiClusterServiceSpec, PlacementFields, RetainedField, VERSION,
+    WorkloadStatus,
 };
 use federation::members::{ManagedKind, Owner, uid_bits};
 use kube::ResourceExt as _;
@@ -193,6 +194,11 @@ impl Workload {
         uid_bits(&self.uid)
     }
 
+    /// Its resource version as a number; Kubernetes promises that it grows (KEP-5504).
+    pub fn version(&self) -> u64 {
+        self.resource_version.parse().unwrap_or(0)
+    }
+
     /// Held by us.
     pub fn is_held(&self) -> bool {
         self.finalizers
@@ -213,6 +219,14 @@ impl Workload {
             Spec::Deployment(spec) => Some(&spec.placement),
             Spec::Job(spec) => Some(&spec.placement),
             Spec::Service(_) => None,
+        }
+    }
+
+    /// The fields that members may own.
+    pub fn retained(&self) -> &[RetainedField] {
+        match &self.spec {
+            Ok(Spec::Deployment(spec)) => &spec.retain,
+            _ => &[],
         }
     }
 

@@ -24,7 +24,7 @@ pub use autoscaler::{
     PrometheusTarget, PrometheusTargetType, ScaleTargetRef, Schedule, Scope,
 };
 pub use cloud_provisioner::{CloudProvisioner, CloudProvisionerSpec};
-pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec};
+pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec, RetainedField};
 pub use job::{MultiClusterJob, MultiClusterJobSpec};
 pub use member_cluster::{
     ClusterAccess, KubeFedClusterReference, Leftover, MemberCluster, MemberClusterSpec,

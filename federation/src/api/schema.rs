@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     AppRescheduler, CloudProvisioner, MemberCluster, MultiClusterDeployment,
-    MultiClusterHorizontalPodAutoscaler, MultiClusterJob, MultiClusterService,
+    MultiClusterHorizontalPodAutoscaler, MultiClusterJob, MultiClusterService, RetainedField,
 };
 
 /// The CRDs of the group, complete, in the order in which they are installed.
@@ -49,6 +49,9 @@ fn deployment(schema: &mut Value) {
     placement(spec);
     label_selector(&mut spec["properties"]["selector"]);
     template(&mut spec["properties"]["template"]);
+    let retain = &mut spec["properties"]["retain"];
+    retain["maxItems"] = json!(RetainedField::ALL.len());
+    retain["x-kubernetes-list-type"] = json!("set");
     rules(
         &mut spec["properties"]["selector"],
         &[(

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use futures::future::BoxFuture;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
-use placement::{Node, Pod, PodKey};
+use placement::{Node, OwnerKey, Pod, PodKey};
 use tokio_util::sync::CancellationToken;
 
+use super::trouble::Trouble;
 use super::watched::{WatchedNode, WatchedPod};
 use crate::members::{refusal, watch_with};
 
@@ -24,7 +25,9 @@ pub enum CapacityEvent {
     PodGone(PodKey),
     /// The nodes were listed anew: there are no others.
     NodesListed(BTreeSet<String>),
-    /// The pods were listed anew: there are no others.
+    /// A pod of ours is as it should be, or why it does not run.
+    OwnPod(PodKey, OwnerKey, Option<Trouble>),
+    /// The pods were listed anew: there are no others that count, or do not run.
     PodsListed(BTreeSet<PodKey>),
     /// The member refuses to show them; why.
     Refused(String),
@@ -75,9 +78,20 @@ impl CapacityFeed for WatchFeed {
                 Event::Delete(node) => sink(CapacityEvent::NodeGone(node.name().to_owned())),
             };
             let mut listed_pods = BTreeSet::new();
+            let own = |pod: &WatchedPod| {
+                let trouble = pod.owner().map(|owner| (owner, pod.trouble()));
+                let is_in_trouble = matches!(trouble, Some((_, Some(_))));
+                if let Some((owner, trouble)) = trouble {
+                    sink(CapacityEvent::OwnPod(pod.key(), owner, trouble));
+                }
+                is_in_trouble
+            };
             let on_pod = |event: Event<WatchedPod>| match event {
                 Event::Init => listed_pods.clear(),
                 Event::InitApply(pod) => {
+                    if own(&pod) {
+                        listed_pods.insert(pod.key());
+                    }
                     if let Some(load) = pod.load() {
                         listed_pods.insert(pod.key());
                         sink(CapacityEvent::Pod(pod.key(), load));
@@ -86,11 +100,19 @@ impl CapacityFeed for WatchFeed {
                 Event::InitDone => {
                     sink(CapacityEvent::PodsListed(std::mem::take(&mut listed_pods)));
                 }
-                Event::Apply(pod) => sink(match pod.load() {
-                    Some(load) => CapacityEvent::Pod(pod.key(), load),
-                    None => CapacityEvent::PodGone(pod.key()),
-                }),
-                Event::Delete(pod) => sink(CapacityEvent::PodGone(pod.key())),
+                Event::Apply(pod) => {
+                    sink(match pod.load() {
+                        Some(load) => CapacityEvent::Pod(pod.key(), load),
+                        None => CapacityEvent::PodGone(pod.key()),
+                    });
+                    own(&pod);
+                }
+                Event::Delete(pod) => {
+                    sink(CapacityEvent::PodGone(pod.key()));
+                    if let Some(owner) = pod.owner() {
+                        sink(CapacityEvent::OwnPod(pod.key(), owner, None));
+                    }
+                }
             };
             let failed = |error: &watcher::Error| {
                 if let Some(problem) = refusal(error) {

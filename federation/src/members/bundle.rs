@@ -23,7 +23,7 @@ pub struct Owner {
 }
 
 /// What a member shall hold for an owner; nothing but that, so an empty bundle removes all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
     /// The owner.
     pub owner: Owner,
@@ -36,7 +36,7 @@ pub struct Bundle {
 }
 
 /// One object of a bundle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     /// Which object.
     pub key: ObjectKey,
@@ -44,6 +44,8 @@ pub struct Item {
     pub object: Value,
     /// A dependency that several owners may bring; it stays until the last one leaves.
     pub shared: bool,
+    /// Fields of its spec that are left to whoever else sets them on the member.
+    pub retain: Vec<&'static str>,
 }
 
 /// The kinds that are brought to members.

@@ -1,6 +1,7 @@
 //! Bringing bundles to a member by writing them: one delivery of one owner, from what the member
 //! holds to what it shall hold. It can end at any point and be done again.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,10 +9,12 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::access::told;
 use super::bundle::{Bundle, Item, ManagedKind, ObjectKey, Owner, digest_bits, uid_bits};
+use super::contest::{Contest, Contests, Rival, is_held_by_others};
+use super::failure::{Failure, FailureKind, Outcome, named_failure};
 use super::inventory::{Inventory, Record, Watched, held_fields, version_of};
 use super::watching::Deadlined as _;
 use crate::api::{FIELD_MANAGER, LABEL_HUB, LABEL_OWNER_PREFIX};
@@ -26,34 +29,6 @@ pub trait Delivery: Send + Sync {
     fn deliver(&self, bundle: Bundle);
 }
 
-/// What came of a delivery.
-pub type Outcome = Result<(), Failure>;
-
-/// Why a delivery did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    /// The kind of failure: decides whether and when to try again.
-    pub kind: FailureKind,
-    /// What happened, for a person.
-    pub message: String,
-}
-
-/// Kinds of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
-    /// An object of that name is there and is not ours.
-    Conflict,
-    /// The member refuses the object.
-    Rejected,
-    /// The member has too much to do, or an error of its own.
-    Unavailable,
-    /// The member does not answer.
-    Unreachable,
-    /// This process may no longer write.
-    NotLeader,
-}
-
 /// Writes to one member.
 pub(super) struct Pusher {
     client: Client,
@@ -62,6 +37,7 @@ pub(super) struct Pusher {
     /// What was applied and what it looked like then; a repetition that would change nothing is
     /// left out, and a change by hand shows against it.
     applied: Mutex<BTreeMap<ObjectKey, Applied>>,
+    contests: Mutex<Contests>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +46,10 @@ struct Applied {
     version: u64,
     held: u128,
     generation: i64,
+    /// Others may change some of its fields.
+    retains: bool,
+    /// Another writer has changed or deleted it since.
+    undone: bool,
 }
 
 impl Pusher {
@@ -79,6 +59,7 @@ impl Pusher {
             hub,
             deadline,
             applied: Mutex::default(),
+            contests: Mutex::default(),
         }
     }
 
@@ -86,20 +67,36 @@ impl Pusher {
     /// late: it is to be applied again.
     pub(super) fn has_drifted(&self, key: &ObjectKey, now: Option<&Record>) -> bool {
         let mut applied = self.applied();
-        let Some(last) = applied.get(key) else {
+        let Some(last) = applied.get_mut(key) else {
             return false;
         };
-        let drifted = match now {
+        if last.undone {
+            // It waits to be applied again.
+            return false;
+        }
+        last.undone = match now {
             Some(record) => {
-                record.version > last.version
-                    && (record.held, record.generation) != (last.held, last.generation)
+                let is_another = record.generation != last.generation && !last.retains;
+                record.version > last.version && (record.held != last.held || is_another)
             }
             None => true,
         };
-        if drifted {
-            applied.remove(key);
-        }
-        drifted
+        last.undone
+    }
+
+    /// It is applied again; when.
+    pub(super) fn undone(&self, key: &ObjectKey, rival: Option<Rival>) -> Instant {
+        self.contests().undone(key, rival, Instant::now())
+    }
+
+    /// The first of these that another writer fights over.
+    pub(super) fn contest(&self, keys: impl Iterator<Item = ObjectKey>) -> Option<Contest> {
+        self.contests().find(keys, Instant::now())
+    }
+
+    /// When one of these is to be applied again, or its fight counts as over.
+    pub(super) fn next(&self, keys: impl Iterator<Item = ObjectKey>) -> Option<Instant> {
+        self.contests().next(keys, Instant::now())
     }
 
     /// Everything is to be applied again, but the Jobs that have ended: they are not run again.
@@ -159,20 +156,22 @@ impl Pusher {
                 ),
             });
         }
+        let may_put_back = self.contests().may_put_back(&item.key, Instant::now());
         if self
             .applied()
             .get(&item.key)
-            .is_some_and(|last| last.content == content)
+            .is_some_and(|last| last.content == content && !(last.undone && may_put_back))
         {
             return Ok(());
         }
+        let object = &self.without_retained(item, known.is_some()).await?;
         // What is ours may be taken back from other writers; what is new must be nobody's.
         let params = PatchParams {
             force: ours,
             ..PatchParams::apply(&manager(owner, item.shared))
         };
         let api = self.api(&item.key);
-        let patch = Patch::Apply(&item.object);
+        let patch = Patch::Apply(object);
         let mut result = api
             .patch(&item.key.name, &params, &patch)
             .within(self.deadline)
@@ -195,6 +194,8 @@ impl Pusher {
                     version: record.version,
                     held: record.held,
                     generation: record.generation,
+                    retains: !item.retain.is_empty(),
+                    undone: false,
                 };
                 self.applied().insert(item.key.clone(), applied);
                 return Ok(());
@@ -214,6 +215,8 @@ impl Pusher {
                 version,
                 held: held_fields(&live.metadata),
                 generation: live.metadata.generation.unwrap_or(0),
+                retains: !item.retain.is_empty(),
+                undone: false,
             },
         );
         // So that a second delivery before the watch has caught up knows it as ours.
@@ -227,6 +230,37 @@ impl Pusher {
         Ok(())
     }
 
+    /// The object as it is applied where it is already: a retained field that somebody else sets is
+    /// left out, and one that nobody else sets stays as it is. A field that we set alone would lose
+    /// its value if it were just left out.
+    async fn without_retained<'a>(
+        &self,
+        item: &'a Item,
+        is_there: bool,
+    ) -> Result<Cow<'a, Value>, Failure> {
+        if item.retain.is_empty() || !is_there {
+            return Ok(Cow::Borrowed(&item.object));
+        }
+        let api = self.api(&item.key);
+        let live = api.get_opt(&item.key.name).within(self.deadline).await;
+        let Some(live) = live.map_err(|error| failure(&item.key, &error))? else {
+            return Ok(Cow::Borrowed(&item.object));
+        };
+        let managed = live.metadata.managed_fields.as_deref().unwrap_or_default();
+        let mut object = item.object.clone();
+        let Some(spec) = object["spec"].as_object_mut() else {
+            return Ok(Cow::Owned(object));
+        };
+        for field in &item.retain {
+            if is_held_by_others(managed, field) {
+                spec.remove(*field);
+            } else if let Some(value) = live.data["spec"].get(*field) {
+                spec.insert((*field).to_owned(), value.clone());
+            }
+        }
+        Ok(Cow::Owned(object))
+    }
+
     /// Deletes an object, or leaves it to its other owners: then it is given as it is now.
     async fn remove(
         &self,
@@ -235,6 +269,7 @@ impl Pusher {
         record: &Record,
     ) -> Result<Option<Record>, Failure> {
         self.applied().remove(key);
+        self.contests().forget(key);
         let api = self.api(key);
         let mut preconditions = Preconditions {
             uid: Some(record.uid.clone()),
@@ -333,6 +368,10 @@ impl Pusher {
         Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind.resource())
     }
 
+    fn contests(&self) -> MutexGuard<'_, Contests> {
+        self.contests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn applied(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Applied>> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -372,29 +411,6 @@ fn not_removed(key: &ObjectKey, error: &kube::Error) -> Failure {
             message: format!("{key} changed while it was being removed"),
         },
         error => failure(key, error),
-    }
-}
-
-fn named_failure(what: &str, error: &kube::Error) -> Failure {
-    let (kind, reason) = match error {
-        kube::Error::Api(status) => {
-            let kind = match status.code {
-                409 => FailureKind::Conflict,
-                408 | 504 => FailureKind::Unreachable,
-                429 | 500.. => FailureKind::Unavailable,
-                _ => FailureKind::Rejected,
-            };
-            (kind, status.message.clone())
-        }
-        kube::Error::Service(error) if crate::operator::fence::is_not_leader(error.as_ref()) => (
-            FailureKind::NotLeader,
-            "this copy of the scheduler is not the leader".to_owned(),
-        ),
-        error => (FailureKind::Unreachable, told(error)),
-    };
-    Failure {
-        kind,
-        message: format!("{what}: {reason}"),
     }
 }
 

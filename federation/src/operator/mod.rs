@@ -12,6 +12,7 @@ pub mod http;
 pub mod hub;
 pub mod leader;
 pub mod network;
+pub mod pace;
 pub mod process;
 pub mod prometheus;
 pub mod queue;

@@ -7,6 +7,8 @@
 //! PART; those that break the hub come last.
 
 mod admission;
+mod diagnosis;
+mod diagnosis_real;
 mod features;
 mod hub_faults;
 mod main_job;
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: false,
         embedded: scenarios(),
-        real: scenarios(),
+        real: [scenarios(), diagnosis_real::all()].concat(),
     })
 }
 
@@ -43,6 +45,7 @@ fn scenarios() -> Vec<Scenario> {
         member_faults::all(),
         operator_faults::all(),
         features::all(),
+        diagnosis::all(),
         hub_faults::all(),
     ];
     all.into_iter().flatten().collect()
