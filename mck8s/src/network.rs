@@ -5,6 +5,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use federation::operator::network::{Exchange, Network as Door, SimulatedNetwork};
+use http::uri::Authority;
 use http::{Request, Uri};
 use kube::client::Body;
 use lab::simulation::Vantage;
@@ -13,22 +14,37 @@ use lab::simulation::Vantage;
 const PREFIX: &str = "/clusters/";
 
 /// A network for the clients of one operator. They use the kubeconfig that is written for people;
-/// what they send to `https://ADDRESS/clusters/NAME` goes to the host NAME.
-pub(crate) fn door(vantage: &Vantage) -> Door {
-    Door::simulated(Arc::new(End(vantage.clone())))
+/// what they send to `https://ADDRESS/clusters/NAME`, with the address of the hub, goes to the host
+/// NAME. Anything else is another process's, and refused.
+pub(crate) fn door(vantage: &Vantage, hub: &Uri) -> Door {
+    Door::simulated(Arc::new(End {
+        vantage: vantage.clone(),
+        address: hub.authority().cloned(),
+    }))
 }
 
-struct End(Vantage);
+struct End {
+    vantage: Vantage,
+    address: Option<Authority>,
+}
 
 impl SimulatedNetwork for End {
     fn send(&self, mut request: Request<Body>) -> Exchange {
-        let Some(uri) = within(request.uri()) else {
-            let what = format!("no cluster answers at {}", request.uri());
-            return Box::pin(ready(Err(what.into())));
+        let is_ours = request.uri().authority() == self.address.as_ref();
+        let Some(uri) = within(request.uri()).filter(|_| is_ours) else {
+            return Box::pin(ready(Err(refusal(request.uri()).into())));
         };
         *request.uri_mut() = uri;
-        self.0.send(request)
+        self.vantage.send(request)
     }
+}
+
+/// Real clusters are out of reach, whether they are there or not.
+fn refusal(uri: &Uri) -> String {
+    let server = uri.authority().map_or("", |authority| authority.as_str());
+    format!(
+        "mck8s up serves its own simulated members only and does not connect to {server}: for real clusters run multi-cluster-scheduler on a hub of your own (docs/operations.md)"
+    )
 }
 
 /// The host that a URL leads to, and the path there.

@@ -140,7 +140,7 @@ impl Setting {
         let args = Args::try_parse_from(self.flags("multi-cluster-scheduler"))?;
         let hub = args.common.hub().await?;
         let context = Context {
-            network: door(vantage),
+            network: door(vantage, &hub.config.cluster_url),
             hub: hub.config,
             hub_context: hub.context,
             member_contexts: None,
@@ -167,7 +167,7 @@ impl Setting {
         let args = Args::try_parse_from(self.flags("multi-cluster-hpa"))?;
         let hub = args.common.hub().await?;
         let context = Context {
-            network: door(vantage),
+            network: door(vantage, &hub.config.cluster_url),
             hub: hub.config,
             identity: IDENTITY.to_owned(),
             leadership: Leadership::always(),

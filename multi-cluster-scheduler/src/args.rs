@@ -77,6 +77,11 @@ pub struct Args {
     #[arg(long, env = "MCK8S_RETURN_AFTER", value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub return_after: Duration,
 
+    /// How long replicas may be unschedulable on a member before they are placed elsewhere, where
+    /// they may be; 0s leaves them
+    #[arg(long, env = "MCK8S_UNSCHEDULABLE_AFTER", value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub unschedulable_after: Duration,
+
     /// How long room is held for placed replicas whose pods have not been seen yet
     #[arg(long, env = "MCK8S_RESERVATION", value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub reservation: Duration,
@@ -157,6 +162,7 @@ impl Args {
             },
             deletion_grace: self.deletion_grace,
             return_after: self.return_after,
+            unschedulable_after: self.unschedulable_after,
             reservation: self.reservation,
             deadline: self.deadline,
             probe_interval: self.probe_interval,

@@ -92,6 +92,7 @@ pub fn bundle(
         object,
         shared: false,
         revision: 0,
+        retain: workload.retained().iter().map(|one| one.name()).collect(),
     });
     Ok(Bundle {
         owner: workload.owner(),

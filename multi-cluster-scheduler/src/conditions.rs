@@ -4,10 +4,11 @@ use federation::api::{
     CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING,
     PlacementStatus, WorkloadStatus,
 };
-use federation::members::{Failure, FailureKind, Observed, ObservedJob};
+use federation::members::{Diagnosis, DiagnosisKind, FailureKind, Observed, ObservedJob};
 use placement::ClusterName;
 
 use crate::decide::{Obstacle, is_over};
+use crate::seen::{contest, diagnoses, diagnosis, observed, wanted};
 use crate::state::{State, Tracked};
 use crate::workload::{Kind, Workload};
 
@@ -119,8 +120,7 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
         return verdict(false, "Rejected", refused(words));
     }
     if tracked.workload.deleted_at.is_some() {
-        let (reason, message) = deleting(state, tracked, status);
-        return verdict(true, reason, message);
+        return deleting(state, tracked, status);
     }
     let first = |wanted: &[FailureKind]| {
         tracked
@@ -129,15 +129,12 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
             .find(|(_, failure)| wanted.contains(&failure.kind))
             .map(|(cluster, failure)| format!("{cluster}: {failure}"))
     };
-    if let Some(message) = first(&[FailureKind::Rejected]) {
-        return verdict(false, "Rejected", message);
-    }
-    if let Some(message) = first(&[
-        FailureKind::Unavailable,
-        FailureKind::Unreachable,
-        FailureKind::NotLeader,
-    ]) {
-        return verdict(true, "Retrying", message);
+    // What a person has to see to comes first.
+    let kinds = (FailureKind::ALL.into_iter()).filter(|kind| *kind != FailureKind::Conflict);
+    for kind in kinds {
+        if let Some(message) = first(&[kind]) {
+            return verdict(!kind.is_permanent(), kind.reason(), message);
+        }
     }
     if let Some(fetched) = tracked
         .dependencies
@@ -154,39 +151,52 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
             ),
         );
     }
+    let diagnoses = diagnoses(state, tracked);
+    let said = |(cluster, one): &(&str, Diagnosis)| format!("{cluster}: {}", one.message);
+    let is_late = |(_, one): &&(&str, Diagnosis)| one.kind == DiagnosisKind::DeadlineExceeded;
+    if let Some(late) = diagnoses.iter().find(is_late) {
+        return verdict(false, DiagnosisKind::DeadlineExceeded.reason(), said(late));
+    }
+    let worst = diagnoses.iter().min_by_key(|(_, one)| one.kind);
+    let why = worst
+        .map(|one| format!("; {}", said(one)))
+        .unwrap_or_default();
     if tracked.assignment.is_moving() {
         return verdict(
             true,
             "Moving",
-            "old replicas stay until the new ones are available".to_owned(),
+            format!("old replicas stay until the new ones are available{why}"),
         );
     }
-    let kind = tracked.workload.key.kind;
-    let (owner, on_members) = (tracked.workload.owner_bits(), kind.on_members());
     let settled = tracked.assignment.placements.iter().all(|one| {
         // A cluster whose share of a Job is no pods has no Job.
-        if kind == Kind::Job && one.replicas == 0 {
+        if tracked.workload.key.kind == Kind::Job && one.replicas == 0 {
             return true;
         }
         // What is seen there may be the state of the spec before.
         if !is_over(one) && !tracked.delivered.contains(one.cluster.as_str()) {
             return false;
         }
-        let member = state
-            .members
-            .get(&ClusterName::from(one.cluster.as_str()))
-            .and_then(|r| r.member.as_ref());
-        match member.and_then(|member| member.observed(owner, on_members)) {
+        match observed(state, tracked, &one.cluster) {
             Some(Observed::Replicas(replicas)) => {
-                replicas.current
-                    && replicas.updated == one.replicas
-                    && replicas.available == one.replicas
+                let wanted = wanted(tracked, one, Some(Observed::Replicas(replicas)));
+                replicas.current && replicas.updated == wanted && replicas.available == wanted
             }
             Some(Observed::Job(job)) => has_done(&tracked.workload, one, &job) || job.given_up,
             Some(Observed::Present) => true,
             None => false,
         }
     });
+    if let Some((_, one)) = worst
+        && one.kind == DiagnosisKind::ReplicaFailure
+        && !settled
+    {
+        return verdict(
+            true,
+            one.kind.reason(),
+            why.trim_start_matches("; ").to_owned(),
+        );
+    }
     if settled {
         verdict(
             false,
@@ -198,7 +208,7 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
             true,
             "RollingOut",
             format!(
-                "{} of {} replicas are ready",
+                "{} of {} replicas are ready{why}",
                 status.ready_replicas, status.replicas
             ),
         )
@@ -207,7 +217,13 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
 
 /// What a deletion waits for. The grace period is for members that do not answer: one that answers
 /// and refuses is waited for.
-fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> (&'static str, String) {
+fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
+    let verdict = |reason, message| Verdict {
+        kind: CONDITION_PROGRESSING,
+        status: true,
+        reason,
+        message,
+    };
     let with_problem = || (status.placements.iter()).filter(|one| one.problem.is_some());
     let answers = |one: &&PlacementStatus| {
         let member = state.members.get(&ClusterName::from(one.cluster.as_str()));
@@ -220,7 +236,7 @@ fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> (&'sta
         .map(|one| one.cluster.as_str())
         .collect();
     if !refusals.is_empty() {
-        return (
+        return verdict(
             "WaitingForMember",
             format!(
                 "the object stays until its copies can be removed: {}",
@@ -229,7 +245,7 @@ fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> (&'sta
         );
     }
     if !silent.is_empty() {
-        return (
+        return verdict(
             "WaitingForMember",
             format!(
                 "{} does not answer; after the deletion grace period (--deletion-grace) the finalizer is removed, and what is left there is removed when it answers again",
@@ -242,40 +258,46 @@ fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> (&'sta
     } else {
         "the copies on the members are being removed"
     };
-    ("Deleting", message.to_owned())
+    verdict("Deleting", message.to_owned())
 }
 
-pub(crate) fn conflict(tracked: &Tracked) -> Verdict {
+pub(crate) fn conflict(state: &State, tracked: &Tracked) -> Verdict {
+    let verdict = |status, reason, message| Verdict {
+        kind: CONDITION_CONFLICT,
+        status,
+        reason,
+        message,
+    };
     let foreign: Vec<_> = tracked
         .failures
         .iter()
         .filter(|(_, failure)| failure.kind == FailureKind::Conflict)
-        .map(|(cluster, failure): (_, &Failure)| format!("{cluster}: {failure}"))
+        .map(|(cluster, failure)| format!("{cluster}: {failure}"))
         .collect();
-    if foreign.is_empty() {
-        Verdict {
-            kind: CONDITION_CONFLICT,
-            status: false,
-            reason: "NoConflict",
-            message: "no object of this name on a member is somebody else's".to_owned(),
-        }
-    } else {
-        Verdict {
-            kind: CONDITION_CONFLICT,
-            status: true,
-            reason: "ForeignObject",
-            message: foreign.join("; "),
-        }
+    if !foreign.is_empty() {
+        return verdict(true, "ForeignObject", foreign.join("; "));
     }
+    let contested: Vec<_> = (state.members.keys())
+        .filter_map(|cluster| Some(format!("{cluster}: {}", contest(state, tracked, cluster)?)))
+        .collect();
+    if !contested.is_empty() {
+        return verdict(true, "Contested", contested.join("; "));
+    }
+    verdict(
+        false,
+        "NoConflict",
+        "no object of this name on a member is somebody else's".to_owned(),
+    )
 }
 
-pub(crate) fn available(state: &State, status: &WorkloadStatus) -> Verdict {
-    let available: u32 = status
-        .placements
-        .iter()
-        .map(|one| one.available.min(one.replicas))
-        .sum();
-    let wanted = status.replicas + status.unplaced_replicas;
+pub(crate) fn available(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
+    let (mut available, mut wanted) = (0, status.unplaced_replicas);
+    for one in &status.placements {
+        let observed = observed(state, tracked, &one.cluster);
+        let share = crate::seen::wanted(tracked, one, observed);
+        available += one.available.min(share);
+        wanted += share.saturating_sub(one.leaving);
+    }
     let verdict = |status, reason, message| Verdict {
         kind: CONDITION_AVAILABLE,
         status,
@@ -333,7 +355,8 @@ pub(crate) fn finished(
         tracked.workload.owner_bits(),
         tracked.workload.key.kind.on_members(),
     );
-    let (mut complete, mut failed_on, mut succeeded, mut failed) = (0, Vec::new(), 0, 0);
+    let (mut complete, mut succeeded, mut failed) = (0, 0, 0);
+    let mut failed_on: Vec<String> = Vec::new();
     let running = || (tracked.assignment.placements.iter()).filter(|one| one.replicas > 0);
     for one in running() {
         let member = state
@@ -345,7 +368,9 @@ pub(crate) fn finished(
             failed += job.failed;
             complete += usize::from(has_done(&tracked.workload, one, &job));
             if job.given_up {
-                failed_on.push(one.cluster.as_str());
+                let why = diagnosis(state, tracked, &ClusterName::from(one.cluster.as_str()));
+                let why = why.map(|one| format!(" ({})", one.message));
+                failed_on.push(format!("{}{}", one.cluster, why.unwrap_or_default()));
             }
         }
     }

@@ -14,9 +14,11 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt as _};
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::Instant;
 use tracing::debug;
 
 use crate::scheduler::Scheduler;
+use crate::status_guard::StatusGuard;
 use crate::workload::{Key, Workload};
 
 /// How much of the hub's words is repeated, in bytes.
@@ -258,13 +260,16 @@ impl Scheduler {
                     // The watch event of this version is then no news.
                     self.queue.add(key.clone(), Priority::High);
                     let recorded = crate::state::assignment_of(&workload);
-                    // Less than was written is a record that somebody wiped: ours is written again.
-                    let is_wiped = recorded.decision.sequence < tracked.recorded;
-                    tracked.recorded = recorded.decision.sequence;
-                    if !is_wiped {
+                    if recorded.decision.sequence < tracked.recorded {
+                        // It was wiped or replaced by an older one: ours is written again.
+                        let (version, now) = (workload.version(), Instant::now());
+                        (tracked.guard).seen(version, &workload.status, &tracked.reported, now);
+                    } else {
+                        tracked.recorded = recorded.decision.sequence;
                         tracked.assignment = recorded;
+                        tracked.guard = StatusGuard::default();
+                        tracked.reported = workload.status.clone();
                     }
-                    tracked.reported = workload.status.clone();
                     tracked.workload = Arc::new(workload);
                 }
             }

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::Announcer;
-use crate::metrics::Metrics;
 use crate::failover;
+use crate::metrics::Metrics;
 use crate::scheduler::{Options, Scheduler};
 
 const WORDS: &str = "ValidatingAdmissionPolicy 'no' with binding 'no' denied request: failed";
@@ -192,6 +192,7 @@ async fn at_work(hub: &Arc<Mutex<Hub>>, time: Duration) -> Registry {
             per_minute: 6,
             threshold: 55,
         },
+        unschedulable_after: Duration::from_mins(5),
         deletion_grace: Duration::from_secs(20),
         return_after: Duration::from_mins(1),
         reservation: Duration::from_mins(1),

@@ -22,6 +22,7 @@ use tracing::warn;
 use crate::record::next_cursor;
 use crate::scheduler::Scheduler;
 use crate::state::{State, Tracked, assignment_of};
+use crate::status_guard::StatusGuard;
 use crate::workload::{Key, Kind, Workload};
 
 impl Scheduler {
@@ -175,14 +176,22 @@ impl Scheduler {
             tracked.recorded = recorded.decision.sequence;
             tracked.assignment = recorded;
             tracked.reported = workload.status.clone();
+            tracked.guard = StatusGuard::default();
         } else {
             tracked.recorded = tracked.recorded.max(recorded.decision.sequence);
+            let (version, now) = (workload.version(), Instant::now());
+            let wait = (tracked.guard).seen(version, &workload.status, &tracked.reported, now);
+            if let Some(wait) = wait {
+                let wait = wait.max(self.options.report_delay);
+                self.reports.add_after(key.clone(), wait);
+            }
         }
         let spec_changed = before.generation != workload.generation;
         if spec_changed {
             let now = Instant::now();
             tracked.changed_at = Some(now);
             tracked.delivered.clear();
+            tracked.limits.clear();
             state.burst.change(now);
         }
         let relevant = spec_changed

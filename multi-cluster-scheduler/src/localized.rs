@@ -71,6 +71,7 @@ pub fn localized(hub: &str, key: ObjectKey, object: &DynamicObject) -> Item {
         key,
         object: value,
         shared: true,
+        retain: Vec::new(),
         revision: version
             .and_then(|version| version.parse().ok())
             .unwrap_or(0),

@@ -22,6 +22,7 @@ pub struct Metrics {
     pending: Gauge,
     waiting: Gauge,
     deliveries: Family<DeliveryLabels, Counter>,
+    put_back: Family<MemberLabels, Counter>,
     errors: Family<StepLabels, Counter>,
     unreadable: Family<KindLabels, Counter>,
     members: Family<MemberLabels, Gauge>,
@@ -67,6 +68,7 @@ impl Metrics {
             pending: Gauge::default(),
             waiting: Gauge::default(),
             deliveries: Family::default(),
+            put_back: Family::default(),
             errors: Family::default(),
             unreadable: Family::default(),
             members: Family::default(),
@@ -106,6 +108,11 @@ impl Metrics {
             "deliveries",
             "Deliveries to members, by result",
             metrics.deliveries.clone(),
+        );
+        registry.register(
+            "put_back",
+            "Objects on members that other clients changed or deleted and that were put back",
+            metrics.put_back.clone(),
         );
         registry.register(
             "reconcile_errors",
@@ -174,14 +181,7 @@ impl Metrics {
     }
 
     pub(crate) fn delivered(&self, failure: Option<FailureKind>) {
-        let result = match failure {
-            None => "ok",
-            Some(FailureKind::Conflict) => "conflict",
-            Some(FailureKind::Rejected) => "rejected",
-            Some(FailureKind::Unavailable) => "unavailable",
-            Some(FailureKind::Unreachable) => "unreachable",
-            Some(FailureKind::NotLeader) => "not_leader",
-        };
+        let result = failure.map_or("ok", FailureKind::label);
         self.deliveries
             .get_or_create(&DeliveryLabels { result })
             .inc();
@@ -189,6 +189,13 @@ impl Metrics {
 
     pub(crate) fn unreadable(&self, kind: &'static str) {
         self.unreadable.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    pub(crate) fn put_back(&self, cluster: &str) {
+        let labels = MemberLabels {
+            cluster: cluster.to_owned(),
+        };
+        self.put_back.get_or_create(&labels).inc();
     }
 
     pub(crate) fn failed(&self, step: &'static str) {
@@ -206,6 +213,7 @@ impl Metrics {
             }
             None => {
                 self.members.remove(&labels);
+                self.put_back.remove(&labels);
             }
         }
     }

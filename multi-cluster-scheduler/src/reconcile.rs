@@ -23,7 +23,7 @@ use crate::record::next_cursor;
 use crate::scheduler::Scheduler;
 use crate::state::State;
 use crate::validate::{Invalid, Validated, named_clusters, validate};
-use crate::workload::{Key, Kind, Spec, Workload};
+use crate::workload::{Key, Kind, Spec, Workload, version_of};
 
 /// What a reconcile fails with, by step.
 #[derive(Debug, thiserror::Error)]
@@ -345,6 +345,7 @@ impl Scheduler {
         let version = self.write_status(workload, seen, &status).await?;
         if let Some(tracked) = self.state().workloads.get_mut(&workload.key) {
             tracked.recorded = tracked.recorded.max(sequence);
+            tracked.guard.wrote(version_of(&version));
             let before = std::mem::replace(&mut tracked.reported, status);
             self.announce(workload, &before, &tracked.reported);
         }
@@ -482,31 +483,54 @@ pub(crate) fn plan(
         before.decision.cursor
     };
     let growing = workload.key.kind != Kind::Job;
-    let request = Request {
-        owner: OwnerKey(workload.owner_bits()),
-        shape: &validated.shape,
-        targets: validated.targets.clone(),
-        replicas: validated.replicas,
-        scheduling: validated.scheduling,
-        eligibility: validated.eligibility.clone(),
-        overflow: validated.overflow,
-        current: before.current(growing),
-        growing,
-        rechoose: is_new && before.decision.sequence > 0,
-        inputs: Inputs {
-            traffic: own_traffic.or(state.traffic.as_ref()),
-            proximity: state.proximity.as_ref(),
-            origins: validated
-                .origin
-                .iter()
-                .flat_map(|origin| state.snapshot.origins(origin))
-                .collect(),
-            cursor,
-            seed: validated.seed,
-            parameters: validated.parameters.clone(),
-        },
+    let ask = |limits: &BTreeMap<ClusterName, u32>| {
+        let mut current = before.current(growing);
+        for one in &mut current {
+            let limit = limits.get(&one.cluster).copied();
+            one.replicas = one.replicas.min(limit.unwrap_or(u32::MAX));
+        }
+        let request = Request {
+            owner: OwnerKey(workload.owner_bits()),
+            shape: &validated.shape,
+            targets: validated.targets.clone(),
+            replicas: validated.replicas,
+            scheduling: validated.scheduling,
+            eligibility: validated.eligibility.clone(),
+            overflow: validated.overflow,
+            current,
+            growing,
+            limits: limits.clone(),
+            rechoose: is_new && before.decision.sequence > 0,
+            inputs: Inputs {
+                traffic: own_traffic.or(state.traffic.as_ref()),
+                proximity: state.proximity.as_ref(),
+                origins: validated
+                    .origin
+                    .iter()
+                    .flat_map(|origin| state.snapshot.origins(origin))
+                    .collect(),
+                cursor,
+                seed: validated.seed,
+                parameters: validated.parameters.clone(),
+            },
+        };
+        place(&state.snapshot, &request, validated.policy)
     };
-    Some((place(&state.snapshot, &request, validated.policy), cursor))
+    let mut limits = state.limits(&workload.key);
+    let mut plan = ask(&limits);
+    if !limits.is_empty() && plan.unplaced > 0 {
+        // What has no other place stays where it waits.
+        let mut surplus = plan.unplaced.saturating_sub(ask(&BTreeMap::new()).unplaced);
+        for one in before.current(growing) {
+            if let Some(limit) = limits.get_mut(&one.cluster) {
+                let more = one.replicas.saturating_sub(*limit).min(surplus);
+                *limit += more;
+                surplus -= more;
+            }
+        }
+        plan = ask(&limits);
+    }
+    Some((plan, cursor))
 }
 
 /// Whether locations are chosen, for the first time or anew.

@@ -164,6 +164,7 @@ impl Scheduler {
             }
             Change::Unreadable(kind) => self.metrics.unreadable(kind),
             Change::Observed(owner) => self.observed(state, owner),
+            Change::Undone(_) => self.metrics.put_back(cluster.as_str()),
             Change::Delivered {
                 owner,
                 generation,
@@ -361,6 +362,6 @@ fn capacity(state: &mut State, cluster: &ClusterName, event: CapacityEvent) {
         CapacityEvent::NodesListed(names) => snapshot.retain_nodes(cluster, &names),
         CapacityEvent::PodsListed(keys) => snapshot.retain_pods(cluster, &keys),
         // The member says so itself.
-        CapacityEvent::Refused(_) | CapacityEvent::Unreadable(_) => {}
+        CapacityEvent::OwnPod(..) | CapacityEvent::Refused(_) | CapacityEvent::Unreadable(_) => {}
     }
 }

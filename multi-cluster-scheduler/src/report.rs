@@ -4,19 +4,22 @@ use federation::api::{PlacementStatus, WorkloadStatus};
 use federation::members::Observed;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use placement::ClusterName;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::conditions;
 use crate::hub::HubError;
 use crate::scheduler::Scheduler;
+use crate::seen;
 use crate::state::{State, Tracked};
+use crate::unschedulable::Limit;
 use crate::validate::selector_text;
-use crate::workload::{Key, Kind, Workload};
+use crate::workload::{Key, Kind, Workload, version_of};
 
 impl Scheduler {
     /// Writes the object's status if it has changed.
     pub(crate) async fn report(&self, key: &Key) -> Result<(), HubError> {
-        let (workload, seen, status, before) = {
+        let (workload, seen, status, before, replaced) = {
             let state = self.state();
             let Some(tracked) = state.workloads.get(key) else {
                 return Ok(());
@@ -28,28 +31,36 @@ impl Scheduler {
                 self.announce_rejection(&tracked.workload, refused);
                 return Ok(());
             }
-            let ended = tracked.has_ended() && tracked.workload.deleted_at.is_none();
-            if ended || tracked.assignment.decision.sequence != tracked.recorded {
-                // What has ended stays as it ended; an assignment is written by the reconcile.
+            if tracked.assignment.decision.sequence != tracked.recorded {
+                // An assignment is written by the reconcile.
                 return Ok(());
             }
+            // What has ended stays as it ended.
+            let ended = tracked.has_ended() && tracked.workload.deleted_at.is_none();
+            let status = if ended {
+                tracked.reported.clone()
+            } else {
+                self.status_of(&state, tracked)
+            };
             (
                 tracked.workload.clone(),
                 tracked.reported_sequence(),
-                self.status_of(&state, tracked),
+                status,
                 tracked.reported.clone(),
+                tracked.guard.must_write(Instant::now()),
             )
         };
-        if status == before {
+        if status == before && !replaced {
             return Ok(());
         }
         match self.write_status(&workload, seen, &status).await {
-            Ok(_) => {
+            Ok(version) => {
                 self.announce(&workload, &before, &status);
                 if let Some(tracked) = self.state().workloads.get_mut(key)
                     && tracked.reported_sequence() == seen
                 {
                     tracked.reported = status;
+                    tracked.guard.wrote(version_of(&version));
                 }
                 Ok(())
             }
@@ -104,10 +115,10 @@ impl Scheduler {
         let mut verdicts = vec![
             conditions::placed(state, tracked),
             conditions::progressing(state, tracked, &status),
-            conditions::conflict(tracked),
+            conditions::conflict(state, tracked),
         ];
         match workload.key.kind {
-            Kind::Deployment => verdicts.push(conditions::available(state, &status)),
+            Kind::Deployment => verdicts.push(conditions::available(state, tracked, &status)),
             Kind::Job => verdicts.extend(conditions::finished(state, tracked, &mut status)),
             Kind::Service => {}
         }
@@ -175,6 +186,15 @@ impl Scheduler {
                         | "InsufficientCapacity"
                         | "NoCluster"
                         | "Rejected"
+                        | "TooLarge"
+                        | "QuotaExceeded"
+                        | "AdmissionDenied"
+                        | "WebhookFailed"
+                        | "Unauthorized"
+                        | "Forbidden"
+                        | "ReplicaFailure"
+                        | "ProgressDeadlineExceeded"
+                        | "Contested"
                         | "ForeignObject"
                         | "MemberUnreachable"
                         | "WaitingForMember"
@@ -220,10 +240,7 @@ fn placements(state: &State, tracked: &Tracked) -> Vec<PlacementStatus> {
                         |problem| problem.message.clone(),
                     ))
                 }
-                Some(_) => tracked
-                    .failures
-                    .get(&name)
-                    .map(|failure| failure.message.clone()),
+                Some(_) => problem(state, tracked, &name),
             };
             PlacementStatus {
                 ready,
@@ -233,4 +250,25 @@ fn placements(state: &State, tracked: &Tracked) -> Vec<PlacementStatus> {
             }
         })
         .collect()
+}
+
+/// What keeps a member that answers from doing what it should: the gravest that is known.
+fn problem(state: &State, tracked: &Tracked, cluster: &ClusterName) -> Option<String> {
+    let failure = tracked.failures.get(cluster);
+    let failure = failure.map(|failure| failure.message.clone());
+    if tracked.workload.deleted_at.is_some() {
+        // How its pods do does not matter any more.
+        return failure;
+    }
+    failure
+        .or_else(|| seen::contest(state, tracked, cluster))
+        .or_else(|| {
+            let diagnosis = seen::diagnosis(state, tracked, cluster)?;
+            Some(format!(
+                "{}: {}",
+                diagnosis.kind.reason(),
+                diagnosis.message
+            ))
+        })
+        .or_else(|| tracked.limits.get(cluster).map(Limit::problem))
 }

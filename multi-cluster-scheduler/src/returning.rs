@@ -46,6 +46,13 @@ impl State {
         self.away.insert(key.clone(), away);
     }
 
+    /// Its locations may have more room than their nodes tell.
+    pub(crate) fn look_home_again(&mut self, key: &Key) {
+        if let Some(away) = self.away.get_mut(key) {
+            away.seen = None;
+        }
+    }
+
     /// The deployments whose locations have had room for what is away for so long.
     fn due_to_return(&mut self, after: Duration, now: Instant) -> Vec<Key> {
         let mut away = std::mem::take(&mut self.away);

@@ -39,6 +39,9 @@ pub struct Options {
     pub deletion_grace: Duration,
     /// How long a location must have had room before it takes back what runs elsewhere.
     pub return_after: Duration,
+    /// How long pods may be unschedulable on a member before they are placed elsewhere; zero for
+    /// ever.
+    pub unschedulable_after: Duration,
     /// How long room is held for replicas whose pods are not seen.
     pub reservation: Duration,
     /// The longest that one call may take.
@@ -244,6 +247,7 @@ impl Scheduler {
                 }
             }
             self.retry_where_room_grew();
+            self.place_unschedulable_elsewhere();
             self.return_what_is_away();
             tokio::select! {
                 biased;

@@ -16,6 +16,8 @@ use crate::dependencies::Fetched;
 use crate::failover::Failover;
 use crate::identity::Identity;
 use crate::returning::Away;
+use crate::status_guard::StatusGuard;
+use crate::unschedulable::Limit;
 use crate::workload::{Key, Kind, Workload};
 
 /// Everything that is known.
@@ -81,8 +83,12 @@ pub struct Tracked {
     pub deletion_seen: Option<Instant>,
     /// Clusters that hold nothing of it any more (while it is deleted).
     pub removed: BTreeSet<ClusterName>,
-    /// The status that the hub has.
+    /// The status that we reported last.
     pub reported: WorkloadStatus,
+    /// Whether the hub still has it.
+    pub guard: StatusGuard,
+    /// What clusters are limited to, because their own schedulers cannot place more.
+    pub limits: BTreeMap<ClusterName, Limit>,
     /// Its share of each cluster is held in the snapshot.
     pub reserved: bool,
     /// When the change that is being worked on was seen, for the end-to-end time.
@@ -174,6 +180,8 @@ impl Tracked {
             deletion_seen: None,
             removed: BTreeSet::new(),
             reported: workload.status.clone(),
+            guard: StatusGuard::default(),
+            limits: BTreeMap::new(),
             reserved: false,
             // What was on record when this process started is not a change that it has seen.
             changed_at: (assignment.decision.sequence == 0).then_some(now),
@@ -195,7 +203,7 @@ impl Tracked {
 
     /// The sequence of the assignment in the status that the hub has.
     pub fn reported_sequence(&self) -> i64 {
-        let decision = self.reported.decision.as_ref();
+        let decision = self.guard.on_hub(&self.reported).decision.as_ref();
         decision.map_or(0, |decision| decision.sequence)
     }
 }
@@ -333,6 +341,7 @@ impl State {
             tracked.failures.remove(name);
             tracked.delivered.remove(name);
             tracked.removed.remove(name);
+            tracked.limits.remove(name);
         }
     }
 

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use federation::api::{
     FINALIZER, GROUP, KOPF_FINALIZER, MultiClusterDeploymentSpec, MultiClusterJobSpec,
-    MultiClusterServiceSpec, OBSOLETE_ANNOTATION, PlacementFields, VERSION, WorkloadStatus,
+    MultiClusterServiceSpec, OBSOLETE_ANNOTATION, PlacementFields, RetainedField, VERSION,
+    WorkloadStatus,
 };
 use federation::members::{ManagedKind, Owner, Unreadable, or_metadata, uid_bits};
 use kube::ResourceExt as _;
@@ -20,6 +21,11 @@ use crate::{record, validate};
 /// What the API server puts on an object that is deleted with `--cascade=orphan`, until its garbage
 /// collector has seen to it.
 const ORPHAN: &str = "orphan";
+
+/// Resource versions grow as integers.
+pub fn version_of(resource_version: &str) -> u64 {
+    resource_version.parse().unwrap_or(0)
+}
 
 /// The kinds that the scheduler serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -239,6 +245,11 @@ impl Workload {
         uid_bits(&self.uid)
     }
 
+    /// Its resource version as a number; Kubernetes promises that it grows (KEP-5504).
+    pub fn version(&self) -> u64 {
+        version_of(&self.resource_version)
+    }
+
     /// Held by us.
     pub fn is_held(&self) -> bool {
         self.finalizers
@@ -270,6 +281,14 @@ impl Workload {
             Spec::Deployment(spec) => Some(&spec.placement),
             Spec::Job(spec) => Some(&spec.placement),
             Spec::Service(_) => None,
+        }
+    }
+
+    /// The fields that members may own.
+    pub fn retained(&self) -> &[RetainedField] {
+        match &self.spec {
+            Ok(Spec::Deployment(spec)) => &spec.retain,
+            _ => &[],
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Request<'a> {
     /// A cluster's share may grow where there is room. That of a Job may not: how often it is to
     /// complete is fixed when it is made. A share of nothing may: nothing of it is made yet.
     pub growing: bool,
+    /// The most that single clusters may hold of it, whatever their room.
+    pub limits: BTreeMap<ClusterName, u32>,
     /// Choose from scratch: the policy, the locations or a selector changed.
     pub rechoose: bool,
     /// What policies go by.

@@ -46,6 +46,7 @@ fn scene(policy: &'static str, targets: Targets, replicas: u32) -> Scene {
             overflow: Overflow::Policy,
             current: Vec::new(),
             growing: true,
+            limits: BTreeMap::new(),
             rechoose: false,
             inputs: Inputs::default(),
         },
@@ -229,6 +230,24 @@ fn what_runs_elsewhere_than_meant_is_away() {
     let plan = spilt.plan();
     let placed: u32 = plan.placements.iter().map(|one| one.replicas).sum();
     assert_eq!((placed, plan.away), (7, 4), "{}", text(&plan));
+}
+
+#[test]
+fn a_limited_cluster_holds_no_more_whatever_its_room() {
+    let limited = |limit: u32| {
+        scene("worst_fit", given(&[("lyon", None)]), 4).with(|scene| {
+            scene.request.limits = [("lyon".into(), limit)].into();
+            scene.request.current = vec![had("lyon", limit, true)];
+        })
+    };
+    assert_eq!(limited(4).shares(), "lyon 4");
+    assert_eq!(limited(1).shares(), "lyon 1, +nantes 3");
+    assert_eq!(limited(0).plan().away, 4);
+    // Overflow of another location does not get around it either.
+    let other = scene("worst_fit", given(&[("lille", None)]), 9).with(|scene| {
+        scene.request.limits = [("nantes".into(), 0)].into();
+    });
+    assert_eq!(other.shares(), "lille 2, +cloud 2, +lyon 5");
 }
 
 #[test]

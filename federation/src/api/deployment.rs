@@ -67,9 +67,52 @@ pub struct MultiClusterDeploymentSpec {
     /// As in a Deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_deadline_seconds: Option<i32>,
+    /// Fields that another client on a member may set, e.g. an autoscaler; from then on they are its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retain: Vec<RetainedField>,
     /// Where replicas go.
     #[serde(flatten)]
     pub placement: PlacementFields,
+}
+
+/// A field of the members' Deployments that may be theirs.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum RetainedField {
+    /// How many pods run: for an autoscaler on the member.
+    Replicas,
+    /// How pods are replaced.
+    Strategy,
+    /// As in a Deployment.
+    MinReadySeconds,
+    /// As in a Deployment.
+    RevisionHistoryLimit,
+    /// As in a Deployment.
+    ProgressDeadlineSeconds,
+}
+
+impl RetainedField {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Replicas,
+        Self::Strategy,
+        Self::MinReadySeconds,
+        Self::RevisionHistoryLimit,
+        Self::ProgressDeadlineSeconds,
+    ];
+
+    /// Its name below `spec`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replicas => "replicas",
+            Self::Strategy => "strategy",
+            Self::MinReadySeconds => "minReadySeconds",
+            Self::RevisionHistoryLimit => "revisionHistoryLimit",
+            Self::ProgressDeadlineSeconds => "progressDeadlineSeconds",
+        }
+    }
 }
 
 fn one() -> u32 {

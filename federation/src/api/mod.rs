@@ -26,7 +26,7 @@ pub use autoscaler::{
     PrometheusTarget, PrometheusTargetType, ScaleTargetRef, Schedule, Scope,
 };
 pub use cloud_provisioner::{CloudProvisioner, CloudProvisionerSpec};
-pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec};
+pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec, RetainedField};
 pub use job::{MultiClusterJob, MultiClusterJobSpec};
 pub use lenient::normalize;
 pub use member_cluster::{

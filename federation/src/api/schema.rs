@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::builtin_schema::{accept_as_builtin, one_of, refuse_as_builtin, relax_required};
 use super::{
     AppRescheduler, CloudProvisioner, MemberCluster, MultiClusterDeployment,
-    MultiClusterHorizontalPodAutoscaler, MultiClusterJob, MultiClusterService,
+    MultiClusterHorizontalPodAutoscaler, MultiClusterJob, MultiClusterService, RetainedField,
 };
 
 /// The CRDs of the group, complete, in the order in which they are installed.
@@ -54,6 +54,9 @@ fn deployment(schema: &mut Value) {
         &mut spec["properties"]["strategy"]["properties"]["type"],
         "RollingUpdate|Recreate",
     );
+    let retain = &mut spec["properties"]["retain"];
+    retain["maxItems"] = json!(RetainedField::ALL.len());
+    retain["x-kubernetes-list-type"] = json!("set");
     rules(
         &mut spec["properties"]["selector"],
         &[(

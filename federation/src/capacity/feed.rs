@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use futures::future::BoxFuture;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
-use placement::{Node, Pod, PodKey};
+use placement::{Node, OwnerKey, Pod, PodKey};
 use tokio_util::sync::CancellationToken;
 
+use super::trouble::Trouble;
 use super::watched::{WatchedNode, WatchedPod};
 use crate::members::{Read, Readable, Unreadable, metadata, refusal, uid_bits, watch_member};
 
@@ -24,7 +25,9 @@ pub enum CapacityEvent {
     PodGone(PodKey),
     /// The nodes were listed anew: there are no others.
     NodesListed(BTreeSet<String>),
-    /// The pods were listed anew: there are no others.
+    /// A pod of ours is as it should be, or why it does not run.
+    OwnPod(PodKey, OwnerKey, Option<Trouble>),
+    /// The pods were listed anew: there are no others that count, or do not run.
     PodsListed(BTreeSet<PodKey>),
     /// The member refuses to show them; why.
     Refused(String),
@@ -103,19 +106,28 @@ impl CapacityFeed for WatchFeed {
                 };
                 pod.map_or_else(|unreadable| mended(&unreadable), Some)
             };
+            let own = |key: PodKey, pod: &WatchedPod| {
+                let trouble = pod.owner().map(|owner| (owner, pod.trouble()));
+                let is_in_trouble = matches!(trouble, Some((_, Some(_))));
+                if let Some((owner, trouble)) = trouble {
+                    sink(CapacityEvent::OwnPod(key, owner, trouble));
+                }
+                is_in_trouble
+            };
             let on_pod = |event: Event<Read<WatchedPod>>| match event {
                 Event::Init => listed_pods.clear(),
                 Event::InitApply(pod) => {
                     let key = key_of(&pod);
-                    match known_pod(pod).map(|pod| pod.load()) {
-                        Some(Some(load)) => {
-                            listed_pods.insert(key);
-                            sink(CapacityEvent::Pod(key, load));
-                        }
-                        Some(None) => {}
-                        None => {
-                            listed_pods.insert(key);
-                        }
+                    let Some(pod) = known_pod(pod) else {
+                        listed_pods.insert(key);
+                        return;
+                    };
+                    if own(key, &pod) {
+                        listed_pods.insert(key);
+                    }
+                    if let Some(load) = pod.load() {
+                        listed_pods.insert(key);
+                        sink(CapacityEvent::Pod(key, load));
                     }
                 }
                 Event::InitDone => {
@@ -128,9 +140,16 @@ impl CapacityFeed for WatchFeed {
                             Some(load) => CapacityEvent::Pod(key, load),
                             None => CapacityEvent::PodGone(key),
                         });
+                        own(key, &pod);
                     }
                 }
-                Event::Delete(pod) => sink(CapacityEvent::PodGone(key_of(&pod))),
+                Event::Delete(pod) => {
+                    let key = key_of(&pod);
+                    sink(CapacityEvent::PodGone(key));
+                    if let Some(owner) = pod.ok().and_then(|pod| pod.owner()) {
+                        sink(CapacityEvent::OwnPod(key, owner, None));
+                    }
+                }
             };
             let failed = |error: &watcher::Error| {
                 if let Some(problem) = refusal(error) {

@@ -12,6 +12,7 @@ use placement::{Node, OwnerKey, Pod, Taint};
 use serde::{Deserialize, Deserializer};
 
 use super::pods::{PodSpec, taint_effect, typed_quantities};
+use super::trouble::Trouble;
 use crate::api::LABEL_OWNER;
 use crate::members::uid_bits;
 
@@ -27,9 +28,49 @@ pub struct WatchedPod {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct PodStatus {
-    #[serde(default)]
     phase: String,
+    conditions: Vec<PodCondition>,
+    init_container_statuses: Vec<ContainerStatus>,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+/// Of a pod that runs it has no text: most pods are not ours, and run.
+#[derive(Clone, Debug, Deserialize)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    kind: ConditionKind,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum ConditionKind {
+    PodScheduled,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    state: ContainerState,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    waiting: Option<Waiting>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Waiting {
+    reason: String,
+    message: String,
 }
 
 /// A node: labels, taints, allocatable, and whether it is ready.
@@ -75,17 +116,49 @@ impl WatchedPod {
         if matches!(self.status.phase.as_str(), "Succeeded" | "Failed") {
             return None;
         }
-        let owner = self
-            .metadata
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(LABEL_OWNER));
         Some(Pod {
             node,
             // The API server has checked the amounts of a pod that exists.
             requests: self.spec.requests().unwrap_or_default(),
-            owner: owner.map(|uid| OwnerKey(uid_bits(uid))),
+            owner: self.owner(),
         })
+    }
+
+    /// The owner on the hub, of a pod of ours.
+    pub fn owner(&self) -> Option<OwnerKey> {
+        let labels = self.metadata.labels.as_ref()?;
+        labels.get(LABEL_OWNER).map(|uid| OwnerKey(uid_bits(uid)))
+    }
+
+    /// Why it does not run, if something keeps it from that.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let status = &self.status;
+        if matches!(status.phase.as_str(), "Succeeded" | "Failed") {
+            return None;
+        }
+        let unscheduled = status.conditions.iter().find(|one| {
+            one.kind == ConditionKind::PodScheduled
+                && one.reason.as_deref() == Some("Unschedulable")
+        });
+        if let Some(one) = unscheduled {
+            let message = one.message.as_deref().unwrap_or_default();
+            return Some(Trouble::new("Unschedulable", message));
+        }
+        let containers = status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses);
+        // Nothing is wrong with one that is being started.
+        let mut stuck = containers
+            .filter_map(|one| one.state.waiting.as_ref())
+            .filter(|waiting| {
+                !matches!(
+                    waiting.reason.as_str(),
+                    "" | "ContainerCreating" | "PodInitializing"
+                )
+            });
+        let waiting = stuck.next()?;
+        Some(Trouble::new(&waiting.reason, &waiting.message))
     }
 }
 
@@ -176,3 +249,46 @@ macro_rules! core_resource {
 
 core_resource!(WatchedPod, NamespaceResourceScope, "Pod", "pods");
 core_resource!(WatchedNode, ClusterResourceScope, "Node", "nodes");
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn trouble(status: &Value) -> Option<Trouble> {
+        let pod = json!({ "metadata": { "name": "web" }, "status": status });
+        let pod: WatchedPod = serde_json::from_value(pod).unwrap();
+        pod.trouble()
+    }
+
+    #[test]
+    fn why_a_pod_does_not_run_is_read_from_its_status() {
+        let waiting = |reason: &str| {
+            json!({ "phase": "Pending", "containerStatuses": [
+                { "name": "a", "state": { "running": {} } },
+                { "name": "b", "state": { "waiting": { "reason": reason, "message": "why" } } },
+            ] })
+        };
+        for reason in ["CrashLoopBackOff", "CreateContainerConfigError"] {
+            let found = trouble(&waiting(reason));
+            assert_eq!(found, Some(Trouble::new(reason, "why")));
+        }
+        assert_eq!(trouble(&waiting("ContainerCreating")), None);
+        let unscheduled = json!({ "phase": "Pending", "conditions": [
+            { "type": "Ready", "status": "False", "reason": "Unschedulable", "message": "not this" },
+            { "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/5 nodes" },
+        ] });
+        assert_eq!(
+            trouble(&unscheduled),
+            Some(Trouble::new("Unschedulable", "0/5 nodes"))
+        );
+        let gated = json!({ "phase": "Pending", "conditions": [
+            { "type": "PodScheduled", "status": "False", "reason": "SchedulingGated" },
+        ] });
+        assert_eq!(trouble(&gated), None);
+        let failed = json!({ "phase": "Failed", "containerStatuses": waiting("ErrImagePull")["containerStatuses"] });
+        assert_eq!(trouble(&failed), None);
+        assert_eq!(trouble(&json!({ "phase": "Running" })), None);
+    }
+}

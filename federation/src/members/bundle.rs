@@ -59,6 +59,8 @@ pub struct Item {
     /// Of a dependency: the resource version of the hub's object that it was made from. A newer one
     /// that another owner brought is not overwritten.
     pub revision: u64,
+    /// Fields of its spec that are left to whoever else sets them on the member.
+    pub retain: Vec<&'static str>,
 }
 
 /// The kinds that are brought to members.

@@ -5,46 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::core::ObjectMeta;
+use tokio::time::Instant;
 
 use super::bundle::{Bundle, Ending, Item, ManagedKind, ObjectKey, Owner, digest_bits, uid_bits};
+use super::contest::{Contest, Contests, Rival};
+use super::failure::{Failure, FailureKind, Outcome, named_failure};
 use super::inventory::{Inventory, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
 use super::writer::{Removed, Writer};
-use crate::operator::redacted::redacted_message;
 
 /// Brings bundles to one member. Pushed now; pulled by an agent on the member later.
 pub trait Delivery: Send + Sync {
     /// From now on the member shall hold exactly this for the bundle's owner. Returns at once;
     /// what comes of it is reported as a [`super::Change::Delivered`].
     fn deliver(&self, bundle: Bundle);
-}
-
-/// What came of a delivery.
-pub type Outcome = Result<(), Failure>;
-
-/// Why a delivery did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    /// The kind of failure: decides whether and when to try again.
-    pub kind: FailureKind,
-    /// What happened, for a person.
-    pub message: String,
-}
-
-/// Kinds of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
-    /// An object of that name is there and is not ours.
-    Conflict,
-    /// The member refuses the object.
-    Rejected,
-    /// The member has too much to do, or an error of its own.
-    Unavailable,
-    /// The member does not answer.
-    Unreachable,
-    /// This process may no longer write.
-    NotLeader,
 }
 
 /// Makes one member hold what bundles say.
@@ -55,6 +29,7 @@ pub(super) struct Pusher {
     /// What was written and what it looked like then; a repetition that would change nothing is
     /// left out, and a change by hand shows against it.
     applied: Mutex<BTreeMap<ObjectKey, Applied>>,
+    contests: Mutex<Contests>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +39,10 @@ struct Applied {
     version: u64,
     held: u128,
     generation: i64,
+    /// Others may change some of its fields.
+    retains: bool,
+    /// Another writer has changed or deleted it since.
+    undone: bool,
 }
 
 impl Pusher {
@@ -73,26 +52,43 @@ impl Pusher {
             namespaces,
             hub,
             applied: Mutex::default(),
+            contests: Mutex::default(),
         }
     }
 
     /// What we wrote was changed since by another manager: it is to be written again.
     pub(super) fn has_drifted(&self, key: &ObjectKey, now: Option<&Record>) -> bool {
         let mut applied = self.applied();
-        let Some(last) = applied.get(key) else {
+        let Some(last) = applied.get_mut(key) else {
             return false;
         };
-        let drifted = match now {
+        if last.undone {
+            // It waits to be applied again.
+            return false;
+        }
+        last.undone = match now {
             Some(record) => {
-                record.version > last.version
-                    && (record.held, record.generation) != (last.held, last.generation)
+                let is_another = record.generation != last.generation && !last.retains;
+                record.version > last.version && (record.held != last.held || is_another)
             }
             None => true,
         };
-        if drifted {
-            applied.remove(key);
-        }
-        drifted
+        last.undone
+    }
+
+    /// It is applied again; when.
+    pub(super) fn undone(&self, key: &ObjectKey, rival: Option<Rival>) -> Instant {
+        self.contests().undone(key, rival, Instant::now())
+    }
+
+    /// The first of these that another writer fights over.
+    pub(super) fn contest(&self, keys: impl Iterator<Item = ObjectKey>) -> Option<Contest> {
+        self.contests().find(keys, Instant::now())
+    }
+
+    /// When one of these is to be applied again, or its fight counts as over.
+    pub(super) fn next(&self, keys: impl Iterator<Item = ObjectKey>) -> Option<Instant> {
+        self.contests().next(keys, Instant::now())
     }
 
     /// Everything is to be written again, but the Jobs that have ended: they are not run again.
@@ -148,7 +144,10 @@ impl Pusher {
     /// written or removed, what it needs stays.
     async fn clear(&self, bundle: &Bundle, inventory: &Mutex<Inventory>) -> Outcome {
         let wanted: BTreeSet<&ObjectKey> = bundle.items.iter().map(|item| &item.key).collect();
-        let is_written = |item: &Item| self.applied().contains_key(&item.key);
+        let is_written = |item: &Item| {
+            let content = content_of(item);
+            (self.applied().get(&item.key)).is_some_and(|last| last.content == content)
+        };
         let runs_old =
             (bundle.items.iter()).any(|item| item.key.kind.is_main() && !is_written(item));
         if runs_old {
@@ -186,7 +185,7 @@ impl Pusher {
     }
 
     async fn apply(&self, owner: &Owner, item: &Item, inventory: &Mutex<Inventory>) -> Outcome {
-        let content = digest_bits(item.object.to_string().as_bytes());
+        let content = content_of(item);
         let known = lock(inventory).get(&item.key).cloned();
         let is_owner = |record: &Record| record.owners.contains(&uid_bits(&owner.uid));
         let ours = known.as_ref().is_none_or(|record| {
@@ -195,8 +194,10 @@ impl Pusher {
         if !ours {
             return Err(foreign(&item.key));
         }
+        let may_put_back = self.contests().may_put_back(&item.key, Instant::now());
         let is_up_to_date = self.applied().get(&item.key).is_some_and(|last| {
-            last.content == content || (item.shared && last.revision > item.revision)
+            let is_older = item.shared && last.revision > item.revision;
+            (last.content == content || is_older) && !(last.undone && may_put_back)
         });
         if is_up_to_date && known.as_ref().is_none_or(is_owner) {
             return Ok(());
@@ -206,7 +207,16 @@ impl Pusher {
             None => self.writer.create(owner, item).await?,
         };
         let record = Watched::of(live).record(item.key.kind);
-        self.note(&item.key, content, item.revision, &record);
+        let applied = Applied {
+            content,
+            revision: item.revision,
+            version: record.version,
+            held: record.held,
+            generation: record.generation,
+            retains: !item.retain.is_empty(),
+            undone: false,
+        };
+        self.applied().insert(item.key.clone(), applied);
         // So that a second delivery before the watch has caught up knows it as ours.
         let mut inventory = lock(inventory);
         let is_news = (inventory.get(&item.key))
@@ -224,17 +234,6 @@ impl Pusher {
         Ok(())
     }
 
-    fn note(&self, key: &ObjectKey, content: u128, revision: u64, record: &Record) {
-        let applied = Applied {
-            content,
-            revision,
-            version: record.version,
-            held: record.held,
-            generation: record.generation,
-        };
-        self.applied().insert(key.clone(), applied);
-    }
-
     /// Takes an object from the owner: deletes it, or leaves it without our label to its other
     /// owners, or to whoever finds it; then it is given as it is now.
     async fn remove(
@@ -244,6 +243,7 @@ impl Pusher {
         record: &Record,
     ) -> Result<Option<Record>, Failure> {
         self.applied().remove(key);
+        self.contests().forget(key);
         let orphan = bundle.ending.is_some_and(|ending| ending.orphan);
         let removed = if record.shared || orphan {
             self.writer.release(&bundle.owner, key, orphan).await?
@@ -257,9 +257,17 @@ impl Pusher {
         })
     }
 
+    fn contests(&self) -> MutexGuard<'_, Contests> {
+        self.contests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn applied(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Applied>> {
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn content_of(item: &Item) -> u128 {
+    digest_bits(item.object.to_string().as_bytes())
 }
 
 fn released(key: &ObjectKey, metadata: ObjectMeta, before: &Record) -> Record {
@@ -292,29 +300,6 @@ pub(super) fn not_removed(key: &ObjectKey, error: &kube::Error) -> Failure {
             message: format!("{key} changed while it was being removed"),
         },
         error => failure(key, error),
-    }
-}
-
-pub(super) fn named_failure(what: &str, error: &kube::Error) -> Failure {
-    let (kind, reason) = match error {
-        kube::Error::Api(status) => {
-            let kind = match status.code {
-                409 => FailureKind::Conflict,
-                408 | 504 => FailureKind::Unreachable,
-                429 | 500.. => FailureKind::Unavailable,
-                _ => FailureKind::Rejected,
-            };
-            (kind, status.message.clone())
-        }
-        kube::Error::Service(error) if crate::operator::fence::is_not_leader(error.as_ref()) => (
-            FailureKind::NotLeader,
-            "this copy of the scheduler is not the leader".to_owned(),
-        ),
-        error => (FailureKind::Unreachable, redacted_message(error)),
-    };
-    Failure {
-        kind,
-        message: format!("{what}: {reason}"),
     }
 }
 

@@ -159,6 +159,7 @@ fn item(kind: ManagedKind, name: &str, content: &Value) -> Item {
         object,
         shared: !kind.is_main(),
         revision: 1,
+        retain: Vec::new(),
     }
 }
 

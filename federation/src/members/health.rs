@@ -8,9 +8,9 @@ use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
 use tokio::time::Instant;
 
-use crate::operator::redacted::redacted_message;
-use super::delivery::{Failure, FailureKind};
+use super::failure::{Failure, FailureKind};
 use super::watching::Deadlined as _;
+use crate::operator::redacted::redacted_message;
 
 /// The namespace whose uid identifies a cluster.
 const SYSTEM: &str = "kube-system";

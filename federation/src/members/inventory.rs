@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::bundle::{ManagedKind, ObjectKey, digest_bits, uid_bits};
+use super::diagnosis::{Diagnosis, StatusCondition, of_conditions};
 use super::replacement::is_ours;
 use crate::api::{LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX};
 
@@ -42,6 +43,8 @@ impl Observed {
 pub struct ObservedReplicas {
     /// The member's controllers have seen the last change of the spec.
     pub current: bool,
+    /// Replicas that the member's Deployment asks for.
+    pub wanted: u32,
     /// Replicas that run the current template.
     pub updated: u32,
     /// Ready replicas.
@@ -87,6 +90,8 @@ pub(super) struct Record {
     pub(super) generation: i64,
     /// Its state.
     pub(super) observed: Observed,
+    /// What the member says is wrong with it.
+    pub(super) diagnosis: Option<Diagnosis>,
 }
 
 /// The watched part of an object: metadata, and the status of those that have replicas.
@@ -94,10 +99,18 @@ pub(super) struct Record {
 pub(super) struct Watched {
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
     status: Status,
     /// Its status cannot be read.
     #[serde(skip)]
     pub(super) status_is_unknown: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    replicas: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -112,14 +125,6 @@ struct Status {
     succeeded: u32,
     failed: u32,
     conditions: Vec<StatusCondition>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct StatusCondition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
 }
 
 /// Of any of the managed kinds: which one, the watch says.
@@ -152,6 +157,7 @@ impl Watched {
     pub(super) fn of(metadata: ObjectMeta) -> Self {
         Self {
             metadata,
+            spec: Spec::default(),
             status: Status::default(),
             status_is_unknown: false,
         }
@@ -200,7 +206,18 @@ impl Watched {
                 .is_some_and(|labels| labels.keys().any(|key| key.starts_with(LABEL_OWNER_PREFIX))),
             owners,
             observed: self.observed(kind),
+            diagnosis: self.diagnosis(kind),
         }
+    }
+
+    /// What the status of a change before this one says is outdated.
+    fn diagnosis(&self, kind: ManagedKind) -> Option<Diagnosis> {
+        let outdated = kind == ManagedKind::Deployment
+            && self.status.observed_generation < self.metadata.generation.unwrap_or(0);
+        if outdated {
+            return None;
+        }
+        of_conditions(kind, &self.status.conditions)
     }
 
     fn observed(&self, kind: ManagedKind) -> Observed {
@@ -208,6 +225,7 @@ impl Watched {
         match kind {
             ManagedKind::Deployment => Observed::Replicas(ObservedReplicas {
                 current: status.observed_generation >= self.metadata.generation.unwrap_or(0),
+                wanted: self.spec.replicas.unwrap_or(1),
                 updated: status.updated_replicas,
                 ready: status.ready_replicas,
                 available: status.available_replicas,

@@ -1,7 +1,7 @@
 //! One member at work: its watches, its health, and its deliveries, in tasks of its own, so that
 //! nothing that happens to it can delay another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,16 +16,24 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info, warn};
 
-use super::bundle::{Bundle, ManagedKind, uid_bits};
-use super::delivery::{Delivery, Outcome, Pusher, lock};
+use super::bundle::{Bundle, ManagedKind, ObjectKey, uid_bits};
+use super::contest::Contest;
+use super::delivery::{Delivery, Pusher, lock};
+use super::diagnosis::{Diagnosis, DiagnosisKind};
+use super::failure::Outcome;
 use super::health::{Probe, Requests, probe};
 use super::inventory::{Inventory, Observed, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
 use super::readable::{Item as Readable, Read};
 use super::watching::{Deadlined as _, map_event, refusal, spread, watch_member};
 use super::writer::Writer;
-use crate::capacity::{CapacityEvent, CapacityFeed, WatchFeed};
-use crate::operator::queue::{Backoff, Priority, WorkQueue};
+use crate::capacity::{CapacityEvent, CapacityFeed, PodTroubles, WatchFeed};
+use crate::operator::queue::{Backoff, Job, Priority, WorkQueue};
+
+mod drift;
+mod refusals;
+
+use refusals::Refusals;
 
 /// Something happened at a member.
 #[derive(Debug)]
@@ -57,6 +65,8 @@ pub enum Change {
     Synced,
     /// An object of this owner changed.
     Observed(u128),
+    /// Another writer undid what we applied of this owner.
+    Undone(u128),
     /// A delivery ended.
     Delivered {
         /// For this owner.
@@ -99,6 +109,8 @@ struct Inner {
     inventory: Mutex<Inventory>,
     pusher: Pusher,
     bundles: Mutex<BTreeMap<u128, Bundle>>,
+    refusals: Refusals,
+    troubles: Mutex<PodTroubles>,
     queue: WorkQueue<u128>,
     /// It answers, and what it holds is known.
     open: watch::Sender<bool>,
@@ -141,6 +153,8 @@ impl Member {
             events,
             inventory: Mutex::default(),
             bundles: Mutex::default(),
+            refusals: Refusals::default(),
+            troubles: Mutex::default(),
             queue: WorkQueue::new(Backoff {
                 first: Duration::from_millis(500),
                 longest: Duration::from_secs(30),
@@ -203,6 +217,38 @@ impl Member {
             .map(|(_, record)| record.observed)
     }
 
+    /// What the member says is wrong with the owner's main object, or with its pods.
+    pub fn diagnosis(&self, owner: u128, kind: ManagedKind) -> Option<Diagnosis> {
+        let said = lock(&self.inner.inventory)
+            .of(owner)
+            .find(|(key, _)| key.kind == kind)
+            .and_then(|(_, record)| record.diagnosis.clone());
+        let pods = self.inner.troubles().summary(owner);
+        let pods_are_made = said.as_ref().is_none_or(|said| {
+            said.kind == DiagnosisKind::DeadlineExceeded && said.message.contains("timed out")
+        });
+        match (said, pods) {
+            // That it is late is worth less than why its pods do not run.
+            (said, Some(message)) if pods_are_made => Some(Diagnosis {
+                kind: said.map_or(DiagnosisKind::PodsNotRunning, |said| said.kind),
+                message,
+            }),
+            (said, _) => said,
+        }
+    }
+
+    /// How many pods the member has not been able to schedule for that long, by owner.
+    pub fn unschedulable(&self, longer_than: Duration) -> BTreeMap<u128, u32> {
+        let now = Instant::now();
+        self.inner.troubles().unschedulable(longer_than, now)
+    }
+
+    /// The first of the owner's objects that another writer undoes again and again.
+    pub fn contest(&self, owner: u128) -> Option<Contest> {
+        let keys = self.inner.keys(owner);
+        self.inner.pusher.contest(keys.into_iter())
+    }
+
     /// Whether the member holds anything of the owner, or is being brought something.
     pub fn holds(&self, owner: u128) -> bool {
         let bundles = self.inner.bundles();
@@ -218,6 +264,7 @@ impl Member {
     /// What the member holds of the owner is left as it is from now on.
     pub fn forget(&self, owner: u128) {
         self.inner.bundles().remove(&owner);
+        self.inner.refusals.forget(owner);
     }
 
     /// Every owner of this hub that the member holds something of.
@@ -231,8 +278,11 @@ impl Delivery for Member {
         let owner = uid_bits(&bundle.owner.uid);
         let before = self.inner.bundles().insert(owner, bundle.clone());
         if before.as_ref() == Some(&bundle) {
-            self.inner.queue.add(owner, Priority::High);
+            if !self.inner.refusals.must_wait(owner) {
+                self.inner.queue.add(owner, Priority::High);
+            }
         } else {
+            self.inner.refusals.forget(owner);
             self.inner.queue.renew(owner, Priority::High);
         }
     }
@@ -339,15 +389,24 @@ impl Inner {
         let feed = WatchFeed::new(self.client.clone(), self.name.to_string());
         let sink = self.clone();
         tokio::spawn(feed.run(
-            Box::new(move |event| {
-                sink.send(match event {
-                    CapacityEvent::Refused(problem) => Change::Refused(problem),
-                    CapacityEvent::Unreadable(kind) => Change::Unreadable(kind),
-                    event => {
-                        sink.requests().succeeded();
-                        Change::Capacity(event)
+            Box::new(move |event| match event {
+                CapacityEvent::Refused(problem) => sink.send(Change::Refused(problem)),
+                CapacityEvent::Unreadable(kind) => sink.send(Change::Unreadable(kind)),
+                CapacityEvent::OwnPod(pod, owner, trouble) => {
+                    if sink.troubles().note(pod, owner.0, trouble) {
+                        sink.send(Change::Observed(owner.0));
                     }
-                });
+                }
+                event => {
+                    sink.requests().succeeded();
+                    if let CapacityEvent::PodsListed(pods) = &event {
+                        let changed = sink.troubles().retain(pods);
+                        changed
+                            .into_iter()
+                            .for_each(|owner| sink.send(Change::Observed(owner)));
+                    }
+                    sink.send(Change::Capacity(event));
+                }
             }),
             cancel.clone(),
         ));
@@ -398,66 +457,6 @@ impl Inner {
         })
     }
 
-    fn observe(&self, kind: ManagedKind, event: Event<Watched>) {
-        // A list begins before it is answered.
-        if !matches!(event, Event::Init) {
-            self.requests().succeeded();
-        }
-        let mut inventory = lock(&self.inventory);
-        let (concerned, drifted) = match event {
-            Event::Init => {
-                inventory.list_begins(kind);
-                return;
-            }
-            Event::InitApply(object) | Event::Apply(object) => {
-                let (key, mut record) = (object.key(kind), object.record(kind));
-                if object.status_is_unknown
-                    && let Some(known) = inventory.get(&key)
-                {
-                    record.observed = known.observed;
-                }
-                let drifted = self.pusher.has_drifted(&key, Some(&record));
-                (inventory.put(key, record), drifted)
-            }
-            Event::Delete(object) => {
-                let key = object.key(kind);
-                // A Job that has ended may be cleared away by the member; it is not run again.
-                let ended = inventory
-                    .get(&key)
-                    .is_some_and(|record| record.observed.has_ended());
-                let drifted = !ended && self.pusher.has_drifted(&key, None);
-                (inventory.remove(&key), drifted)
-            }
-            Event::InitDone => {
-                let gone = inventory.list_ends(kind);
-                for (key, _) in gone.iter().filter(|(_, last)| !last.observed.has_ended()) {
-                    self.pusher.has_drifted(key, None);
-                }
-                let concerned = gone.into_iter().flat_map(|(_, last)| last.owners).collect();
-                let complete = inventory.is_complete();
-                drop(inventory);
-                if complete {
-                    self.open.send_replace(true);
-                    self.send(Change::Synced);
-                }
-                // What went while nobody watched is brought again.
-                return self.tell(concerned, true);
-            }
-        };
-        drop(inventory);
-        self.tell(concerned, drifted);
-    }
-
-    fn tell(&self, owners: BTreeSet<u128>, again: bool) {
-        for owner in owners {
-            if again && self.bundles().contains_key(&owner) {
-                debug!(cluster = %self.name, "an object was changed or deleted by somebody else: bringing it again");
-                self.queue.add(owner, Priority::High);
-            }
-            self.send(Change::Observed(owner));
-        }
-    }
-
     fn reconsider_open(&self, reachable: bool) {
         let open = reachable && lock(&self.inventory).is_complete();
         if self
@@ -493,13 +492,7 @@ impl Inner {
                 let Some((bundle, outcome)) = inner.push(owner).await else {
                     return job.succeed();
                 };
-                match &outcome {
-                    Ok(()) => job.succeed(),
-                    Err(failure) => {
-                        debug!(cluster = %inner.name, %failure, "delivery failed");
-                        job.fail();
-                    }
-                }
+                inner.finish(job, &outcome);
                 inner.send(Change::Delivered {
                     owner,
                     generation: bundle.generation,
@@ -509,6 +502,37 @@ impl Inner {
                 drop(slot);
             });
         }
+    }
+
+    /// Ends a delivery: when the next one of this owner is due.
+    fn finish(&self, job: Job<u128>, outcome: &Outcome) {
+        let owner = *job.key();
+        let Err(failure) = outcome else {
+            self.refusals.forget(owner);
+            let now = Instant::now();
+            match self.pusher.next(self.keys(owner).into_iter()) {
+                Some(due) => job.succeed_until(due.saturating_duration_since(now)),
+                None => job.succeed(),
+            }
+            return;
+        };
+        debug!(cluster = %self.name, %failure, "delivery failed");
+        if failure.kind.is_permanent() {
+            job.succeed_until(self.refusals.refused(owner));
+        } else {
+            self.refusals.forget(owner);
+            job.fail();
+        }
+    }
+
+    /// The objects that the owner shall have here.
+    fn keys(&self, owner: u128) -> Vec<ObjectKey> {
+        let bundles = self.bundles();
+        let items = bundles
+            .get(&owner)
+            .into_iter()
+            .flat_map(|bundle| &bundle.items);
+        items.map(|item| item.key.clone()).collect()
     }
 
     /// One delivery of what the owner shall have here now, if it shall have anything.
@@ -547,6 +571,10 @@ impl Inner {
 
     fn requests(&self) -> MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, PodTroubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn bundles(&self) -> MutexGuard<'_, BTreeMap<u128, Bundle>> {

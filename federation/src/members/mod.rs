@@ -4,16 +4,20 @@
 mod access;
 mod access_sources;
 mod bundle;
+mod contest;
 mod delivery;
+mod diagnosis;
+mod failure;
 mod health;
 mod inventory;
 mod kubeconfig;
 mod kubeconfig_file;
 mod member;
 mod namespaces;
-mod replacement;
 mod readable;
+mod replacement;
 mod sources;
+pub(crate) mod text;
 mod watching;
 mod writer;
 
@@ -21,7 +25,10 @@ pub use access::{
     AccessProblem, AccessReason, LOOK_AGAIN, Plugins, ResolvedAccess, connect_late, resolve,
 };
 pub use bundle::{Bundle, Ending, Item, ManagedKind, ObjectKey, Owner, uid_bits};
-pub use delivery::{Delivery, Failure, FailureKind, Outcome};
+pub use contest::{Contest, Rival};
+pub use delivery::Delivery;
+pub use diagnosis::{Diagnosis, DiagnosisKind};
+pub use failure::{Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};
 pub use kubeconfig_file::{Content, Kubeconfig};
 pub use member::{Change, Member, MemberEvent, MemberOptions};

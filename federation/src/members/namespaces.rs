@@ -15,7 +15,7 @@ use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::delivery::{Failure, FailureKind, named_failure};
+use super::failure::{Failure, FailureKind, named_failure};
 use super::watching::Deadlined as _;
 use crate::api::{FIELD_MANAGER, LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX};
 

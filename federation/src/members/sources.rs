@@ -201,8 +201,8 @@ async fn write(
         }
     }
     for (name, member) in &known {
-        let is_own = source_of(member).as_deref() == Some(source)
-            && member.as_ref().map_or(true, covers);
+        let is_own =
+            source_of(member).as_deref() == Some(source) && member.as_ref().map_or(true, covers);
         if is_own && !wanted.contains_key(name) {
             let preconditions = Preconditions {
                 uid: metadata(member).uid.clone(),

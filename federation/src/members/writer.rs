@@ -12,7 +12,8 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use super::bundle::{Item, ManagedKind, ObjectKey, Owner};
-use super::delivery::{Failure, FailureKind, failure, foreign, not_removed};
+use super::delivery::{failure, foreign, not_removed};
+use super::failure::{Failure, FailureKind};
 use super::inventory::Watched;
 use super::namespaces::Namespaces;
 use super::replacement::{Foreign, replacement};
@@ -95,7 +96,12 @@ impl Writer {
             let refused = if must_recreate {
                 Refused::Recreate
             } else {
-                let object = replacement(item.key.kind, &wanted, &live_value, kept);
+                let mut object = replacement(item.key.kind, &wanted, &live_value, kept);
+                for field in &item.retain {
+                    if let Some(value) = live_value["spec"].get(*field) {
+                        object["spec"][*field] = value.clone();
+                    }
+                }
                 let object = typed(&item.key, object)?;
                 let params = PostParams {
                     field_manager: Some(FIELD_MANAGER.to_owned()),

@@ -14,6 +14,7 @@ pub mod hub;
 pub mod leader;
 pub mod link_local;
 pub mod network;
+pub mod pace;
 pub mod process;
 pub mod prometheus;
 pub mod queue;

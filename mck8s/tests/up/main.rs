@@ -4,6 +4,7 @@
 
 mod harness;
 mod input;
+mod others;
 mod prometheus;
 mod scenario;
 mod shapes;

@@ -10,6 +10,8 @@ mod accepted;
 mod admission;
 mod changes;
 mod deletion;
+mod diagnosis;
+mod diagnosis_real;
 mod failover;
 mod features;
 mod hub_faults;
@@ -17,8 +19,8 @@ mod identity;
 mod main_job;
 mod member_faults;
 mod operator_faults;
-mod templates;
 mod refusals;
+mod templates;
 mod tenant;
 mod trust;
 
@@ -41,7 +43,13 @@ fn main() -> ExitCode {
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: false,
         embedded: scenarios(),
-        real: [refusals::all(), failover::real::all(), scenarios()].concat(),
+        real: [
+            refusals::all(),
+            failover::real::all(),
+            diagnosis_real::all(),
+            scenarios(),
+        ]
+        .concat(),
     })
 }
 
@@ -59,6 +67,7 @@ fn scenarios() -> Vec<Scenario> {
         changes::all(),
         tenant::all(),
         trust::all(),
+        diagnosis::all(),
         hub_faults::all(),
     ];
     all.into_iter().flatten().collect()

@@ -38,7 +38,11 @@ impl Decision<'_> {
                         Some(current) if !request.growing && current.replicas > 0 => {
                             u64::from(current.replicas)
                         }
-                        _ => snapshot.room(&cluster.name, request.shape, request.owner),
+                        _ => {
+                            let room = snapshot.room(&cluster.name, request.shape, request.owner);
+                            let limit = request.limits.get(&cluster.name);
+                            limit.map_or(room, |limit| room.min(u64::from(*limit)))
+                        }
                     },
                     position: position(request, &cluster.name),
                 }),

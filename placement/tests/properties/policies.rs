@@ -83,6 +83,7 @@ impl Case {
             overflow: self.overflow,
             current: self.current.clone(),
             growing: self.growing,
+            limits: BTreeMap::new(),
             rechoose: self.rechoose,
             inputs: Inputs {
                 traffic: self.traffic.as_ref(),

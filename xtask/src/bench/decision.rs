@@ -99,6 +99,7 @@ fn decisions<'a>(snapshot: &Snapshot, shapes: impl Iterator<Item = &'a PodShape>
                 overflow: Overflow::Policy,
                 current: Vec::new(),
                 growing: true,
+                limits: BTreeMap::new(),
                 rechoose: false,
                 inputs: Inputs {
                     traffic: Some(&traffic),
