@@ -54,6 +54,7 @@ impl Network {
     }
 
     /// The same, without connections to names that resolve to link-local addresses.
+    #[must_use]
     pub fn without_link_local(&self) -> Self {
         Self {
             refuses_link_local: true,

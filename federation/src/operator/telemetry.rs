@@ -126,19 +126,23 @@ mod tests {
         };
     }
 
+    /// Where lines go.
+    struct Sink(std::sync::mpsc::Sender<String>);
+
+    impl std::io::Write for Sink {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            drop(self.0.send(String::from_utf8_lossy(line).into_owned()));
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     /// The levels that come through, with a filter that asks for everything.
     fn logged(log: impl FnOnce()) -> Vec<String> {
         let (send, lines) = std::sync::mpsc::channel::<String>();
-        struct Sink(std::sync::mpsc::Sender<String>);
-        impl std::io::Write for Sink {
-            fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-                drop(self.0.send(String::from_utf8_lossy(line).into_owned()));
-                Ok(line.len())
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
         let layer = fmt::layer().with_ansi(false);
         let subscriber = registry()
             .with(EnvFilter::new("trace,kube_client=trace,kube_runtime=trace"))

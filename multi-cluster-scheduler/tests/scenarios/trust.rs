@@ -76,6 +76,7 @@ async fn a_kubeconfig_in_a_secret_runs_nothing_and_reads_no_file(world: &World) 
     ];
     for (name, field, value) in &cases {
         let mut kubeconfig = valid.clone();
+        kubeconfig["users"][0]["user"] = Value::Null;
         kubeconfig["users"][0]["user"][field] = value.clone();
         member_by_secret(world, name, &kubeconfig.to_string()).await?;
     }
@@ -99,7 +100,7 @@ async fn a_kubeconfig_in_a_secret_runs_nothing_and_reads_no_file(world: &World) 
         .until_condition("membercluster/edge", "Ready", "True", "Answering")
         .await?;
     let mut kubeconfig = valid.clone();
-    kubeconfig["users"][0]["user"]["exec"] = exec;
+    kubeconfig["users"][0]["user"] = json!({ "exec": exec });
     member_by_secret(world, "edge", &kubeconfig.to_string()).await?;
     world
         .until_condition("membercluster/edge", "Ready", "False", "InvalidKubeconfig")

@@ -106,7 +106,7 @@ fn a_field_of_a_user_that_does_not_count_is_named(
     #[case] value: Value,
     #[case] what: &str,
 ) {
-    let said = problem(&json!({}), &json!({ field: value }));
+    let said = problem(&json!({}), &Value::from_iter([(field, value)]));
     assert!(said.contains(what), "{said}");
     let missing = ["client-certificate-data", "username"];
     let names = said.starts_with(&format!("users[0].user.{field} "))
@@ -135,7 +135,7 @@ fn a_field_of_a_cluster_that_does_not_count_is_named(
     #[case] value: Value,
     #[case] what: &str,
 ) {
-    let said = problem(&json!({ field: value }), &json!({}));
+    let said = problem(&Value::from_iter([(field, value)]), &json!({}));
     let named = said.starts_with(&format!("clusters[0].cluster.{field} "));
     assert!(named && said.contains(what), "{said}");
 }
@@ -179,11 +179,12 @@ fn a_kubeconfig_is_bounded() {
     let said = parsed(&value).unwrap_err().to_string();
     assert_eq!(said, "contexts has more than 256 entries");
     // Nine levels of nine aliases each would be 400 million nodes.
-    let mut bomb = "a0: &a0 [x]\n".to_owned();
-    for level in 1..10 {
+    let level = |level: usize| {
         let aliases = vec![format!("*a{}", level - 1); 9].join(",");
-        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
-    }
+        format!("a{level}: &a{level} [{aliases}]\n")
+    };
+    let levels: Vec<_> = (1..10).map(level).collect();
+    let bomb = format!("a0: &a0 [x]\n{}", levels.concat());
     let started = std::time::Instant::now();
     let said = parse(bomb.as_bytes()).unwrap_err().to_string();
     assert!(said.contains("or too large"), "{said}");
@@ -251,8 +252,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(any_field(), inner, 0..5)
-                .prop_map(|map| Value::from_iter(map)),
+            prop::collection::btree_map(any_field(), inner, 0..5).prop_map(Value::from_iter),
         ]
     })
 }
@@ -284,8 +284,7 @@ const REFUSED_NAMES: [&str; 10] = [
 ];
 
 fn any_mapping() -> impl Strategy<Value = Value> {
-    prop::collection::btree_map(any_field(), any_value(), 0..4)
-        .prop_map(|map| Value::from_iter(map))
+    prop::collection::btree_map(any_field(), any_value(), 0..4).prop_map(Value::from_iter)
 }
 
 /// Nothing in it acts with the operator's rights.
