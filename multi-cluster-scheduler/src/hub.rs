@@ -1,6 +1,6 @@
 //! Writes to the hub. Each is conditional: on the object's uid, and for a status on the sequence of
 //! the last assignment seen, so that a writer that has missed one is refused. What the hub refuses
-//! for another reason, it will refuse again: that is told apart.
+//! for another reason, it will refuse again: that is another error.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -52,18 +52,19 @@ pub enum HubError {
 
 impl HubError {
     fn of(key: &Key, error: kube::Error) -> Self {
-        match &error {
-            kube::Error::Api(status) => match status.code {
-                404 => Self::Gone(key.clone()),
-                409 => Self::Stale(key.clone()),
-                // Not to be let in, to be too slow or too fast is not about what was written.
-                401 | 408 | 429 => Self::Api(Box::new(error)),
-                400..500 => Self::Rejected {
+        let kube::Error::Api(status) = &error else {
+            return Self::Api(Box::new(error));
+        };
+        match status.code {
+            404 => Self::Gone(key.clone()),
+            409 => Self::Stale(key.clone()),
+            // A login that failed, a timeout and a rate limit are not about what was written.
+            code if (400..500).contains(&code) && ![401, 408, 429].contains(&code) => {
+                Self::Rejected {
                     key: key.clone(),
                     message: cut(&status.message).to_owned(),
-                },
-                _ => Self::Api(Box::new(error)),
-            },
+                }
+            }
             _ => Self::Api(Box::new(error)),
         }
     }
@@ -169,7 +170,7 @@ impl Scheduler {
     }
 
     /// Writes a status, if the hub's last assignment is the one with the sequence `seen`; or, where
-    /// the hub has no record that can be read, if nobody has written the object since. Gives the
+    /// the hub has no record that can be read, if the object has not been written since. Gives the
     /// object's resource version afterwards.
     pub(crate) async fn write_status(
         &self,

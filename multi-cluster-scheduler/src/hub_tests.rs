@@ -1,4 +1,4 @@
-//! Writes that the hub takes, and such as it refuses for ever: the scheduler at work on an API server
+//! Writes that the hub accepts, and writes that it always refuses: the scheduler against an API server
 //! of one object.
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -135,7 +135,7 @@ impl Hub {
     }
 }
 
-/// What somebody who may edit the object would have the scheduler believe.
+/// A record as the annotation of earlier releases held it, which every editor can write.
 fn forged() -> String {
     json!({ "uid": "u-1", "assignment": {
         "decision": { "sequence": 50, "key": "k", "cursor": u64::MAX }, "policy": "worst_fit",

@@ -58,8 +58,8 @@ impl Scheduler {
         watch_with(api, handle, complain, cancel).await;
     }
 
-    /// A member whose object cannot be read goes on as it is known; one that is not known yet is a
-    /// member to which there is no way.
+    /// A member whose object cannot be read goes on as it is known; one that is not known yet is
+    /// unreachable.
     fn member_read(&self, object: Read<MemberCluster>) {
         let object = object.or_else(|unreadable| {
             self.metrics.unreadable("MemberCluster");
@@ -138,7 +138,7 @@ impl Scheduler {
             && (state.workloads.get(&key))
                 .is_none_or(|known| known.workload.damaged_record.as_ref() != Some(problem))
         {
-            warn!(%key, problem, "its status is no record of the scheduler's: what members hold of it stays, and it is decided from that");
+            warn!(%key, problem, "its status is not a valid record: its replicas stay where members run them, and the record is written again");
         }
         let recorded = assignment_of(&workload).decision;
         if recorded.sequence > 0 {

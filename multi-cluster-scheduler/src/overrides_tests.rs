@@ -97,7 +97,7 @@ fn what_is_no_template_afterwards_is_refused() {
         ),
         (
             json!({ "op": "replace", "path": "", "value": null }),
-            "no object",
+            "missing field",
         ),
         (
             json!({ "op": "remove", "path": "/nothing" }),

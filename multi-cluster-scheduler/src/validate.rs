@@ -260,7 +260,7 @@ fn check_total(targets: &Targets, replicas: u32) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Whether each cluster's template can be made, and asks for what a member can give.
+/// Why some cluster's template cannot be made, or requests what no member can give.
 pub fn problem_of_overrides(
     template: &Value,
     overrides: &[api::ClusterOverride],

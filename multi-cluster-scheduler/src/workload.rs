@@ -118,7 +118,7 @@ pub struct Workload {
     pub status: WorkloadStatus,
     /// Why its status is no record of ours.
     pub damaged_record: Option<String>,
-    /// Why its overrides cannot be applied, once somebody has asked.
+    /// Why its overrides cannot be applied, once that was tried.
     problem_of_overrides: OnceLock<Option<String>>,
 }
 

@@ -173,7 +173,7 @@ async fn until_event(world: &World, name: &str) -> Result<()> {
     .await
 }
 
-/// The hub was not asked the same over and over.
+/// The hub did not get the same write over and over.
 async fn few_rounds(operator: &Operator) -> Result<()> {
     let metrics = operator.get("/metrics").await?;
     let line = metrics

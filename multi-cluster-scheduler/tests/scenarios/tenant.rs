@@ -209,7 +209,7 @@ async fn attacks(world: &World, tenant: &Tenant<'_>) -> Result<()> {
         .await?;
     let forged = tenant.get("cluster0", "mcd/forged").await?["status"].clone();
     ensure!(
-        forged["clusters"] == "cluster1" && !forged.to_string().contains("forged"),
+        forged["clusters"] == "cluster1" && !forged["placements"].to_string().contains("forged"),
         "{forged}"
     );
     let there = tenant.get("cluster3", "deployments").await?["items"].clone();
@@ -270,7 +270,7 @@ async fn copies(world: &World) -> Result<Vec<Value>> {
     Ok(all)
 }
 
-/// What they try; `victim` is the uid of somebody else's object.
+/// What they try; `victim` is the uid of an object in another namespace.
 fn objects(victim: &str) -> Vec<Value> {
     let with = |name: &str, fields: &Value, metadata: &Value| {
         let mut object = deployment(name, fields);
