@@ -281,8 +281,7 @@ fn managed_fields(entries: &Value, path: &Path<'_>, errors: &mut Vec<FieldError>
 }
 
 /// Brings the metadata of an object into the form in which it is stored: without nulls, and
-/// without labels, annotations, finalizers or owners where there are none. A null among texts is
-/// the empty text, as Go reads it.
+/// without labels, annotations, finalizers or owners where there are none.
 pub fn normalize(object: &mut Value) {
     let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
         return;
@@ -304,7 +303,8 @@ pub fn normalize(object: &mut Value) {
     }
 }
 
-fn empty_nulls<'a>(texts: impl Iterator<Item = &'a mut Value>) {
+/// A null among texts is the empty text, as Go reads it.
+pub(super) fn empty_nulls<'a>(texts: impl Iterator<Item = &'a mut Value>) {
     for text in texts.filter(|text| text.is_null()) {
         *text = Value::String(String::new());
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::kinds;
 use super::quantity::Quantity;
+use crate::schema::metadata::empty_nulls;
 use crate::schema::{Form, Object, Schema};
 
 /// Fields that stay, though they hold nothing.
@@ -29,6 +30,9 @@ pub(super) fn normalize(schema: &Schema, value: &mut Value) {
     match (&schema.form, value) {
         (Form::Object(object), Value::Object(fields)) => normalize_fields(object, fields),
         (Form::List(list), Value::Array(items)) => {
+            if is_text(&list.items) {
+                empty_nulls(items.iter_mut());
+            }
             for item in items {
                 normalize(&list.items, item);
             }
@@ -37,14 +41,14 @@ pub(super) fn normalize(schema: &Schema, value: &mut Value) {
     }
 }
 
+fn is_text(schema: &Schema) -> bool {
+    matches!(schema.form, Form::String(_))
+}
+
 fn normalize_fields(object: &Object, fields: &mut Map<String, Value>) {
     let is_amounts = object.additional.as_ref().is_some_and(is_quantity);
-    let of_texts = |values: &Schema| matches!(values.form, Form::String(_));
-    if object.additional.as_deref().is_some_and(of_texts) {
-        // As Go reads a null into a map of texts.
-        for value in fields.values_mut().filter(|value| value.is_null()) {
-            *value = Value::String(String::new());
-        }
+    if object.additional.as_deref().is_some_and(is_text) {
+        empty_nulls(fields.values_mut());
     }
     fields.retain(|name, value| {
         let Some(schema) = object.schema_of(name) else {
