@@ -57,7 +57,7 @@ impl Scheduler {
             Ok(version) => {
                 self.announce(&workload, &before, &status);
                 if let Some(tracked) = self.state().workloads.get_mut(key)
-                    && tracked.reported_sequence() == seen
+                    && tracked.reported == before
                 {
                     tracked.reported = status;
                     tracked.guard.wrote(version_of(&version));

@@ -12,15 +12,27 @@ pub struct StatusGuard {
     /// The version of the object after our last write.
     written: u64,
     /// What the hub has instead.
-    replaced: Option<WorkloadStatus>,
+    replaced: Option<Replaced>,
     pace: Option<Pace>,
+}
+
+#[derive(Debug)]
+struct Replaced {
+    version: u64,
+    status: WorkloadStatus,
+    pace_before: Option<Pace>,
 }
 
 impl StatusGuard {
     /// The status was written, and the object has this version since.
     pub fn wrote(&mut self, version: u64) {
         self.written = self.written.max(version);
-        self.replaced = None;
+        // What was seen meanwhile was this write, or what it has written over.
+        if let Some(replaced) = self.replaced.take_if(|one| one.version <= version)
+            && replaced.version == version
+        {
+            self.pace = replaced.pace_before;
+        }
     }
 
     /// The hub has the object with this status in this version; `reported` is what it should be. If it
@@ -41,7 +53,14 @@ impl StatusGuard {
             self.replaced = None;
             return None;
         }
-        if self.replaced.replace(status.clone()).is_none() {
+        if let Some(replaced) = &mut self.replaced {
+            (replaced.version, replaced.status) = (version, status.clone());
+        } else {
+            self.replaced = Some(Replaced {
+                version,
+                status: status.clone(),
+                pace_before: self.pace,
+            });
             self.pace.get_or_insert_with(|| Pace::new(now)).undone(now);
         }
         let due = self.pace.as_ref().map_or(now, Pace::due);
@@ -55,7 +74,7 @@ impl StatusGuard {
 
     /// The status that the hub has.
     pub fn on_hub<'a>(&'a self, reported: &'a WorkloadStatus) -> &'a WorkloadStatus {
-        self.replaced.as_ref().unwrap_or(reported)
+        (self.replaced.as_ref()).map_or(reported, |replaced| &replaced.status)
     }
 }
 
@@ -86,6 +105,23 @@ mod tests {
         guard.wrote(13);
         assert_eq!(guard.on_hub(&ours), &ours);
         assert!(!guard.must_write(now));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_of_ours_that_is_seen_before_it_is_answered_is_none_of_others() {
+        let (mut guard, now) = (StatusGuard::default(), Instant::now());
+        guard.seen(5, &placed(2), &placed(1), now);
+        guard.wrote(5);
+        assert!(!guard.must_write(now));
+        assert_eq!(
+            guard.seen(6, &placed(0), &placed(2), now),
+            Some(Duration::ZERO)
+        );
+        // One that came after it stays known.
+        guard.wrote(7);
+        guard.seen(9, &placed(0), &placed(2), now);
+        guard.wrote(8);
+        assert_eq!(guard.on_hub(&placed(2)), &placed(0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -156,7 +156,7 @@ mod tests {
             troubles.summary(7).unwrap(),
             "2 pods: ImagePullBackOff: no such image; 1 pod: Unschedulable: 0/5 nodes are available"
         );
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert!(troubles.unschedulable(minute, Instant::now()).is_empty());
         tokio::time::advance(minute).await;
         assert_eq!(

@@ -91,10 +91,10 @@ impl Contests {
     /// Of these, the first that is fought over.
     pub(super) fn find(
         &self,
-        keys: impl Iterator<Item = ObjectKey>,
+        mut keys: impl Iterator<Item = ObjectKey>,
         now: Instant,
     ) -> Option<Contest> {
-        keys.into_iter().find_map(|key| {
+        keys.find_map(|key| {
             let (pace, rival) = self.0.get(&key)?;
             let fought = pace.times() >= FIGHT && !pace.is_over(now);
             let rival = rival.clone().filter(|_| fought)?;

@@ -267,7 +267,7 @@ impl Pusher {
 }
 
 fn content_of(item: &Item) -> u128 {
-    digest_bits(item.object.to_string().as_bytes())
+    digest_bits(format!("{} {}", item.retain.join(","), item.object).as_bytes())
 }
 
 fn released(key: &ObjectKey, metadata: ObjectMeta, before: &Record) -> Record {

@@ -12,6 +12,16 @@ pub struct Diagnosis {
     pub message: String,
 }
 
+/// The reason of a Deployment that makes no progress.
+const LATE: &str = "ProgressDeadlineExceeded";
+
+impl Diagnosis {
+    /// It says more than that a rollout is late.
+    pub(super) fn names_a_cause(&self) -> bool {
+        !self.message.starts_with(LATE)
+    }
+}
+
 /// What a diagnosis is about, the gravest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DiagnosisKind {
@@ -29,7 +39,7 @@ impl DiagnosisKind {
     /// The reason of the condition that tells of it.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::DeadlineExceeded => "ProgressDeadlineExceeded",
+            Self::DeadlineExceeded => LATE,
             Self::JobFailed => "JobFailed",
             Self::ReplicaFailure => "ReplicaFailure",
             Self::PodsNotRunning => "PodsNotRunning",
@@ -62,8 +72,7 @@ pub(super) fn of_conditions(
     };
     match kind {
         ManagedKind::Deployment => {
-            let late =
-                find("Progressing", "False").filter(|one| one.reason == "ProgressDeadlineExceeded");
+            let late = find("Progressing", "False").filter(|one| one.reason == LATE);
             // Why it is late is worth more than that it is.
             match (late, find("ReplicaFailure", "True")) {
                 (Some(_), Some(cause)) => Some(said(DiagnosisKind::DeadlineExceeded, cause)),
@@ -118,8 +127,11 @@ mod tests {
         let (kind, message) = of(&[late.clone(), cause]).unwrap();
         assert_eq!(kind, DiagnosisKind::DeadlineExceeded);
         assert!(message.contains("PriorityClass"), "{message}");
-        let (_, message) = of(&[late]).unwrap();
-        assert!(message.contains("timed out progressing"), "{message}");
+        let alone = of_conditions(ManagedKind::Deployment, &[late]).unwrap();
+        assert!(
+            alone.message.contains("timed out progressing") && !alone.names_a_cause(),
+            "{alone:?}"
+        );
     }
 
     #[test]

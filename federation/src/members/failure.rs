@@ -129,21 +129,19 @@ fn kind_of(status: &Status) -> FailureKind {
         409 if is_outdated(status) => FailureKind::Unavailable,
         409 => FailureKind::Conflict,
         413 => FailureKind::TooLarge,
-        429 => FailureKind::Unavailable,
-        400..500 if denied => FailureKind::AdmissionDenied,
+        400.. if denied => FailureKind::AdmissionDenied,
         403 if text.contains("exceeded quota") => FailureKind::QuotaExceeded,
         // It is being deleted there, and made again once it is gone.
         403 if text.contains("is being terminated") => FailureKind::Unavailable,
         403 if text.contains("cannot ") && text.contains(" resource ") => FailureKind::Forbidden,
         // Pod security, limits and other plugins refuse by 403, too.
-        403 => FailureKind::AdmissionDenied,
+        403 if text.contains("is forbidden: ") => FailureKind::AdmissionDenied,
+        403 => FailureKind::Forbidden,
         // It was deleted between two calls.
         404 if names_a_namespace(status) => FailureKind::Unavailable,
-        500.. if text.contains("failed calling webhook") || text.contains("calling webhook") => {
-            FailureKind::WebhookFailed
-        }
+        500.. if text.contains("calling webhook") => FailureKind::WebhookFailed,
         500.. if text.contains("etcdserver: request is too large") => FailureKind::TooLarge,
-        500.. => FailureKind::Unavailable,
+        429 | 500.. => FailureKind::Unavailable,
         _ => FailureKind::Rejected,
     }
 }
@@ -178,6 +176,7 @@ mod tests {
                 "deployments.apps \"web\" is forbidden: User \"system:serviceaccount:mck8s:hub\" cannot patch resource \"deployments\" in API group \"apps\" in the namespace \"shop\"",
                 FailureKind::Forbidden,
             ),
+            (403, "access denied by the proxy", FailureKind::Forbidden),
             (
                 403,
                 "services \"web\" is forbidden: exceeded quota: small, requested: services=1, used: services=2, limited: services=2",

@@ -224,12 +224,9 @@ impl Member {
             .find(|(key, _)| key.kind == kind)
             .and_then(|(_, record)| record.diagnosis.clone());
         let pods = self.inner.troubles().summary(owner);
-        let pods_are_made = said.as_ref().is_none_or(|said| {
-            said.kind == DiagnosisKind::DeadlineExceeded && said.message.contains("timed out")
-        });
+        let is_cause_known = said.as_ref().is_some_and(Diagnosis::names_a_cause);
         match (said, pods) {
-            // That it is late is worth less than why its pods do not run.
-            (said, Some(message)) if pods_are_made => Some(Diagnosis {
+            (said, Some(message)) if !is_cause_known => Some(Diagnosis {
                 kind: said.map_or(DiagnosisKind::PodsNotRunning, |said| said.kind),
                 message,
             }),

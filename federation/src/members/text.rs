@@ -6,12 +6,9 @@ const LONGEST: usize = 512;
 /// Text that a member wrote, as it may be shown.
 pub(crate) fn plain(text: &str) -> String {
     let mut shown = String::new();
-    let mut words = text.split(|c: char| c.is_whitespace() || is_hidden(c));
+    let words = text.split(|c: char| c.is_whitespace() || is_hidden(c));
     let mut left = LONGEST;
-    while let Some(word) = words.next() {
-        if word.is_empty() {
-            continue;
-        }
+    for word in words.filter(|word| !word.is_empty()) {
         if !shown.is_empty() {
             shown.push(' ');
             left = left.saturating_sub(1);

@@ -18,7 +18,7 @@ scenarios!(
 
 /// The status, less what only the order of writes changes.
 fn essence(status: &Value) -> Value {
-    let transition = |kind: &str| condition(&json!({ "status": status }), kind).clone();
+    let transition = |kind: &str| condition(&json!({ "status": status }), kind);
     json!([
         status["replicas"],
         status["readyReplicas"],
@@ -56,7 +56,10 @@ async fn a_status_that_is_wiped_is_written_again(world: &World) -> Result<()> {
             .await?;
         eventually("the status is written again", async || {
             let now = world.get("cluster0", "mcd/hello").await?["status"].clone();
-            Ok(holds(essence(&now) == essence(&before), || now.to_string()))
+            let (now, before) = (essence(&now), essence(&before));
+            Ok(holds(now == before, || {
+                format!("{now} instead of {before}")
+            }))
         })
         .await?;
     }
