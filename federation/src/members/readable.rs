@@ -40,7 +40,7 @@ pub fn metadata<K: kube::Resource>(object: &Read<K>) -> &ObjectMeta {
 /// An object of any kind; of one that cannot be read, what can be.
 pub fn or_metadata(object: Read<DynamicObject>) -> DynamicObject {
     object.unwrap_or_else(|unreadable| {
-        unreadable.mended().unwrap_or_else(|| DynamicObject {
+        unreadable.mended().unwrap_or(DynamicObject {
             types: None,
             metadata: unreadable.metadata,
             data: Value::Null,
