@@ -187,7 +187,7 @@ mod tests {
     use crate::api::FIELD_MANAGER;
     use crate::members::bundle::ManagedKind;
 
-    fn entry(manager: &str, operation: &str, time: &str, fields: Value) -> ManagedFieldsEntry {
+    fn entry(manager: &str, operation: &str, time: &str, fields: &Value) -> ManagedFieldsEntry {
         serde_json::from_value(json!({
             "manager": manager, "operation": operation, "time": time,
             "fieldsType": "FieldsV1", "fieldsV1": fields,
@@ -212,7 +212,7 @@ mod tests {
             FIELD_MANAGER,
             "Update",
             "2026-01-01T00:00:00Z",
-            json!({ "f:spec": { "f:template": { "f:spec": { "f:containers": {
+            &json!({ "f:spec": { "f:template": { "f:spec": { "f:containers": {
                 "k:{\"name\":\"web\"}": { ".": {}, "f:name": {} },
             } } } } }),
         );
@@ -220,13 +220,13 @@ mod tests {
             "kube-controller-manager",
             "Update",
             "2026-01-01T00:00:09Z",
-            json!({ "f:metadata": { "f:annotations": { "f:deployment.kubernetes.io/revision": {} } } }),
+            &json!({ "f:metadata": { "f:annotations": { "f:deployment.kubernetes.io/revision": {} } } }),
         );
         let scaler = entry(
             "keda\u{1b}[31m",
             "Update",
             "2026-01-01T00:00:02Z",
-            json!({ "f:spec": { "f:replicas": {}, "f:template": { "f:spec": { "f:containers": {
+            &json!({ "f:spec": { "f:replicas": {}, "f:template": { "f:spec": { "f:containers": {
                 "k:{\"name\":\"web\"}": { "f:image": {} },
             } } } } }),
         );
