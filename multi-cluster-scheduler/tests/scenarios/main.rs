@@ -20,6 +20,7 @@ mod main_job;
 mod member_faults;
 mod operator_faults;
 mod refusals;
+mod rights;
 mod templates;
 mod tenant;
 mod trust;
@@ -64,6 +65,7 @@ fn scenarios() -> Vec<Scenario> {
         operator_faults::all(),
         features::all(),
         deletion::all(),
+        rights::all(),
         changes::all(),
         tenant::all(),
         trust::all(),
