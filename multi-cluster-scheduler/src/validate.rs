@@ -70,7 +70,8 @@ pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
         }
         Spec::Service(_) => return Err(Invalid("a service has no replicas to place".to_owned())),
     };
-    let shape = shape_of_template(template).map_err(|error| Invalid(error.to_string()))?;
+    let shape = shape_of_template(template, &workload.key.namespace)
+        .map_err(|error| Invalid(error.to_string()))?;
     let name = fields.placement_policy.as_deref().unwrap_or(DEFAULT_POLICY);
     let policy = placement::policy::by_name(name).ok_or_else(|| {
         let known: Vec<_> = placement::policy::names().collect();

@@ -16,6 +16,7 @@ mod compare;
 mod conversation;
 mod known;
 mod normal;
+mod room;
 mod server;
 
 use std::collections::BTreeMap;

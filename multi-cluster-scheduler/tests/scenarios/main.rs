@@ -12,6 +12,7 @@ mod hub_faults;
 mod main_job;
 mod member_faults;
 mod operator_faults;
+mod room;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ fn scenarios() -> Vec<Scenario> {
         member_faults::all(),
         operator_faults::all(),
         features::all(),
+        room::all(),
         hub_faults::all(),
     ];
     all.into_iter().flatten().collect()

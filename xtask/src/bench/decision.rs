@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use placement::{
-    Cluster, ClusterName, Eligibility, Health, Inputs, Node, NodeTerm, Operator, Overflow,
-    OwnerKey, Pod, PodKey, PodShape, ReplicaScheduling, Request, Requirement, Resources, Role,
-    Snapshot, Taint, TaintEffect, Targets, Toleration, TolerationOperator, place, policy,
+    Cluster, ClusterName, Eligibility, Health, Inputs, LabelSet, Node, NodeTerm, Operator,
+    Overflow, OwnerKey, Pod, PodKey, PodShape, Profile, ReplicaScheduling, Request, Requirement,
+    Resources, Role, Snapshot, Taint, TaintEffect, Targets, Toleration, TolerationOperator, place,
+    policy,
 };
 
 use super::Figure;
@@ -235,6 +236,21 @@ fn pod(draw: &mut Draw, nodes: u64) -> Pod {
             ..Resources::default()
         },
         owner: (owner < 20_000).then_some(OwnerKey(u128::from(owner))),
+        profile: profile(owner),
+    }
+}
+
+/// What other pods see of a pod: those of an owner have the same labels.
+fn profile(owner: u64) -> Profile {
+    let labels = BTreeMap::from([
+        ("app.kubernetes.io/name".to_owned(), format!("app-{owner}")),
+        ("app.kubernetes.io/part-of".to_owned(), "shop".to_owned()),
+        ("pod-template-hash".to_owned(), format!("{owner:010x}")),
+    ]);
+    Profile {
+        namespace: format!("team-{}", owner % 500).into(),
+        labels: LabelSet::from(&labels),
+        ..Profile::default()
     }
 }
 
