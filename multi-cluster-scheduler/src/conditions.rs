@@ -226,8 +226,11 @@ fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdic
     };
     let with_problem = || (status.placements.iter()).filter(|one| one.problem.is_some());
     let answers = |one: &&PlacementStatus| {
-        let member = state.members.get(&ClusterName::from(one.cluster.as_str()));
+        let name = ClusterName::from(one.cluster.as_str());
+        let failure = tracked.failures.get(&name);
+        let member = state.members.get(&name);
         member.is_some_and(crate::state::Registered::is_open)
+            && failure.is_none_or(|failure| failure.kind != FailureKind::Unreachable)
     };
     let refusals: Vec<_> = (with_problem().filter(answers))
         .filter_map(|one| Some(format!("{}: {}", one.cluster, one.problem.as_ref()?)))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use federation::api::MemberCluster;
+use federation::api::{Leftover, MemberCluster};
 use federation::members::{
     Delivery as _, Ending, ManagedKind, ObjectKey, Read, Readable, metadata, watch_with,
 };
@@ -234,6 +234,11 @@ impl Scheduler {
         }
         let owner = workload.owner_bits();
         for registered in state.members.values() {
+            // What is on record has its last bundle already, and is collected by it.
+            let is_on_record = |leftover: &Leftover| leftover.uid == workload.uid;
+            if registered.leftovers.iter().any(is_on_record) {
+                continue;
+            }
             if let Some(member) = &registered.member {
                 let assigned = tracked
                     .assignment

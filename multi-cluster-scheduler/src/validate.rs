@@ -77,7 +77,8 @@ pub fn validate(workload: &Workload) -> Result<Validated, Invalid> {
         }
         Spec::Service(_) => return Err(Invalid("a service has no replicas to place".to_owned())),
     };
-    let shape = shape_of_template(template).map_err(|error| Invalid(error.to_string()))?;
+    let shape = shape_of_template(template, &workload.key.namespace)
+        .map_err(|error| Invalid(error.to_string()))?;
     if let Some(problem) = workload.problem_of_overrides() {
         return Err(Invalid(problem.to_owned()));
     }
@@ -264,11 +265,12 @@ fn check_total(targets: &Targets, replicas: u32) -> Result<(), Invalid> {
 pub fn problem_of_overrides(
     template: &Value,
     overrides: &[api::ClusterOverride],
+    namespace: &str,
 ) -> Option<String> {
     overrides.iter().find_map(|one| {
         let patched = overrides::apply(template, overrides, &one.cluster);
         let shaped = patched.and_then(|patched| {
-            shape_of_template(&patched)
+            shape_of_template(&patched, namespace)
                 .map_err(|error| format!("overrides for {}: {error}", one.cluster))
         });
         shaped.err()

@@ -192,7 +192,7 @@ impl Workload {
     pub fn problem_of_overrides(&self) -> Option<&str> {
         let problem = self.problem_of_overrides.get_or_init(|| {
             let (template, fields) = (self.template()?, self.placement()?);
-            validate::problem_of_overrides(template, &fields.overrides)
+            validate::problem_of_overrides(template, &fields.overrides, &self.key.namespace)
         });
         problem.as_deref()
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::name::{ClusterName, OwnerKey};
+use crate::profile::Profile;
 use crate::resources::Resources;
 
 /// A cluster as the registry has it.
@@ -73,6 +74,8 @@ pub struct Pod {
     pub requests: Resources,
     /// The object on the hub that it belongs to.
     pub owner: Option<OwnerKey>,
+    /// What the scheduling of other pods looks at in it.
+    pub profile: Profile,
 }
 
 /// Keeps away what does not tolerate it.

@@ -5,9 +5,11 @@
 
 mod cluster;
 mod name;
+mod peers;
 mod place;
 mod plan;
 pub mod policy;
+mod profile;
 mod proximity;
 mod quantity;
 mod request;
@@ -17,15 +19,18 @@ mod snapshot;
 
 pub use cluster::{Cluster, Health, Node, Pod, Role, Taint, TaintEffect};
 pub use name::{ClusterName, OwnerKey, PodKey};
+pub use peers::{Misfit, Nodes, Peers, There};
 pub use place::place;
 pub use plan::{Fallback, Filter, Outcome, Placement, Plan, Verdict, Why};
+pub use profile::{HostPort, LabelSet, PodTerm, Profile};
 pub use proximity::Proximity;
-pub use quantity::{QuantityError, parse_milli, parse_whole};
+pub use quantity::{QuantityError, check_amount, parse_milli, parse_whole};
 pub use request::{
     Current, Eligibility, Inputs, Overflow, ReplicaScheduling, Request, Target, Targets,
 };
 pub use resources::Resources;
 pub use shape::{
-    NodeConstraints, NodeTerm, Operator, PodShape, Requirement, Toleration, TolerationOperator,
+    NodeConstraints, NodeTerm, Operator, PodShape, Requirement, SpreadConstraint, Toleration,
+    TolerationOperator,
 };
 pub use snapshot::{NodeClass, Snapshot, Summary};

@@ -4,14 +4,59 @@
 //! and a suffix: none, decimal (`n u m k M G T P E`), binary (`Ki Mi Gi Ti Pi Ei`), or an exponent
 //! (`e3`, `E3`).
 
-/// A text that is no quantity.
+/// A text that is no quantity, or none that a pod can ask for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{text:?} is not a quantity: write a number with an optional suffix, e.g. 2, \"500m\", \"1.5\", \"512Mi\" or \"1e3\""
-)]
-pub struct QuantityError {
-    /// The text.
-    pub text: String,
+pub enum QuantityError {
+    /// Not of the grammar.
+    #[error(
+        "{text:?} is not a quantity: write a number with an optional suffix, e.g. 2, \"500m\", \"1.5\", \"512Mi\" or \"1e3\""
+    )]
+    Malformed {
+        /// The text.
+        text: String,
+    },
+    /// Below zero.
+    #[error("{text:?} is negative: write 0 or more")]
+    Negative {
+        /// The text.
+        text: String,
+    },
+    /// Beyond what Kubernetes can count.
+    #[error("{text:?} is more than any node has: write at most {}", i64::MAX)]
+    TooLarge {
+        /// The text.
+        text: String,
+    },
+    /// An exponent that servers would work on for ever.
+    #[error("{text:?} has an exponent below -{EXPONENT}: write it with a suffix, e.g. \"1m\"")]
+    TooSmall {
+        /// The text.
+        text: String,
+    },
+}
+
+/// Exponents up to that, either way, are taken in what a pod asks for. Kubernetes' own suffixes go
+/// from -9 to 18; for one of ten digits, kube-apiserver computes a number of as many digits.
+const EXPONENT: i32 = 30;
+
+/// Whether a pod can ask for that much: not less than nothing, and not more than can be counted.
+pub fn check_amount(text: &str) -> Result<(), QuantityError> {
+    let text_of = || text.to_owned();
+    let value = parse_whole(text)?;
+    let number = text.trim_start_matches([
+        '+', '-', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+    ]);
+    match scale(number) {
+        Some((_, exponent)) if exponent < -EXPONENT => {
+            Err(QuantityError::TooSmall { text: text_of() })
+        }
+        Some((_, exponent)) if exponent > EXPONENT => {
+            Err(QuantityError::TooLarge { text: text_of() })
+        }
+        _ if value < 0 => Err(QuantityError::Negative { text: text_of() }),
+        _ if value == i64::MAX => Err(QuantityError::TooLarge { text: text_of() }),
+        _ => Ok(()),
+    }
 }
 
 /// Thousandths, rounded up (away from zero), as Kubernetes rounds requests.
@@ -26,7 +71,7 @@ pub fn parse_whole(text: &str) -> Result<i64, QuantityError> {
 
 /// The value times 10^`shift`. What does not fit 63 bits is as large as they can say.
 fn parse(text: &str, shift: i32) -> Result<i64, QuantityError> {
-    let bad = || QuantityError {
+    let bad = || QuantityError::Malformed {
         text: text.to_owned(),
     };
     let (negative, unsigned) = match text.strip_prefix('-') {
@@ -170,6 +215,29 @@ mod tests {
     #[case("1P", 1_000_000_000_000_000)]
     fn whole(#[case] text: &str, #[case] value: i64) {
         assert_eq!(parse_whole(text), Ok(value));
+    }
+
+    #[rstest]
+    #[case("0", None)]
+    #[case("-0", None)]
+    #[case("500m", None)]
+    #[case("1e-9", None)]
+    #[case("9223372036854775806", None)]
+    #[case("-1", Some("write 0 or more"))]
+    #[case("-1m", Some("write 0 or more"))]
+    #[case("8Ei", Some("write at most"))]
+    #[case("9223372036854775808", Some("write at most"))]
+    #[case("1e2147483647", Some("write at most"))]
+    #[case("1E99999999999", Some("write at most"))]
+    #[case("0e2147483647", Some("write at most"))]
+    #[case("1e-2147483648", Some("write it with a suffix"))]
+    #[case("1Mb", Some("write a number"))]
+    fn amounts(#[case] text: &str, #[case] refused: Option<&str>) {
+        let error = check_amount(text).err().map(|error| error.to_string());
+        match refused {
+            None => assert_eq!(error, None),
+            Some(why) => assert!(error.is_some_and(|error| error.contains(why))),
+        }
     }
 
     #[rstest]

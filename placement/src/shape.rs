@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::{Taint, TaintEffect};
+use crate::profile::{PodTerm, Profile};
 use crate::resources::Resources;
 
 /// What one replica needs. Two workloads of the same shape share everything that was computed.
@@ -13,6 +14,29 @@ pub struct PodShape {
     pub requests: Resources,
     /// The nodes that will do.
     pub constraints: NodeConstraints,
+    /// What the scheduling of other pods looks at in it, and of its own replicas in each other.
+    pub profile: Profile,
+    /// Required affinity: each term must be met by pods in the node's domain.
+    pub affinity: Vec<PodTerm>,
+    /// Hard constraints (`DoNotSchedule`) on how evenly pods are spread.
+    pub spread: Vec<SpreadConstraint>,
+}
+
+/// The domains of a label shall have nearly the same number of pods.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SpreadConstraint {
+    /// Nodes with the same value of this label are one domain.
+    pub topology_key: String,
+    /// How many more pods than the emptiest a domain may have.
+    pub max_skew: u32,
+    /// While there are fewer domains than that, the emptiest counts as empty.
+    pub min_domains: u32,
+    /// The pods that count, in the replica's own namespace.
+    pub selector: Vec<Requirement>,
+    /// Whether only nodes count that its node selector and node affinity admit.
+    pub honors_affinity: bool,
+    /// Whether only nodes count whose taints it tolerates.
+    pub honors_taints: bool,
 }
 
 /// The nodes that will do.
@@ -29,6 +53,29 @@ pub struct NodeConstraints {
 }
 
 impl NodeConstraints {
+    /// Whether node selector and required node affinity admit a node, by its name and labels.
+    pub fn select<'a>(&self, name: &str, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.node_selector
+            .iter()
+            .all(|(key, value)| label(key) == Some(value))
+            && self.affinity.as_ref().is_none_or(|terms| {
+                terms.iter().any(|term| {
+                    (!term.labels.is_empty() || !term.fields.is_empty())
+                        && term.labels.iter().all(|one| one.holds(label(&one.key)))
+                        && term
+                            .fields
+                            .iter()
+                            .all(|one| one.key == "metadata.name" && one.holds(Some(name)))
+                })
+            })
+    }
+
+    /// Whether a node with these taints may get something new.
+    pub fn tolerate(&self, taints: &[Taint]) -> bool {
+        let effects = [TaintEffect::NoSchedule, TaintEffect::NoExecute];
+        untolerated(taints, &self.tolerations, &effects).is_none()
+    }
+
     /// The node selector as requirements.
     pub(crate) fn selector_requirements(&self) -> impl Iterator<Item = Requirement> {
         self.node_selector.iter().map(|(key, value)| Requirement {

@@ -194,8 +194,8 @@ mod tests {
             let read = |spec: Value| MultiClusterDeploymentSpec::deserialize(spec).unwrap();
             let (plain, given) = (read(full()), read(spec));
             prop_assert_eq!(
-                shape_of_template(&plain.template).unwrap(),
-                shape_of_template(&given.template).unwrap()
+                shape_of_template(&plain.template, "default").unwrap(),
+                shape_of_template(&given.template, "default").unwrap()
             );
             prop_assert_eq!(plain.selector.match_labels, given.selector.match_labels);
         }

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use placement::{
     NodeConstraints, NodeTerm, Operator, PodShape, QuantityError, Requirement, Resources,
-    TaintEffect, Toleration, TolerationOperator, parse_milli, parse_whole,
+    TaintEffect, Toleration, TolerationOperator,
 };
 use serde::{Deserialize, Deserializer};
+
+use super::amounts::{Amounts, check_amounts, quantities};
+use super::peers::{PodAffinity, Port, Spread};
 
 /// Why a template's needs cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -18,25 +20,13 @@ pub enum ShapeError {
     /// Not the structure of a pod template.
     #[error("template: {0}")]
     Structure(#[from] serde_json::Error),
-    /// A resource amount is not a quantity.
-    #[error("template: the amount of {resource} in container {container}: {source}")]
+    /// An amount is not a quantity, or none that a pod can ask for.
+    #[error("template: {path}: {source}")]
     Quantity {
-        /// Name of the container.
-        container: String,
-        /// Name of the resource.
-        resource: String,
+        /// Where it stands.
+        path: String,
         /// What is wrong with it.
         source: QuantityError,
-    },
-    /// A resource amount below zero, which Kubernetes refuses.
-    #[error(
-        "template: the amount of {resource} in container {container} is below zero: write 0 or more"
-    )]
-    Negative {
-        /// Name of the container.
-        container: String,
-        /// Name of the resource.
-        resource: String,
     },
     /// An operator or effect that Kubernetes does not have.
     #[error("template: {what} {value:?} is unknown: use one of {known}")]
@@ -50,15 +40,29 @@ pub enum ShapeError {
     },
 }
 
-/// The shape of one replica of a pod template (`{metadata, spec}` as JSON).
-pub fn shape_of_template(template: &serde_json::Value) -> Result<PodShape, ShapeError> {
+/// The shape of one replica of a pod template (`{metadata, spec}` as JSON) in a namespace.
+pub fn shape_of_template(
+    template: &serde_json::Value,
+    namespace: &str,
+) -> Result<PodShape, ShapeError> {
+    check_amounts(template)?;
     let spec = match template.get("spec") {
         Some(spec) => PodSpec::deserialize(spec)?,
         None => PodSpec::default(),
     };
+    let labels = template.pointer("/metadata/labels");
+    let labels = labels.and_then(|labels| labels.as_object()).into_iter();
+    let labels = labels.flatten().filter_map(|(key, value)| {
+        let value = value.as_str()?;
+        Some((key.clone(), value.to_owned()))
+    });
+    let labels = spec.replica_labels(labels.collect());
     Ok(PodShape {
         requests: spec.requests()?,
         constraints: spec.constraints()?,
+        profile: spec.profile(namespace, &labels)?,
+        affinity: spec.pod_affinity(namespace, &labels)?,
+        spread: spec.spread(&labels)?,
     })
 }
 
@@ -67,26 +71,32 @@ pub fn shape_of_template(template: &serde_json::Value) -> Result<PodShape, Shape
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodSpec {
     pub(super) node_name: Option<String>,
-    containers: Vec<Container>,
     #[serde(deserialize_with = "null_as_default")]
-    init_containers: Vec<Container>,
+    pub(super) host_network: bool,
+    #[serde(deserialize_with = "null_as_default")]
+    pub(super) containers: Vec<Container>,
+    #[serde(deserialize_with = "null_as_default")]
+    pub(super) init_containers: Vec<Container>,
     #[serde(deserialize_with = "null_as_default")]
     overhead: Amounts,
     resources: Option<ContainerResources>,
     #[serde(deserialize_with = "null_as_default")]
     node_selector: BTreeMap<String, String>,
-    affinity: Option<Affinity>,
+    pub(super) affinity: Option<Affinity>,
+    #[serde(deserialize_with = "null_as_default")]
+    pub(super) topology_spread_constraints: Vec<Spread>,
     #[serde(deserialize_with = "null_as_default")]
     tolerations: Vec<TolerationSpec>,
 }
 
-type Amounts = BTreeMap<String, Amount>;
-
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Container {
+pub(super) struct Container {
+    #[serde(deserialize_with = "null_as_default")]
     name: String,
     restart_policy: Option<String>,
+    #[serde(deserialize_with = "null_as_default")]
+    ports: Vec<Port>,
     #[serde(deserialize_with = "null_as_default")]
     resources: ContainerResources,
 }
@@ -100,34 +110,15 @@ struct ContainerResources {
     limits: Amounts,
 }
 
-/// A quantity as it is written: text or a number.
-#[derive(Clone, Debug)]
-struct Amount(String);
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match serde_json::Value::deserialize(deserializer)? {
-            // Kubernetes takes spaces around it.
-            serde_json::Value::String(text) => Ok(Self(text.trim().to_owned())),
-            serde_json::Value::Number(number) => Ok(Self(number.to_string())),
-            other => Err(serde::de::Error::custom(format!(
-                "{other} is not a quantity: write \"500m\" or 2"
-            ))),
-        }
-    }
-}
-
-impl Amount {
-    /// Below zero, however little; what is no quantity is neither.
-    fn is_negative(&self) -> bool {
-        parse_milli(&self.0).is_ok_and(|milli| milli < 0)
-    }
-}
-
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Affinity {
-    node_affinity: Option<NodeAffinity>,
+#[serde(default)]
+pub(super) struct Affinity {
+    #[serde(rename = "nodeAffinity")]
+    nodes: Option<NodeAffinity>,
+    #[serde(rename = "podAffinity")]
+    pub(super) together: Option<PodAffinity>,
+    #[serde(rename = "podAntiAffinity")]
+    pub(super) apart: Option<PodAffinity>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -139,6 +130,7 @@ struct NodeAffinity {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct NodeSelector {
+    #[serde(deserialize_with = "null_as_default")]
     node_selector_terms: Vec<Term>,
 }
 
@@ -153,9 +145,11 @@ struct Term {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Expression {
+pub(super) struct Expression {
+    #[serde(deserialize_with = "null_as_default")]
     key: String,
-    operator: String,
+    #[serde(deserialize_with = "null_as_default")]
+    pub(super) operator: String,
     #[serde(deserialize_with = "null_as_default")]
     values: Vec<String>,
 }
@@ -181,7 +175,7 @@ impl PodSpec {
         let (mut sidecars, mut starting) = (Resources::default(), Resources::default());
         for container in &self.init_containers {
             let needs = container.requests()?;
-            if container.restart_policy.as_deref() == Some("Always") {
+            if container.is_sidecar() {
                 sidecars = sidecars.saturating_add(&needs);
                 starting = starting.pairwise_max(&sidecars);
             } else {
@@ -209,7 +203,7 @@ impl PodSpec {
         let required = self
             .affinity
             .as_ref()
-            .and_then(|a| a.node_affinity.as_ref())
+            .and_then(|a| a.nodes.as_ref())
             .and_then(|a| {
                 a.required_during_scheduling_ignored_during_execution
                     .as_ref()
@@ -242,6 +236,14 @@ impl PodSpec {
 }
 
 impl Container {
+    pub(super) fn is_sidecar(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
+
+    pub(super) fn ports(&self) -> &[Port] {
+        &self.ports
+    }
+
     fn requests(&self) -> Result<Resources, ShapeError> {
         resources_of(&self.name, &self.resources)
     }
@@ -249,13 +251,6 @@ impl Container {
 
 /// Requests, and limits where there is no request, as the API server defaults them.
 fn resources_of(container: &str, resources: &ContainerResources) -> Result<Resources, ShapeError> {
-    let all = resources.limits.iter().chain(&resources.requests);
-    if let Some((resource, _)) = all.into_iter().find(|(_, amount)| amount.is_negative()) {
-        return Err(ShapeError::Negative {
-            container: container.to_owned(),
-            resource: resource.clone(),
-        });
-    }
     let mut amounts = resources.limits.clone();
     amounts.extend(resources.requests.clone());
     quantities(
@@ -264,47 +259,9 @@ fn resources_of(container: &str, resources: &ContainerResources) -> Result<Resou
             .map(|(name, amount)| (name.as_str(), amount.0.as_str())),
     )
     .map_err(|(resource, source)| ShapeError::Quantity {
-        container: container.to_owned(),
-        resource,
+        path: format!("{container}.{resource}"),
         source,
     })
-}
-
-/// Resource amounts by name as integers; the error names the resource.
-pub fn quantities<'a>(
-    amounts: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Result<Resources, (String, QuantityError)> {
-    let mut resources = Resources::default();
-    for (name, text) in amounts {
-        let failed = |error| (name.to_owned(), error);
-        match name {
-            "cpu" => resources.cpu_milli = parse_milli(text).map_err(failed)?,
-            "memory" => resources.memory = parse_whole(text).map_err(failed)?,
-            "ephemeral-storage" => {
-                resources.ephemeral_storage = parse_whole(text).map_err(failed)?;
-            }
-            "pods" => resources.pods = parse_whole(text).map_err(failed)?,
-            // Attached volumes are counted by CSI drivers, not by requests.
-            name if name.starts_with("attachable-volumes-") => {}
-            name => {
-                resources
-                    .extended
-                    .insert(name.to_owned(), parse_whole(text).map_err(failed)?);
-            }
-        }
-    }
-    Ok(resources)
-}
-
-/// The same for the amounts of a typed object; amounts that are no quantity count as none.
-pub(super) fn typed_quantities(amounts: &BTreeMap<String, Quantity>) -> Resources {
-    let mut all = Resources::default();
-    for (name, quantity) in amounts {
-        if let Ok(one) = quantities(std::iter::once((name.as_str(), quantity.0.as_str()))) {
-            all = all.saturating_add(&one);
-        }
-    }
-    all
 }
 
 fn requirements(expressions: &[Expression]) -> Result<Vec<Requirement>, ShapeError> {
@@ -326,13 +283,19 @@ fn requirements(expressions: &[Expression]) -> Result<Vec<Requirement>, ShapeErr
                     });
                 }
             };
-            Ok(Requirement {
-                key: e.key.clone(),
-                operator,
-                values: e.values.clone(),
-            })
+            Ok(e.requirement(operator))
         })
         .collect()
+}
+
+impl Expression {
+    pub(super) fn requirement(&self, operator: Operator) -> Requirement {
+        Requirement {
+            key: self.key.clone(),
+            operator,
+            values: self.values.clone(),
+        }
+    }
 }
 
 impl TolerationSpec {
@@ -375,67 +338,12 @@ pub fn taint_effect(name: &str) -> Option<TaintEffect> {
     }
 }
 
-fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+pub(super) fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn init_containers_and_sidecars_count_as_kubernetes_counts_them() {
-        let template = json!({ "spec": {
-            "containers": [
-                { "name": "a", "resources": { "requests": { "cpu": "500m", "memory": "1Gi" } } },
-                { "name": "b", "resources": { "limits": { "cpu": 1 } } }
-            ],
-            "initContainers": [
-                { "name": "first", "resources": { "requests": { "cpu": 3 } } },
-                { "name": "side", "restartPolicy": "Always", "resources": { "requests": { "cpu": "250m" } } },
-                { "name": "second", "resources": { "requests": { "cpu": "1", "memory": "2Gi" } } }
-            ],
-            "overhead": { "cpu": "100m" }
-        }});
-        let shape = shape_of_template(&template).unwrap();
-        // Running: 500 + 1000 + 250; starting: max(3000, 250 + 1000); the larger, plus overhead.
-        assert_eq!(shape.requests.cpu_milli, 3100);
-        assert_eq!(shape.requests.memory, 2 << 30);
-    }
-
-    #[test]
-    fn a_bad_amount_says_where_it_is() {
-        let template = json!({ "spec": { "containers": [
-            { "name": "web", "resources": { "requests": { "memory": "1024Mb" } } }
-        ]}});
-        let error = shape_of_template(&template).unwrap_err().to_string();
-        assert!(
-            error.contains("memory") && error.contains("web") && error.contains("1024Mb"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn selectors_affinity_and_tolerations_are_read() {
-        let template = json!({ "spec": {
-            "containers": [],
-            "nodeSelector": { "disk": "ssd" },
-            "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
-                "nodeSelectorTerms": [{ "matchExpressions": [{ "key": "cores", "operator": "Gt", "values": ["8"] }] }] } } },
-            "tolerations": [{ "key": "edge", "operator": "Exists", "effect": "NoSchedule" }]
-        }});
-        let constraints = shape_of_template(&template).unwrap().constraints;
-        assert_eq!(constraints.node_selector["disk"], "ssd");
-        assert_eq!(
-            constraints.affinity.unwrap()[0].labels[0].operator,
-            Operator::Gt
-        );
-        assert_eq!(
-            constraints.tolerations[0].effect,
-            Some(TaintEffect::NoSchedule)
-        );
-    }
-}
+#[path = "pods_tests.rs"]
+mod tests;

@@ -11,12 +11,13 @@ use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use placement::{Node, OwnerKey, Pod, Taint};
 use serde::{Deserialize, Deserializer};
 
-use super::pods::{PodSpec, taint_effect, typed_quantities};
+use super::amounts::typed_quantities;
+use super::pods::{PodSpec, taint_effect};
 use super::trouble::Trouble;
 use crate::api::LABEL_OWNER;
 use crate::members::uid_bits;
 
-/// A pod: identity, node, requests, owner, and whether it still counts.
+/// A pod: identity, node, requests, owner, what other pods see of it, and whether it still counts.
 #[derive(Clone, Debug, Deserialize)]
 pub struct WatchedPod {
     #[serde(deserialize_with = "essential_metadata")]
@@ -116,11 +117,14 @@ impl WatchedPod {
         if matches!(self.status.phase.as_str(), "Succeeded" | "Failed") {
             return None;
         }
+        let labels = self.metadata.labels.as_ref().unwrap_or(&NO_LABELS);
+        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         Some(Pod {
             node,
-            // The API server has checked the amounts of a pod that exists.
+            // The API server has checked what a pod that exists says.
             requests: self.spec.requests().unwrap_or_default(),
             owner: self.owner(),
+            profile: self.spec.profile(namespace, labels).unwrap_or_default(),
         })
     }
 
@@ -161,6 +165,8 @@ impl WatchedPod {
         Some(Trouble::new(&waiting.reason, &waiting.message))
     }
 }
+
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
 
 impl WatchedNode {
     /// The node's name.

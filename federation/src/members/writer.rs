@@ -6,8 +6,8 @@ use std::time::Duration;
 use kube::api::{
     DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions,
 };
-use kube::core::PartialObjectMeta;
-use kube::{Api, Client};
+use kube::core::{PartialObjectMeta, Request};
+use kube::{Api, Client, Resource as _};
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
@@ -102,16 +102,7 @@ impl Writer {
                         object["spec"][*field] = value.clone();
                     }
                 }
-                let object = typed(&item.key, object)?;
-                let params = PostParams {
-                    field_manager: Some(FIELD_MANAGER.to_owned()),
-                    ..PostParams::default()
-                };
-                let replaced = api
-                    .replace(&item.key.name, &params, &object)
-                    .within(self.deadline)
-                    .await;
-                match replaced {
+                match self.put(&item.key, &object).await {
                     Ok(live) => return Ok(live.metadata),
                     Err(error) if is_status(&error, 409) || is_status(&error, 404) => continue,
                     Err(error) if is_status(&error, 422) && kept == Foreign::Kept => {
@@ -233,18 +224,36 @@ impl Writer {
 
     /// Creates an object, and its namespace if the member lacks it.
     async fn post(&self, item: &Item, wanted: &Value) -> kube::Result<ObjectMeta> {
-        let api = self.api(&item.key);
-        let object = DynamicObject::deserialize(wanted).map_err(kube::Error::SerdeError)?;
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
+        let create = async || {
+            let body = serde_json::to_vec(wanted).map_err(kube::Error::SerdeError)?;
+            let request = requests(&item.key).create(&written_by_us(), body);
+            self.send(request).await
         };
-        let mut made = api.create(&params, &object).within(self.deadline).await;
+        let mut made = create().await;
         if made.as_ref().is_err_and(lacks_namespace) {
             self.namespaces.make(&item.key.namespace).await?;
-            made = api.create(&params, &object).within(self.deadline).await;
+            made = create().await;
         }
         made.map(|live| live.metadata)
+    }
+
+    async fn put(&self, key: &ObjectKey, object: &Value) -> kube::Result<DynamicObject> {
+        let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+        let request = requests(key).replace(&key.name, &written_by_us(), body);
+        self.send(request).await
+    }
+
+    /// A field that the member does not know is refused and not dropped, so that it is told.
+    async fn send(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> kube::Result<DynamicObject> {
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        let strict = format!("{}&fieldValidation=Strict", request.uri());
+        *request.uri_mut() = strict
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
+        self.client.request(request).within(self.deadline).await
     }
 
     fn check_is_ours(&self, owner: &Owner, item: &Item, live: &ObjectMeta) -> Result<(), Failure> {
@@ -279,17 +288,23 @@ impl Writer {
 }
 
 fn value_of(key: &ObjectKey, live: &DynamicObject) -> Result<Value, Failure> {
-    serde_json::to_value(live).map_err(|error| unreadable(key, &error))
-}
-
-fn typed(key: &ObjectKey, object: Value) -> Result<DynamicObject, Failure> {
-    serde_json::from_value(object).map_err(|error| unreadable(key, &error))
-}
-
-fn unreadable(key: &ObjectKey, error: &serde_json::Error) -> Failure {
-    Failure {
+    serde_json::to_value(live).map_err(|error| Failure {
         kind: FailureKind::Rejected,
         message: format!("{key}: {error}"),
+    })
+}
+
+fn requests(key: &ObjectKey) -> Request {
+    Request::new(DynamicObject::url_path(
+        &key.kind.resource(),
+        Some(&key.namespace),
+    ))
+}
+
+fn written_by_us() -> PostParams {
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
     }
 }
 

@@ -18,6 +18,7 @@ mod compare;
 mod conversation;
 mod known;
 mod normal;
+mod room;
 mod server;
 mod templates;
 

@@ -13,7 +13,6 @@ scenarios!(
     nothing_of_others_goes_with_a_namespace,
     a_namespace_goes_once_a_member_that_was_away_is_cleared,
     orphans_stay_without_our_labels,
-    a_deletion_that_a_member_refuses_says_so_and_waits,
 );
 
 /// What a template may name whose removal cannot be written as an update.
@@ -258,34 +257,73 @@ async fn orphans_stay_without_our_labels(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// A finalizer of the member's keeps the Deployment; nothing promises that it will go by itself.
-async fn a_deletion_that_a_member_refuses_says_so_and_waits(world: &World) -> Result<()> {
-    let _operator = world.operator(&["--deletion-grace=1s"]).await?;
-    let namespace = world.namespace();
-    world
-        .apply(&deployment("one", &json!({ "clusters": ["cluster1"] })))
+/// Real control planes alone serve `ValidatingAdmissionPolicy`.
+pub(crate) mod real {
+    use super::*;
+
+    scenarios!(a_deletion_that_a_member_refuses_says_so_and_waits);
+
+    async fn a_deletion_that_a_member_refuses_says_so_and_waits(world: &World) -> Result<()> {
+        let _operator = world.operator(&["--deletion-grace=1s"]).await?;
+        let namespace = world.namespace();
+        world
+            .apply(&deployment("one", &json!({ "clusters": ["cluster1"] })))
+            .await?;
+        world.until_replicas("one", [Some(2), None, None]).await?;
+        let policy = json!({ "apiVersion": "v1", "kind": "List", "items": [
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+                "metadata": { "name": "keep" },
+                "spec": {
+                    "failurePolicy": "Fail",
+                    "matchConstraints": { "resourceRules": [{
+                        "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["DELETE"], "resources": ["deployments"],
+                    }] },
+                    "validations": [{ "expression": "false", "message": "it is kept here" }],
+                },
+            },
+            {
+                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+                "metadata": { "name": "keep" },
+                "spec": {
+                    "policyName": "keep", "validationActions": ["Deny"],
+                    "matchResources": { "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace } } },
+                },
+            },
+        ] });
+        let applied = world
+            .lab
+            .kubectl_with_input(
+                &["--context", "cluster1", "apply", "-f", "-"],
+                &policy.to_string(),
+            )
+            .await?;
+        ensure!(applied.success(), "{}", applied.stderr);
+        let delete = [
+            "-n",
+            &namespace,
+            "delete",
+            "deployment",
+            "one",
+            "--dry-run=server",
+        ];
+        eventually("the policy is in force", async || {
+            let refused = world.on("cluster1", &delete).await.err();
+            Ok(holds(refused.is_some(), || "not yet".to_owned()))
+        })
         .await?;
-    world.until_replicas("one", [Some(2), None, None]).await?;
-    let hold = r#"{"metadata":{"finalizers":["example.com/hold"]}}"#;
-    let patch = [
-        "-n",
-        &namespace,
-        "patch",
-        "deployment/one",
-        "--type=merge",
-        "-p",
-    ];
-    world
-        .on("cluster1", &[&patch[..], &[hold]].concat())
-        .await?;
-    world.delete("mcd/one").await?;
-    let message = world
-        .until_condition("mcd/one", "Progressing", "True", "Deleting")
-        .await?;
-    ensure!(!message.contains("grace"), "{message}");
-    let free = r#"{"metadata":{"finalizers":null}}"#;
-    world
-        .on("cluster1", &[&patch[..], &[free]].concat())
-        .await?;
-    world.until_gone("mcd/one").await
+        world.delete("mcd/one").await?;
+        let message = world
+            .until_condition("mcd/one", "Progressing", "True", "WaitingForMember")
+            .await?;
+        let promises = message.contains("grace") || message.contains("finalizer");
+        ensure!(
+            message.contains("it is kept here") && !promises,
+            "{message}"
+        );
+        let kinds = "validatingadmissionpolicybinding,validatingadmissionpolicy";
+        world.on("cluster1", &["delete", kinds, "keep"]).await?;
+        world.until_gone("mcd/one").await?;
+        until_held(world, "cluster1", 0).await
+    }
 }

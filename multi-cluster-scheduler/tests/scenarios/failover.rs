@@ -136,9 +136,11 @@ async fn a_member_that_cannot_be_listed_evacuates_nothing(world: &World) -> Resu
         "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster", "metadata": { "name": "cluster2" },
         "spec": { "access": { "secretRef": { "namespace": namespace, "name": "cluster2" } } },
     })).await?;
+    let access = format!("--access-namespaces={}", world.namespace());
     let flags = [
         "--member-contexts=cluster1,cluster3",
         "--cluster-toleration=3s",
+        access.as_str(),
     ];
     let operator = world.operator(&flags).await?;
     two_of_three(world).await?;

@@ -21,6 +21,7 @@ mod member_faults;
 mod operator_faults;
 mod refusals;
 mod rights;
+mod room;
 mod templates;
 mod tenant;
 mod trust;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         embedded: scenarios(),
         real: [
             refusals::all(),
+            deletion::real::all(),
             failover::real::all(),
             diagnosis_real::all(),
             scenarios(),
@@ -70,6 +72,7 @@ fn scenarios() -> Vec<Scenario> {
         tenant::all(),
         trust::all(),
         diagnosis::all(),
+        room::all(),
         hub_faults::all(),
     ];
     all.into_iter().flatten().collect()

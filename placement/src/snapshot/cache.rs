@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use super::room::Load;
 use super::table::Table;
-use crate::shape::PodShape;
+use crate::resources::Resources;
+use crate::shape::{NodeConstraints, PodShape};
 
 /// Shapes that are kept. Each costs a byte a node at most.
 const SHAPES: usize = 128;
 
-/// Cached shapes.
+/// Cached shapes, as far as nodes alone decide: by their requests and the nodes that will do.
 #[derive(Default)]
 pub(super) struct Cache {
-    numbers: HashMap<Arc<PodShape>, usize>,
+    numbers: HashMap<Arc<NodeConstraints>, HashMap<Arc<Resources>, usize>>,
     kept: Vec<Kept>,
     /// By table, each shape's view in its place: a change of a node walks along one of them.
     views: HashMap<u32, Vec<Option<View>>>,
@@ -23,14 +24,16 @@ pub(super) struct Cache {
 }
 
 struct Kept {
-    shape: Arc<PodShape>,
+    requests: Arc<Resources>,
+    constraints: Arc<NodeConstraints>,
     last_use: u64,
 }
 
 /// A shape on a cluster.
 pub(super) struct View {
     pub(super) load: Load,
-    pub(super) shape: Arc<PodShape>,
+    pub(super) requests: Arc<Resources>,
+    pub(super) constraints: Arc<NodeConstraints>,
     /// Nodes that match, one byte each; `None` when all do.
     pub(super) mask: Option<Vec<u8>>,
     /// Replicas that fit.
@@ -40,7 +43,8 @@ pub(super) struct View {
 impl Cache {
     /// The view of a shape on a cluster, computed if it is new.
     pub(super) fn view(&mut self, shape: &PodShape, table: &Table) -> &View {
-        let number = match self.numbers.get(shape) {
+        let known = self.numbers.get(&shape.constraints);
+        let number = match known.and_then(|known| known.get(&shape.requests)) {
             Some(number) => *number,
             None => self.keep(shape),
         };
@@ -51,19 +55,20 @@ impl Cache {
         if views.len() <= number {
             views.resize_with(number + 1, || None);
         }
-        views[number].get_or_insert_with(|| View::of(&kept.shape, table))
+        views[number].get_or_insert_with(|| View::of(kept, table))
     }
 
     /// A number for a new shape: the next, or that of the one that was not used for longest.
     fn keep(&mut self, shape: &PodShape) -> usize {
         let kept = Kept {
-            shape: Arc::new(shape.clone()),
+            requests: Arc::new(shape.requests.clone()),
+            constraints: Arc::new(shape.constraints.clone()),
             last_use: self.uses,
         };
         let oldest = (0..self.kept.len()).min_by_key(|number| self.kept[*number].last_use);
         let number = match oldest.filter(|_| self.kept.len() >= SHAPES) {
             Some(oldest) => {
-                self.numbers.remove(&self.kept[oldest].shape);
+                self.forget_number(oldest);
                 for views in self.views.values_mut() {
                     if let Some(view) = views.get_mut(oldest) {
                         *view = None;
@@ -73,13 +78,26 @@ impl Cache {
             }
             None => self.kept.len(),
         };
-        self.numbers.insert(kept.shape.clone(), number);
+        self.numbers
+            .entry(kept.constraints.clone())
+            .or_default()
+            .insert(kept.requests.clone(), number);
         if number < self.kept.len() {
             self.kept[number] = kept;
         } else {
             self.kept.push(kept);
         }
         number
+    }
+
+    fn forget_number(&mut self, number: usize) {
+        let kept = &self.kept[number];
+        if let Some(known) = self.numbers.get_mut(&kept.constraints) {
+            known.remove(&kept.requests);
+            if known.is_empty() {
+                self.numbers.remove(&kept.constraints);
+            }
+        }
     }
 
     /// Every view of a cluster.
@@ -94,12 +112,13 @@ impl Cache {
 }
 
 impl View {
-    fn of(shape: &Arc<PodShape>, table: &Table) -> Self {
-        let load = Load::of(&shape.requests);
-        let mask = table.mask(&shape.constraints);
+    fn of(kept: &Kept, table: &Table) -> Self {
+        let load = Load::of(&kept.requests);
+        let mask = table.mask(&kept.constraints);
         Self {
             total: table.free.fit_all(&load, mask.as_deref()),
-            shape: shape.clone(),
+            requests: kept.requests.clone(),
+            constraints: kept.constraints.clone(),
             load,
             mask,
         }

@@ -1,15 +1,14 @@
 //! Which nodes of a cluster a shape may run on.
 
 use super::table::{Table, UNUSABLE};
-use crate::cluster::TaintEffect;
-use crate::shape::{NodeConstraints, NodeTerm, untolerated};
+use crate::shape::{NodeConstraints, NodeTerm};
 
 impl Table {
     /// Which nodes match, a byte each; `None` when all do.
     pub(super) fn mask(&self, constraints: &NodeConstraints) -> Option<Vec<u8>> {
-        let admitted: Vec<u32> = (0..self.taint_sets.len())
+        let classes = self.taint_sets.end();
+        let admitted: Vec<u32> = (0..classes)
             .filter(|class| self.admits(*class, constraints))
-            .map(|class| class as u32)
             .collect();
         let NodeConstraints {
             node_name,
@@ -18,8 +17,7 @@ impl Table {
             ..
         } = constraints;
         let mut mask = vec![1_u8; self.slots.len()];
-        self.classes
-            .keep(&mut mask, &admitted, self.taint_sets.len() - 1);
+        self.classes.keep(&mut mask, &admitted, classes as usize);
         if node_name.is_none()
             && node_selector.is_empty()
             && affinity.is_none()
@@ -77,30 +75,24 @@ impl Table {
     pub(super) fn admits_node(&self, node: usize, constraints: &NodeConstraints) -> bool {
         let name = &self.names[node];
         let label = |key: &str| self.labels.get(node, key);
-        self.admits(self.classes.at(node) as usize, constraints)
+        self.admits(self.classes.at(node), constraints)
             && constraints
                 .node_name
                 .as_ref()
                 .is_none_or(|only| only == name)
-            && constraints
-                .node_selector
-                .iter()
-                .all(|(key, value)| label(key) == Some(value))
-            && constraints.affinity.as_ref().is_none_or(|terms| {
-                terms.iter().any(|term| {
-                    (!term.labels.is_empty() || !term.fields.is_empty())
-                        && term.labels.iter().all(|one| one.holds(label(&one.key)))
-                        && term
-                            .fields
-                            .iter()
-                            .all(|one| one.key == "metadata.name" && one.holds(Some(name)))
-                })
-            })
+            && constraints.select(name, label)
     }
 
-    fn admits(&self, class: usize, constraints: &NodeConstraints) -> bool {
-        let effects = [TaintEffect::NoSchedule, TaintEffect::NoExecute];
-        class != UNUSABLE as usize
-            && untolerated(&self.taint_sets[class], &constraints.tolerations, &effects).is_none()
+    /// Whether a node is there and has no taint that is not tolerated.
+    pub(super) fn tolerated(&self, node: usize, constraints: &NodeConstraints) -> bool {
+        self.admits(self.classes.at(node), constraints)
+    }
+
+    fn admits(&self, class: u32, constraints: &NodeConstraints) -> bool {
+        class != UNUSABLE
+            && self
+                .taint_sets
+                .get(class)
+                .is_some_and(|taints| constraints.tolerate(taints))
     }
 }

@@ -1,14 +1,19 @@
 //! Clusters, their nodes and their pods, kept incrementally, with what was computed from them.
 //!
 //! A change of a node or a pod costs the same however many there are: the columns of its node
-//! change, and every cached shape's total by the difference. A decision reads totals.
+//! change, and every cached shape's total by the difference. A decision reads totals; only where
+//! other pods, or the replicas themselves, keep a shape from nodes that have room, it counts.
 
+mod bound;
 mod cache;
 mod column;
+mod interned;
 mod labels;
 mod matching;
+mod profiles;
 mod reservation;
 mod room;
+mod seats;
 mod summary;
 mod table;
 
@@ -19,6 +24,7 @@ use crate::cluster::{Cluster, Node, Pod};
 use crate::name::{ClusterName, OwnerKey, PodKey};
 use crate::shape::PodShape;
 use cache::Cache;
+use reservation::Back;
 pub use summary::{NodeClass, Summary};
 use table::Table;
 
@@ -129,7 +135,12 @@ impl Snapshot {
         let Some(table) = self.tables.get(cluster) else {
             return 0;
         };
-        self.cache.borrow_mut().view(shape, table).total
+        let mut cache = self.cache.borrow_mut();
+        let view = cache.view(shape, table);
+        match table.peers(shape, None) {
+            Some(peers) => table.room_among(view, peers, &Back::new()),
+            None => view.total,
+        }
     }
 
     /// The same, with the owner's own pods and reservation counted as free.
@@ -139,7 +150,10 @@ impl Snapshot {
         };
         let mut cache = self.cache.borrow_mut();
         let view = cache.view(shape, table);
-        view.total + table.gain_without(owner, view)
+        match table.peers(shape, Some(owner)) {
+            Some(peers) => table.room_among(view, peers, &table.back(owner)),
+            None => view.total + table.gain_without(owner, view),
+        }
     }
 
     /// The clusters, by name.

@@ -1,7 +1,6 @@
 //! What owners have on a cluster, and room that is held for their replicas that are not seen yet.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cache::{Cache, View};
 use super::table::Table;
@@ -17,7 +16,20 @@ pub(super) struct Owned {
     pub(super) held: Vec<u32>,
     /// Replicas not seen yet for which there is no node.
     homeless: u32,
-    load: Option<Arc<Resources>>,
+    /// The load and the profile of such a replica.
+    held_as: Option<(u32, u32)>,
+}
+
+/// What is given back when an owner's pods and holds are not counted: amounts and pods, by node.
+pub(super) type Back = HashMap<u32, (Resources, f64)>;
+
+/// How many of an owner's pods are where, by profile.
+#[derive(Default)]
+pub(super) struct OwnPods {
+    /// With the holds.
+    pub(super) all: BTreeMap<u32, BTreeMap<u32, u32>>,
+    /// Without them.
+    pub(super) seen: BTreeMap<u32, BTreeMap<u32, u32>>,
 }
 
 impl Table {
@@ -34,16 +46,17 @@ impl Table {
         if unseen == 0 {
             return;
         }
-        let load = self.loads.shared(shape.requests.clone());
         let nodes = self.spread(shape, unseen, cache);
         let homeless = unseen - u32::try_from(nodes.len()).unwrap_or(unseen);
+        let load = self.loads.hold(shape.requests.clone());
+        let profile = self.profiles.hold(shape.profile.clone());
         for node in &nodes {
-            self.amounts(*node as usize, &load, -1.0, cache);
+            self.occupy(*node, load, profile, cache);
         }
         let owned = self.owners.entry(owner).or_default();
         owned.held = nodes;
         owned.homeless = homeless;
-        owned.load = Some(load);
+        owned.held_as = Some((load, profile));
     }
 
     pub(super) fn release(&mut self, owner: OwnerKey, cache: &mut Cache) {
@@ -52,10 +65,12 @@ impl Table {
         };
         owned.homeless = 0;
         let held = std::mem::take(&mut owned.held);
-        if let Some(load) = owned.load.take() {
+        if let Some((load, profile)) = owned.held_as.take() {
             for node in &held {
-                self.amounts(*node as usize, &load, 1.0, cache);
+                self.leave(*node, load, profile, cache);
             }
+            self.loads.release(load);
+            self.profiles.release(profile);
         }
         if !held.is_empty() {
             self.version += 1;
@@ -65,23 +80,7 @@ impl Table {
 
     /// How many more replicas of the view's shape would fit without the owner's pods and holds.
     pub(super) fn gain_without(&self, owner: OwnerKey, view: &View) -> u64 {
-        let Some(owned) = self.owners.get(&owner) else {
-            return 0;
-        };
-        let mut back: HashMap<u32, (Resources, f64)> = HashMap::new();
-        let mut give = |node: u32, load: &Resources| {
-            let (amounts, pods) = back.entry(node).or_default();
-            *amounts = amounts.saturating_add(load);
-            *pods += 1.0;
-        };
-        for key in &owned.pods {
-            if let Some(bound) = self.pods.get(key) {
-                give(bound.node, &self.loads.all[bound.load as usize]);
-            }
-        }
-        if let Some(load) = &owned.load {
-            owned.held.iter().for_each(|node| give(*node, load));
-        }
+        let back = self.back(owner);
         let gain = |(node, (amounts, pods)): (&u32, &(Resources, f64))| {
             let node = *node as usize;
             if !view.matches(node) {
@@ -92,6 +91,51 @@ impl Table {
         };
         // A sum of whole numbers: the map's order does not matter.
         back.iter().map(gain).sum::<f64>() as u64
+    }
+
+    /// What the owner's pods and holds would give back.
+    pub(super) fn back(&self, owner: OwnerKey) -> Back {
+        let mut back = Back::new();
+        let Some(owned) = self.owners.get(&owner) else {
+            return back;
+        };
+        let mut give = |node: u32, load: u32| {
+            if let Some(load) = self.loads.get(load) {
+                let (amounts, pods) = back.entry(node).or_default();
+                *amounts = amounts.saturating_add(load);
+                *pods += 1.0;
+            }
+        };
+        for key in &owned.pods {
+            if let Some(bound) = self.pods.get(key) {
+                give(bound.node, bound.load);
+            }
+        }
+        if let Some((load, _)) = owned.held_as {
+            owned.held.iter().for_each(|node| give(*node, load));
+        }
+        back
+    }
+
+    /// Where the owner's pods and holds are; nowhere, without an owner.
+    pub(super) fn own_pods(&self, owner: Option<OwnerKey>) -> OwnPods {
+        let mut own = OwnPods::default();
+        let Some(owned) = owner.and_then(|owner| self.owners.get(&owner)) else {
+            return own;
+        };
+        let count = |pods: &mut BTreeMap<u32, BTreeMap<u32, u32>>, profile: u32, node: u32| {
+            *pods.entry(profile).or_default().entry(node).or_default() += 1;
+        };
+        for bound in owned.pods.iter().filter_map(|key| self.pods.get(key)) {
+            count(&mut own.all, bound.profile, bound.node);
+            count(&mut own.seen, bound.profile, bound.node);
+        }
+        for node in &owned.held {
+            if let Some((_, profile)) = owned.held_as {
+                count(&mut own.all, profile, *node);
+            }
+        }
+        own
     }
 
     /// A replica was seen: one hold goes, on its own node if there is one.
@@ -107,11 +151,11 @@ impl Table {
         let Some(position) = own.or_else(|| owned.held.len().checked_sub(1)) else {
             return;
         };
-        let freed = owned.held.swap_remove(position) as usize;
-        let Some(load) = owned.load.clone() else {
+        let freed = owned.held.swap_remove(position);
+        let Some((load, profile)) = owned.held_as else {
             return;
         };
-        self.amounts(freed, &load, 1.0, cache);
+        self.leave(freed, load, profile, cache);
         self.version += 1;
     }
 
@@ -124,9 +168,9 @@ impl Table {
         owned.held.retain(|held| *held as usize != node);
         let lost = before - owned.held.len();
         owned.homeless += u32::try_from(lost).unwrap_or(0);
-        if let Some(load) = owned.load.clone() {
+        if let Some((load, profile)) = owned.held_as {
             for _ in 0..lost {
-                self.amounts(node, &load, 1.0, cache);
+                self.leave(node as u32, load, profile, cache);
             }
         }
     }
@@ -134,6 +178,9 @@ impl Table {
     /// Nodes for so many replicas: one on each node that has room, again and again.
     fn spread(&mut self, shape: &PodShape, replicas: u32, cache: &mut Cache) -> Vec<u32> {
         let view = cache.view(shape, self);
+        if let Some(peers) = self.peers(shape, None) {
+            return self.seats(view, peers, &Back::new(), replicas as usize);
+        }
         let nodes = self.slots.len();
         let start = if nodes == 0 { 0 } else { self.turn % nodes };
         let mut rooms: Vec<(u32, u64)> = (start..nodes)
@@ -158,10 +205,13 @@ impl Table {
     }
 
     pub(super) fn forget_if_empty(&mut self, owner: OwnerKey) {
-        if self.owners.get(&owner).is_some_and(|owned| {
+        let empty = self.owners.get(&owner).is_some_and(|owned| {
             owned.pods.is_empty() && owned.held.is_empty() && owned.homeless == 0
-        }) {
-            self.owners.remove(&owner);
+        });
+        let owned = empty.then(|| self.owners.remove(&owner)).flatten();
+        if let Some((load, profile)) = owned.and_then(|owned| owned.held_as) {
+            self.loads.release(load);
+            self.profiles.release(profile);
         }
     }
 }

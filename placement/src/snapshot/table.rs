@@ -1,14 +1,17 @@
 //! One cluster: its nodes by column, its pods, and what is reserved.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
+use super::bound::Bound;
 use super::cache::Cache;
 use super::column::Values;
+use super::interned::Interned;
 use super::labels::Labels;
+use super::profiles::Profiles;
 use super::reservation::Owned;
 use super::room::Free;
-use crate::cluster::{Node, Pod, Taint, TaintEffect};
+use crate::cluster::{Node, Taint, TaintEffect};
 use crate::name::{OwnerKey, PodKey};
 use crate::resources::Resources;
 
@@ -26,36 +29,27 @@ pub(super) struct Table {
     vacant: Vec<u32>,
     pub(super) labels: Labels,
     /// Sets of taints that nodes have; a cordon is a taint, as in Kubernetes.
-    pub(super) taint_sets: Vec<Vec<Taint>>,
+    pub(super) taint_sets: Interned<Vec<Taint>>,
     /// Each node's set of taints.
     pub(super) classes: Values,
     pub(super) pods: HashMap<PodKey, Bound>,
-    pub(super) loads: Loads,
+    /// Distinct amounts; pods of a workload share one, and nodes of a size.
+    pub(super) loads: Interned<Resources>,
+    pub(super) profiles: Profiles,
     pub(super) owners: HashMap<OwnerKey, Owned>,
     /// Where the next reservation starts, so that several do not pile up on the first nodes.
     pub(super) turn: usize,
+    /// Room was counted that a pod which comes may make more of: what affinity looks for, or the
+    /// emptiest domain of a spread.
+    pub(super) sought: Cell<bool>,
 }
 
 pub(super) struct Slot {
     /// Heard of by itself, not only as the node of a pod.
-    present: bool,
+    pub(super) present: bool,
     ready: bool,
-    allocatable: Arc<Resources>,
-}
-
-/// A pod: its node, its load, its owner.
-#[derive(Clone, Copy)]
-pub(super) struct Bound {
-    pub(super) node: u32,
-    pub(super) load: u32,
-    owner: Option<OwnerKey>,
-}
-
-/// Distinct requests; pods of a workload share one.
-#[derive(Default)]
-pub(super) struct Loads {
-    pub(super) all: Vec<Arc<Resources>>,
-    numbers: HashMap<Arc<Resources>, u32>,
+    /// The number of what it has.
+    allocatable: u32,
 }
 
 impl Table {
@@ -69,12 +63,14 @@ impl Table {
             slots: Vec::new(),
             vacant: Vec::new(),
             labels: Labels::default(),
-            taint_sets: vec![Vec::new()],
+            taint_sets: Interned::default(),
             classes: Values::default(),
             pods: HashMap::new(),
-            loads: Loads::default(),
+            loads: Interned::default(),
+            profiles: Profiles::default(),
             owners: HashMap::new(),
             turn: 0,
+            sought: Cell::new(false),
         }
     }
 
@@ -92,21 +88,17 @@ impl Table {
         taints.sort();
         taints.dedup();
         let class = if node.ready {
-            self.taint_class(taints)
+            self.taint_sets.hold(taints)
         } else {
             UNUSABLE
         };
         self.change(index, cache, |table| {
             table.labels.set(index, &node.labels);
-            table.classes.put(index, class);
+            table.classify(index, class);
             let slot = &mut table.slots[index];
             slot.present = true;
             slot.ready = node.ready;
-            let before =
-                std::mem::replace(&mut slot.allocatable, table.loads.shared(node.allocatable));
-            let after = slot.allocatable.clone();
-            table.free.add(index, &before, -1.0, -(before.pods as f64));
-            table.free.add(index, &after, 1.0, after.pods as f64);
+            table.equip(index, Some(node.allocatable));
         });
         self.remask(index, cache);
         self.version += 1;
@@ -117,12 +109,11 @@ impl Table {
             return;
         };
         self.change(index, cache, |table| {
-            table.classes.put(index, UNUSABLE);
+            table.classify(index, UNUSABLE);
             let slot = &mut table.slots[index];
             slot.present = false;
             slot.ready = false;
-            let before = std::mem::take(&mut slot.allocatable);
-            table.free.add(index, &before, -1.0, -(before.pods as f64));
+            table.equip(index, None);
         });
         self.remask(index, cache);
         // What was held there is looked for elsewhere.
@@ -137,44 +128,33 @@ impl Table {
             self.unhold(owner, index, cache);
         }
         self.vacate_if_empty(index);
+        self.find_sought();
     }
 
-    pub(super) fn upsert_pod(&mut self, key: PodKey, pod: Pod, cache: &mut Cache) {
-        let node = self.slot(&pod.node, cache) as u32;
-        let load = self.loads.number(pod.requests);
-        let bound = Bound {
-            node,
-            load,
-            owner: pod.owner,
-        };
-        let before = self.pods.insert(key, bound);
-        if before.is_some_and(|before| {
-            before.node == node && before.load == load && before.owner == pod.owner
-        }) {
-            return;
-        }
-        // Taken first: the slot of a node that is only known by this pod must not be vacated.
-        self.load(node as usize, load, -1.0, cache);
-        if let Some(before) = before {
-            self.unbind(key, before, cache);
-        }
-        if let Some(owner) = pod.owner {
-            let owned = self.owners.entry(owner).or_default();
-            let newly_seen =
-                owned.pods.insert(key) && before.is_none_or(|before| before.owner != pod.owner);
-            if newly_seen {
-                self.fulfil(owner, node as usize, cache);
-            }
-        }
+    /// Gives a node another class.
+    fn classify(&mut self, node: usize, class: u32) {
+        let before = self.classes.at(node);
+        self.classes.put(node, class);
+        self.taint_sets.release(before);
     }
 
-    pub(super) fn remove_pod(&mut self, key: PodKey, cache: &mut Cache) {
-        if let Some(bound) = self.pods.remove(&key) {
-            self.unbind(key, bound, cache);
-            if let Some(owner) = bound.owner {
-                self.forget_if_empty(owner);
-            }
+    /// Gives a node other amounts, or none.
+    fn equip(&mut self, node: usize, amounts: Option<Resources>) {
+        let number = amounts.map_or(0, |amounts| self.loads.hold(amounts));
+        let before = std::mem::replace(&mut self.slots[node].allocatable, number);
+        if let Some(before) = self.loads.get(before) {
+            self.free.add(node, before, -1.0, -(before.pods as f64));
         }
+        if let Some(after) = self.loads.get(number) {
+            self.free.add(node, after, 1.0, after.pods as f64);
+        }
+        self.loads.release(before);
+    }
+
+    /// What a node has.
+    pub(super) fn allocatable(&self, node: usize) -> Option<&Resources> {
+        let amounts = self.loads.get(self.slots[node].allocatable);
+        amounts.map(|amounts| &**amounts)
     }
 
     /// Nodes that are known and not among the names.
@@ -191,31 +171,20 @@ impl Table {
             .collect()
     }
 
-    /// Pods that are known and not among the keys, in order.
-    pub(super) fn pods_but(&self, keys: &BTreeSet<PodKey>) -> Vec<PodKey> {
-        let mut gone: Vec<_> = self
-            .pods
-            .keys()
-            .filter(|key| !keys.contains(key))
-            .copied()
-            .collect();
-        gone.sort_unstable();
-        gone
-    }
-
     /// Each node: ready, allocatable, free.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (bool, &Resources, Resources)> {
         self.slots
             .iter()
             .enumerate()
             .filter(|(_, slot)| slot.present)
-            .map(|(index, slot)| {
+            .filter_map(|(index, slot)| Some((index, slot, self.allocatable(index)?)))
+            .map(|(index, slot, allocatable)| {
                 let whole = |column: &[f64]| column[index] as i64;
                 let extended = self
                     .free
                     .extended
                     .iter()
-                    .filter(|(name, _)| slot.allocatable.extended.contains_key(*name));
+                    .filter(|(name, _)| allocatable.extended.contains_key(*name));
                 let free = Resources {
                     cpu_milli: whole(&self.free.cpu),
                     memory: whole(&self.free.memory),
@@ -225,12 +194,12 @@ impl Table {
                         .map(|(name, column)| (name.clone(), whole(column)))
                         .collect(),
                 };
-                (slot.ready, &*slot.allocatable, free)
+                (slot.ready, allocatable, free)
             })
     }
 
     /// The slot of a node, a new one (unusable, empty) if it is heard of for the first time.
-    fn slot(&mut self, name: &str, cache: &mut Cache) -> usize {
+    pub(super) fn slot(&mut self, name: &str, cache: &mut Cache) -> usize {
         if let Some(index) = self.by_name.get(name) {
             return *index as usize;
         }
@@ -245,7 +214,7 @@ impl Table {
         self.slots.push(Slot {
             present: false,
             ready: false,
-            allocatable: Arc::default(),
+            allocatable: 0,
         });
         self.classes.put(index, UNUSABLE);
         self.free.push();
@@ -256,7 +225,7 @@ impl Table {
     }
 
     /// A node that has left, and the last of its pods too, makes room for another.
-    fn vacate_if_empty(&mut self, node: usize) {
+    pub(super) fn vacate_if_empty(&mut self, node: usize) {
         if !self.slots[node].present
             && self.free.pods[node] == 0.0
             && self.by_name.remove(&self.names[node]).is_some()
@@ -267,26 +236,13 @@ impl Table {
         }
     }
 
-    fn taint_class(&mut self, taints: Vec<Taint>) -> u32 {
-        let known = self
-            .taint_sets
-            .iter()
-            .skip(1)
-            .position(|set| *set == taints);
-        let class = known.map_or(self.taint_sets.len(), |position| position + 1);
-        if class == self.taint_sets.len() {
-            self.taint_sets.push(taints);
-        }
-        class as u32
-    }
-
     /// After a change of a node's labels or taints: which views it belongs to now.
     fn remask(&mut self, node: usize, cache: &mut Cache) {
         let nodes = self.slots.len();
         for view in cache.views(self.id) {
             let (was, is) = (
                 view.matches(node),
-                self.admits_node(node, &view.shape.constraints),
+                self.admits_node(node, &view.constraints),
             );
             if was == is {
                 continue;
@@ -312,41 +268,16 @@ impl Table {
         }
     }
 
-    fn load(&mut self, node: usize, load: u32, times: f64, cache: &mut Cache) {
-        let load = self.loads.all[load as usize].clone();
-        self.amounts(node, &load, times, cache);
-    }
-
-    pub(super) fn amounts(&mut self, node: usize, load: &Resources, times: f64, cache: &mut Cache) {
+    /// Adds `times` the load to what is free on a node (negative: takes them).
+    pub(super) fn amounts(&mut self, node: usize, load: u32, times: f64, cache: &mut Cache) {
         self.change(node, cache, |table| {
-            table.free.add(node, load, times, times);
+            if let Some(load) = table.loads.get(load) {
+                table.free.add(node, load, times, times);
+            }
         });
     }
-
-    fn unbind(&mut self, key: PodKey, bound: Bound, cache: &mut Cache) {
-        self.load(bound.node as usize, bound.load, 1.0, cache);
-        self.version += 1;
-        self.vacate_if_empty(bound.node as usize);
-        if let Some(owned) = bound.owner.and_then(|owner| self.owners.get_mut(&owner)) {
-            owned.pods.remove(&key);
-        }
-    }
 }
 
-impl Loads {
-    fn number(&mut self, load: Resources) -> u32 {
-        if let Some(number) = self.numbers.get(&load) {
-            return *number;
-        }
-        let shared = Arc::new(load);
-        let number = self.all.len() as u32;
-        self.all.push(shared.clone());
-        self.numbers.insert(shared, number);
-        number
-    }
-
-    pub(super) fn shared(&mut self, load: Resources) -> Arc<Resources> {
-        let number = self.number(load);
-        self.all[number as usize].clone()
-    }
-}
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

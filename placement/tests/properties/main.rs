@@ -9,6 +9,7 @@
 )]
 
 mod model;
+mod peers;
 mod policies;
 mod snapshot;
 

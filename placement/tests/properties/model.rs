@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use placement::{
     ClusterName, Node, NodeConstraints, NodeTerm, Operator, OwnerKey, Pod, PodKey, PodShape,
-    Requirement, Resources, Snapshot, Taint, TaintEffect, Toleration, TolerationOperator,
+    Profile, Requirement, Resources, Snapshot, Taint, TaintEffect, Toleration, TolerationOperator,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -67,7 +67,7 @@ fn amount(resources: &Resources, name: &str) -> i64 {
     }
 }
 
-fn admits(node: &Node, constraints: &NodeConstraints) -> bool {
+pub(crate) fn admits(node: &Node, constraints: &NodeConstraints) -> bool {
     let mut taints = node.taints.clone();
     if node.unschedulable {
         taints.push(taint(
@@ -115,7 +115,7 @@ fn admits(node: &Node, constraints: &NodeConstraints) -> bool {
             .is_none_or(|terms| terms.iter().any(term))
 }
 
-fn meets(requirement: &Requirement, value: Option<&String>) -> bool {
+pub(crate) fn meets(requirement: &Requirement, value: Option<&String>) -> bool {
     let number = |text: &String| text.parse::<i64>().ok();
     let bound = || requirement.values.first().and_then(number);
     let single = requirement.values.len() == 1;
@@ -248,7 +248,7 @@ prop_compose! {
     pub(crate) fn pod()(
         node in node_name(), requests in requests(), owner in option::of(owner()),
     ) -> Pod {
-        Pod { node, requests, owner }
+        Pod { node, requests, owner, profile: Profile::default() }
     }
 }
 
@@ -307,6 +307,7 @@ prop_compose! {
         PodShape {
             requests,
             constraints: if plain { NodeConstraints::default() } else { constraints },
+            ..PodShape::default()
         }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use placement::{
-    Cluster, ClusterName, Current, Eligibility, Filter, Health, Inputs, Node, NodeConstraints,
-    Outcome, Overflow, OwnerKey, Plan, PodShape, Proximity, ReplicaScheduling, Request, Resources,
-    Role, Snapshot, Taint, TaintEffect, Target, Targets, place, policy,
+    Cluster, ClusterName, Current, Eligibility, Filter, Health, Inputs, Node, Outcome, Overflow,
+    OwnerKey, Plan, PodShape, Proximity, ReplicaScheduling, Request, Resources, Role, Snapshot,
+    Taint, TaintEffect, Target, Targets, place, policy,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -43,7 +43,7 @@ fn shape() -> PodShape {
             cpu_milli: 100,
             ..Resources::default()
         },
-        constraints: NodeConstraints::default(),
+        ..PodShape::default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use placement::{ClusterName, Node, OwnerKey, Pod, PodKey, PodShape, Snapshot};
+use placement::{ClusterName, Node, OwnerKey, Pod, PodKey, PodShape, Profile, Snapshot};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
@@ -162,6 +162,7 @@ proptest! {
                 node: picks[number as usize].get(&with_room).clone(),
                 requests: shape.requests.clone(),
                 owner: Some(owner),
+                profile: Profile::default(),
             };
             let step = Step::UpsertPod(PodKey(100 + u128::from(number)), pod);
             take(&step, &mut snapshot, &mut model, &[]);

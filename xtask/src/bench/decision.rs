@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use placement::{
-    Cluster, ClusterName, Eligibility, Health, Inputs, Node, NodeTerm, Operator, Overflow,
-    OwnerKey, Pod, PodKey, PodShape, ReplicaScheduling, Request, Requirement, Resources, Role,
-    Snapshot, Taint, TaintEffect, Targets, Toleration, TolerationOperator, place, policy,
+    Cluster, ClusterName, Eligibility, Health, Inputs, LabelSet, Node, NodeTerm, Operator,
+    Overflow, OwnerKey, Pod, PodKey, PodShape, Profile, ReplicaScheduling, Request, Requirement,
+    Resources, Role, Snapshot, Taint, TaintEffect, Targets, Toleration, TolerationOperator, place,
+    policy,
 };
 
 use super::Figure;
@@ -16,6 +17,8 @@ use super::Figure;
 const CLUSTERS: u64 = 100;
 const NODES: u64 = 5_000;
 const PODS: u64 = 2_000_000;
+/// Apps on a cluster, of 20 pods each.
+const APPS: u64 = 1_000;
 /// Shapes that a snapshot keeps.
 const KEPT: usize = 128;
 
@@ -236,6 +239,21 @@ fn pod(draw: &mut Draw, nodes: u64) -> Pod {
             ..Resources::default()
         },
         owner: (owner < 20_000).then_some(OwnerKey(u128::from(owner))),
+        profile: profile(owner % APPS),
+    }
+}
+
+/// What other pods see of a pod: those of an app have the same labels.
+fn profile(app: u64) -> Profile {
+    let labels = BTreeMap::from([
+        ("app.kubernetes.io/name".to_owned(), format!("app-{app}")),
+        ("app.kubernetes.io/part-of".to_owned(), "shop".to_owned()),
+        ("pod-template-hash".to_owned(), format!("{app:010x}")),
+    ]);
+    Profile {
+        namespace: format!("team-{}", app % 500).into(),
+        labels: LabelSet::from(&labels),
+        ..Profile::default()
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::cmp::Reverse;
 
-use placement::{Node, NodeConstraints, PodShape, Resources, TaintEffect};
+use placement::{Misfit, Node, NodeConstraints, PodShape, Resources, TaintEffect};
+
+use super::peers::describe;
 
 /// What scoring counts for a pod that does not say what it needs: thousandths of a core, bytes.
 const UNSAID: (i64, i64) = (100, 200 << 20);
@@ -15,14 +17,23 @@ pub(super) struct Place {
     pub(super) used: Resources,
 }
 
-/// Why a pod does not fit a node: one reason a resource, or one of the others.
-pub(super) fn misfits(place: &Place, shape: &PodShape) -> Vec<String> {
+/// Why a pod does not fit a node, among the pods that keep it away: one reason a resource, or one
+/// of the others.
+pub(super) fn misfits(place: &Place, shape: &PodShape, peers: Option<Misfit>) -> Vec<String> {
     let Some(node) = &place.node else {
         return vec!["node(s) didn't match the requested node name".to_owned()];
     };
-    match unsuitable(node, &shape.constraints) {
-        Some(reason) => vec![reason.to_owned()],
-        None => insufficient(node, &place.used, &shape.requests),
+    if let Some(reason) = unsuitable(node, &shape.constraints) {
+        return vec![reason.to_owned()];
+    }
+    let peers = peers.map(|misfit| (misfit, vec![describe(misfit).to_owned()]));
+    match peers {
+        Some((Misfit::HostPorts, reason)) => reason,
+        peers => {
+            let short = insufficient(node, &place.used, &shape.requests);
+            let peers = peers.map(|(_, reason)| reason).unwrap_or_default();
+            if short.is_empty() { peers } else { short }
+        }
     }
 }
 
@@ -45,25 +56,9 @@ fn unsuitable(node: &Node, constraints: &NodeConstraints) -> Option<&'static str
     if taints.any(|taint| keeps_away(taint.effect) && !tolerates(taint)) {
         return Some("node(s) had untolerated taint(s)");
     }
-    (!matches(node, constraints)).then_some("node(s) didn't match Pod's node affinity/selector")
-}
-
-fn matches(node: &Node, constraints: &NodeConstraints) -> bool {
     let label = |key: &str| node.labels.get(key).map(String::as_str);
-    let mut selector = constraints.node_selector.iter();
-    let selected = selector.all(|(key, value)| label(key) == Some(value));
-    selected
-        && constraints.affinity.as_ref().is_none_or(|terms| {
-            terms.iter().any(|term| {
-                // An empty term matches nothing.
-                (!term.labels.is_empty() || !term.fields.is_empty())
-                    && term.labels.iter().all(|one| one.holds(label(&one.key)))
-                    && term
-                        .fields
-                        .iter()
-                        .all(|one| one.key == "metadata.name" && one.holds(Some(&node.name)))
-            })
-        })
+    (!constraints.select(&node.name, label))
+        .then_some("node(s) didn't match Pod's node affinity/selector")
 }
 
 /// The resources that are short, as far as the pod asks for them at all.

@@ -1,6 +1,7 @@
 //! The pod scheduler: binds pods that wait to nodes that have room.
 
 mod fit;
+mod peers;
 mod room;
 mod waiting;
 
@@ -230,7 +231,8 @@ impl State {
         } else if let Some(node) = node.filter(|node| !node.is_empty()) {
             self.waiting.remove(&key);
             if self.room.node_of(uid) != Some(node) {
-                self.room.hold(uid, node, &shape(pod).requests);
+                self.room.hold(uid, node, &shape(pod));
+                self.wake_near();
             }
         } else if pod.metadata.deletion_timestamp.is_some() {
             self.waiting.remove(&key);
@@ -243,8 +245,24 @@ impl State {
 
     /// A pod gives its room back, and those that wait for it may try again.
     fn release(&mut self, uid: &str) {
+        let repels = self.room.repels(uid);
         if let Some(node) = self.room.release(uid) {
             self.wake(&node);
+            self.wake_those(|shape| repels || peers::bind(shape));
+        }
+    }
+
+    /// There may be more room for pods that must be near others, or spread with them.
+    fn wake_near(&mut self) {
+        self.wake_those(peers::moves);
+    }
+
+    fn wake_those(&mut self, may_fit: impl Fn(&PodShape) -> bool) {
+        let parked = self.waiting.parked();
+        let waking = parked.filter(|(_, shape)| may_fit(shape));
+        let waking: Vec<_> = waking.map(|(key, _)| key).collect();
+        for key in waking {
+            self.waiting.retry(&key);
         }
     }
 
@@ -262,7 +280,8 @@ impl State {
         match &outcome {
             Ok(node) => {
                 self.waiting.remove(&key);
-                self.room.hold(&uid, node, &shape.requests);
+                self.room.hold(&uid, node, &shape);
+                self.wake_near();
             }
             Err(_) => self.waiting.park(&key),
         }
@@ -281,6 +300,7 @@ fn is_ours(pod: &Pod) -> bool {
 
 /// What a pod needs. The API server has checked what it says.
 fn shape(pod: &Pod) -> PodShape {
-    let template = json!({ "spec": pod.spec });
-    shape_of_template(&template).unwrap_or_default()
+    let template = json!({ "metadata": { "labels": pod.metadata.labels }, "spec": pod.spec });
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    shape_of_template(&template, namespace).unwrap_or_default()
 }

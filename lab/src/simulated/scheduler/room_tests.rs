@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use placement::{NodeConstraints, Taint, TaintEffect};
+use placement::{HostPort, Taint, TaintEffect};
 use proptest::prelude::*;
 
 use super::*;
@@ -27,7 +27,7 @@ fn shape(cpu_milli: i64) -> PodShape {
             cpu_milli,
             ..Resources::default()
         },
-        constraints: NodeConstraints::default(),
+        ..PodShape::default()
     }
 }
 
@@ -46,7 +46,7 @@ fn random() -> Random {
 #[test]
 fn the_emptiest_node_is_chosen() {
     let mut room = room([node("a", 4000, 10), node("b", 4000, 10)]);
-    room.hold("1", "a", &shape(1000).requests);
+    room.hold("1", "a", &shape(1000));
     assert_eq!(room.choose(&shape(500), &mut random()).unwrap(), "b");
 }
 
@@ -108,10 +108,36 @@ fn selectors_and_tolerations_count() {
 #[test]
 fn only_as_many_wake_as_fit() {
     let mut room = room([node("a", 1000, 10)]);
-    room.hold("1", "a", &shape(300).requests);
+    room.hold("1", "a", &shape(300));
     let shapes = [shape(500), shape(400), shape(200), shape(200)];
     let waiting = shapes.iter().enumerate();
     assert_eq!(room.fitting("a", waiting), [0, 2]);
+}
+
+#[test]
+fn a_host_port_is_taken_once_a_node() {
+    let mut room = room([node("a", 4000, 10), node("b", 4000, 10)]);
+    let mut wanted = shape(100);
+    wanted.profile.host_ports = Box::new([HostPort {
+        ip: "0.0.0.0".into(),
+        protocol: "TCP".into(),
+        port: 8080,
+    }]);
+    for uid in ["1", "2"] {
+        let chosen = room.choose(&wanted, &mut random()).unwrap();
+        room.hold(uid, &chosen, &wanted);
+    }
+    assert_ne!(room.node_of("1"), room.node_of("2"));
+    let why = room.choose(&wanted, &mut random()).unwrap_err();
+    assert_eq!(
+        why,
+        "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports. \
+         no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims \
+         found for incoming pod."
+    );
+    assert!(room.choose(&shape(100), &mut random()).is_ok());
+    room.release("1");
+    assert!(room.choose(&wanted, &mut random()).is_ok());
 }
 
 #[derive(Clone, Debug)]
@@ -146,8 +172,8 @@ proptest! {
                     shape.requests.memory = memory;
                     if let Ok(node) = room.choose(&shape, &mut random) {
                         let uid = number.to_string();
-                        room.hold(&uid, &node, &shape.requests);
-                        room.hold(&uid, &node, &shape.requests);
+                        room.hold(&uid, &node, &shape);
+                        room.hold(&uid, &node, &shape);
                         pods.push((uid, node, shape.requests));
                     }
                 }
