@@ -228,7 +228,7 @@ async fn at_work(hub: &Arc<Mutex<Hub>>, time: Duration) -> Registry {
     let (cancel, health) = (CancellationToken::new(), Health::new(&[]));
     let work = async {
         tokio::join!(
-            scheduler.work(events, &health, &cancel),
+            Box::pin(scheduler.work(events, &health, &cancel)),
             writer.run(cancel.clone())
         );
     };

@@ -207,14 +207,11 @@ impl Metrics {
         let labels = MemberLabels {
             cluster: cluster.to_owned(),
         };
-        match ready {
-            Some(ready) => {
-                self.members.get_or_create(&labels).set(i64::from(ready));
-            }
-            None => {
-                self.members.remove(&labels);
-                self.put_back.remove(&labels);
-            }
+        if let Some(ready) = ready {
+            self.members.get_or_create(&labels).set(i64::from(ready));
+        } else {
+            self.members.remove(&labels);
+            self.put_back.remove(&labels);
         }
     }
 }

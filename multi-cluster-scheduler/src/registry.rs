@@ -25,6 +25,7 @@ use crate::ways::same;
 const RETRY: Duration = Duration::from_millis(100);
 
 /// A delivery that ended.
+#[derive(Clone, Copy)]
 struct Delivered {
     owner: u128,
     generation: i64,

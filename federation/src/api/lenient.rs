@@ -182,7 +182,7 @@ mod tests {
                 for (kind, fields) in kinds.into_iter().enumerate() {
                     for field in fields {
                         let value = match (choices.next(), kind) {
-                            (Some(0), _) | (None, _) => continue,
+                            (Some(0) | None, _) => continue,
                             (Some(1), 0) => json!([]),
                             (Some(1), 1) => json!({}),
                             _ => Value::Null,

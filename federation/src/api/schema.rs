@@ -429,7 +429,8 @@ fn null_safe(rule: &str) -> String {
     let mut safe = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (field, rest) = part.split_once(')').unwrap_or((part, ""));
-        safe.push_str(&format!("(has({field}) && dyn({field}) != null){rest}"));
+        let guarded = format!("(has({field}) && dyn({field}) != null){rest}");
+        safe.push_str(&guarded);
     }
     safe
 }

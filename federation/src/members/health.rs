@@ -48,10 +48,15 @@ pub(super) async fn probe(client: &Client, deadline: Duration) -> Probe {
     match system.map(|system| system.uid().filter(|uid| !uid.is_empty())) {
         Ok(Some(uid)) => Probe::Ready(uid),
         Ok(None) => unidentified("it has no uid"),
-        Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {
-            unidentified(&status.message)
+        Err(error) => {
+            let problem = redacted_message(&error);
+            let is_refused = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404));
+            if is_refused {
+                unidentified(&problem)
+            } else {
+                Probe::Silent(problem)
+            }
         }
-        Err(error) => Probe::Silent(redacted_message(&error)),
     }
 }
 

@@ -88,7 +88,7 @@ fn server(list: Value, lines: Vec<String>) -> Client {
                 let sent = lines.lock().unwrap().take().unwrap_or_default();
                 if sent.is_empty() {
                     // Nothing more happens.
-                    tokio::time::sleep(Duration::from_secs(3600)).await;
+                    tokio::time::sleep(Duration::from_hours(1)).await;
                 }
                 sent.concat()
             } else {

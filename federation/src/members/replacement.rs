@@ -79,15 +79,13 @@ pub(super) fn replacement(
     object
 }
 
-/// The fields that other managers hold of an object's content and metadata.
+/// The fields that other managers hold. Also those that they wrote with the status: a Deployment's
+/// controller writes its annotation of the revision so.
 fn foreign_entries(live: &Value) -> impl Iterator<Item = &Map<String, Value>> {
     let entries = live["metadata"]["managedFields"].as_array();
     entries.into_iter().flatten().filter_map(|entry| {
         let manager = entry["manager"].as_str().unwrap_or_default();
-        let of_the_object = entry["subresource"].as_str().unwrap_or_default().is_empty();
-        (of_the_object && !is_ours(manager))
-            .then(|| entry["fieldsV1"].as_object())
-            .flatten()
+        entry["fieldsV1"].as_object().filter(|_| !is_ours(manager))
     })
 }
 

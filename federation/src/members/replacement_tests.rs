@@ -6,7 +6,7 @@ use super::{Foreign, replacement};
 use crate::members::ManagedKind;
 
 fn live(spec: &Value, entries: &[(&str, Value)]) -> Value {
-    let entry = |(manager, fields): &(&str, Value)| json!({ "manager": manager, "operation": "Update", "fieldsV1": fields });
+    let entry = |(manager, fields): &(&str, Value)| json!({ "manager": manager, "operation": "Update", "subresource": "status", "fieldsV1": fields });
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {

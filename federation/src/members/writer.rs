@@ -67,7 +67,7 @@ impl Writer {
 
     /// Makes an object, or replaces one of ours that the watch has not shown yet; its metadata.
     pub(super) async fn create(&self, owner: &Owner, item: &Item) -> Result<ObjectMeta, Failure> {
-        match self.post(item, &self.labelled(owner, item)).await {
+        match self.post(item, &labelled(owner, item)).await {
             Ok(live) => Ok(live),
             Err(error) if is_status(&error, 409) => self.replace(owner, item).await,
             Err(error) => Err(failure(&item.key, &error)),
@@ -79,7 +79,7 @@ impl Writer {
     pub(super) async fn replace(&self, owner: &Owner, item: &Item) -> Result<ObjectMeta, Failure> {
         let api = self.api(&item.key);
         let mut kept = Foreign::Kept;
-        let mut wanted = self.labelled(owner, item);
+        let mut wanted = labelled(owner, item);
         for _ in 0..ATTEMPTS {
             let live = api.get_opt(&item.key.name).within(self.deadline).await;
             let live = live.map_err(|error| failure(&item.key, &error))?;
@@ -272,19 +272,18 @@ impl Writer {
         Ok(())
     }
 
-    /// The object with the owner's label on it, if it may have several.
-    fn labelled(&self, owner: &Owner, item: &Item) -> Value {
-        let mut object = item.object.clone();
-        if item.shared {
-            object["metadata"]["labels"][format!("{LABEL_OWNER_PREFIX}{}", owner.uid)] =
-                json!("true");
-        }
-        object
-    }
-
     fn api(&self, key: &ObjectKey) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind.resource())
     }
+}
+
+/// The object with the owner's label on it, if it may have several.
+fn labelled(owner: &Owner, item: &Item) -> Value {
+    let mut object = item.object.clone();
+    if item.shared {
+        object["metadata"]["labels"][format!("{LABEL_OWNER_PREFIX}{}", owner.uid)] = json!("true");
+    }
+    object
 }
 
 fn value_of(key: &ObjectKey, live: &DynamicObject) -> Result<Value, Failure> {

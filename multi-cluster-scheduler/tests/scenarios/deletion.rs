@@ -259,7 +259,13 @@ async fn orphans_stay_without_our_labels(world: &World) -> Result<()> {
 
 /// Real control planes alone serve `ValidatingAdmissionPolicy`.
 pub(crate) mod real {
-    use super::*;
+    use anyhow::{Result, ensure};
+    use lab::e2e::{World, eventually, holds};
+    use lab::scenarios;
+    use serde_json::json;
+
+    use super::until_held;
+    use crate::main_job::deployment;
 
     scenarios!(a_deletion_that_a_member_refuses_says_so_and_waits);
 

@@ -351,14 +351,14 @@ async fn no_secret_reaches_a_log_an_event_a_status_or_a_metric(world: &World) ->
             .until_condition(&member, "Ready", "False", "InvalidKubeconfig")
             .await?;
     }
-    for (name, what) in [
-        ("refused", "(401)"),
-        ("cluster2", "(401)"),
-        ("unreadable", "cannot be read"),
+    for (name, reason, what) in [
+        ("refused", "Forbidden", "(401)"),
+        ("cluster2", "Forbidden", "(401)"),
+        ("unreadable", "Unreachable", "cannot be read"),
     ] {
         let member = format!("membercluster/{name}");
         let message = world
-            .until_condition(&member, "Ready", "False", "Unreachable")
+            .until_condition(&member, "Ready", "False", reason)
             .await?;
         ensure!(message.contains(what), "{message}");
         ensure!(!message.contains("Some("), "{message}");
@@ -374,7 +374,7 @@ async fn no_secret_reaches_a_log_an_event_a_status_or_a_metric(world: &World) ->
             .patch("mcd/hello", &json!({ "spec": { "replicas": 3 } }))
             .await?;
         world
-            .until_condition("membercluster/refused", "Ready", "False", "Unreachable")
+            .until_condition("membercluster/refused", "Ready", "False", "Forbidden")
             .await?;
     }
 

@@ -146,7 +146,8 @@ async fn hear(client: &Client, scenes: &[Scene]) -> Heard {
     let cancel = CancellationToken::new();
     let sink = heard.clone();
     let sink = move |event| sink.lock().unwrap().take(event);
-    let feed = WatchFeed::new(client.clone(), "room".to_owned()).run(Box::new(sink), cancel.clone());
+    let feed =
+        WatchFeed::new(client.clone(), "room".to_owned()).run(Box::new(sink), cancel.clone());
     let feed = tokio::spawn(feed);
     let nodes = scenes.iter().map(|scene| scene.nodes.len()).sum();
     let pods = scenes.iter().map(|scene| scene.pods.len()).sum();
