@@ -20,13 +20,7 @@ pub(super) fn allocate(
     service: &mut Value,
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
-    let wants = match text(service, "/spec/type") {
-        "NodePort" => true,
-        "LoadBalancer" => {
-            service.pointer("/spec/allocateLoadBalancerNodePorts") != Some(&Value::Bool(false))
-        }
-        _ => false,
-    };
+    let wants = wants(service);
     let has_own = |service: &Value| {
         items(service, "/spec/ports")
             .iter()
@@ -53,6 +47,17 @@ pub(super) fn allocate(
         set(port, free);
     }
     Ok(())
+}
+
+/// Whether its ports are to have numbers.
+fn wants(service: &Value) -> bool {
+    match text(service, "/spec/type") {
+        "NodePort" => true,
+        "LoadBalancer" => {
+            service.pointer("/spec/allocateLoadBalancerNodePorts") != Some(&Value::Bool(false))
+        }
+        _ => false,
+    }
 }
 
 /// A number that a client asks for is in the range, and free.
@@ -116,8 +121,11 @@ fn ports(service: &mut Value) -> &mut [Value] {
         .map_or(&mut [], Vec::as_mut_slice)
 }
 
-/// Ports that are named as before keep their numbers.
+/// Ports that are named as before keep their numbers, where they are still to have any.
 pub(super) fn keep(new: &mut Value, old: &Value) {
+    if !wants(old) || !wants(new) {
+        return;
+    }
     let mut known: Vec<_> = items(old, "/spec/ports")
         .iter()
         .map(|port| (text(port, "/name"), of(port)))

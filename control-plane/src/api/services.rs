@@ -148,9 +148,7 @@ pub(crate) fn prepare_update(call: &Call, new: &mut Value, old: &Value) {
     if has_address(old) && has_address(new) {
         keep_address(new, old);
     }
-    if is_public(old) && is_public(new) {
-        node_ports::keep(new, old);
-    }
+    node_ports::keep(new, old);
 }
 
 fn drop_unchanged(new: &mut Value, old: &Value, fields: &[&str]) {

@@ -16,6 +16,7 @@ mod failover;
 mod features;
 mod hub_faults;
 mod identity;
+mod kinds;
 mod main_job;
 mod member_faults;
 mod operator_faults;
@@ -67,6 +68,7 @@ fn scenarios() -> Vec<Scenario> {
         operator_faults::all(),
         features::all(),
         deletion::all(),
+        kinds::all(),
         rights::all(),
         changes::all(),
         tenant::all(),
