@@ -87,13 +87,13 @@ fn a_refusal_says_where_and_what_to_write() {
         ),
         (
             json!({ "template": { "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": "-1" } } }] } } }),
-            "cpu in container c is below zero",
+            "spec.containers[c].resources.requests.cpu: \"-1\" is negative: write 0 or more",
         ),
         (
             json!({ "template": { "spec": { "containers": [{ "name": "c" }] } }, "overrides": [{ "cluster": "edge", "patch": [
                 { "op": "add", "path": "/spec/containers/0/resources", "value": { "requests": { "memory": "-1Gi" } } },
             ] }] }),
-            "overrides for edge: template: the amount of memory",
+            "overrides for edge: template: spec.containers[c].resources.requests.memory: \"-1Gi\" is negative",
         ),
         (
             json!({ "overrides": [{ "cluster": "edge", "patch": [{ "op": "remove", "path": "/spec/nothing" }] }] }),
