@@ -11,26 +11,27 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use placement::ClusterName;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{debug, info, warn};
 
-use super::bundle::{Bundle, ManagedKind, ObjectKey, uid_bits};
+use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::contest::Contest;
 use super::delivery::{Delivery, Pusher, lock};
 use super::diagnosis::{Diagnosis, DiagnosisKind};
 use super::failure::Outcome;
-use super::health::{Probe, Requests, probe};
+use super::health::Requests;
 use super::inventory::{Inventory, Observed, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
 use super::readable::{Item as Readable, Read};
-use super::watching::{Deadlined as _, map_event, refusal, spread, watch_member};
+use super::watching::{map_event, refusal, watch_member};
 use super::writer::Writer;
 use crate::capacity::{CapacityEvent, CapacityFeed, PodTroubles, WatchFeed};
-use crate::operator::queue::{Backoff, Job, Priority, WorkQueue};
+use crate::operator::queue::{Backoff, Priority, WorkQueue};
 
 mod drift;
+mod probing;
+mod pushing;
 mod refusals;
 
 use refusals::Refusals;
@@ -118,20 +119,6 @@ struct Inner {
     admitted: watch::Sender<Option<String>>,
     requests: Mutex<Requests>,
 }
-
-/// How a member was found to be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Health {
-    Ready,
-    /// It does not say which cluster it is.
-    Unidentified,
-    /// Its probes succeed, and nothing else does.
-    Failing,
-    Silent,
-}
-
-/// A member that was away this long is listed anew: its watches may be dead without saying so.
-const STALE_AFTER: Duration = Duration::from_secs(30);
 
 impl Member {
     /// Starts the member's tasks; what happens is sent to `events`.
@@ -286,102 +273,6 @@ impl Delivery for Member {
 }
 
 impl Inner {
-    /// Probes, and watches while the cluster is served, for ever.
-    async fn attend(self: Arc<Self>, stop: CancellationToken) {
-        let mut admitted = self.admitted.subscribe();
-        let mut watches: Option<CancellationToken> = None;
-        let mut last_answer = Instant::now();
-        let mut identity: Option<String> = None;
-        let mut health = None;
-        let mut next_probe = Instant::now();
-        let mut probes = 0;
-        loop {
-            if next_probe <= Instant::now() {
-                let deadline = self.options.deadline.min(Duration::from_secs(5));
-                let probed = probe(&self.client, deadline).await;
-                if let Probe::Ready(uid) = &probed {
-                    let is_stale = last_answer.elapsed() > STALE_AFTER;
-                    let is_other = identity.as_ref() != Some(uid);
-                    last_answer = Instant::now();
-                    if is_stale && watches.is_some() {
-                        info!(cluster = %self.name, "answers again after a long time: listing it again");
-                    }
-                    if let Some(watches) = watches.take_if(|_| is_stale || is_other) {
-                        watches.cancel();
-                        self.forget(is_other);
-                    }
-                    if is_other {
-                        identity = Some(uid.clone());
-                        self.send(Change::Identified(uid.clone()));
-                    }
-                }
-                health = Some(self.notify_health(health, probed).await);
-                let pause = if health == Some(Health::Ready) {
-                    self.options.probe_interval
-                } else {
-                    Duration::from_secs(1).min(self.options.probe_interval)
-                };
-                probes += 1;
-                next_probe = Instant::now() + spread(pause, self.name.as_str(), probes);
-            }
-            let is_served = identity.is_some() && *admitted.borrow_and_update() == identity;
-            if !is_served && let Some(watches) = watches.take() {
-                watches.cancel();
-                self.forget(true);
-            }
-            if is_served && watches.is_none() {
-                let token = stop.child_token();
-                self.clone().watch(&token);
-                watches = Some(token);
-            }
-            // Writes go on while they alone fail: they show that it has recovered.
-            let answers = matches!(health, Some(Health::Ready | Health::Failing));
-            self.reconsider_open(answers && is_served);
-            tokio::select! {
-                biased;
-                changed = admitted.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep_until(next_probe) => {}
-            }
-        }
-    }
-
-    /// Sends what a probe changed.
-    async fn notify_health(&self, before: Option<Health>, probed: Probe) -> Health {
-        let silence = self.requests().silence();
-        let (now, problem) = match probed {
-            Probe::Unidentified(problem) => {
-                self.send(Change::Unidentified(problem));
-                return Health::Unidentified;
-            }
-            Probe::Silent(problem) => (Health::Silent, problem),
-            Probe::Ready(_) if let Some(problem) = silence => (Health::Failing, problem),
-            Probe::Ready(_) => {
-                if before != Some(Health::Ready) {
-                    let deadline = self.options.deadline.min(Duration::from_secs(5));
-                    let version = self.client.apiserver_version().within(deadline).await;
-                    let version = version.ok().map(|version| version.git_version);
-                    self.send(Change::Reachable(version));
-                }
-                return Health::Ready;
-            }
-        };
-        if before != Some(now) {
-            warn!(cluster = %self.name, problem, "is not healthy");
-            self.send(Change::Unreachable(problem));
-        }
-        now
-    }
-
-    /// What was acknowledged may be lost or changed; of another cluster, nothing is known.
-    fn forget(&self, is_other: bool) {
-        let mut inventory = lock(&self.inventory);
-        if is_other {
-            *inventory = Inventory::default();
-        }
-        self.pusher.forget(&inventory);
-        inventory.forget_completeness();
-    }
-
     fn watch(self: Arc<Self>, cancel: &CancellationToken) {
         let feed = WatchFeed::new(self.client.clone(), self.name.to_string());
         let sink = self.clone();
@@ -452,110 +343,6 @@ impl Inner {
                 }
             }
         })
-    }
-
-    fn reconsider_open(&self, reachable: bool) {
-        let open = reachable && lock(&self.inventory).is_complete();
-        if self
-            .open
-            .send_if_modified(|now| std::mem::replace(now, open) != open)
-            && open
-        {
-            // It may have lost what was acknowledged, and failed deliveries need not wait.
-            let owners: Vec<u128> = self.bundles().keys().copied().collect();
-            for owner in owners {
-                self.queue.renew(owner, Priority::Low);
-            }
-        }
-    }
-
-    /// Delivers what is queued, a few at a time, while the member is open.
-    async fn push_all(self: Arc<Self>) {
-        let slots = Arc::new(Semaphore::new(self.options.parallel));
-        let mut open = self.open.subscribe();
-        loop {
-            if open.wait_for(|open| *open).await.is_err() {
-                return;
-            }
-            let Ok(slot) = slots.clone().acquire_owned().await else {
-                return;
-            };
-            let Some(job) = self.queue.next().await else {
-                return;
-            };
-            let inner = self.clone();
-            tokio::spawn(async move {
-                let owner = *job.key();
-                let Some((bundle, outcome)) = inner.push(owner).await else {
-                    return job.succeed();
-                };
-                inner.finish(job, &outcome);
-                inner.send(Change::Delivered {
-                    owner,
-                    generation: bundle.generation,
-                    last: bundle.ending.is_some(),
-                    outcome,
-                });
-                drop(slot);
-            });
-        }
-    }
-
-    /// Ends a delivery: when the next one of this owner is due.
-    fn finish(&self, job: Job<u128>, outcome: &Outcome) {
-        let owner = *job.key();
-        let Err(failure) = outcome else {
-            self.refusals.forget(owner);
-            let now = Instant::now();
-            match self.pusher.next(self.keys(owner).into_iter()) {
-                Some(due) => job.succeed_until(due.saturating_duration_since(now)),
-                None => job.succeed(),
-            }
-            return;
-        };
-        debug!(cluster = %self.name, %failure, "delivery failed");
-        if failure.kind.is_permanent() {
-            job.succeed_until(self.refusals.refused(owner));
-        } else {
-            self.refusals.forget(owner);
-            job.fail();
-        }
-    }
-
-    /// The objects that the owner shall have here.
-    fn keys(&self, owner: u128) -> Vec<ObjectKey> {
-        let bundles = self.bundles();
-        let items = bundles
-            .get(&owner)
-            .into_iter()
-            .flat_map(|bundle| &bundle.items);
-        items.map(|item| item.key.clone()).collect()
-    }
-
-    /// One delivery of what the owner shall have here now, if it shall have anything.
-    async fn push(&self, owner: u128) -> Option<(Bundle, Outcome)> {
-        let bundle = self.bundles().get(&owner).cloned()?;
-        let outcome = match self.pusher.push(&bundle, &self.inventory).await {
-            Ok(kept) => {
-                if let Some(kept) = kept {
-                    self.send(Change::NamespaceKept(kept));
-                }
-                Ok(())
-            }
-            Err(failure) => Err(failure),
-        };
-        if outcome.is_ok() && bundle.items.is_empty() {
-            // Unless another one was handed over meanwhile.
-            let mut bundles = self.bundles();
-            if bundles.get(&owner).is_some_and(|now| now.items.is_empty()) {
-                bundles.remove(&owner);
-            }
-        }
-        match &outcome {
-            Ok(()) => self.requests().succeeded(),
-            Err(failure) => self.requests().delivery_failed(failure),
-        }
-        Some((bundle, outcome))
     }
 
     fn send(&self, change: Change) {
