@@ -1,5 +1,6 @@
 //! `mck8s`: everything in one command.
 
+mod adopt;
 mod arguments;
 mod board;
 mod crds;
@@ -29,6 +30,8 @@ enum Command {
     Up(Box<arguments::Arguments>),
     /// Print the CRDs as YAML, for `kubectl apply -f -` on a hub of your own
     Crds,
+    /// Take over what a former hub brought to the members; a dry run unless --yes is given
+    Adopt(adopt::Arguments),
 }
 
 #[tokio::main]
@@ -40,6 +43,7 @@ async fn main() -> ExitCode {
             local.run_until(Box::pin(up::run(*arguments))).await
         }
         Command::Crds => crds::print(),
+        Command::Adopt(arguments) => adopt::run(arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod adopt;
 mod harness;
 mod input;
 mod others;
