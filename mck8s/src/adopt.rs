@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use federation::api::{
     LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX, MultiClusterDeployment, MultiClusterJob,
     MultiClusterService,
@@ -35,7 +35,8 @@ pub(crate) struct Arguments {
     /// Contexts that are members, comma-separated [default: all but the hub's]
     #[arg(long, value_name = "CONTEXTS", value_delimiter = ',')]
     member_contexts: Option<Vec<String>>,
-    /// Uid of the former hub: what the label fogguru.eu/hub says of the objects on the members
+    /// Uid of the former hub: what the label fogguru.eu/hub says of the objects on the members. It may
+    /// be this hub's, where objects were deleted without a record and made again
     #[arg(long, value_name = "UID")]
     from_hub: String,
     /// Write the labels; without it, only what would be written is printed
@@ -66,9 +67,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(hub.clone());
     let uid = namespaces.get_metadata("kube-system").await?;
     let uid = uid.uid().unwrap_or_default();
-    if uid == arguments.from_hub {
-        bail!("{uid} is this hub: its objects are its own; give the uid of the former one");
-    }
     let owners = owners(&hub).await?;
     let mut left = 0;
     for member in &members {
@@ -161,6 +159,7 @@ async fn adopt(
         );
         let result = match labels(&one.metadata, hub, &renamed) {
             None => Err("this hub has no object of that kind and name".to_owned()),
+            Some((labels, _)) if has(&one.metadata, &labels) => continue,
             Some((labels, owner)) if write => {
                 let written = relabel(member, &one.kind.resource(), &one.metadata, &labels).await;
                 written.map(|()| owner).map_err(|error| error.to_string())
@@ -220,6 +219,11 @@ fn labels(
         }
     }
     (!owners.is_empty()).then(|| (labels, owners.join(", ")))
+}
+
+/// Whether the labels are so already.
+fn has(metadata: &ObjectMeta, labels: &Map<String, Value>) -> bool {
+    (labels.iter()).all(|(name, value)| value.as_str() == label(metadata, name).as_deref())
 }
 
 /// Writes labels, if the object is still as it was listed.
