@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use crate::bundles;
+use crate::hub::HubError;
 use crate::reconcile::ReconcileError;
 use crate::scheduler::Scheduler;
 use crate::workload::Workload;
@@ -41,7 +42,10 @@ impl Scheduler {
             }
             return Ok(None);
         }
-        let namespace_gone = self.namespace_is_going(&workload.key.namespace).await;
+        let namespace_gone = self
+            .namespace_is_going(&workload.key.namespace)
+            .await
+            .map_err(|error| ReconcileError::Finalize(HubError::Api(Box::new(error))))?;
         let ending = Ending {
             orphan: workload.is_orphaned(),
             namespace_gone,
@@ -138,7 +142,7 @@ impl Scheduler {
         workload: &Arc<Workload>,
         ending: Ending,
         members: &[ClusterName],
-    ) -> Result<(), crate::hub::HubError> {
+    ) -> Result<(), HubError> {
         let leftover = |cluster_uid| Leftover {
             cluster_uid,
             uid: workload.uid.clone(),
@@ -162,15 +166,13 @@ impl Scheduler {
     }
 
     /// A namespace that was made on members for ours goes with ours.
-    async fn namespace_is_going(&self, name: &str) -> bool {
+    async fn namespace_is_going(&self, name: &str) -> kube::Result<bool> {
         let namespaces: Api<Namespace> = Api::all(self.hub.clone());
         let found = namespaces
             .get_metadata_opt(name)
             .within(self.options.deadline)
-            .await;
-        found.is_ok_and(|found| {
-            found.is_none_or(|found| found.metadata.deletion_timestamp.is_some())
-        })
+            .await?;
+        Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
     }
 }
 

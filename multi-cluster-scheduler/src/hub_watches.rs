@@ -75,6 +75,9 @@ impl Scheduler {
                         metadata: unreadable.metadata,
                         ..MemberCluster::default()
                     });
+                    if let Some(registered) = self.state().members.get_mut(&name) {
+                        registered.is_readable = false;
+                    }
                 }
             }
         }
@@ -285,7 +288,11 @@ impl Scheduler {
                     }
                 };
                 match event {
-                    Event::Init => unlisted = versions.keys().cloned().collect(),
+                    Event::Init => {
+                        let state = self.state();
+                        let needed = state.dependants.keys().filter(|key| key.kind == kind);
+                        unlisted = versions.keys().chain(needed).cloned().collect();
+                    }
                     Event::InitApply(object) | Event::Apply(object) => {
                         let key = key(&object);
                         unlisted.remove(&key);

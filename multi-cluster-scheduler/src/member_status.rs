@@ -60,7 +60,8 @@ impl Scheduler {
         let _turn = self.member_status_turn.lock().await;
         let status = {
             let state = self.state();
-            let Some(registered) = state.members.get(name) else {
+            // What is on record of one that cannot be read would be lost.
+            let Some(registered) = state.members.get(name).filter(|one| one.is_readable) else {
                 return Ok(());
             };
             let status = self.member_status(&state, name, registered);

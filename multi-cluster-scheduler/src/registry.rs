@@ -43,7 +43,8 @@ impl Scheduler {
             .as_ref()
             .map(|status| status.leftovers.clone())
             .unwrap_or_default();
-        if same(state, &object).is_none() {
+        let was_readable = state.members.get(&name).is_none_or(|one| one.is_readable);
+        if same(state, &object).is_none() || !was_readable {
             // It may have been deleted and made again while nobody watched.
             state.members.remove(&name);
             state.forget_cluster(&name);
@@ -59,6 +60,7 @@ impl Scheduler {
             .entry(name.clone())
             .or_insert_with(|| Registered {
                 object: object.clone(),
+                is_readable: true,
                 member: None,
                 digest: 0,
                 attempt: None,

@@ -99,6 +99,8 @@ pub struct Tracked {
 pub struct Registered {
     /// Its object.
     pub object: Arc<MemberCluster>,
+    /// Its object could be read: what the hub has in its status is known.
+    pub is_readable: bool,
     /// Its tasks, while there is a way to it.
     pub member: Option<Member>,
     /// Digest of the way.

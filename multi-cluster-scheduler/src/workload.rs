@@ -106,6 +106,8 @@ pub struct Workload {
     pub finalizers: Vec<String>,
     /// It was deleted with `--cascade=orphan`.
     pub orphaned: bool,
+    /// Its spec says that its copies stay, also where the rest of it cannot be read.
+    pub preserved: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its annotations, less the one that nothing reads any more.
@@ -168,6 +170,7 @@ impl Workload {
                 .as_ref()
                 .map(|time| time.0),
             finalizers: object.finalizers().to_vec(),
+            preserved: object.data["spec"]["preserveOnDeletion"] == true,
             orphaned: object.metadata.deletion_timestamp.is_some()
                 && object.finalizers().iter().any(|one| one == ORPHAN),
             labels: object.labels().clone(),
@@ -270,7 +273,7 @@ impl Workload {
             Ok(Spec::Deployment(spec)) => spec.placement.preserve_on_deletion,
             Ok(Spec::Job(spec)) => spec.placement.preserve_on_deletion,
             Ok(Spec::Service(spec)) => spec.preserve_on_deletion,
-            Err(_) => false,
+            Err(_) => self.preserved,
         };
         self.orphaned || preserved
     }

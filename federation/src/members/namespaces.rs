@@ -184,7 +184,10 @@ impl Namespaces {
         };
         let (mut namespaced, mut cluster_scoped) = (Vec::new(), BTreeSet::new());
         for group in discovery.groups() {
-            for (resource, capabilities) in group.recommended_resources() {
+            // Of all versions: a kind may be served in another one than most of its group.
+            let mut resources = group.resources_by_stability();
+            resources.sort_by(|a, b| a.0.plural.cmp(&b.0.plural));
+            for (resource, capabilities) in resources {
                 if capabilities.scope == Scope::Cluster {
                     cluster_scoped.insert(resource.kind.clone());
                 } else if capabilities.supports_operation(verbs::LIST) && holds_objects(&resource) {

@@ -26,6 +26,10 @@ impl Inner {
             let Some(job) = self.queue.next().await else {
                 return;
             };
+            // It may have closed while there was nothing to do.
+            if open.wait_for(|open| *open).await.is_err() {
+                return;
+            }
             let inner = self.clone();
             tokio::spawn(async move {
                 let owner = *job.key();
@@ -90,7 +94,7 @@ impl Inner {
         if outcome.is_ok() && bundle.items.is_empty() {
             // Unless another one was handed over meanwhile.
             let mut bundles = self.bundles();
-            if bundles.get(&owner).is_some_and(|now| now.items.is_empty()) {
+            if bundles.get(&owner) == Some(&bundle) {
                 bundles.remove(&owner);
             }
         }
