@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bundles::remove_nulls;
 use crate::references::Need;
+use crate::workload::version_of;
 
 /// The type of Secrets whose content a cluster's own token controller makes.
 const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
@@ -67,14 +68,13 @@ pub fn localized(hub: &str, key: ObjectKey, object: &DynamicObject) -> Item {
     }
     remove_nulls(&mut value);
     let version = object.metadata.resource_version.as_deref();
+    let revision = version.map_or(0, version_of);
     Item {
         key,
         object: value,
         shared: true,
         retain: Vec::new(),
-        revision: version
-            .and_then(|version| version.parse().ok())
-            .unwrap_or(0),
+        revision,
     }
 }
 

@@ -269,13 +269,7 @@ impl Workload {
 
     /// Its copies stay on the members when it goes.
     pub fn is_orphaned(&self) -> bool {
-        let preserved = match &self.spec {
-            Ok(Spec::Deployment(spec)) => spec.placement.preserve_on_deletion,
-            Ok(Spec::Job(spec)) => spec.placement.preserve_on_deletion,
-            Ok(Spec::Service(spec)) => spec.preserve_on_deletion,
-            Err(_) => self.preserved,
-        };
-        self.orphaned || preserved
+        self.orphaned || self.preserved
     }
 
     /// The fields that say where replicas go; services have none.
