@@ -1,12 +1,13 @@
 //! Bringing bundles to a member by writing them: one delivery of one owner, from what the member
 //! holds to what it shall hold. It can end at any point and be done again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::core::ObjectMeta;
 use tokio::time::Instant;
 
+use super::applied::{Applied, AppliedObjects};
 use super::bundle::{Bundle, Ending, Item, ManagedKind, ObjectKey, Owner, digest_bits, uid_bits};
 use super::contest::{Contest, Contests, Rival};
 use super::failure::{Failure, FailureKind, Outcome, named_failure};
@@ -26,23 +27,9 @@ pub(super) struct Pusher {
     writer: Writer,
     namespaces: Namespaces,
     hub: String,
-    /// What was written and what it looked like then; a repetition that would change nothing is
-    /// left out, and a change by hand shows against it.
-    applied: Mutex<BTreeMap<ObjectKey, Applied>>,
+    /// What was written; a repetition that would change nothing is left out.
+    applied: AppliedObjects,
     contests: Mutex<Contests>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Applied {
-    content: u128,
-    revision: u64,
-    version: u64,
-    held: u128,
-    generation: i64,
-    /// Others may change some of its fields.
-    retains: bool,
-    /// Another writer has changed or deleted it since.
-    undone: bool,
 }
 
 impl Pusher {
@@ -51,29 +38,14 @@ impl Pusher {
             writer,
             namespaces,
             hub,
-            applied: Mutex::default(),
+            applied: AppliedObjects::default(),
             contests: Mutex::default(),
         }
     }
 
-    /// What we wrote was changed since by another manager: it is to be written again.
-    pub(super) fn has_drifted(&self, key: &ObjectKey, now: Option<&Record>) -> bool {
-        let mut applied = self.applied();
-        let Some(last) = applied.get_mut(key) else {
-            return false;
-        };
-        if last.undone {
-            // It waits to be applied again.
-            return false;
-        }
-        last.undone = match now {
-            Some(record) => {
-                let is_another = record.generation != last.generation && !last.retains;
-                record.version > last.version && (record.held != last.held || is_another)
-            }
-            None => true,
-        };
-        last.undone
+    /// What the watch shows is compared with this.
+    pub(super) fn applied(&self) -> &AppliedObjects {
+        &self.applied
     }
 
     /// It is applied again; when.
@@ -96,7 +68,7 @@ impl Pusher {
         let has_ended = |key: &ObjectKey| {
             (inventory.get(key)).is_some_and(|record| record.observed.has_ended())
         };
-        self.applied().retain(|key, _| has_ended(key));
+        self.applied.retain(has_ended);
     }
 
     /// One delivery. A refused object holds back only what needs it; the first failure is given. A
@@ -146,7 +118,7 @@ impl Pusher {
         let wanted: BTreeSet<&ObjectKey> = bundle.items.iter().map(|item| &item.key).collect();
         let is_written = |item: &Item| {
             let content = content_of(item);
-            (self.applied().get(&item.key)).is_some_and(|last| last.content == content)
+            (self.applied.get(&item.key)).is_some_and(|last| last.content == content)
         };
         let runs_old =
             (bundle.items.iter()).any(|item| item.key.kind.is_main() && !is_written(item));
@@ -173,7 +145,7 @@ impl Pusher {
                         match left {
                             // The watch may have said so already, and will not say it again.
                             Some(record) => inventory.put(key.clone(), record),
-                            None => inventory.remove(key),
+                            None => inventory.gone(key, &record.uid),
                         };
                     }
                     Err(failure) if kind.is_main() => return Err(failure),
@@ -195,30 +167,31 @@ impl Pusher {
             return Err(foreign(&item.key));
         }
         let may_put_back = self.contests().may_put_back(&item.key, Instant::now());
-        let is_up_to_date = self.applied().get(&item.key).is_some_and(|last| {
+        let is_up_to_date = self.applied.get(&item.key).is_some_and(|last| {
             let is_older = item.shared && last.revision > item.revision;
             (last.content == content || is_older) && !(last.undone && may_put_back)
         });
         if is_up_to_date && known.as_ref().is_none_or(is_owner) {
             return Ok(());
         }
+        let write = self.applied.begin(&item.key);
         let live = match &known {
             Some(_) => self.writer.replace(owner, item).await?,
             None => self.writer.create(owner, item).await?,
         };
         let record = Watched::of(live).record(item.key.kind);
-        let applied = Applied {
-            content,
-            revision: item.revision,
-            version: record.version,
-            held: record.held,
-            generation: record.generation,
-            retains: !item.retain.is_empty(),
-            undone: false,
-        };
-        self.applied().insert(item.key.clone(), applied);
-        // So that a second delivery before the watch has caught up knows it as ours.
+        let applied = Applied::new(content, item.revision, !item.retain.is_empty(), &record);
         let mut inventory = lock(inventory);
+        if !write.succeed(applied, &inventory) {
+            return Err(Failure {
+                kind: FailureKind::Unavailable,
+                message: format!(
+                    "{} was changed or deleted by another client while it was written",
+                    item.key
+                ),
+            });
+        }
+        // So that a second delivery before the watch has caught up knows it as ours.
         let is_news = (inventory.get(&item.key))
             .is_none_or(|known| known.version < record.version && known.owners != record.owners);
         if is_news {
@@ -242,7 +215,7 @@ impl Pusher {
         key: &ObjectKey,
         record: &Record,
     ) -> Result<Option<Record>, Failure> {
-        self.applied().remove(key);
+        self.applied.forget(key);
         self.contests().forget(key);
         let orphan = bundle.ending.is_some_and(|ending| ending.orphan);
         let removed = if record.shared || orphan {
@@ -259,10 +232,6 @@ impl Pusher {
 
     fn contests(&self) -> MutexGuard<'_, Contests> {
         self.contests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn applied(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Applied>> {
-        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

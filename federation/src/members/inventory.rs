@@ -343,7 +343,15 @@ impl Inventory {
         concerned
     }
 
-    pub(super) fn remove(&mut self, key: &ObjectKey) -> BTreeSet<u128> {
+    /// The object with this uid is gone. One that was made since in its place stays known.
+    pub(super) fn gone(&mut self, key: &ObjectKey, uid: &str) -> BTreeSet<u128> {
+        match self.records.get(key) {
+            Some(record) if record.uid == uid => self.remove(key),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> BTreeSet<u128> {
         let Some(record) = self.records.remove(key) else {
             return BTreeSet::new();
         };

@@ -3,6 +3,7 @@
 
 mod access;
 mod access_sources;
+mod applied;
 mod bundle;
 mod contest;
 mod delivery;

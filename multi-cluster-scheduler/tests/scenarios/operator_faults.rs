@@ -13,9 +13,13 @@ use serde_json::{Value, json};
 
 use crate::main_job::{deployment, everywhere};
 
+/// More deployments than a member is brought at the same time.
+const BURST: usize = 40;
+
 scenarios!(
     two_deployments_for_the_last_slot,
     killed_between_two_members,
+    told_to_stop_it_delivers_first_what_is_on_record,
     two_copies_and_a_takeover,
     a_suspended_leader_does_not_write,
     deleted_while_they_are_being_placed,
@@ -129,6 +133,74 @@ async fn killed_between_two_members(world: &World) -> Result<()> {
         "{status}"
     );
     Ok(())
+}
+
+/// A member is slow, so what is on record waits to be delivered to it. Stopped meanwhile, the
+/// scheduler delivers that, and nothing else.
+async fn told_to_stop_it_delivers_first_what_is_on_record(world: &World) -> Result<()> {
+    let operator = world
+        .operator(&["--deadline=60s", "--probe-interval=60s"])
+        .await?;
+    let slow = world.lab.cluster("cluster3")?;
+    slow.pause();
+    let burst: Vec<Value> = (0..BURST)
+        .map(|number| deployment(&format!("burst-{number}"), &everywhere()))
+        .collect();
+    let burst = json!({ "apiVersion": "v1", "kind": "List", "items": burst });
+    world.apply(&burst).await?;
+    eventually("all are on record", async || {
+        let found = recorded(world).await?.len();
+        let all = found == BURST * MEMBERS.len();
+        Ok(all.then_some(()).ok_or_else(|| format!("{found}")))
+    })
+    .await?;
+    // The signal is sent first.
+    let (ended, ()) = futures::join!(operator.stop(), async { slow.resume() });
+    let ended = ended?;
+    ensure!(ended.success(), "{ended}");
+
+    let recorded = recorded(world).await?;
+    let mut delivered = Vec::new();
+    for member in MEMBERS {
+        let namespace = world.namespace();
+        let names = "jsonpath={range .items[*]}{.metadata.name}{' '}{end}";
+        let found = world
+            .on(
+                member,
+                &["-n", &namespace, "get", "deployments", "-o", names],
+            )
+            .await?;
+        delivered
+            .extend((found.split_whitespace()).map(|name| (name.to_owned(), member.to_owned())));
+    }
+    delivered.sort();
+    ensure!(
+        delivered == recorded,
+        "on record:\n{recorded:?}\non the members:\n{delivered:?}"
+    );
+
+    Ok(())
+}
+
+/// The deployments that the hub has a placement of, with the member.
+async fn recorded(world: &World) -> Result<Vec<(String, String)>> {
+    let list = world.get("cluster0", "mcd").await?;
+    let mut recorded = Vec::new();
+    for object in list["items"].as_array().into_iter().flatten() {
+        for placement in object["status"]["placements"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            recorded.push((
+                text(&object["metadata"]["name"]),
+                text(&placement["cluster"]),
+            ));
+        }
+    }
+    recorded.sort();
+    Ok(recorded)
 }
 
 async fn two_copies_and_a_takeover(world: &World) -> Result<()> {

@@ -32,7 +32,7 @@ impl Inner {
                 {
                     record.observed = known.observed;
                 }
-                let drifted = self.pusher.has_drifted(&key, Some(&record));
+                let drifted = self.pusher.applied().is_changed_by_another(&key, &record);
                 let again = drifted.then(|| self.undone(&key, record.owners.iter(), Some(&object)));
                 (inventory.put(key, record), again)
             }
@@ -42,8 +42,10 @@ impl Inner {
                 let ended = inventory
                     .get(&key)
                     .is_some_and(|record| record.observed.has_ended());
-                let drifted = !ended && self.pusher.has_drifted(&key, None);
-                let concerned = inventory.remove(&key);
+                let uid = object.metadata.uid.as_deref().unwrap_or_default();
+                let deleted = self.pusher.applied().is_deleted_by_another(&key, uid);
+                let drifted = deleted && !ended;
+                let concerned = inventory.gone(&key, uid);
                 let again = drifted.then(|| self.undone(&key, concerned.iter(), None));
                 (concerned, again)
             }
@@ -52,7 +54,8 @@ impl Inner {
                 let complete = inventory.is_complete();
                 drop(inventory);
                 for (key, last) in gone {
-                    let drifted = !last.observed.has_ended() && self.pusher.has_drifted(&key, None);
+                    let deleted = (self.pusher.applied()).is_deleted_by_another(&key, &last.uid);
+                    let drifted = deleted && !last.observed.has_ended();
                     // What went while nobody watched is brought again.
                     let again = drifted.then(|| self.undone(&key, last.owners.iter(), None));
                     self.tell(last.owners, again);
