@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use federation::api::{
     LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX, MultiClusterDeployment, MultiClusterJob,
     MultiClusterService,
 };
-use federation::members::ManagedKind;
+use federation::members::{Deadlined as _, ManagedKind, list_metadata};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DynamicObject, ListParams, ObjectMeta, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -20,8 +21,8 @@ use kube::core::ApiResource;
 use kube::{Api, Client, Config, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
-/// Objects asked for at once.
-const PAGE: u32 = 500;
+/// How long a cluster may take to answer.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What is adopted, and from where.
 #[derive(clap::Args)]
@@ -65,7 +66,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         .unwrap_or_else(|| others.filter(|name| *name != hub_context).collect());
     let hub = client(&file, &hub_context).await?;
     let namespaces: Api<Namespace> = Api::all(hub.clone());
-    let uid = namespaces.get_metadata("kube-system").await?;
+    let uid = (namespaces.get_metadata("kube-system").within(DEADLINE)).await?;
     let uid = uid.uid().unwrap_or_default();
     let owners = owners(&hub).await?;
     let mut left = 0;
@@ -246,6 +247,7 @@ async fn relabel(
     };
     let name = name(metadata);
     api.patch_metadata(&name, &params, &Patch::Merge(&patch))
+        .within(DEADLINE)
         .await
         .map(drop)
 }
@@ -256,16 +258,7 @@ async fn list(
     params: ListParams,
 ) -> kube::Result<Vec<ObjectMeta>> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), resource);
-    let mut params = params.limit(PAGE);
-    let mut all = Vec::new();
-    loop {
-        let page = api.list_metadata(&params).await?;
-        all.extend(page.items.into_iter().map(|one| one.metadata));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(all),
-        }
-    }
+    list_metadata(&api, params, DEADLINE).await
 }
 
 fn label(metadata: &ObjectMeta, name: &str) -> Option<String> {

@@ -10,19 +10,19 @@ use kube::api::{
     DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
     Preconditions,
 };
-use kube::core::{ApiResource, PartialObjectMeta};
+use kube::core::ApiResource;
 use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Api, Client};
 use serde_json::json;
 
 use super::failure::{Failure, FailureKind, named_failure};
+use super::listing::list_metadata;
 use super::watching::Deadlined as _;
 use crate::api::{FIELD_MANAGER, LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX};
 
 /// On a namespace that we made on a member.
 const LABEL_MADE: &str = "fogguru.eu/created-for-hub";
-/// Objects asked for in one list, and lists asked for at the same time.
-const PAGE: u32 = 500;
+/// Lists asked for at the same time.
 const PARALLEL: usize = 8;
 /// At most this many objects of others are named.
 const NAMED: usize = 3;
@@ -250,21 +250,7 @@ impl Namespaces {
 
     async fn list(&self, name: &str, resource: &ApiResource) -> kube::Result<Vec<ObjectMeta>> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), name, resource);
-        let mut objects = Vec::new();
-        let mut params = ListParams::default().limit(PAGE);
-        loop {
-            let page = api.list_metadata(&params).within(self.deadline).await?;
-            let next = page.metadata.continue_.filter(|token| !token.is_empty());
-            objects.extend(
-                page.items
-                    .into_iter()
-                    .map(|one: PartialObjectMeta<_>| one.metadata),
-            );
-            match next {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(objects),
-            }
-        }
+        list_metadata(&api, ListParams::default(), self.deadline).await
     }
 
     fn belongs(
