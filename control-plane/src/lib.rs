@@ -6,6 +6,7 @@
 mod access;
 mod api;
 pub mod apply;
+mod bounds;
 mod controllers;
 mod host;
 mod kinds;
@@ -15,13 +16,16 @@ mod plane;
 mod protobuf;
 pub mod schema;
 mod selector;
+mod serving;
 mod sources;
 pub mod store;
 mod tables;
+mod work;
 
-pub use access::tls::{Tls, TlsError, serve};
+pub use access::tls::{Tls, TlsError};
 pub use access::{Tokens, User};
 pub use api::services::ServiceNetwork;
 pub use host::Host;
 pub use plane::{ControlPlane, LogSource, MetricsSource, Options, StartError};
+pub use serving::serve;
 pub use sources::{Clock, Randomness, Sources};

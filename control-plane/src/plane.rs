@@ -18,6 +18,7 @@ use crate::controllers::{self, Changes, definitions};
 use crate::kinds::Registry;
 use crate::sources::Sources;
 use crate::store::Store;
+use crate::work::Workbench;
 
 /// Where the usage of nodes and pods comes from.
 pub trait MetricsSource: Send + Sync {
@@ -63,6 +64,7 @@ pub(crate) struct Plane {
     pub(crate) sources: Sources,
     pub(crate) options: Options,
     pub(crate) changes: Changes,
+    pub(crate) workbench: Workbench,
     tokens: Mutex<BTreeMap<String, Issued>>,
 }
 
@@ -96,6 +98,7 @@ impl ControlPlane {
             sources: options.sources.clone(),
             options,
             changes,
+            workbench: Workbench::default(),
             tokens: Mutex::default(),
         });
         let started = bootstrap(&plane).await;

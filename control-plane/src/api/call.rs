@@ -16,6 +16,7 @@ use super::view::{Item, View};
 use crate::access::User;
 use crate::kinds::{Kinds, Resource};
 use crate::plane::Plane;
+use crate::schema::custom::CustomSchema;
 use crate::store::Key;
 
 /// A request for something that is served.
@@ -29,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// It came over a connection, and not from a caller in this process.
+    pub(crate) is_served: bool,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -50,6 +53,7 @@ impl Call {
             query,
             headers,
             body,
+            is_served: false,
             warnings: Mutex::default(),
         }
     }
@@ -71,6 +75,33 @@ impl Call {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         if !warnings.contains(&text) {
             warnings.push(text);
+        }
+    }
+
+    /// Does work that takes as long as these bytes of JSON are many; away from the threads that
+    /// serve, if they are many and the request came over a connection. A caller in this process,
+    /// such as a simulation, has it done at once.
+    pub(crate) async fn work<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
+        if !self.is_served {
+            return work();
+        }
+        let bytes = bytes.saturating_mul(self.effort());
+        self.plane.workbench.run(bytes, work).await
+    }
+
+    /// How much more than others an object of this kind takes for its size.
+    fn effort(&self) -> usize {
+        let compiled = self.resource.custom.as_ref();
+        let compiled = compiled.and_then(|custom| custom.compiled.as_ref());
+        if compiled.is_some_and(CustomSchema::has_rules) {
+            16
+        } else if self
+            .resource
+            .is("apiextensions.k8s.io", "CustomResourceDefinition")
+        {
+            1024
+        } else {
+            1
         }
     }
 

@@ -24,7 +24,8 @@ pub(crate) async fn create(call: &Call) -> Result<Response, ApiError> {
     let form = BodyForm::of(&call.headers)?;
     call.form()?;
     let options = WriteOptions::of(&call.query, "CreateOptions", false)?;
-    let value = decode::object(call, &call.body, form, options.field_validation)?;
+    let decoded = || decode::object(call, &call.body, form, options.field_validation);
+    let value = call.work(call.body.len(), decoded).await?;
     let value = call.resource.conversion.to_stored(value);
     let item = create_object(call, value, &options, true).await?;
     call.answer(201, &item)
@@ -41,7 +42,8 @@ pub(crate) async fn create_object(
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let prepared = prepare(call, value.clone(), options, manage)?;
+        let prepare = || prepare(call, value.clone(), options, manage);
+        let prepared = call.work(call.body.len(), prepare).await?;
         let created = call
             .plane
             .create(&call.resource, prepared, options.dry_run)

@@ -15,8 +15,8 @@ use super::{create, decode, delete, discovery, health, openapi, patch, read, upd
 use crate::access::User;
 use crate::access::authentication::{authenticate, impersonate};
 use crate::access::authorization::{Attributes, allowed};
-use crate::access::tls::Outside;
 use crate::plane::Plane;
+use crate::serving::{Outside, Served, Sort};
 
 /// Answers a request. One that comes from within is made by a trusted user.
 pub(crate) async fn handle(plane: Arc<Plane>, trusted: Option<User>, request: Request) -> Response {
@@ -41,6 +41,8 @@ async fn answer(
     let Some(mut target) = Target::of(&parts.method, parts.uri.path(), watches) else {
         return Err(ApiError::bad_request("the path is not UTF-8"));
     };
+    let limits = parts.extensions.get::<Served>();
+    let limits = limits.map(|served| Arc::clone(&served.0));
     let outside = parts.extensions.get::<Outside>().is_some();
     let user = match trusted {
         Some(user) if !outside => user,
@@ -57,6 +59,17 @@ async fn answer(
     if !allowed(&plane, &user, &attributes) {
         return Err(attributes.refusal(&user));
     }
+    let _place = match &limits {
+        None => None,
+        Some(limits) => {
+            let sort = sort(&user, &target, &parts.method);
+            Some(
+                limits
+                    .enter(sort)
+                    .map_err(|_| ApiError::too_many_requests())?,
+            )
+        }
+    };
     let kinds = plane.registry.now();
     let Some(path) = target.resource.clone() else {
         return other(&plane, &target, &query, &parts);
@@ -75,14 +88,18 @@ async fn answer(
             Err(ApiError::no_such_resource())
         };
     };
-    let body = decode::read(body).await?;
-    let call = Call::new(
+    let (body, _memory) = match &limits {
+        None => (decode::read(body).await?, None),
+        Some(limits) => decode::read_within(body, limits).await?,
+    };
+    let mut call = Call::new(
         (plane, kinds),
         user,
         (target, path),
         resource,
         (query, parts.headers, body),
     );
+    call.is_served = limits.is_some();
     if let Some(warning) = call
         .resource
         .custom
@@ -101,6 +118,21 @@ async fn answer(
         call.add_warnings(&mut response);
         Ok(response)
     })
+}
+
+/// How a request counts among those that are under way.
+fn sort(user: &User, target: &Target, method: &Method) -> Sort {
+    let is_lease = target.resource.as_ref().is_some_and(|resource| {
+        (resource.group.as_str(), resource.plural.as_str()) == ("coordination.k8s.io", "leases")
+    });
+    let is_administrator = user.groups.iter().any(|group| group == "system:masters");
+    if is_public(&target.path) || is_lease || is_administrator || target.verb == "watch" {
+        Sort::Exempt
+    } else if matches!(*method, Method::GET | Method::HEAD) {
+        Sort::Reading
+    } else {
+        Sort::Writing
+    }
 }
 
 /// Paths that tell nothing about anybody.

@@ -57,7 +57,8 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
     if kind == PatchKind::Apply {
         return apply(call, &options).await;
     }
-    let patch = Patch::parse(kind, &call.body)?;
+    let parsed = || Patch::parse(kind, &call.body);
+    let patch = call.work(call.body.len(), parsed).await?;
     let change = Change {
         options: &options,
         managed: true,
@@ -176,7 +177,8 @@ fn patched(
 /// Server-side apply, which creates what is not there.
 async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError> {
     let resource = &call.resource;
-    let config = config(call, options)?;
+    let config = call.work(call.body.len(), || config(call, options));
+    let config = config.await?;
     let there = call.plane.store.get(&call.key(&call.path.name)).is_some();
     if !there && !call.path.subresource.is_empty() {
         return Err(ApiError::not_found(resource, &call.path.name));
@@ -196,7 +198,8 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
             );
             return Err(ApiError::conflict(resource, &call.path.name, &why));
         }
-        let new = pipeline::apply(resource, None, &config, force, &writer)?;
+        let make = || pipeline::apply(resource, None, &config, force, &writer);
+        let new = call.work(call.body.len(), make).await?;
         let item = create_object(call, new, options, false).await?;
         return call.answer(201, &item);
     }

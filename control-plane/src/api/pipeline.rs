@@ -263,6 +263,7 @@ impl From<PatchError> for ApiError {
             PatchError::BadRequest(why) => Self::bad_request(why),
             PatchError::TooLarge(_) => Self::new(413, "RequestEntityTooLarge", error.to_string()),
             PatchError::Unprocessable(_) => Self::rejected(),
+            PatchError::Timeout => Self::timeout(),
             PatchError::Internal(why) => Self::unforeseen(why),
         }
     }

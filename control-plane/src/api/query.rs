@@ -312,11 +312,7 @@ impl DeleteOptions {
             });
             &from_query
         };
-        if let Some(Value::String(_)) = given.get("gracePeriodSeconds") {
-            return Err(ApiError::unforeseen(
-                "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64",
-            ));
-        }
+        check_delete_options(given)?;
         let text = |pointer: &str| given.pointer(pointer).and_then(Value::as_str);
         let mut causes = Vec::new();
         let orphan_dependents = given.get("orphanDependents").and_then(Value::as_bool);
@@ -358,6 +354,45 @@ impl DeleteOptions {
             resource_version: text("/preconditions/resourceVersion").map(str::to_owned),
         })
     }
+}
+
+/// Refuses options that are not of their types: what can't be read must not delete.
+fn check_delete_options(options: &Value) -> Result<(), ApiError> {
+    let fits = |value: &Value, wanted: &str| match wanted {
+        "int64" => value.as_i64().is_some(),
+        "bool" => value.is_boolean(),
+        "[]string" => value.is_array(),
+        "v1.Preconditions" => value.is_object(),
+        _ => value.is_string(),
+    };
+    let fields = [
+        ("gracePeriodSeconds", "int64"),
+        ("preconditions", "v1.Preconditions"),
+        ("preconditions.uid", "types.UID"),
+        ("preconditions.resourceVersion", "string"),
+        ("orphanDependents", "bool"),
+        ("propagationPolicy", "v1.DeletionPropagation"),
+        ("dryRun", "[]string"),
+        ("ignoreStoreReadErrorWithClusterBreakingPotential", "bool"),
+    ];
+    let refused = |value: &Value, field: &str, wanted: &str| {
+        let found = match value {
+            Value::Number(number) => format!("number {number}"),
+            other => super::decode::go_kind(other).unwrap_or("string").to_owned(),
+        };
+        ApiError::unforeseen(format!(
+            "json: cannot unmarshal {found} into Go struct field DeleteOptions.{field} of type {wanted}"
+        ))
+    };
+    for (field, wanted) in fields {
+        let value = options.pointer(&format!("/{}", field.replace('.', "/")));
+        if let Some(value) = value.filter(|value| !value.is_null() && !fits(value, wanted)) {
+            return Err(refused(value, field, wanted));
+        }
+    }
+    let dry_run = options.get("dryRun").and_then(Value::as_array);
+    let odd = dry_run.and_then(|values| values.iter().find(|value| !value.is_string()));
+    odd.map_or(Ok(()), |value| Err(refused(value, "dryRun", "string")))
 }
 
 impl DeleteOptions {

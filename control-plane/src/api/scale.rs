@@ -219,12 +219,21 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
     Ok(call.answer_value(200, &of(resource, item.value())))
 }
 
+/// A count of 32 bits.
+fn replicas_of(given: &Value) -> Option<i64> {
+    given.as_i64().filter(|&count| i32::try_from(count).is_ok())
+}
+
 /// The object with the replicas of a scale.
 fn scaled(call: &Call, old: &Value, scale: &Value) -> Result<Value, ApiError> {
     let resource = &call.resource;
     let replicas = match scale.pointer("/spec/replicas") {
         None | Some(Value::Null) => 0,
-        Some(given) => given.as_i64().ok_or_else(|| {
+        Some(given) => replicas_of(given).ok_or_else(|| {
+            let given = match given {
+                Value::Number(number) => format!("number {number}"),
+                other => decode::go_kind(other).unwrap_or("string").to_owned(),
+            };
             ApiError::bad_request(format!(
                 "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal {given} into Go struct field ScaleSpec.spec.replicas of type int32"
             ))

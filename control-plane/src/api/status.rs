@@ -236,6 +236,18 @@ impl ApiError {
         Self::new(413, "RequestEntityTooLarge", message)
     }
 
+    /// There are too many requests under way.
+    pub(crate) fn too_many_requests() -> Self {
+        let message = "Too many requests, please try again later.";
+        Self::new(429, "TooManyRequests", message).retry_after(1)
+    }
+
+    /// A request that took too long.
+    pub(crate) fn timeout() -> Self {
+        let message = "Timeout: request did not complete within requested timeout - context deadline exceeded";
+        Self::new(504, "Timeout", message).with_details()
+    }
+
     /// The history that was asked for is gone.
     pub(crate) fn expired(asked: u64, expired: Expired) -> Self {
         let oldest = expired.oldest;
@@ -274,6 +286,7 @@ impl ApiError {
             WriteError::Exists => Self::already_exists(resource, name),
             WriteError::Conflict { .. } => Self::conflict(resource, name, MODIFIED),
             WriteError::Invalid(why) => Self::bad_request(*why),
+            WriteError::TooLarge => Self::unforeseen(error.to_string()),
             WriteError::Storage(_) | WriteError::Closed => Self::internal(&error.to_string()),
         }
     }

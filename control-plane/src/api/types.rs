@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::schema::builtin;
 use crate::schema::{Form, Schema};
 
 /// A value of a wrong type.
@@ -31,6 +32,18 @@ pub(super) fn mismatch(schema: &Schema, value: &Value, kind: &str) -> Option<Mis
     walk.value(schema, value)
 }
 
+const NO_QUANTITY: &str = "quantities must match the regular expression \
+                           '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
+/// A quantity can be read.
+fn is_sound(schema: &Schema, value: &Value) -> bool {
+    let is_quantity = schema
+        .type_name
+        .as_deref()
+        .is_some_and(|name| name.ends_with(".api.resource.Quantity"));
+    !is_quantity || builtin::is_quantity(value)
+}
+
 struct Walk<'a> {
     owner: &'a str,
     path: String,
@@ -39,6 +52,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn value(&mut self, schema: &Schema, value: &Value) -> Option<Mismatch> {
         match (&schema.form, value) {
+            (Form::IntOrString, Value::Number(_) | Value::String(_))
+                if !is_sound(schema, value) =>
+            {
+                Some(Mismatch::of(NO_QUANTITY.to_owned()))
+            }
             (_, Value::Null)
             | (Form::Any, _)
             | (Form::Number, Value::Number(_))
@@ -67,7 +85,10 @@ impl Walk<'_> {
                 .map(Mismatch::of),
             (Form::Integer, Value::Number(number)) => {
                 let found = format!("number {number}");
-                number.is_f64().then(|| self.cannot(&found, "int64"))
+                number
+                    .as_i64()
+                    .is_none()
+                    .then(|| self.cannot(&found, "int64"))
             }
             (Form::ShortInteger, Value::Number(number)) => {
                 let fits = number

@@ -26,7 +26,8 @@ pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
     let form = BodyForm::of(&call.headers)?;
     call.form()?;
     let options = WriteOptions::of(&call.query, "UpdateOptions", false)?;
-    let value = decode::object(call, &call.body, form, options.field_validation)?;
+    let decoded = || decode::object(call, &call.body, form, options.field_validation);
+    let value = call.work(call.body.len(), decoded).await?;
     let value = call.resource.conversion.to_stored(value);
     check_name(call, &value)?;
     if call.plane.store.get(&call.key(&call.path.name)).is_none()
@@ -89,11 +90,12 @@ pub(crate) async fn modify(
         let object = call.plane.store.get(&call.key(name));
         let object = object.ok_or_else(|| ApiError::not_found(resource, name))?;
         let old = typed(resource, object.value());
-        let new = make(&old)?;
-        match try_modify(call, change, &object, &old, new).await {
-            Err(Failed::Write(WriteError::Conflict { .. })) => {}
-            Err(Failed::Write(error)) => return Err(ApiError::write(resource, name, &error)),
-            Err(Failed::Refused(error)) => return Err(error),
+        let decide = || decide(call, change, &object, &old, make(&old)?);
+        let size = call.body.len() + object.json().len();
+        let new = call.work(size, decide).await?;
+        match commit(call, change, &object, &old, new).await {
+            Err(WriteError::Conflict { .. }) => {}
+            Err(error) => return Err(ApiError::write(resource, name, &error)),
             Ok(item) => {
                 after_write(call).await;
                 return Ok(item);
@@ -103,32 +105,14 @@ pub(crate) async fn modify(
     Err(ApiError::conflict(resource, name, super::status::MODIFIED))
 }
 
-enum Failed {
-    Refused(ApiError),
-    Write(WriteError),
-}
-
-impl From<ApiError> for Failed {
-    fn from(error: ApiError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<WriteError> for Failed {
-    fn from(error: WriteError) -> Self {
-        Self::Write(error)
-    }
-}
-
-async fn try_modify(
+/// The object as it shall be stored, from what the change made of it.
+fn decide(
     call: &Call,
     change: &Change<'_>,
-    object: &Arc<Object>,
+    object: &Object,
     old: &Value,
     mut new: Value,
-) -> Result<Item, Failed> {
-    let resource = &call.resource;
-    let dry_run = change.options.dry_run;
+) -> Result<Value, ApiError> {
     check_revision(call, change, object, &new)?;
     if change.must_name_revision {
         check_uid(call, old, &new)?;
@@ -138,6 +122,19 @@ async fn try_modify(
         object.revision().to_string().into(),
     );
     prepare(call, change, old, &mut new)?;
+    Ok(new)
+}
+
+/// Stores a changed object.
+async fn commit(
+    call: &Call,
+    change: &Change<'_>,
+    object: &Arc<Object>,
+    old: &Value,
+    new: Value,
+) -> Result<Item, WriteError> {
+    let resource = &call.resource;
+    let dry_run = change.options.dry_run;
     if must_go(old, &new) {
         call.plane.remove(resource, object, dry_run).await?;
         return Ok(Item::Made(untyped(new)));
@@ -145,7 +142,7 @@ async fn try_modify(
     if new == *old {
         return Ok(Item::Stored(Arc::clone(object)));
     }
-    Ok(call.plane.update(resource, object, new, dry_run).await?)
+    call.plane.update(resource, object, new, dry_run).await
 }
 
 /// The new object replaces the one that it names.

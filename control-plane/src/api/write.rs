@@ -31,6 +31,8 @@ impl Plane {
             if self.store.get(&key).is_some() {
                 return Err(ApiError::already_exists(resource, &name));
             }
+            let checked = self.store.check(&value);
+            checked.map_err(|error| ApiError::write(resource, &name, &error))?;
             return Ok(Item::Made(value));
         }
         let created = self.store.create(key.clone(), value).await;
@@ -63,6 +65,7 @@ impl Plane {
         let key = key_of(resource, &value);
         let value = untyped(value);
         if dry_run {
+            self.store.check(&value)?;
             return Ok(Item::Made(value));
         }
         let object = self.store.update(key, value, old.revision()).await?;

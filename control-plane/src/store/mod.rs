@@ -167,9 +167,17 @@ impl Store {
         self.write(key, Action::Delete(expected)).await
     }
 
+    /// Refuses what could not be stored: more than 1.5 MiB of JSON, or nested too deep.
+    pub fn check(&self, value: &Value) -> Result<(), WriteError> {
+        object::check_bounds(value)
+    }
+
     async fn write(&self, key: Key, action: Action) -> Result<Arc<Object>, WriteError> {
         // A task that only writes would never let others run: writes to memory do not wait.
         consume_budget().await;
+        if let Action::Create(value) | Action::Update(value, _) = &action {
+            self.check(value)?;
+        }
         let write = Write { key, action };
         match &self.0.writer {
             Some(writer) => writer.write(write).await,
