@@ -13,6 +13,7 @@ use super::negotiate::{BodyForm, unsupported};
 use super::pipeline;
 use super::query::FieldValidation;
 use super::status::{ApiError, Cause};
+use crate::bounds::DEPTH;
 use crate::kinds::{Resource, group_version};
 use crate::meta::{metadata, namespace, text};
 use crate::protobuf::{self, ProtobufError};
@@ -152,8 +153,17 @@ pub(super) fn go_kind(value: &Value) -> Option<&'static str> {
 
 /// Reads YAML.
 pub(crate) fn yaml(bytes: &[u8]) -> Result<Parsed, String> {
+    // Most of what comes as YAML is JSON, as what kubectl applies.
+    if let Ok(parsed) = json::parse(bytes)
+        && parsed.duplicates.is_empty()
+    {
+        return Ok(parsed);
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let value = serde_saphyr::from_str::<Value>(text);
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: DEPTH },
+    };
+    let value = serde_saphyr::from_str_with_options::<Value>(text, options);
     Ok(Parsed {
         value: value.map_err(|error| error.to_string())?,
         duplicates: Vec::new(),

@@ -168,7 +168,7 @@ fn other(
     if is_discovery && !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(ApiError::method_not_allowed());
     }
-    if let Some(response) = health::answer(path, query) {
+    if let Some(response) = health::answer(path, query, plane.store.health()) {
         return Ok(response);
     }
     if let Some(answered) = openapi::answer(plane, path, &parts.headers) {

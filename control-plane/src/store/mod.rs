@@ -58,6 +58,17 @@ impl Default for Options {
     }
 }
 
+/// Whether a store can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    Good,
+    /// The disk is full or fails.
+    Failing,
+    /// What writes it has ended.
+    Ended,
+}
+
 /// A store of objects. Clones share it.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -165,6 +176,13 @@ impl Store {
     /// with the revision of its removal, as its watch event has it.
     pub async fn delete(&self, key: Key, expected: u64) -> Result<Arc<Object>, WriteError> {
         self.write(key, Action::Delete(expected)).await
+    }
+
+    /// Whether objects can be written, as far as that is known: after a write that failed they
+    /// can't until one succeeds.
+    pub fn health(&self) -> Health {
+        let writer = self.0.writer.as_ref();
+        writer.map_or(Health::Good, Writer::health)
     }
 
     /// Refuses what could not be stored: more than 1.5 MiB of JSON, or nested too deep.
