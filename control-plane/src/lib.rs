@@ -10,6 +10,7 @@ mod controllers;
 mod host;
 mod kinds;
 mod meta;
+mod objects;
 pub mod patch;
 mod plane;
 mod protobuf;
@@ -21,7 +22,8 @@ mod tables;
 
 pub use access::tls::{Tls, TlsError, serve};
 pub use access::{Tokens, User};
-pub use api::services::ServiceNetwork;
+pub use api::{LogSource, MetricsSource};
 pub use host::Host;
-pub use plane::{ControlPlane, LogSource, MetricsSource, Options, StartError};
+pub use objects::ServiceNetwork;
+pub use plane::{ControlPlane, Options, StartError};
 pub use sources::{Clock, Randomness, Sources};

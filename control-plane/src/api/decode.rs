@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::call::Call;
 use super::json::{self, Parsed};
 use super::negotiate::{BodyForm, unsupported};
-use super::pipeline;
 use super::query::FieldValidation;
 use super::status::{ApiError, Cause};
 use crate::kinds::{Resource, group_version};
 use crate::meta::{metadata, namespace, text};
+use crate::objects::pipeline;
 use crate::protobuf::{self, ProtobufError};
 
 /// Bytes of a body at most, as etcd would take them.

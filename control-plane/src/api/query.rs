@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::status::{ApiError, Cause};
+use crate::objects::{DeleteOptions, Propagation};
 
 /// A query, decoded, in the order in which it was sent.
 #[derive(Clone, Debug, Default)]
@@ -274,29 +275,6 @@ impl ListOptions {
     }
 }
 
-/// What becomes of the dependents of a deleted object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Propagation {
-    /// They go first.
-    Foreground,
-    /// They go later.
-    Background,
-    /// They stay.
-    Orphan,
-}
-
-/// The options of a deletion.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct DeleteOptions {
-    pub(crate) dry_run: bool,
-    /// Seconds.
-    pub(crate) grace_period: Option<i64>,
-    pub(crate) propagation: Option<Propagation>,
-    pub(crate) orphan_dependents: Option<bool>,
-    pub(crate) uid: Option<String>,
-    pub(crate) resource_version: Option<String>,
-}
-
 impl DeleteOptions {
     /// Of the body if there is one, or else of the query.
     pub(crate) fn of(query: &Query, body: Option<&Value>) -> Result<Self, ApiError> {
@@ -357,15 +335,5 @@ impl DeleteOptions {
             uid: text("/preconditions/uid").map(str::to_owned),
             resource_version: text("/preconditions/resourceVersion").map(str::to_owned),
         })
-    }
-}
-
-impl DeleteOptions {
-    /// Dependents go later.
-    pub(crate) fn background() -> Self {
-        Self {
-            propagation: Some(Propagation::Background),
-            ..Self::default()
-        }
     }
 }

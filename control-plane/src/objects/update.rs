@@ -2,74 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::response::Response;
 use serde_json::Value;
 
-use super::call::Call;
-use super::create::create_object;
-use super::negotiate::BodyForm;
+use super::error::MODIFIED;
 use super::pipeline::{self, Writer};
-use super::query::WriteOptions;
-use super::status::{ApiError, Cause};
-use super::view::Item;
-use super::write::{after_write, manager, typed, untyped};
-use super::{admission, decode, services, strategy};
-use crate::kinds::Resource;
+use super::write::untyped;
+use super::{Cause, Error, Item, Objects, RequestScope, admission, services, strategy, typed};
 use crate::meta::{is_deleting, items, metadata, name, number, text, uid};
 use crate::store::{Object, WriteError};
 
 /// How often a change is tried anew when others write, too.
 const ATTEMPTS: usize = 20;
 
-/// Answers a `PUT` of an object or of its status.
-pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
-    let form = BodyForm::of(&call.headers)?;
-    call.form()?;
-    let options = WriteOptions::of(&call.query, "UpdateOptions", false)?;
-    let value = decode::object(call, &call.body, form, options.field_validation)?;
-    let value = call.resource.conversion.to_stored(value);
-    check_name(call, &value)?;
-    if call.plane.store.get(&call.key(&call.path.name)).is_none()
-        && call.resource.traits.create_on_update
-        && call.path.subresource.is_empty()
-    {
-        let mut value = value;
-        let given = uid(&value).to_owned();
-        if !given.is_empty() {
-            return Err(wrong_uid(call, &given, ""));
-        }
-        metadata(&mut value).remove("resourceVersion");
-        let item = create_object(call, value, &options, true).await?;
-        return call.answer(201, &item);
-    }
-    let change = Change {
-        options: &options,
-        managed: true,
-        must_name_revision: true,
-    };
-    let item = modify(call, &change, |_| Ok(value.clone())).await?;
-    call.answer(200, &item)
-}
-
-fn check_name(call: &Call, value: &Value) -> Result<(), ApiError> {
-    let (given, expected) = (name(value), call.path.name.as_str());
-    if given.is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({expected} based on URL) was undeterminable: name must be provided"
-        )));
-    }
-    if given != expected {
-        let message = format!(
-            "the name of the object ({given}) does not match the name on the URL ({expected})"
-        );
-        return Err(ApiError::bad_request(message));
-    }
-    Ok(())
-}
-
 /// How an object is changed.
-pub(crate) struct Change<'a> {
-    pub(crate) options: &'a WriteOptions,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change {
     /// Managed fields are still to be recorded.
     pub(crate) managed: bool,
     /// The new object must say which one it replaces, where the kind wants that.
@@ -78,38 +25,35 @@ pub(crate) struct Change<'a> {
 
 /// Reads the object of the path, changes it, and writes it; again if somebody else was faster and
 /// the change did not name a revision.
-pub(crate) async fn modify(
-    call: &Call,
-    change: &Change<'_>,
-    make: impl Fn(&Value) -> Result<Value, ApiError>,
-) -> Result<Item, ApiError> {
-    let resource = &call.resource;
-    let name = call.path.name.as_str();
+pub(crate) async fn modify<E: From<Error>>(
+    objects: &Objects,
+    scope: &RequestScope<'_>,
+    change: Change,
+    make: impl Fn(&Value) -> Result<Value, E>,
+) -> Result<Item, E> {
+    let (resource, name) = (scope.resource, scope.name);
     for _ in 0..ATTEMPTS {
-        let object = call.plane.store.get(&call.key(name));
-        let object = object.ok_or_else(|| ApiError::not_found(resource, name))?;
+        let object = objects.store.get(&scope.key(name));
+        let object = object.ok_or_else(|| Error::not_found(resource, name))?;
         let old = typed(resource, object.value());
         let new = make(&old)?;
-        match try_modify(call, change, &object, &old, new).await {
+        match try_modify(objects, scope, change, &object, &old, new).await {
             Err(Failed::Write(WriteError::Conflict { .. })) => {}
-            Err(Failed::Write(error)) => return Err(ApiError::write(resource, name, &error)),
-            Err(Failed::Refused(error)) => return Err(error),
-            Ok(item) => {
-                after_write(call).await;
-                return Ok(item);
-            }
+            Err(Failed::Write(error)) => return Err(Error::write(resource, name, &error).into()),
+            Err(Failed::Refused(error)) => return Err(error.into()),
+            Ok(item) => return Ok(item),
         }
     }
-    Err(ApiError::conflict(resource, name, super::status::MODIFIED))
+    Err(Error::conflict(resource, name, MODIFIED).into())
 }
 
 enum Failed {
-    Refused(ApiError),
+    Refused(Error),
     Write(WriteError),
 }
 
-impl From<ApiError> for Failed {
-    fn from(error: ApiError) -> Self {
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
         Self::Refused(error)
     }
 }
@@ -121,42 +65,43 @@ impl From<WriteError> for Failed {
 }
 
 async fn try_modify(
-    call: &Call,
-    change: &Change<'_>,
+    objects: &Objects,
+    scope: &RequestScope<'_>,
+    change: Change,
     object: &Arc<Object>,
     old: &Value,
     mut new: Value,
 ) -> Result<Item, Failed> {
-    let resource = &call.resource;
-    let dry_run = change.options.dry_run;
-    check_revision(call, change, object, &new)?;
+    let resource = scope.resource;
+    let dry_run = scope.dry_run;
+    check_revision(scope, change, object, &new)?;
     if change.must_name_revision {
-        check_uid(call, old, &new)?;
+        check_uid(scope, old, &new)?;
     }
     metadata(&mut new).insert(
         "resourceVersion".to_owned(),
         object.revision().to_string().into(),
     );
-    prepare(call, change, old, &mut new)?;
+    prepare(objects, scope, change, old, &mut new)?;
     if must_go(old, &new) {
-        call.plane.remove(resource, object, dry_run).await?;
+        objects.remove(resource, object, dry_run).await?;
         return Ok(Item::Made(untyped(new)));
     }
     if new == *old {
         return Ok(Item::Stored(Arc::clone(object)));
     }
-    Ok(call.plane.update(resource, object, new, dry_run).await?)
+    Ok(objects.update(resource, object, new, dry_run).await?)
 }
 
 /// The new object replaces the one that it names.
 fn check_revision(
-    call: &Call,
-    change: &Change<'_>,
+    scope: &RequestScope<'_>,
+    change: Change,
     object: &Object,
     new: &Value,
-) -> Result<(), ApiError> {
-    let resource = &call.resource;
-    let name = call.path.name.as_str();
+) -> Result<(), Error> {
+    let resource = scope.resource;
+    let name = scope.name;
     let given = text(new, "/metadata/resourceVersion");
     if matches!(given, "" | "0") {
         if change.must_name_revision && resource.traits.conditional_update {
@@ -165,7 +110,7 @@ fn check_revision(
                 "0",
                 "must be specified for an update",
             );
-            return Err(ApiError::invalid_in(
+            return Err(Error::invalid_in(
                 &resource.group,
                 &resource.plural,
                 name,
@@ -175,35 +120,41 @@ fn check_revision(
         return Ok(());
     }
     let given: u64 = given.parse().map_err(|_| {
-        ApiError::unforeseen(format!(
+        Error::Unforeseen(format!(
             "strconv.ParseUint: parsing {given:?}: invalid syntax"
         ))
     })?;
     if given == object.revision() {
         Ok(())
     } else {
-        Err(ApiError::conflict(resource, name, super::status::MODIFIED))
+        Err(Error::conflict(resource, name, MODIFIED))
     }
 }
 
 /// The new object is meant for the one that is there, and not for an earlier one of its name.
-fn check_uid(call: &Call, old: &Value, new: &Value) -> Result<(), ApiError> {
+fn check_uid(scope: &RequestScope<'_>, old: &Value, new: &Value) -> Result<(), Error> {
     let (given, there) = (uid(new), uid(old));
     if given.is_empty() || given == there {
         return Ok(());
     }
-    Err(wrong_uid(call, given, there))
+    Err(wrong_uid(scope, given, there))
 }
 
 /// All that happens to a changed object before it is stored.
-fn prepare(call: &Call, change: &Change<'_>, old: &Value, new: &mut Value) -> Result<(), ApiError> {
-    let resource: &Resource = &call.resource;
-    let subresource = call.path.subresource.as_str();
+fn prepare(
+    objects: &Objects,
+    scope: &RequestScope<'_>,
+    change: Change,
+    old: &Value,
+    new: &mut Value,
+) -> Result<(), Error> {
+    let resource = scope.resource;
+    let subresource = scope.subresource;
     if change.managed {
         pipeline::drop_nulls(resource, new);
     }
     pipeline::default(resource, new);
-    admission::update(call, new, old);
+    admission::update(scope, new, old);
     let fields = metadata(new);
     fields.remove("selfLink");
     for field in ["uid", "creationTimestamp", "deletionTimestamp"] {
@@ -224,22 +175,21 @@ fn prepare(call: &Call, change: &Change<'_>, old: &Value, new: &mut Value) -> Re
     }
 
     if change.managed {
-        let manager = manager(call, change.options);
         let writer = Writer {
-            manager: &manager,
+            manager: &scope.manager,
             subresource,
-            time: call.plane.sources.now(),
+            time: objects.sources.now(),
         };
         pipeline::manage(resource, Some(old), new, &writer);
     }
     strategy::prepare_update(resource, subresource, new, old);
-    services::prepare_update(call, new, old);
+    services::prepare_update(scope, new, old);
     let causes = pipeline::validate_update(resource, subresource, new, old);
     if !causes.is_empty() {
-        return Err(ApiError::invalid(resource, name(new), &causes));
+        return Err(Error::invalid(resource, name(new), &causes));
     }
     pipeline::drop_nulls(resource, new);
-    services::allocate(call, new, Some(old))?;
+    services::allocate(objects, scope, new, Some(old))?;
     pipeline::keep_times(old, new);
     Ok(())
 }
@@ -253,15 +203,15 @@ fn must_go(old: &Value, new: &Value) -> bool {
 }
 
 /// The refusal of a change that was meant for another object of the same name.
-pub(crate) fn wrong_uid(call: &Call, given: &str, there: &str) -> ApiError {
-    let resource = &call.resource;
-    let name = &call.path.name;
+pub(crate) fn wrong_uid(scope: &RequestScope<'_>, given: &str, there: &str) -> Error {
+    let resource = scope.resource;
+    let name = scope.name;
     let group = resource.custom.as_ref().map(|_| resource.group.as_str());
-    let place = [group, Some(resource.plural.as_str()), call.namespace()];
+    let place = [group, Some(resource.plural.as_str()), scope.namespace];
     let place: Vec<&str> = place.into_iter().flatten().collect();
     let place = place.join("/");
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: /registry/{place}/{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object meta: {there}"
     );
-    ApiError::conflict(resource, name, &why)
+    Error::conflict(resource, name, &why)
 }
