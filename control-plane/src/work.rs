@@ -57,6 +57,30 @@ impl Workbench {
     }
 }
 
+/// How much work a request is, and where it is done.
+#[derive(Clone, Copy)]
+pub(crate) struct Effort<'a> {
+    /// None if all is done at once.
+    pub(crate) bench: Option<&'a Workbench>,
+    /// Of what was sent.
+    pub(crate) bytes: usize,
+    /// How much more than for others is to be done for each byte.
+    pub(crate) factor: usize,
+}
+
+impl Effort<'_> {
+    /// Does a part of the work, which is on so many bytes more than were sent.
+    pub(crate) async fn run<T>(&self, more: usize, work: impl FnOnce() -> T) -> T {
+        match self.bench {
+            None => work(),
+            Some(bench) => {
+                let bytes = self.bytes.saturating_add(more);
+                bench.run(bytes.saturating_mul(self.factor), work).await
+            }
+        }
+    }
+}
+
 fn has_other_threads() -> bool {
     let runtime = Handle::try_current();
     runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)

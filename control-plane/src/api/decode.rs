@@ -10,12 +10,12 @@ use serde_json::Value;
 use super::call::Call;
 use super::json::{self, Parsed};
 use super::negotiate::{BodyForm, unsupported};
-use super::pipeline;
 use super::query::FieldValidation;
 use super::status::{ApiError, Cause};
 use crate::bounds::DEPTH;
 use crate::kinds::{Resource, group_version};
 use crate::meta::{metadata, namespace, text};
+use crate::objects::pipeline;
 use crate::protobuf::{self, ProtobufError};
 use crate::serving::{Limits, Place};
 

@@ -9,20 +9,26 @@ use http::Method;
 
 use super::call::{Call, failure, plain};
 use super::query::{ListOptions, Query};
+use super::server::Server;
 use super::status::ApiError;
-use super::target::{ResourcePath, Target};
-use super::{create, decode, delete, discovery, health, openapi, patch, read, update, watch};
+use super::{decode, discovery, health, openapi, patch, read, watch, writes};
 use crate::access::User;
 use crate::access::authentication::{authenticate, impersonate};
 use crate::access::authorization::{Attributes, allowed};
-use crate::plane::Plane;
+use crate::access::target::{ResourcePath, Target};
+use crate::kinds::Kinds;
 use crate::serving::{Outside, Served, Sort};
+use crate::store::Health;
 
 /// Answers a request. One that comes from within is made by a trusted user.
-pub(crate) async fn handle(plane: Arc<Plane>, trusted: Option<User>, request: Request) -> Response {
+pub(crate) async fn handle(
+    server: Arc<Server>,
+    trusted: Option<User>,
+    request: Request,
+) -> Response {
     let head = request.method() == Method::HEAD;
     let headers = request.headers().clone();
-    let answered = answer(plane, trusted, request).await;
+    let answered = answer(server, trusted, request).await;
     let mut response = answered.unwrap_or_else(|error| failure(&error, &headers));
     if head {
         *response.body_mut() = Body::empty();
@@ -31,7 +37,7 @@ pub(crate) async fn handle(plane: Arc<Plane>, trusted: Option<User>, request: Re
 }
 
 async fn answer(
-    plane: Arc<Plane>,
+    server: Arc<Server>,
     trusted: Option<User>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -46,33 +52,35 @@ async fn answer(
     let outside = parts.extensions.get::<Outside>().is_some();
     let user = match trusted {
         Some(user) if !outside => user,
-        _ => match authenticate(&plane, &parts.headers)? {
+        _ => match authenticate(&server.access, &parts.headers)? {
             Some(user) => user,
             None if is_public(&target.path) => User::anonymous(),
-            None if plane.options.anonymous && !outside => User::anonymous(),
+            None if server.access.anonymous && !outside => User::anonymous(),
             None => return Err(ApiError::unauthorized()),
         },
     };
-    let user = impersonate(&plane, &user, &parts.headers)?.unwrap_or(user);
+    let user = impersonate(&server.access, &user, &parts.headers)?.unwrap_or(user);
     name_by_selector(&mut target, &query);
     let attributes = Attributes::of(&target);
-    if !allowed(&plane, &user, &attributes) {
-        return Err(attributes.refusal(&user));
+    if !allowed(&server.objects, &user, &attributes) {
+        return Err(attributes.refusal(&user).into());
     }
     let _place = match &limits {
         None => None,
         Some(limits) => {
             let sort = sort(&user, &target, &parts.method);
-            Some(
-                limits
-                    .enter(sort)
-                    .map_err(|_| ApiError::too_many_requests())?,
-            )
+            let place = limits.enter(sort);
+            Some(place.map_err(|_| ApiError::too_many_requests())?)
         }
     };
-    let kinds = plane.registry.now();
+    let kinds = server.objects.registry.now();
     let Some(path) = target.resource.clone() else {
-        return other(&plane, &target, &query, &parts);
+        return other(
+            (&kinds, server.objects.store.health()),
+            &target,
+            &query,
+            &parts,
+        );
     };
     let versions = kinds.versions(&path.group);
     if versions.is_empty() {
@@ -93,7 +101,7 @@ async fn answer(
         Some(limits) => decode::read_within(body, limits).await?,
     };
     let mut call = Call::new(
-        (plane, kinds),
+        (server, kinds),
         user,
         (target, path),
         resource,
@@ -113,6 +121,12 @@ async fn answer(
         call.warn(format!("v1 Endpoints is deprecated in v1.33+; {instead}"));
     }
     let answered = serve(&call, &parts.method).await;
+    let definition = call
+        .resource
+        .is("apiextensions.k8s.io", "CustomResourceDefinition");
+    if definition && !matches!(parts.method, Method::GET | Method::HEAD) {
+        crate::controllers::definitions::settle(call.objects()).await;
+    }
     answered.or_else(|error| {
         let mut response = failure(&error, &call.headers);
         call.add_warnings(&mut response);
@@ -156,7 +170,7 @@ fn name_by_selector(target: &mut Target, query: &Query) {
 
 /// What is no resource: discovery, health and the like.
 fn other(
-    plane: &Plane,
+    (kinds, store): (&Kinds, Health),
     target: &Target,
     query: &Query,
     parts: &http::request::Parts,
@@ -168,13 +182,13 @@ fn other(
     if is_discovery && !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(ApiError::method_not_allowed());
     }
-    if let Some(response) = health::answer(path, query, plane.store.health()) {
+    if let Some(response) = health::answer(path, query, store) {
         return Ok(response);
     }
-    if let Some(answered) = openapi::answer(plane, path, &parts.headers) {
+    if let Some(answered) = openapi::answer(kinds, path, &parts.headers) {
         return Ok(answered);
     }
-    match discovery::answer(plane, path, &parts.headers)? {
+    match discovery::answer(kinds, path, &parts.headers)? {
         Some(response) => Ok(response),
         None => Ok(not_found()),
     }
@@ -248,12 +262,12 @@ async fn serve(call: &Call, method: &Method) -> Result<Response, ApiError> {
             if resource.namespaced && cluster_wide {
                 return Err(ApiError::method_not_allowed_on_all(call));
             }
-            create::create(call).await
+            writes::create(call).await
         }
-        "update" => update::update(call).await,
+        "update" => writes::update(call).await,
         "patch" => patch::patch(call).await,
-        "delete" => delete::delete(call).await,
-        _ => delete::delete_collection(call).await,
+        "delete" => writes::delete(call).await,
+        _ => writes::delete_collection(call).await,
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::status::{ApiError, Cause};
+use crate::objects::{DeleteOptions, Propagation};
 
 /// A query, decoded, in the order in which it was sent.
 #[derive(Clone, Debug, Default)]
@@ -274,29 +275,6 @@ impl ListOptions {
     }
 }
 
-/// What becomes of the dependents of a deleted object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Propagation {
-    /// They go first.
-    Foreground,
-    /// They go later.
-    Background,
-    /// They stay.
-    Orphan,
-}
-
-/// The options of a deletion.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct DeleteOptions {
-    pub(crate) dry_run: bool,
-    /// Seconds.
-    pub(crate) grace_period: Option<i64>,
-    pub(crate) propagation: Option<Propagation>,
-    pub(crate) orphan_dependents: Option<bool>,
-    pub(crate) uid: Option<String>,
-    pub(crate) resource_version: Option<String>,
-}
-
 impl DeleteOptions {
     /// Of the body if there is one, or else of the query.
     pub(crate) fn of(query: &Query, body: Option<&Value>) -> Result<Self, ApiError> {
@@ -393,14 +371,4 @@ fn check_delete_options(options: &Value) -> Result<(), ApiError> {
     let dry_run = options.get("dryRun").and_then(Value::as_array);
     let odd = dry_run.and_then(|values| values.iter().find(|value| !value.is_string()));
     odd.map_or(Ok(()), |value| Err(refused(value, "dryRun", "string")))
-}
-
-impl DeleteOptions {
-    /// Dependents go later.
-    pub(crate) fn background() -> Self {
-        Self {
-            propagation: Some(Propagation::Background),
-            ..Self::default()
-        }
-    }
 }

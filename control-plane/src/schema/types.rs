@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use crate::schema::builtin;
-use crate::schema::{Form, Schema};
+use super::{Form, Schema, builtin};
 
 /// A value of a wrong type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +23,7 @@ impl Mismatch {
 }
 
 /// The first value of a wrong type; none if all fit.
-pub(super) fn mismatch(schema: &Schema, value: &Value, kind: &str) -> Option<Mismatch> {
+pub(crate) fn mismatch(schema: &Schema, value: &Value, kind: &str) -> Option<Mismatch> {
     let mut walk = Walk {
         owner: kind,
         path: String::new(),
