@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::access::bootstrap::bootstrap;
 use crate::access::issued::IssuedTokens;
 use crate::access::{Access, Tokens, User};
-use crate::api::{LogSource, MetricsSource, Server, handle};
+use crate::api::{LogSource, MetricsSource, Server, Telemetry, handle};
 use crate::controllers::{self, definitions};
 use crate::kinds::Registry;
 use crate::objects::{Changes, Objects, ServiceNetwork};
@@ -72,6 +72,7 @@ impl ControlPlane {
             objects,
             metrics: options.metrics,
             logs: options.logs,
+            telemetry: Telemetry::new(),
             workbench: Workbench::default(),
         })))
     }

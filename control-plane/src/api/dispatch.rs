@@ -11,6 +11,7 @@ use super::call::{Call, failure, plain};
 use super::query::{ListOptions, Query};
 use super::server::Server;
 use super::status::ApiError;
+use super::telemetry::Observed;
 use super::{decode, discovery, health, openapi, patch, read, watch, writes};
 use crate::access::User;
 use crate::access::authentication::{authenticate, impersonate};
@@ -28,10 +29,15 @@ pub(crate) async fn handle(
 ) -> Response {
     let head = request.method() == Method::HEAD;
     let headers = request.headers().clone();
-    let answered = answer(server, trusted, request).await;
+    let is_served = request.extensions().get::<Served>().is_some();
+    let observed = is_served.then(|| Observed::begin(&server.objects.registry.now(), &request));
+    let answered = answer(Arc::clone(&server), trusted, request).await;
     let mut response = answered.unwrap_or_else(|error| failure(&error, &headers));
     if head {
         *response.body_mut() = Body::empty();
+    }
+    if let Some(observed) = observed {
+        server.telemetry.count(observed, &response);
     }
     response
 }
@@ -75,6 +81,9 @@ async fn answer(
     };
     let kinds = server.objects.registry.now();
     let Some(path) = target.resource.clone() else {
+        if target.path == "/metrics" && parts.method == Method::GET {
+            return Ok(server.telemetry.answer(limits.as_deref()));
+        }
         return other(
             (&kinds, server.objects.store.health()),
             &target,

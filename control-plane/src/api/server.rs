@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::telemetry::Telemetry;
 use crate::access::Access;
 use crate::objects::Objects;
 use crate::work::Workbench;
@@ -30,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) metrics: Option<Arc<dyn MetricsSource>>,
     /// Serves the logs of pods, if there is one.
     pub(crate) logs: Option<Arc<dyn LogSource>>,
+    /// Metrics of the server itself.
+    pub(crate) telemetry: Telemetry,
     /// Where long work is done.
     pub(crate) workbench: Workbench,
 }

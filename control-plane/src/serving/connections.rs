@@ -13,7 +13,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::{ServiceBuilder, ServiceExt};
@@ -73,9 +73,9 @@ pub async fn serve(
     } else {
         router.layer(Extension(Outside))
     };
-    let router = router.layer(Extension(Served(Arc::new(Limits::new()))));
+    let limits = Arc::new(Limits::new(files::connections()));
+    let router = router.layer(Extension(Served(Arc::clone(&limits))));
     let acceptor = tls.map(Tls::acceptor);
-    let places = Arc::new(Semaphore::new(files::connections()));
     let (end, ended) = watch::channel(());
     let mut shutdown = pin!(shutdown);
     loop {
@@ -92,7 +92,7 @@ pub async fn serve(
             () = &mut shutdown => break,
         };
         // One too many is closed at once, and may be tried again.
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Ok(place) = limits.connect() else {
             debug!("a connection was closed, because there are too many");
             continue;
         };

@@ -34,6 +34,9 @@ pub(crate) struct TooMany;
 
 /// The limits of a server.
 pub(crate) struct Limits {
+    connections: Arc<Semaphore>,
+    /// How many connections there may be.
+    most_connections: usize,
     reading: Arc<Semaphore>,
     writing: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
@@ -43,12 +46,33 @@ pub(crate) struct Limits {
 pub(crate) struct Place(#[allow(dead_code)] Option<OwnedSemaphorePermit>);
 
 impl Limits {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(most_connections: usize) -> Self {
         Self {
+            connections: Arc::new(Semaphore::new(most_connections)),
+            most_connections,
             reading: Arc::new(Semaphore::new(READING)),
             writing: Arc::new(Semaphore::new(WRITING)),
             bodies: Arc::new(Semaphore::new(BODIES)),
         }
+    }
+
+    /// Lets a connection in.
+    pub(super) fn connect(&self) -> Result<Place, TooMany> {
+        let place = Arc::clone(&self.connections).try_acquire_owned();
+        place.map(|place| Place(Some(place))).map_err(|_| TooMany)
+    }
+
+    /// Connections that are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.most_connections - self.connections.available_permits()
+    }
+
+    /// Requests under way: those that read, and those that write.
+    pub(crate) fn under_way(&self) -> (usize, usize) {
+        (
+            READING - self.reading.available_permits(),
+            WRITING - self.writing.available_permits(),
+        )
     }
 
     /// Lets a request in.
@@ -82,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_must_go_on_goes_on() {
-        let limits = Limits::new();
+        let limits = Limits::new(1);
         let all: Result<Vec<_>, _> = (0..WRITING).map(|_| limits.enter(Sort::Writing)).collect();
         let all = all.unwrap();
         assert!(limits.enter(Sort::Writing).is_err());
@@ -94,7 +118,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bodies_wait_for_memory() {
-        let limits = Limits::new();
+        let limits = Limits::new(1);
         let most = 3 * 1024 * 1024;
         let mut held = Vec::new();
         while let Ok(place) = limits.body(most).await {

@@ -254,6 +254,14 @@ fn silent_connections_and_slow_bodies() {
     });
     let slow: Vec<TcpStream> = slow.collect();
     server.post(MAPS, &map("a")).expect(201);
+    let metrics = server.send("GET", "/metrics", "", "").expect(200).text;
+    let counted = "apiserver_request_total{verb=\"CREATE\",group=\"\",version=\"v1\",\
+                   resource=\"configmaps\",subresource=\"\",scope=\"namespace\",code=\"201\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(
+        metrics.contains("apiserver_open_connections 1"),
+        "{metrics}"
+    );
     let peak = server.peak();
     assert!(peak < 400 << 20, "{peak} bytes in memory");
     drop((silent, slow));
