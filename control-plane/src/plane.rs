@@ -1,37 +1,22 @@
-//! One control plane: a store, the kinds that it serves, and who may use it.
+//! One control plane, put together: a store, the kinds that it serves, controllers, and who may use
+//! it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use jiff::Timestamp;
-use serde_json::Value;
 use thiserror::Error;
 
 use crate::access::bootstrap::bootstrap;
-use crate::access::{Tokens, User};
-use crate::api::dispatch::handle;
-use crate::api::services::ServiceNetwork;
-use crate::api::tokens::Issued;
-use crate::controllers::{self, Changes, definitions};
+use crate::access::issued::IssuedTokens;
+use crate::access::{Access, Tokens, User};
+use crate::api::{LogSource, MetricsSource, Server, Telemetry, handle};
+use crate::controllers::{self, definitions};
 use crate::kinds::Registry;
+use crate::objects::{Changes, Objects, ServiceNetwork};
 use crate::sources::Sources;
 use crate::store::Store;
-
-/// Where the usage of nodes and pods comes from.
-pub trait MetricsSource: Send + Sync {
-    /// The `NodeMetrics` (metrics.k8s.io/v1beta1) of all nodes that are known.
-    fn nodes(&self) -> Vec<Value>;
-    /// The `PodMetrics` (metrics.k8s.io/v1beta1) of the pods of a namespace, or of all.
-    fn pods(&self, namespace: Option<&str>) -> Vec<Value>;
-}
-
-/// Where the logs of containers come from.
-pub trait LogSource: Send + Sync {
-    /// The log of a container of a pod; none if it has none. The pod is as it is stored.
-    fn log(&self, pod: &Value, container: &str) -> Option<String>;
-}
+use crate::work::Workbench;
 
 /// How a control plane behaves.
 #[derive(Clone, Default)]
@@ -56,54 +41,40 @@ pub struct Options {
 #[error("the control plane could not start: {0}")]
 pub struct StartError(String);
 
-/// What every request of a control plane shares.
-pub(crate) struct Plane {
-    pub(crate) store: Store,
-    pub(crate) registry: Registry,
-    pub(crate) sources: Sources,
-    pub(crate) options: Options,
-    pub(crate) changes: Changes,
-    tokens: Mutex<BTreeMap<String, Issued>>,
-}
-
-impl Plane {
-    /// Keeps a token that was given out, and forgets those that have expired.
-    pub(crate) fn keep_token(&self, token: String, issued: Issued, now: Timestamp) {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.retain(|_, issued| issued.is_alive(now));
-        tokens.insert(token, issued);
-    }
-
-    /// A token that was given out.
-    pub(crate) fn token(&self, token: &str) -> Option<Issued> {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(token).cloned()
-    }
-}
-
 /// A Kubernetes API server over a store. Clones share it; it ends with the last clone and router.
 #[derive(Clone)]
-pub struct ControlPlane(Arc<Plane>);
+pub struct ControlPlane(Arc<Server>);
 
 impl ControlPlane {
     /// Starts a control plane, within a Tokio runtime. Namespaces and roles that every cluster has
     /// are made if they are missing.
     pub async fn start(store: Store, options: Options) -> Result<Self, StartError> {
         let (changes, reports) = Changes::new();
-        let plane = Arc::new(Plane {
+        let objects = Arc::new(Objects {
             store,
             registry: Registry::new(options.metrics.is_some()),
-            sources: options.sources.clone(),
-            options,
+            sources: options.sources,
+            service_network: options.service_network,
             changes,
-            tokens: Mutex::default(),
         });
-        let started = bootstrap(&plane).await;
-        started.map_err(|error| StartError(error.message))?;
-        definitions::settle(&plane).await;
+        let started = bootstrap(&objects).await;
+        started.map_err(|error| StartError(error.to_string()))?;
+        definitions::settle(&objects).await;
         // It ends when nobody can write any more.
-        tokio::spawn(controllers::run(Arc::downgrade(&plane), reports));
-        Ok(Self(plane))
+        tokio::spawn(controllers::run(Arc::downgrade(&objects), reports));
+        Ok(Self(Arc::new(Server {
+            access: Access {
+                objects: Arc::clone(&objects),
+                tokens: options.tokens,
+                anonymous: options.anonymous,
+                issued: IssuedTokens::default(),
+            },
+            objects,
+            metrics: options.metrics,
+            logs: options.logs,
+            telemetry: Telemetry::new(),
+            workbench: Workbench::default(),
+        })))
     }
 
     /// The API for those who show a token.
@@ -118,14 +89,14 @@ impl ControlPlane {
 
     /// The store beneath.
     pub fn store(&self) -> &Store {
-        &self.0.store
+        &self.0.objects.store
     }
 
     fn serve(&self, user: Option<User>) -> Router {
-        let plane = Arc::clone(&self.0);
+        let server = Arc::clone(&self.0);
         Router::new().fallback(move |request: Request| {
-            let (plane, user) = (Arc::clone(&plane), user.clone());
-            async move { handle(plane, user, request).await }
+            let (server, user) = (Arc::clone(&server), user.clone());
+            async move { handle(server, user, request).await }
         })
     }
 }

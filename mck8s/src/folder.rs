@@ -9,6 +9,7 @@
 //! data/NAME/   the store of a control plane
 //! ```
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -36,8 +37,11 @@ impl Folder {
         check_version(path)?;
         let lock = lock(path)?;
         let version = path.join("version");
-        if !version.exists() {
-            fs::write(version, VERSION).with_context(what)?;
+        if !version.exists() || is_empty(&version) {
+            // Beside it first: on a full disk, half a version would be that of another program.
+            let made = path.join("version.new");
+            let written = fs::write(&made, VERSION).and_then(|()| fs::rename(&made, version));
+            written.with_context(what)?;
         }
         Ok(Self {
             path: path.to_owned(),
@@ -79,7 +83,8 @@ impl Folder {
 fn check_version(path: &Path) -> Result<()> {
     let shown = path.display();
     match fs::read_to_string(path.join("version")) {
-        Ok(text) if text == VERSION => Ok(()),
+        // A start on a full disk left an empty one, before there was anything else.
+        Ok(text) if text == VERSION || text.is_empty() => Ok(()),
         Ok(text) => bail!(
             "{shown} is of another version of mck8s ({:?}; this one reads {:?}): {HINT}, or remove \
              it to begin anew",
@@ -88,7 +93,8 @@ fn check_version(path: &Path) -> Result<()> {
         ),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let mut entries = fs::read_dir(path)?.flatten();
-            match entries.find(|entry| entry.file_name() != "lock") {
+            let is_ours = |name: &OsStr| name == "lock" || name == "version.new";
+            match entries.find(|entry| !is_ours(&entry.file_name())) {
                 None => Ok(()),
                 Some(other) => bail!(
                     "{shown} holds files that are not of mck8s ({}): {HINT}, a new or empty one",
@@ -98,6 +104,10 @@ fn check_version(path: &Path) -> Result<()> {
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {shown}/version: {HINT}")),
     }
+}
+
+fn is_empty(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|data| data.len() == 0)
 }
 
 fn lock(path: &Path) -> Result<File> {

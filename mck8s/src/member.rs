@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use control_plane::store::{Options as StoreOptions, Store};
+use control_plane::store::{OpenError, Options as StoreOptions, Store};
 use control_plane::{ControlPlane, Options, Tokens, User};
 use federation::operator::clock::SharedClock;
 use kube::Client;
@@ -68,14 +68,26 @@ pub(crate) async fn plane(storage: &Storage, name: &str, options: Options) -> Re
     let store = match storage {
         Storage::Folder(folder) => {
             let data = folder.data(name);
-            Store::open(&data, StoreOptions::default()).with_context(|| {
-                let data = data.display();
-                format!("the data of {name} in {data} (remove that folder to begin {name} anew)")
+            let opened = Store::open(&data, StoreOptions::default());
+            opened.map_err(|error| {
+                let advice = advice(name, &error);
+                let what = format!("the data of {name} in {}{advice}", data.display());
+                anyhow::Error::new(error).context(what)
             })?
         }
         Storage::Memory => Store::memory(StoreOptions::default()),
     };
     Ok(ControlPlane::start(store, options).await?)
+}
+
+/// What helps against data that can't be opened. Data that others use, or that only the disk keeps
+/// from being read, is not to be removed.
+fn advice(name: &str, error: &OpenError) -> String {
+    match error {
+        OpenError::Damaged { .. } => format!(" (remove that folder to begin {name} again)"),
+        OpenError::InUse(_) => " (wait until the other process has ended)".to_owned(),
+        OpenError::Storage(_) => String::new(),
+    }
 }
 
 /// A client within the process.

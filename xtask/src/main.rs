@@ -2,6 +2,7 @@
 
 mod bench;
 mod generate;
+mod hostile;
 mod lab;
 mod play;
 mod repository;
@@ -34,6 +35,8 @@ enum Task {
     Bench(bench::Command),
     /// Tell the stories of many seeds in virtual time, with faults
     Soak(soak::Arguments),
+    /// Send hostile input to an embedded API server under a memory limit
+    Hostile(hostile::Arguments),
     /// Play a scenario in virtual time, and print what happens
     Play(play::Arguments),
 }
@@ -59,6 +62,7 @@ fn run() -> anyhow::Result<()> {
         Task::Lab(command) => lab::run(command),
         Task::Bench(command) => bench::run(&command),
         Task::Soak(arguments) => soak::run(&arguments),
+        Task::Hostile(arguments) => hostile::run(&arguments),
         Task::Play(arguments) => play::run(&arguments),
     }
 }

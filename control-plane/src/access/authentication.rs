@@ -2,32 +2,30 @@
 
 use http::{HeaderMap, header};
 
-use super::User;
 use super::authorization::{Attributes, allowed};
-use crate::api::status::ApiError;
-use crate::api::tokens;
-use crate::plane::Plane;
+use super::{Access, User, issued};
+use crate::objects::Error;
 
 /// The user that a request's headers tell of; none if they tell of none.
-pub(crate) fn authenticate(plane: &Plane, headers: &HeaderMap) -> Result<Option<User>, ApiError> {
+pub(crate) fn authenticate(access: &Access, headers: &HeaderMap) -> Result<Option<User>, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Ok(None);
     };
-    let value = value.to_str().map_err(|_| ApiError::unauthorized())?;
+    let value = value.to_str().map_err(|_| Error::Unauthorized)?;
     let Some((scheme, token)) = value.split_once(' ') else {
         return Ok(None);
     };
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Ok(None);
     }
-    let user = of_token(plane, token.trim()).ok_or_else(ApiError::unauthorized)?;
+    let user = of_token(access, token.trim()).ok_or(Error::Unauthorized)?;
     Ok(Some(user))
 }
 
 /// The user that a token stands for.
-pub(crate) fn of_token(plane: &Plane, token: &str) -> Option<User> {
-    let known = plane.options.tokens.get(token).cloned();
-    let mut user = known.or_else(|| tokens::user_of(plane, token))?;
+pub(crate) fn of_token(access: &Access, token: &str) -> Option<User> {
+    let known = access.tokens.get(token).cloned();
+    let mut user = known.or_else(|| issued::user_of(access, token))?;
     if !user.is_in("system:authenticated") {
         user.groups.push("system:authenticated".to_owned());
     }
@@ -36,10 +34,10 @@ pub(crate) fn of_token(plane: &Plane, token: &str) -> Option<User> {
 
 /// The user as whom somebody wants to act.
 pub(crate) fn impersonate(
-    plane: &Plane,
+    access: &Access,
     user: &User,
     headers: &HeaderMap,
-) -> Result<Option<User>, ApiError> {
+) -> Result<Option<User>, Error> {
     let all = |name: &str| -> Vec<String> {
         let values = headers.get_all(name).iter();
         values
@@ -64,7 +62,7 @@ pub(crate) fn impersonate(
             return Ok(None);
         }
         let why = "requested [] without impersonating a user";
-        return Err(ApiError::internal(why));
+        return Err(Error::Internal(why.to_owned()));
     };
     let mut wanted: Vec<Attributes> = Vec::new();
     match name
@@ -88,7 +86,7 @@ pub(crate) fn impersonate(
         ..Attributes::impersonation("userextras", value)
     }));
     for attributes in &wanted {
-        if !allowed(plane, user, attributes) {
+        if !allowed(&access.objects, user, attributes) {
             return Err(attributes.refusal(user));
         }
     }

@@ -3,11 +3,10 @@
 use serde_json::{Value, json};
 
 use super::User;
-use crate::api::status::ApiError;
-use crate::api::target::Target;
+use super::target::Target;
 use crate::kinds::table;
 use crate::meta::{items, namespace, strings, text};
-use crate::plane::Plane;
+use crate::objects::{Error, Objects};
 use crate::store::{Key, Page};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -66,12 +65,12 @@ impl Attributes {
     }
 
     /// The refusal of a user who may not do this.
-    pub(crate) fn refusal(&self, user: &User) -> ApiError {
+    pub(crate) fn refusal(&self, user: &User) -> Error {
         let Self { verb, group, .. } = self;
         let user = &user.name;
         if let Some(path) = &self.path {
             let why = format!("User {user:?} cannot {verb} path {path:?}");
-            return ApiError::forbidden_in("", "", "", &why);
+            return Error::forbidden_in("", "", "", &why);
         }
         let scope = if self.namespace.is_empty() {
             "at the cluster scope".to_owned()
@@ -82,22 +81,22 @@ impl Attributes {
         let why = format!(
             "User {user:?} cannot {verb} resource {resource:?} in API group {group:?} {scope}"
         );
-        ApiError::forbidden_in(group, &self.resource, &self.name, &why)
+        Error::forbidden_in(group, &self.resource, &self.name, &why)
     }
 }
 
 /// Whether a user may do something.
-pub(crate) fn allowed(plane: &Plane, user: &User, attributes: &Attributes) -> bool {
-    reason(plane, user, attributes).is_some()
+pub(crate) fn allowed(objects: &Objects, user: &User, attributes: &Attributes) -> bool {
+    reason(objects, user, attributes).is_some()
 }
 
 /// Why a user may do something; none if not.
-pub(crate) fn reason(plane: &Plane, user: &User, attributes: &Attributes) -> Option<String> {
+pub(crate) fn reason(objects: &Objects, user: &User, attributes: &Attributes) -> Option<String> {
     if user.is_in("system:masters") {
         return Some(String::new());
     }
     let mut reason = None;
-    visit_rules(plane, user, &attributes.namespace, |rule, why| {
+    visit_rules(objects, user, &attributes.namespace, |rule, why| {
         if applies(rule, attributes) {
             reason = Some(why());
         }
@@ -108,13 +107,13 @@ pub(crate) fn reason(plane: &Plane, user: &User, attributes: &Attributes) -> Opt
 
 /// Shows the rules that count for a user in a namespace, until the visitor has seen enough.
 pub(crate) fn visit_rules(
-    plane: &Plane,
+    objects: &Objects,
     user: &User,
     in_namespace: &str,
     mut visit: impl FnMut(&Value, &dyn Fn() -> String) -> bool,
 ) {
     let bindings = |plural: &str, namespace: Option<&str>| {
-        let list = plane
+        let list = objects
             .store
             .list(&table(GROUP, plural), namespace, &Page::default());
         list.map(|list| list.items).unwrap_or_default()
@@ -133,7 +132,7 @@ pub(crate) fn visit_rules(
             else {
                 continue;
             };
-            let role = role(plane, binding);
+            let role = role(objects, binding);
             let why = || {
                 let binding_name = match namespace(binding) {
                     "" => text(binding, "/metadata/name").to_owned(),
@@ -182,14 +181,14 @@ fn is_subject(user: &User, subject: &Value, namespace: &str) -> bool {
     }
 }
 
-fn role(plane: &Plane, binding: &Value) -> Option<std::sync::Arc<crate::store::Object>> {
+fn role(objects: &Objects, binding: &Value) -> Option<std::sync::Arc<crate::store::Object>> {
     let name = text(binding, "/roleRef/name");
     let key = match text(binding, "/roleRef/kind") {
         "ClusterRole" => Key::new(&table(GROUP, "clusterroles"), None, name),
         "Role" => Key::new(&table(GROUP, "roles"), Some(namespace(binding)), name),
         _ => return None,
     };
-    plane.store.get(&key)
+    objects.store.get(&key)
 }
 
 fn has(rule: &Value, field: &str, wanted: &str) -> bool {

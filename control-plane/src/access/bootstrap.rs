@@ -3,25 +3,24 @@
 
 use serde_json::{Value, json};
 
-use crate::api::status::ApiError;
 use crate::kinds::Kinds;
-use crate::plane::Plane;
+use crate::objects::{Error, Objects};
 
 /// Makes what is missing.
-pub(crate) async fn bootstrap(plane: &Plane) -> Result<(), ApiError> {
-    let kinds = plane.registry.now();
+pub(crate) async fn bootstrap(objects: &Objects) -> Result<(), Error> {
+    let kinds = objects.registry.now();
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
         let namespace = json!({
             "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
             "spec": {"finalizers": ["kubernetes"]},
             "status": {"phase": "Active"},
         });
-        ensure(plane, &kinds, ("", "namespaces"), namespace).await?;
+        ensure(objects, &kinds, ("", "namespaces"), namespace).await?;
     }
-    ensure(plane, &kinds, ("", "services"), service(plane)).await?;
+    ensure(objects, &kinds, ("", "services"), service(objects)).await?;
     for (name, rules) in roles() {
         let role = json!({"metadata": metadata(name), "rules": rules});
-        ensure(plane, &kinds, (GROUP, "clusterroles"), role).await?;
+        ensure(objects, &kinds, (GROUP, "clusterroles"), role).await?;
     }
     for (name, groups) in bindings() {
         let subjects = groups
@@ -32,14 +31,14 @@ pub(crate) async fn bootstrap(plane: &Plane) -> Result<(), ApiError> {
             "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": name},
             "subjects": subjects.collect::<Vec<_>>(),
         });
-        ensure(plane, &kinds, (GROUP, "clusterrolebindings"), binding).await?;
+        ensure(objects, &kinds, (GROUP, "clusterrolebindings"), binding).await?;
     }
     Ok(())
 }
 
 /// The service by which pods find the API server.
-fn service(plane: &Plane) -> Value {
-    let address = plane.options.service_network.first().to_string();
+fn service(objects: &Objects) -> Value {
+    let address = objects.service_network.first().to_string();
     json!({
         "metadata": {
             "name": "kubernetes",
@@ -71,23 +70,23 @@ fn metadata(name: &str) -> Value {
 }
 
 async fn ensure(
-    plane: &Plane,
+    objects: &Objects,
     kinds: &Kinds,
     resource: (&str, &str),
     mut value: Value,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     let Some(resource) = kinds.find(resource.0, "v1", resource.1) else {
         return Ok(());
     };
     let metadata = crate::meta::metadata(&mut value);
-    metadata.insert("uid".to_owned(), plane.sources.uid().into());
+    metadata.insert("uid".to_owned(), objects.sources.uid().into());
     metadata.insert(
         "creationTimestamp".to_owned(),
-        plane.sources.now_text().into(),
+        objects.sources.now_text().into(),
     );
-    match plane.create(resource, value, false).await {
-        Err(error) if error.reason != "AlreadyExists" => Err(error),
-        _ => Ok(()),
+    match objects.create(resource, value, false).await {
+        Ok(_) | Err(Error::AlreadyExists { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

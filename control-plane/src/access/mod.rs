@@ -3,9 +3,15 @@
 pub(crate) mod authentication;
 pub(crate) mod authorization;
 pub(crate) mod bootstrap;
+pub(crate) mod issued;
+pub(crate) mod target;
 pub(crate) mod tls;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::objects::Objects;
+use issued::IssuedTokens;
 
 /// Who makes a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,3 +52,14 @@ impl User {
 
 /// Bearer tokens and the users that they stand for.
 pub type Tokens = BTreeMap<String, User>;
+
+/// Who comes in, and what they may do.
+pub(crate) struct Access {
+    pub(crate) objects: Arc<Objects>,
+    /// Who may come in over HTTP.
+    pub(crate) tokens: Tokens,
+    /// Who shows no token comes in as `system:anonymous`.
+    pub(crate) anonymous: bool,
+    /// The tokens of service accounts.
+    pub(crate) issued: IssuedTokens,
+}

@@ -1,4 +1,4 @@
-//! Serving over TLS: certificates, and connections by HTTP/1.1 and HTTP/2.
+//! The certificates of a server.
 
 use std::fs;
 use std::io;
@@ -6,11 +6,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::{Extension, Router};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -21,10 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tracing::debug;
 
 /// Why certificates can't be used.
 #[derive(Debug, Error)]
@@ -75,6 +67,11 @@ impl Tls {
             config: Arc::new(config),
             authority: fs::read_to_string(folder.join(AUTHORITY))?,
         })
+    }
+
+    /// Greets those who connect.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
     }
 
     /// The authority's certificate, as PEM, for kubeconfig files.
@@ -135,88 +132,3 @@ fn make(folder: &Path, names: &[&str]) -> Result<(), TlsError> {
     io::Write::write_all(&mut file, key.serialize_pem().as_bytes())?;
     Ok(())
 }
-
-/// Marks requests that come from other machines.
-#[derive(Clone, Copy)]
-pub(crate) struct Outside;
-
-/// Serves a router on a listener until `shutdown` is done; then no connection is accepted any more,
-/// and those that are open get a second to finish.
-///
-/// A listener that other machines reach needs TLS, or this fails with `PermissionDenied`; and who
-/// comes by it needs a token, whatever [`Options::anonymous`](crate::Options::anonymous) and
-/// [`ControlPlane::router_for`](crate::ControlPlane::router_for) say.
-pub async fn serve(
-    listener: TcpListener,
-    tls: Option<&Tls>,
-    router: Router,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let address = listener.local_addr()?;
-    let router = if address.ip().is_loopback() {
-        router
-    } else if tls.is_none() {
-        let why = format!("{address} is not of this machine alone: serve it with TLS");
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-    } else {
-        router.layer(Extension(Outside))
-    };
-    let acceptor = tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
-    let graceful = GracefulShutdown::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                // Of this connection only, or of too many: others may still come.
-                Err(error) => {
-                    debug!(%error, "a connection was not accepted");
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                }
-            },
-            () = &mut shutdown => break,
-        };
-        // An answer in two parts shall not wait for an acknowledgement.
-        let _ = stream.set_nodelay(true);
-        let (router, watcher, acceptor) = (router.clone(), graceful.watcher(), acceptor.clone());
-        tokio::spawn(async move {
-            match acceptor {
-                None => connection(stream, router, watcher).await,
-                Some(acceptor) => match acceptor.accept(stream).await {
-                    Ok(stream) => connection(stream, router, watcher).await,
-                    Err(error) => debug!(%error, "a TLS handshake failed"),
-                },
-            }
-        });
-    }
-    // Watches do not end by themselves.
-    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
-    Ok(())
-}
-
-/// After an accept that failed, before the next.
-const RETRY: std::time::Duration = std::time::Duration::from_millis(50);
-/// For what is under way at the end.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(1);
-
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new());
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS);
-    let service = TowerToHyperService::new(router);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
-        debug!(%error, "a connection ended");
-    }
-}
-
-/// Requests of one HTTP/2 connection at a time, as Go's server has it by default.
-const STREAMS: u32 = 1000;

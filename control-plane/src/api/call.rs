@@ -1,6 +1,6 @@
 //! One request, with all that its handler needs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -10,17 +10,21 @@ use serde_json::Value;
 
 use super::negotiate::{Form, not_acceptable};
 use super::query::Query;
+use super::server::Server;
 use super::status::ApiError;
-use super::target::{ResourcePath, Target};
-use super::view::{Item, View};
+use super::view::View;
 use crate::access::User;
+use crate::access::target::{ResourcePath, Target};
 use crate::kinds::{Kinds, Resource};
-use crate::plane::Plane;
+use crate::objects::Item;
+use crate::objects::{Objects, Warnings};
+use crate::schema::custom::CustomSchema;
 use crate::store::Key;
+use crate::work::Effort;
 
 /// A request for something that is served.
 pub(crate) struct Call {
-    pub(crate) plane: Arc<Plane>,
+    pub(crate) server: Arc<Server>,
     pub(crate) kinds: Arc<Kinds>,
     pub(crate) user: User,
     pub(crate) target: Target,
@@ -29,19 +33,21 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    warnings: Mutex<Vec<String>>,
+    /// It came over a connection, and not from a caller in this process.
+    pub(crate) is_served: bool,
+    pub(super) warnings: Warnings,
 }
 
 impl Call {
     pub(crate) fn new(
-        (plane, kinds): (Arc<Plane>, Arc<Kinds>),
+        (server, kinds): (Arc<Server>, Arc<Kinds>),
         user: User,
         (target, path): (Target, ResourcePath),
         resource: Arc<Resource>,
         (query, headers, body): (Query, HeaderMap, Bytes),
     ) -> Self {
         Self {
-            plane,
+            server,
             kinds,
             user,
             target,
@@ -50,8 +56,13 @@ impl Call {
             query,
             headers,
             body,
-            warnings: Mutex::default(),
+            is_served: false,
+            warnings: Warnings::default(),
         }
+    }
+
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.server.objects
     }
 
     /// The namespace that the path names, if its objects have one.
@@ -67,10 +78,27 @@ impl Call {
 
     /// Tells the client something beside the answer.
     pub(crate) fn warn(&self, text: impl Into<String>) {
-        let text = text.into();
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        if !warnings.contains(&text) {
-            warnings.push(text);
+        self.warnings.add(text);
+    }
+
+    /// Where the work for this request is done: away from the threads that serve, if it is much
+    /// and the request came over a connection. A caller in this process, such as a simulation, has
+    /// it done at once.
+    pub(crate) fn effort(&self) -> Effort<'_> {
+        let compiled = self.resource.custom.as_ref();
+        let compiled = compiled.and_then(|custom| custom.compiled.as_ref());
+        let definition = ("apiextensions.k8s.io", "CustomResourceDefinition");
+        let factor = if compiled.is_some_and(CustomSchema::has_rules) {
+            16
+        } else if self.resource.is(definition.0, definition.1) {
+            1024
+        } else {
+            1
+        };
+        Effort {
+            bench: self.is_served.then_some(&self.server.workbench),
+            bytes: self.body.len(),
+            factor,
         }
     }
 
@@ -82,7 +110,7 @@ impl Call {
 
     /// How objects are shown to this client.
     pub(crate) fn view(&self) -> Result<View<'_>, ApiError> {
-        let now = self.plane.sources.now();
+        let now = self.objects().sources.now();
         View::new(
             &self.resource,
             self.form()?,
@@ -111,9 +139,8 @@ impl Call {
     }
 
     pub(crate) fn add_warnings(&self, response: &mut Response) {
-        let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        for text in warnings.iter() {
-            let value = format!("299 - {}", quoted(text));
+        for text in self.warnings.all() {
+            let value = format!("299 - {}", quoted(&text));
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
                 response.headers_mut().append(header::WARNING, value);
             }

@@ -1,19 +1,23 @@
 //! From a body to an object of a kind.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde_json::Value;
 
 use super::call::Call;
 use super::json::{self, Parsed};
 use super::negotiate::{BodyForm, unsupported};
-use super::pipeline;
 use super::query::FieldValidation;
 use super::status::{ApiError, Cause};
+use crate::bounds::DEPTH;
 use crate::kinds::{Resource, group_version};
 use crate::meta::{metadata, namespace, text};
+use crate::objects::pipeline;
 use crate::protobuf::{self, ProtobufError};
+use crate::serving::{Limits, Place};
 
 /// Bytes of a body at most, as etcd would take them.
 const LIMIT: usize = 3 * 1024 * 1024;
@@ -21,6 +25,9 @@ const LIMIT: usize = 3 * 1024 * 1024;
 /// Bytes of one that is too long that are still taken, so that a client that sends first and reads
 /// then sees why it was refused, and not a connection that breaks.
 const REST: usize = 32 * 1024 * 1024;
+
+/// How long a body may take to come.
+const READING: Duration = Duration::from_secs(60);
 
 /// Reads a body.
 pub(crate) async fn read(mut body: axum::body::Body) -> Result<bytes::Bytes, ApiError> {
@@ -32,6 +39,25 @@ pub(crate) async fn read(mut body: axum::body::Body) -> Result<bytes::Bytes, Api
             Err(ApiError::too_large(LIMIT))
         }
         Err(error) => Err(ApiError::bad_request(error.to_string())),
+    }
+}
+
+/// Reads a body that comes over a connection: within the memory for bodies, and in time. Gives its
+/// place in that memory, too.
+pub(crate) async fn read_within(
+    body: axum::body::Body,
+    limits: &Limits,
+) -> Result<(bytes::Bytes, Option<Place>), ApiError> {
+    let most = body
+        .size_hint()
+        .upper()
+        .and_then(|most| usize::try_from(most).ok());
+    let most = most.unwrap_or(LIMIT).min(LIMIT);
+    let memory = limits.body(most).await;
+    let memory = memory.map_err(|_| ApiError::too_many_requests())?;
+    match tokio::time::timeout(READING, read(body)).await {
+        Ok(read) => Ok((read?, Some(memory))),
+        Err(_) => Err(ApiError::timeout()),
     }
 }
 
@@ -127,8 +153,17 @@ pub(super) fn go_kind(value: &Value) -> Option<&'static str> {
 
 /// Reads YAML.
 pub(crate) fn yaml(bytes: &[u8]) -> Result<Parsed, String> {
+    // Most of what comes as YAML is JSON, as what kubectl applies.
+    if let Ok(parsed) = json::parse(bytes)
+        && parsed.duplicates.is_empty()
+    {
+        return Ok(parsed);
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let value = serde_saphyr::from_str::<Value>(text);
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: DEPTH },
+    };
+    let value = serde_saphyr::from_str_with_options::<Value>(text, options);
     Ok(Parsed {
         value: value.map_err(|error| error.to_string())?,
         duplicates: Vec::new(),

@@ -13,15 +13,13 @@ use super::call::respond;
 use super::negotiate::{Form, accepted};
 use super::status::ApiError;
 use crate::kinds::{Kinds, Resource, Subresource, group_version};
-use crate::plane::Plane;
 
 /// Answers with what is served; none for other paths.
 pub(crate) fn answer(
-    plane: &Plane,
+    kinds: &Kinds,
     path: &str,
     headers: &HeaderMap,
 ) -> Result<Option<Response>, ApiError> {
-    let kinds = plane.registry.now();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let document = match parts.as_slice() {
         ["api" | "apis"] if aggregated(headers).is_some() => {
@@ -31,7 +29,7 @@ pub(crate) fn answer(
             } else {
                 kinds.groups()
             };
-            let document = aggregate(&kinds, &groups, version);
+            let document = aggregate(kinds, &groups, version);
             return Ok(Some(aggregated_response(&document, version, headers)));
         }
         ["api"] => json!({
@@ -43,28 +41,28 @@ pub(crate) fn answer(
             let groups: Vec<_> = kinds
                 .groups()
                 .iter()
-                .map(|group| describe(&kinds, group))
+                .map(|group| describe(kinds, group))
                 .collect();
             json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         }
         ["apis", group] if kinds.groups().contains(group) => {
-            let mut document = describe(&kinds, group);
+            let mut document = describe(kinds, group);
             document["kind"] = json!("APIGroup");
             document["apiVersion"] = json!("v1");
             document
         }
-        ["api", version] => match resources(&kinds, "", version) {
+        ["api", version] => match resources(kinds, "", version) {
             Some(document) => document,
             None => return Err(ApiError::no_such_resource()),
         },
         ["apis", group, version] if kinds.groups().contains(group) => {
-            match resources(&kinds, group, version) {
+            match resources(kinds, group, version) {
                 Some(document) => document,
                 None if kinds.is_custom(group) => return Ok(None),
                 None => return Err(ApiError::no_such_resource()),
             }
         }
-        [""] => json!({ "paths": paths(&kinds) }),
+        [""] => json!({ "paths": paths(kinds) }),
         _ => return Ok(None),
     };
     let form = Form::of(headers, false)?;

@@ -9,29 +9,41 @@ use http::Method;
 
 use super::call::{Call, failure, plain};
 use super::query::{ListOptions, Query};
+use super::server::Server;
 use super::status::ApiError;
-use super::target::{ResourcePath, Target};
-use super::{create, decode, delete, discovery, health, openapi, patch, read, update, watch};
+use super::telemetry::Observed;
+use super::{decode, discovery, health, openapi, patch, read, watch, writes};
 use crate::access::User;
 use crate::access::authentication::{authenticate, impersonate};
 use crate::access::authorization::{Attributes, allowed};
-use crate::access::tls::Outside;
-use crate::plane::Plane;
+use crate::access::target::{ResourcePath, Target};
+use crate::kinds::Kinds;
+use crate::serving::{Outside, Served, Sort};
+use crate::store::Health;
 
 /// Answers a request. One that comes from within is made by a trusted user.
-pub(crate) async fn handle(plane: Arc<Plane>, trusted: Option<User>, request: Request) -> Response {
+pub(crate) async fn handle(
+    server: Arc<Server>,
+    trusted: Option<User>,
+    request: Request,
+) -> Response {
     let head = request.method() == Method::HEAD;
     let headers = request.headers().clone();
-    let answered = answer(plane, trusted, request).await;
+    let is_served = request.extensions().get::<Served>().is_some();
+    let observed = is_served.then(|| Observed::begin(&server.objects.registry.now(), &request));
+    let answered = answer(Arc::clone(&server), trusted, request).await;
     let mut response = answered.unwrap_or_else(|error| failure(&error, &headers));
     if head {
         *response.body_mut() = Body::empty();
+    }
+    if let Some(observed) = observed {
+        server.telemetry.count(observed, &response);
     }
     response
 }
 
 async fn answer(
-    plane: Arc<Plane>,
+    server: Arc<Server>,
     trusted: Option<User>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -41,25 +53,43 @@ async fn answer(
     let Some(mut target) = Target::of(&parts.method, parts.uri.path(), watches) else {
         return Err(ApiError::bad_request("the path is not UTF-8"));
     };
+    let limits = parts.extensions.get::<Served>();
+    let limits = limits.map(|served| Arc::clone(&served.0));
     let outside = parts.extensions.get::<Outside>().is_some();
     let user = match trusted {
         Some(user) if !outside => user,
-        _ => match authenticate(&plane, &parts.headers)? {
+        _ => match authenticate(&server.access, &parts.headers)? {
             Some(user) => user,
             None if is_public(&target.path) => User::anonymous(),
-            None if plane.options.anonymous && !outside => User::anonymous(),
+            None if server.access.anonymous && !outside => User::anonymous(),
             None => return Err(ApiError::unauthorized()),
         },
     };
-    let user = impersonate(&plane, &user, &parts.headers)?.unwrap_or(user);
+    let user = impersonate(&server.access, &user, &parts.headers)?.unwrap_or(user);
     name_by_selector(&mut target, &query);
     let attributes = Attributes::of(&target);
-    if !allowed(&plane, &user, &attributes) {
-        return Err(attributes.refusal(&user));
+    if !allowed(&server.objects, &user, &attributes) {
+        return Err(attributes.refusal(&user).into());
     }
-    let kinds = plane.registry.now();
+    let _place = match &limits {
+        None => None,
+        Some(limits) => {
+            let sort = sort(&user, &target, &parts.method);
+            let place = limits.enter(sort);
+            Some(place.map_err(|_| ApiError::too_many_requests())?)
+        }
+    };
+    let kinds = server.objects.registry.now();
     let Some(path) = target.resource.clone() else {
-        return other(&plane, &target, &query, &parts);
+        if target.path == "/metrics" && parts.method == Method::GET {
+            return Ok(server.telemetry.answer(limits.as_deref()));
+        }
+        return other(
+            (&kinds, server.objects.store.health()),
+            &target,
+            &query,
+            &parts,
+        );
     };
     let versions = kinds.versions(&path.group);
     if versions.is_empty() {
@@ -75,14 +105,18 @@ async fn answer(
             Err(ApiError::no_such_resource())
         };
     };
-    let body = decode::read(body).await?;
-    let call = Call::new(
-        (plane, kinds),
+    let (body, _memory) = match &limits {
+        None => (decode::read(body).await?, None),
+        Some(limits) => decode::read_within(body, limits).await?,
+    };
+    let mut call = Call::new(
+        (server, kinds),
         user,
         (target, path),
         resource,
         (query, parts.headers, body),
     );
+    call.is_served = limits.is_some();
     if let Some(warning) = call
         .resource
         .custom
@@ -96,11 +130,32 @@ async fn answer(
         call.warn(format!("v1 Endpoints is deprecated in v1.33+; {instead}"));
     }
     let answered = serve(&call, &parts.method).await;
+    let definition = call
+        .resource
+        .is("apiextensions.k8s.io", "CustomResourceDefinition");
+    if definition && !matches!(parts.method, Method::GET | Method::HEAD) {
+        crate::controllers::definitions::settle(call.objects()).await;
+    }
     answered.or_else(|error| {
         let mut response = failure(&error, &call.headers);
         call.add_warnings(&mut response);
         Ok(response)
     })
+}
+
+/// How a request counts among those that are under way.
+fn sort(user: &User, target: &Target, method: &Method) -> Sort {
+    let is_lease = target.resource.as_ref().is_some_and(|resource| {
+        (resource.group.as_str(), resource.plural.as_str()) == ("coordination.k8s.io", "leases")
+    });
+    let is_administrator = user.groups.iter().any(|group| group == "system:masters");
+    if is_public(&target.path) || is_lease || is_administrator || target.verb == "watch" {
+        Sort::Exempt
+    } else if matches!(*method, Method::GET | Method::HEAD) {
+        Sort::Reading
+    } else {
+        Sort::Writing
+    }
 }
 
 /// Paths that tell nothing about anybody.
@@ -124,7 +179,7 @@ fn name_by_selector(target: &mut Target, query: &Query) {
 
 /// What is no resource: discovery, health and the like.
 fn other(
-    plane: &Plane,
+    (kinds, store): (&Kinds, Health),
     target: &Target,
     query: &Query,
     parts: &http::request::Parts,
@@ -136,13 +191,13 @@ fn other(
     if is_discovery && !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(ApiError::method_not_allowed());
     }
-    if let Some(response) = health::answer(path, query) {
+    if let Some(response) = health::answer(path, query, store) {
         return Ok(response);
     }
-    if let Some(answered) = openapi::answer(plane, path, &parts.headers) {
+    if let Some(answered) = openapi::answer(kinds, path, &parts.headers) {
         return Ok(answered);
     }
-    match discovery::answer(plane, path, &parts.headers)? {
+    match discovery::answer(kinds, path, &parts.headers)? {
         Some(response) => Ok(response),
         None => Ok(not_found()),
     }
@@ -216,12 +271,12 @@ async fn serve(call: &Call, method: &Method) -> Result<Response, ApiError> {
             if resource.namespaced && cluster_wide {
                 return Err(ApiError::method_not_allowed_on_all(call));
             }
-            create::create(call).await
+            writes::create(call).await
         }
-        "update" => update::update(call).await,
+        "update" => writes::update(call).await,
         "patch" => patch::patch(call).await,
-        "delete" => delete::delete(call).await,
-        _ => delete::delete_collection(call).await,
+        "delete" => writes::delete(call).await,
+        _ => writes::delete_collection(call).await,
     }
 }
 

@@ -6,32 +6,54 @@ use serde_json::json;
 use super::call::{plain, respond};
 use super::negotiate::Form;
 use super::query::Query;
+use crate::store::Health;
 
 /// The release whose behaviour is followed.
 const MINOR: &str = "34";
 const VERSION: &str = "v1.34.3";
 
-/// Answers health checks and the version; none for other paths.
-pub(crate) fn answer(path: &str, query: &Query) -> Option<Response> {
-    match path {
-        "/healthz" | "/livez" | "/readyz" => {
-            let name = path.trim_start_matches('/');
-            Some(if query.has("verbose") {
-                plain(
-                    200,
-                    format!("[+]ping ok\n[+]log ok\n[+]etcd ok\n{name} check passed\n"),
-                )
+/// What health checks look at, by name.
+const CHECKS: [&str; 3] = ["ping", "log", "etcd"];
+
+/// Answers health checks and the version; none for other paths. `etcd` is the store: a server is
+/// ready while it can be written, and alive while what writes it is.
+pub(crate) fn answer(path: &str, query: &Query, store: Health) -> Option<Response> {
+    if path == "/version" {
+        return Some(version());
+    }
+    let path = path.trim_start_matches('/');
+    let (check, part) = path
+        .split_once('/')
+        .map_or((path, None), |(check, part)| (check, Some(part)));
+    let is_good = match (check, store) {
+        (_, Health::Good) | ("livez", Health::Failing) => true,
+        ("healthz" | "livez" | "readyz", _) => false,
+        _ => return None,
+    };
+    if !["healthz", "livez", "readyz"].contains(&check) {
+        return None;
+    }
+    match part {
+        None if is_good && !query.has("verbose") => Some(plain(200, "ok")),
+        None => {
+            let etcd = if is_good {
+                "[+]etcd ok"
             } else {
-                plain(200, "ok")
-            })
+                "[-]etcd failed: reason withheld"
+            };
+            let (code, verdict) = if is_good {
+                (200, "passed")
+            } else {
+                (500, "failed")
+            };
+            let text = format!("[+]ping ok\n[+]log ok\n{etcd}\n{check} check {verdict}\n");
+            Some(plain(code, text))
         }
-        "/version" => Some(version()),
-        _ => {
-            let (check, part) = path.trim_start_matches('/').split_once('/')?;
-            let known = ["healthz", "livez", "readyz"].contains(&check)
-                && ["ping", "log", "etcd"].contains(&part);
-            known.then(|| plain(200, "ok"))
-        }
+        Some("etcd") if !is_good => Some(plain(
+            500,
+            "internal server error: the store can't be written\n",
+        )),
+        Some(part) => CHECKS.contains(&part).then(|| plain(200, "ok")),
     }
 }
 
@@ -66,4 +88,27 @@ fn version() -> Response {
         version.to_string(),
         &http::HeaderMap::new(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_whose_store_fails_is_alive_and_not_ready() {
+        let query = Query::parse("");
+        for (path, store, code) in [
+            ("/readyz", Health::Good, 200),
+            ("/readyz", Health::Failing, 500),
+            ("/readyz/etcd", Health::Failing, 500),
+            ("/readyz/ping", Health::Failing, 200),
+            ("/livez", Health::Failing, 200),
+            ("/livez", Health::Ended, 500),
+        ] {
+            let response = answer(path, &query, store).unwrap();
+            assert_eq!(response.status(), code, "{path} {store:?}");
+        }
+        assert!(answer("/readyz/other", &query, Health::Good).is_none());
+        assert!(answer("/other", &query, Health::Failing).is_none());
+    }
 }

@@ -13,15 +13,13 @@ use super::discovery::hexadecimal;
 use super::negotiate::{Form, wants_only_protobuf};
 use super::openapi_v2;
 use crate::kinds::{Kinds, Resource};
-use crate::plane::Plane;
 use crate::schema::builtin::{builtin, builtin_type};
 use crate::schema::{Form as SchemaForm, List, ListKind, PatchMerge, Schema};
 
 /// Answers with a document; none for other paths.
-pub(crate) fn answer(plane: &Plane, path: &str, headers: &HeaderMap) -> Option<Response> {
-    let kinds = plane.registry.now();
+pub(crate) fn answer(kinds: &Kinds, path: &str, headers: &HeaderMap) -> Option<Response> {
     if path == "/openapi/v2" {
-        let document = v2(&kinds);
+        let document = v2(kinds);
         return Some(if wants_only_protobuf(headers) {
             send(
                 200,
@@ -35,13 +33,13 @@ pub(crate) fn answer(plane: &Plane, path: &str, headers: &HeaderMap) -> Option<R
     }
     let path = path.strip_prefix("/openapi/v3")?;
     if path.is_empty() {
-        return Some(respond(200, Form::JSON, index(&kinds).to_string(), headers));
+        return Some(respond(200, Form::JSON, index(kinds).to_string(), headers));
     }
     let (group, version) = split(path.trim_start_matches('/'))?;
     if !kinds.versions(group).contains(&version) {
         return None;
     }
-    let document = document(&kinds, group, version).to_string();
+    let document = document(kinds, group, version).to_string();
     let mut response = respond(200, Form::JSON, document.clone(), headers);
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", hexadecimal(&document))) {
         response.headers_mut().insert(header::ETAG, etag);

@@ -4,18 +4,15 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::call::Call;
-use super::create::create_object;
 use super::decode::{self, syntax};
 use super::json;
 use super::negotiate::{media_type, unsupported};
-use super::pipeline::{self, Writer};
 use super::query::{FieldValidation, WriteOptions};
 use super::status::{ApiError, Cause};
-use super::update::{Change, modify};
-use super::view::Item;
-use super::write::manager;
 use crate::kinds::Resource;
 use crate::meta::{name, text, uid};
+use crate::objects::pipeline::{self, Writer};
+use crate::objects::{Change, Item, create_object, modify};
 use crate::patch::print;
 
 /// How a patch says what shall change.
@@ -57,13 +54,16 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
     if kind == PatchKind::Apply {
         return apply(call, &options).await;
     }
-    let patch = Patch::parse(kind, &call.body)?;
+    let parsed = || Patch::parse(kind, &call.body);
+    let patch = call.effort().run(0, parsed).await?;
     let change = Change {
-        options: &options,
         managed: true,
         must_name_revision: false,
     };
-    let item = modify(call, &change, |old| patched(call, &patch, old, &options)).await?;
+    let item = modify(call.objects(), &call.scope(&options), change, |old| {
+        patched(call, &patch, old, &options)
+    })
+    .await?;
     call.answer(200, &item)
 }
 
@@ -95,9 +95,9 @@ impl Patch {
     pub(crate) fn apply(&self, resource: &Resource, value: &Value) -> Result<Value, ApiError> {
         let patch = &self.value;
         match self.kind {
-            PatchKind::Json => pipeline::json_patch(value, patch),
-            PatchKind::Merge | PatchKind::Apply => pipeline::merge_patch(value, patch),
-            PatchKind::Strategic => pipeline::strategic_merge_patch(resource, value, patch),
+            PatchKind::Json => Ok(pipeline::json_patch(value, patch)?),
+            PatchKind::Merge | PatchKind::Apply => Ok(pipeline::merge_patch(value, patch)?),
+            PatchKind::Strategic => Ok(pipeline::strategic_merge_patch(resource, value, patch)?),
         }
     }
 
@@ -176,16 +176,20 @@ fn patched(
 /// Server-side apply, which creates what is not there.
 async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError> {
     let resource = &call.resource;
-    let config = config(call, options)?;
-    let there = call.plane.store.get(&call.key(&call.path.name)).is_some();
+    let config = call.effort().run(0, || config(call, options)).await?;
+    let there = call
+        .objects()
+        .store
+        .get(&call.key(&call.path.name))
+        .is_some();
     if !there && !call.path.subresource.is_empty() {
         return Err(ApiError::not_found(resource, &call.path.name));
     }
-    let manager = manager(call, options);
+    let (objects, scope) = (call.objects(), call.scope(options));
     let writer = Writer {
-        manager: &manager,
+        manager: &scope.manager,
         subresource: &call.path.subresource,
-        time: call.plane.sources.now(),
+        time: call.objects().sources.now(),
     };
     let force = options.force.unwrap_or(false);
     if !there {
@@ -196,17 +200,17 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
             );
             return Err(ApiError::conflict(resource, &call.path.name, &why));
         }
-        let new = pipeline::apply(resource, None, &config, force, &writer)?;
-        let item = create_object(call, new, options, false).await?;
+        let make = || pipeline::apply(resource, None, &config, force, &writer);
+        let new = scope.effort.run(0, make).await?;
+        let item = create_object(objects, &scope, new, false).await?;
         return call.answer(201, &item);
     }
     let change = Change {
-        options,
         managed: false,
         must_name_revision: false,
     };
     let make = |old: &Value| pipeline::apply(resource, Some(old), &config, force, &writer);
-    let item: Item = modify(call, &change, make).await?;
+    let item: Item = modify(objects, &scope, change, make).await?;
     call.answer(200, &item)
 }
 

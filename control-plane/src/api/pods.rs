@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use super::call::{Call, plain};
 use super::decode;
 use super::negotiate::BodyForm;
-use super::query::{DeleteOptions, WriteOptions};
+use super::query::WriteOptions;
 use super::status::{ApiError, Cause};
 use crate::kinds::table;
 use crate::meta::{fields, is_deleting, items, name, number, object_in, text, uid};
+use crate::objects::{DeleteOptions, Error, MODIFIED};
 use crate::selector::LabelSelector;
 use crate::store::{Key, Page, WriteError};
 
@@ -47,20 +48,24 @@ pub(crate) async fn bind(call: &Call, pod_name: &str) -> Result<Response, ApiErr
     let not_found = || ApiError::not_found_in("", "pods", pod_name);
     let pods = call.kinds.find("", "v1", "pods").ok_or_else(not_found)?;
     for _ in 0..ATTEMPTS {
-        let pod = call.plane.store.get(&key).ok_or_else(not_found)?;
+        let pod = call.objects().store.get(&key).ok_or_else(not_found)?;
         let bound = bound(
             pod.value(),
             &binding,
             pod_name,
-            &call.plane.sources.now_text(),
+            &call.objects().sources.now_text(),
         )?;
-        match call.plane.update(pods, &pod, bound, options.dry_run).await {
+        match call
+            .objects()
+            .update(pods, &pod, bound, options.dry_run)
+            .await
+        {
             Ok(_) => return Ok(success(call, 201)),
             Err(WriteError::Conflict { .. }) => {}
-            Err(error) => return Err(ApiError::write(pods, pod_name, &error)),
+            Err(error) => return Err(Error::write(pods, pod_name, &error).into()),
         }
     }
-    Err(ApiError::conflict(pods, pod_name, super::status::MODIFIED))
+    Err(ApiError::conflict(pods, pod_name, MODIFIED))
 }
 
 /// The target is a node.
@@ -146,7 +151,7 @@ pub(crate) async fn evict(call: &Call) -> Result<Response, ApiError> {
     let mut options = DeleteOptions::of(&call.query, given)?;
     options.dry_run |= write.dry_run;
     let key = call.key(pod_name);
-    let pod = call.plane.store.get(&key);
+    let pod = call.objects().store.get(&key);
     let pod = pod.ok_or_else(|| ApiError::not_found(&call.resource, pod_name))?;
     let pod = pod.value();
     let idle = matches!(
@@ -159,14 +164,16 @@ pub(crate) async fn evict(call: &Call) -> Result<Response, ApiError> {
     if !options.dry_run && !is_deleting(pod) {
         report_eviction(call, &key).await?;
     }
-    call.plane.delete(&call.resource, &key, &options).await?;
+    call.objects()
+        .delete(&call.resource, &key, &options)
+        .await?;
     Ok(success(call, 201))
 }
 
 /// Says in the pod's status who has ended it.
 async fn report_eviction(call: &Call, key: &Key) -> Result<(), ApiError> {
     for _ in 0..ATTEMPTS {
-        let Some(pod) = call.plane.store.get(key) else {
+        let Some(pod) = call.objects().store.get(key) else {
             return Ok(());
         };
         let mut value = pod.value().clone();
@@ -178,21 +185,21 @@ async fn report_eviction(call: &Call, key: &Key) -> Result<(), ApiError> {
             "reason": "EvictionByEvictionAPI",
             "message": "Eviction API: evicting",
             "lastProbeTime": null,
-            "lastTransitionTime": call.plane.sources.now_text(),
+            "lastTransitionTime": call.objects().sources.now_text(),
         }));
         object_in(&mut value, "status").insert("conditions".to_owned(), conditions.into());
-        match call.plane.update(&call.resource, &pod, value, false).await {
+        match call
+            .objects()
+            .update(&call.resource, &pod, value, false)
+            .await
+        {
             Err(WriteError::Conflict { .. }) => {}
-            Err(error) => return Err(ApiError::write(&call.resource, &key.name, &error)),
+            Err(error) => return Err(Error::write(&call.resource, &key.name, &error).into()),
             Ok(_) => return Ok(()),
         }
     }
     let name = &call.path.name;
-    Err(ApiError::conflict(
-        &call.resource,
-        name,
-        super::status::MODIFIED,
-    ))
+    Err(ApiError::conflict(&call.resource, name, MODIFIED))
 }
 
 const DISRUPTED: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
@@ -205,7 +212,7 @@ async fn spend_budget(call: &Call, pod: &Value, dry_run: bool) -> Result<(), Api
     };
     for _ in 0..ATTEMPTS {
         let list = call
-            .plane
+            .objects()
             .store
             .list(&resource.table, call.namespace(), &Page::default());
         let list = list.map(|list| list.items).unwrap_or_default();
@@ -231,11 +238,19 @@ async fn spend_budget(call: &Call, pod: &Value, dry_run: bool) -> Result<(), Api
         if !is_ready(pod) && may_go_unready(budget.value()) {
             return Ok(());
         }
-        let spent = spend(budget.value(), name(pod), &call.plane.sources.now_text())?;
-        match call.plane.update(resource, budget, spent, dry_run).await {
+        let spent = spend(
+            budget.value(),
+            name(pod),
+            &call.objects().sources.now_text(),
+        )?;
+        match call
+            .objects()
+            .update(resource, budget, spent, dry_run)
+            .await
+        {
             Ok(_) => return Ok(()),
             Err(WriteError::Conflict { .. }) => {}
-            Err(error) => return Err(ApiError::write(resource, name(budget.value()), &error)),
+            Err(error) => return Err(Error::write(resource, name(budget.value()), &error).into()),
         }
     }
     Err(ApiError::new(
@@ -299,7 +314,7 @@ fn spend(budget: &Value, pod_name: &str, now: &str) -> Result<Value, ApiError> {
 /// Answers with the log of a container.
 pub(crate) fn log(call: &Call) -> Result<Response, ApiError> {
     let pod_name = call.path.name.as_str();
-    let pod = call.plane.store.get(&call.key(pod_name));
+    let pod = call.objects().store.get(&call.key(pod_name));
     let pod = pod.ok_or_else(|| ApiError::not_found(&call.resource, pod_name))?;
     let pod = pod.value();
     let names: Vec<&str> = items(pod, "/spec/containers")
@@ -333,7 +348,7 @@ pub(crate) fn log(call: &Call) -> Result<Response, ApiError> {
         nothing.headers_mut().remove(http::header::CONTENT_TYPE);
         return Ok(nothing);
     }
-    let source = call.plane.options.logs.as_ref();
+    let source = call.server.logs.as_ref();
     let Some(source) = source else {
         let why = "logs are not served: no kubelet is behind this API server";
         return Err(ApiError::new(501, "NotImplemented", why));

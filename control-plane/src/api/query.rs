@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::status::{ApiError, Cause};
+use crate::objects::{DeleteOptions, Propagation};
 
 /// A query, decoded, in the order in which it was sent.
 #[derive(Clone, Debug, Default)]
@@ -274,29 +275,6 @@ impl ListOptions {
     }
 }
 
-/// What becomes of the dependents of a deleted object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Propagation {
-    /// They go first.
-    Foreground,
-    /// They go later.
-    Background,
-    /// They stay.
-    Orphan,
-}
-
-/// The options of a deletion.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct DeleteOptions {
-    pub(crate) dry_run: bool,
-    /// Seconds.
-    pub(crate) grace_period: Option<i64>,
-    pub(crate) propagation: Option<Propagation>,
-    pub(crate) orphan_dependents: Option<bool>,
-    pub(crate) uid: Option<String>,
-    pub(crate) resource_version: Option<String>,
-}
-
 impl DeleteOptions {
     /// Of the body if there is one, or else of the query.
     pub(crate) fn of(query: &Query, body: Option<&Value>) -> Result<Self, ApiError> {
@@ -312,11 +290,7 @@ impl DeleteOptions {
             });
             &from_query
         };
-        if let Some(Value::String(_)) = given.get("gracePeriodSeconds") {
-            return Err(ApiError::unforeseen(
-                "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64",
-            ));
-        }
+        check_delete_options(given)?;
         let text = |pointer: &str| given.pointer(pointer).and_then(Value::as_str);
         let mut causes = Vec::new();
         let orphan_dependents = given.get("orphanDependents").and_then(Value::as_bool);
@@ -360,12 +334,41 @@ impl DeleteOptions {
     }
 }
 
-impl DeleteOptions {
-    /// Dependents go later.
-    pub(crate) fn background() -> Self {
-        Self {
-            propagation: Some(Propagation::Background),
-            ..Self::default()
+/// Refuses options that are not of their types: what can't be read must not delete.
+fn check_delete_options(options: &Value) -> Result<(), ApiError> {
+    let fits = |value: &Value, wanted: &str| match wanted {
+        "int64" => value.as_i64().is_some(),
+        "bool" => value.is_boolean(),
+        "[]string" => value.is_array(),
+        "v1.Preconditions" => value.is_object(),
+        _ => value.is_string(),
+    };
+    let fields = [
+        ("gracePeriodSeconds", "int64"),
+        ("preconditions", "v1.Preconditions"),
+        ("preconditions.uid", "types.UID"),
+        ("preconditions.resourceVersion", "string"),
+        ("orphanDependents", "bool"),
+        ("propagationPolicy", "v1.DeletionPropagation"),
+        ("dryRun", "[]string"),
+        ("ignoreStoreReadErrorWithClusterBreakingPotential", "bool"),
+    ];
+    let refused = |value: &Value, field: &str, wanted: &str| {
+        let found = match value {
+            Value::Number(number) => format!("number {number}"),
+            other => super::decode::go_kind(other).unwrap_or("string").to_owned(),
+        };
+        ApiError::unforeseen(format!(
+            "json: cannot unmarshal {found} into Go struct field DeleteOptions.{field} of type {wanted}"
+        ))
+    };
+    for (field, wanted) in fields {
+        let value = options.pointer(&format!("/{}", field.replace('.', "/")));
+        if let Some(value) = value.filter(|value| !value.is_null() && !fits(value, wanted)) {
+            return Err(refused(value, field, wanted));
         }
     }
+    let dry_run = options.get("dryRun").and_then(Value::as_array);
+    let odd = dry_run.and_then(|values| values.iter().find(|value| !value.is_string()));
+    odd.map_or(Ok(()), |value| Err(refused(value, "dryRun", "string")))
 }

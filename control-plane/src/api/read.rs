@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::query::ListOptions;
 use super::status::ApiError;
-use super::view::{Item, ListMeta};
+use super::view::ListMeta;
 use crate::meta::{name, namespace};
+use crate::objects::Item;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::store::{Key, List, Page};
 
@@ -19,11 +20,11 @@ use crate::store::{Key, List, Page};
 pub(crate) fn get(call: &Call) -> Result<Response, ApiError> {
     call.form()?;
     let asked = exact_revision(call.query.text("resourceVersion"))?;
-    let latest = call.plane.store.revision();
+    let latest = call.objects().store.revision();
     if asked > latest {
         return Err(ApiError::too_new(asked, latest));
     }
-    let object = call.plane.store.get(&call.key(&call.path.name));
+    let object = call.objects().store.get(&call.key(&call.path.name));
     let object = object.ok_or_else(|| ApiError::not_found(&call.resource, &call.path.name))?;
     call.answer(200, &Item::Stored(object))
 }
@@ -101,7 +102,7 @@ pub(crate) fn read_list(
         at: position.at,
         after: position.after.clone(),
     };
-    let store = &call.plane.store;
+    let store = &call.objects().store;
     let list = store.list(&call.resource.table, call.namespace(), &page);
     let list = list.map_err(|error| position.error(error, page.after.as_deref()))?;
     Ok(paginate(list, &filter, options.limit))
@@ -122,7 +123,7 @@ pub(crate) fn only(call: &Call, filter: &Filter) -> Option<Key> {
 /// A list that can hold one object only need not look at the others.
 fn read_named(call: &Call, filter: &Filter) -> Option<(Vec<Item>, ListMeta)> {
     let key = only(call, filter)?;
-    let store = &call.plane.store;
+    let store = &call.objects().store;
     // First the revision: what is read is at least as new.
     let revision = store.revision();
     let object = store
@@ -192,7 +193,7 @@ impl Position {
             });
         }
         let asked = revision(&options.resource_version)?;
-        let latest = call.plane.store.revision();
+        let latest = call.objects().store.revision();
         if asked > latest {
             return Err(ApiError::too_new(asked, latest));
         }

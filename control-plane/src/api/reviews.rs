@@ -33,7 +33,7 @@ pub(crate) fn review(call: &Call, mut review: Value) -> Result<Value, ApiError> 
         fields.insert("kind".to_owned(), call.resource.kind.clone().into());
         let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
         if call.resource.kind == "SelfSubjectReview" {
-            *metadata = json!({"creationTimestamp": call.plane.sources.now_text()});
+            *metadata = json!({"creationTimestamp": call.objects().sources.now_text()});
         }
     }
     Ok(review)
@@ -61,7 +61,7 @@ fn token_review(call: &Call, review: &Value) -> Result<Value, ApiError> {
             "token is required for TokenReview in authentication",
         ));
     }
-    Ok(match of_token(&call.plane, token) {
+    Ok(match of_token(&call.server.access, token) {
         Some(user) => json!({"authenticated": true, "user": user_info(&user)}),
         None => json!({"user": {}, "error": "invalid bearer token"}),
     })
@@ -86,7 +86,7 @@ fn subject(call: &Call, review: &Value) -> Result<User, ApiError> {
 /// Whether a user may do what a review asks for.
 fn access(call: &Call, review: &Value, user: &User) -> Result<Value, ApiError> {
     let attributes = attributes(call, review)?;
-    Ok(match reason(&call.plane, user, &attributes) {
+    Ok(match reason(call.objects(), user, &attributes) {
         Some(why) if why.is_empty() => json!({"allowed": true}),
         Some(why) => json!({"allowed": true, "reason": why}),
         None => json!({"allowed": false}),
@@ -138,7 +138,7 @@ fn rules(call: &Call, review: &Value) -> Result<Value, ApiError> {
         return Err(ApiError::bad_request("no namespace on request"));
     }
     let (mut resources, mut paths) = (Vec::new(), Vec::new());
-    visit_rules(&call.plane, &call.user, namespace, |rule, _| {
+    visit_rules(call.objects(), &call.user, namespace, |rule, _| {
         if rule.get("nonResourceURLs").is_some() {
             paths.push(rule.clone());
         } else {

@@ -7,19 +7,18 @@ use super::call::Call;
 use super::decode;
 use super::negotiate::{BodyForm, Form};
 use super::patch::{Patch, PatchKind};
-use super::pipeline::{self, Writer};
 use super::query::WriteOptions;
 use super::status::{ApiError, Cause};
-use super::update::{Change, modify, wrong_uid};
-use super::write::{manager, typed};
 use crate::kinds::{Resource, ScalePaths};
 use crate::meta::{fields, metadata, number, text, uid};
+use crate::objects::pipeline::{self, Writer};
+use crate::objects::{Change, RequestScope, modify, typed, wrong_uid};
 
 /// Answers with the scale of an object.
 pub(crate) fn get(call: &Call) -> Result<Response, ApiError> {
     Form::of(&call.headers, false)?;
     let name = &call.path.name;
-    let object = call.plane.store.get(&call.key(name));
+    let object = call.objects().store.get(&call.key(name));
     let object = object.ok_or_else(|| ApiError::not_found(&call.resource, name))?;
     Ok(call.answer_value(200, &of(&call.resource, object.value())))
 }
@@ -134,12 +133,15 @@ pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
             call.path.name
         )));
     }
+    let scope = call.scope(&options);
     let change = Change {
-        options: &options,
         managed: true,
         must_name_revision: false,
     };
-    let item = modify(call, &change, |old| scaled(call, old, &scale)).await?;
+    let item = modify(call.objects(), &scope, change, |old| {
+        scaled(&scope, old, &scale)
+    })
+    .await?;
     Ok(call.answer_value(200, &of(&call.resource, item.value())))
 }
 
@@ -161,14 +163,14 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
         return apply(call, &options).await;
     }
     let patch = Patch::parse(kind, &call.body)?;
+    let scope = call.scope(&options);
     let change = Change {
-        options: &options,
         managed: true,
         must_name_revision: false,
     };
-    let item = modify(call, &change, |old| {
+    let item = modify(call.objects(), &scope, change, |old| {
         let scale = patch.apply(&call.resource, &of(&call.resource, old))?;
-        scaled(call, old, &scale)
+        scaled(&scope, old, &scale)
     });
     let item = item.await?;
     Ok(call.answer_value(200, &of(&call.resource, item.value())))
@@ -186,21 +188,20 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
         let why = format!("invalid object type: {version}, Kind={kind}");
         return Err(ApiError::bad_request(why));
     }
-    let manager = manager(call, options);
+    let scope = call.scope(options);
     let writer = Writer {
-        manager: &manager,
+        manager: &scope.manager,
         subresource: &call.path.subresource,
-        time: call.plane.sources.now(),
+        time: call.objects().sources.now(),
     };
     let change = Change {
-        options,
         managed: false,
         must_name_revision: false,
     };
     let force = options.force.unwrap_or(false);
-    let item = modify(call, &change, |old| {
+    let item = modify(call.objects(), &scope, change, |old| {
         // Checks the replicas, and takes over the uid and the revision that the scale is meant for.
-        let scaled = scaled(call, old, &scale)?;
+        let scaled = scaled(&scope, old, &scale)?;
         let mut config = json!({
             "apiVersion": resource.api_version(), "kind": resource.kind,
             "metadata": { "name": call.path.name },
@@ -213,18 +214,27 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
             let meant = text(&scaled, &format!("/metadata/{field}")).to_owned();
             metadata(&mut new).insert(field.to_owned(), meant.into());
         }
-        Ok(new)
+        Ok::<_, ApiError>(new)
     });
     let item = item.await?;
     Ok(call.answer_value(200, &of(resource, item.value())))
 }
 
+/// A count of 32 bits.
+fn replicas_of(given: &Value) -> Option<i64> {
+    given.as_i64().filter(|&count| i32::try_from(count).is_ok())
+}
+
 /// The object with the replicas of a scale.
-fn scaled(call: &Call, old: &Value, scale: &Value) -> Result<Value, ApiError> {
-    let resource = &call.resource;
+fn scaled(scope: &RequestScope<'_>, old: &Value, scale: &Value) -> Result<Value, ApiError> {
+    let resource = scope.resource;
     let replicas = match scale.pointer("/spec/replicas") {
         None | Some(Value::Null) => 0,
-        Some(given) => given.as_i64().ok_or_else(|| {
+        Some(given) => replicas_of(given).ok_or_else(|| {
+            let given = match given {
+                Value::Number(number) => format!("number {number}"),
+                other => decode::go_kind(other).unwrap_or("string").to_owned(),
+            };
             ApiError::bad_request(format!(
                 "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal {given} into Go struct field ScaleSpec.spec.replicas of type int32"
             ))
@@ -233,12 +243,12 @@ fn scaled(call: &Call, old: &Value, scale: &Value) -> Result<Value, ApiError> {
     if replicas < 0 {
         let why = "must be greater than or equal to 0";
         let cause = Cause::invalid("spec.replicas", &replicas.to_string(), why);
-        let name = &call.path.name;
+        let name = scope.name;
         return Err(ApiError::invalid_in("autoscaling", "Scale", name, &[cause]));
     }
     let given = uid(scale);
     if !given.is_empty() && given != uid(old) {
-        return Err(wrong_uid(call, given, uid(old)));
+        return Err(wrong_uid(scope, given, uid(old)).into());
     }
     let mut new = typed(resource, old);
     set(&mut new, &paths(resource).spec, replicas.into());

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::kinds::{Resource, qualified};
-use crate::store::{Expired, ReadError, WriteError};
+pub(crate) use crate::objects::Cause;
+use crate::objects::{Error, Taken};
+use crate::store::{Expired, ReadError};
 
 /// A request that failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,58 +20,52 @@ pub(crate) struct ApiError {
     pub(crate) continues: Option<String>,
 }
 
-/// Something wrong with a field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cause {
-    pub(crate) reason: String,
-    pub(crate) message: String,
-    pub(crate) field: String,
-}
-
-impl Cause {
-    pub(crate) fn new(reason: &str, field: &str, message: impl Into<String>) -> Self {
-        Self {
-            reason: reason.to_owned(),
-            message: message.into(),
-            field: field.to_owned(),
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unauthorized => Self::unauthorized(),
+            Error::NotFound {
+                group,
+                plural,
+                name,
+            } => Self::not_found_in(&group, &plural, &name),
+            Error::AlreadyExists {
+                group,
+                plural,
+                name,
+                taken,
+            } => Self::already_exists((&group, &plural), &name, taken),
+            Error::Conflict {
+                group,
+                kind,
+                name,
+                why,
+            } => Self::conflict_in(&group, &kind, &name, &why),
+            Error::Managed { message, causes } => {
+                Self::new(409, "Conflict", message).with_causes(&causes)
+            }
+            Error::Invalid {
+                group,
+                kind,
+                name,
+                causes,
+            } => Self::invalid_in(&group, &kind, &name, &causes),
+            Error::Forbidden {
+                group,
+                plural,
+                name,
+                why,
+                causes,
+            } => Self::forbidden_in(&group, &plural, &name, &why).with_causes(&causes),
+            Error::BadRequest(why) => Self::bad_request(why),
+            Error::Rejected => Self::rejected(),
+            Error::TooLarge(why) => Self::new(413, "RequestEntityTooLarge", why),
+            Error::Timeout => Self::timeout(),
+            Error::Internal(why) => Self::internal(&why),
+            Error::Unforeseen(why) => Self::unforeseen(why),
         }
     }
-
-    pub(crate) fn required(field: &str, detail: &str) -> Self {
-        let message = if detail.is_empty() {
-            "Required value".to_owned()
-        } else {
-            format!("Required value: {detail}")
-        };
-        Self::new("FieldValueRequired", field, message)
-    }
-
-    /// With the value as Go's `%#v`-like form shows it: texts in quotes.
-    pub(crate) fn invalid(field: &str, value: &str, detail: &str) -> Self {
-        let message = format!("Invalid value: {value}: {detail}");
-        Self::new("FieldValueInvalid", field, message)
-    }
-
-    pub(crate) fn forbidden(field: &str, detail: &str) -> Self {
-        Self::new("FieldValueForbidden", field, format!("Forbidden: {detail}"))
-    }
-
-    pub(crate) fn not_supported(field: &str, value: &str, supported: &[&str]) -> Self {
-        let supported: Vec<_> = supported.iter().map(|text| format!("{text:?}")).collect();
-        let supported = supported.join(", ");
-        let message = format!("Unsupported value: {value}: supported values: {supported}");
-        Self::new("FieldValueNotSupported", field, message)
-    }
-
-    /// With its field.
-    pub(crate) fn text(&self) -> String {
-        format!("{}: {}", self.field, self.message)
-    }
 }
-
-/// What an object that was written since it was read is refused with.
-pub(crate) const MODIFIED: &str =
-    "the object has been modified; please apply your changes to the latest version and try again";
 
 impl ApiError {
     pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
@@ -147,10 +143,20 @@ impl ApiError {
         Self::new(405, "MethodNotAllowed", message).about("", "", "")
     }
 
-    pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
-        let message = format!("{} {name:?} already exists", resource.qualified());
-        let error = Self::new(409, "AlreadyExists", message);
-        error.about(&resource.group, &resource.plural, name)
+    fn already_exists((group, plural): (&str, &str), name: &str, taken: Taken) -> Self {
+        let exists = format!("{} {name:?} already exists", qualified(plural, group));
+        let message = match taken {
+            Taken::There => exists,
+            Taken::Deleting => format!("object is being deleted: {exists}"),
+            Taken::Generated => format!(
+                "{exists}, the server was not able to generate a unique name for the object"
+            ),
+        };
+        let error = Self::new(409, "AlreadyExists", message).about(group, plural, name);
+        match taken {
+            Taken::Generated => error.retry_after(1),
+            _ => error,
+        }
     }
 
     pub(crate) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
@@ -161,10 +167,6 @@ impl ApiError {
         let resource = qualified(plural, group);
         let message = format!("Operation cannot be fulfilled on {resource} {name:?}: {why}");
         Self::new(409, "Conflict", message).about(group, plural, name)
-    }
-
-    pub(crate) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
-        Self::forbidden_in(&resource.group, &resource.plural, name, why)
     }
 
     pub(crate) fn forbidden_in(group: &str, plural: &str, name: &str, why: &str) -> Self {
@@ -182,11 +184,6 @@ impl ApiError {
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
-    }
-
-    /// Of an object of a kind.
-    pub(crate) fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
-        Self::invalid_in(&resource.group, &resource.kind, name, causes)
     }
 
     pub(crate) fn invalid_in(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
@@ -236,6 +233,18 @@ impl ApiError {
         Self::new(413, "RequestEntityTooLarge", message)
     }
 
+    /// There are too many requests under way.
+    pub(crate) fn too_many_requests() -> Self {
+        let message = "Too many requests, please try again later.";
+        Self::new(429, "TooManyRequests", message).retry_after(1)
+    }
+
+    /// A request that took too long.
+    pub(crate) fn timeout() -> Self {
+        let message = "Timeout: request did not complete within requested timeout - context deadline exceeded";
+        Self::new(504, "Timeout", message).with_details()
+    }
+
     /// The history that was asked for is gone.
     pub(crate) fn expired(asked: u64, expired: Expired) -> Self {
         let oldest = expired.oldest;
@@ -264,17 +273,6 @@ impl ApiError {
         match error {
             ReadError::Expired(expired) => Self::expired(asked, expired),
             ReadError::TooNew { asked, latest } => Self::too_new(asked, latest),
-        }
-    }
-
-    /// Why the store refused to write an object.
-    pub(crate) fn write(resource: &Resource, name: &str, error: &WriteError) -> Self {
-        match error {
-            WriteError::NotFound => Self::not_found(resource, name),
-            WriteError::Exists => Self::already_exists(resource, name),
-            WriteError::Conflict { .. } => Self::conflict(resource, name, MODIFIED),
-            WriteError::Invalid(why) => Self::bad_request(*why),
-            WriteError::Storage(_) | WriteError::Closed => Self::internal(&error.to_string()),
         }
     }
 

@@ -4,7 +4,7 @@ use axum::response::Response;
 
 use super::call::Call;
 use super::status::ApiError;
-use super::{patch, pods, read, scale, tokens, update};
+use super::{patch, pods, read, scale, tokens, writes};
 
 /// Answers a request for a subresource.
 pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
@@ -30,7 +30,7 @@ pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
         ("token", _) => tokens::create(call),
         ("exec" | "attach" | "portforward" | "proxy", _) => Err(unreachable_kubelet(call)),
         (_, "get") => read::get(call),
-        (_, "update") => update::update(call).await,
+        (_, "update") => writes::update(call).await,
         _ => patch::patch(call).await,
     }
 }
@@ -38,7 +38,7 @@ pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
 /// What only a kubelet could do.
 fn unreachable_kubelet(call: &Call) -> ApiError {
     let name = &call.path.name;
-    if call.plane.store.get(&call.key(name)).is_none() {
+    if call.objects().store.get(&call.key(name)).is_none() {
         return ApiError::not_found(&call.resource, name);
     }
     let what = &call.path.subresource;

@@ -1,10 +1,7 @@
-//! Tokens of service accounts.
-//!
-//! A token is made of random bits and lives with the process: it names its account, whose uid must
-//! still be the same when the token is shown.
+//! Requests for tokens of service accounts.
 
 use axum::response::Response;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -12,20 +9,9 @@ use super::decode;
 use super::negotiate::BodyForm;
 use super::query::WriteOptions;
 use super::status::{ApiError, Cause};
-use crate::access::User;
-use crate::kinds::table;
-use crate::meta::{name, namespace, number, text, uid};
-use crate::plane::Plane;
+use crate::access::issued::Issued;
+use crate::meta::{name, namespace, number, uid};
 use crate::sources::seconds;
-use crate::store::Key;
-
-/// A token that was given out.
-#[derive(Clone, Debug)]
-pub(crate) struct Issued {
-    account: Key,
-    uid: String,
-    expires: Timestamp,
-}
 
 /// Seconds.
 const LIFETIME: i64 = 3600;
@@ -41,11 +27,11 @@ pub(crate) fn create(call: &Call) -> Result<Response, ApiError> {
     };
     let request = decode::parse(&call.body, form, &expected)?.value;
     let key = call.key(&call.path.name);
-    let account = call.plane.store.get(&key);
+    let account = call.objects().store.get(&key);
     let account = account.ok_or_else(|| ApiError::not_found(&call.resource, &call.path.name))?;
     let lifetime = number(&request, "/spec/expirationSeconds").unwrap_or(LIFETIME);
     check_lifetime(lifetime)?;
-    let sources = &call.plane.sources;
+    let sources = &call.objects().sources;
     let now = sources.now();
     let expires = now
         .checked_add(SignedDuration::from_secs(lifetime))
@@ -57,7 +43,7 @@ pub(crate) fn create(call: &Call) -> Result<Response, ApiError> {
             uid: uid(account.value()).to_owned(),
             expires,
         };
-        call.plane.keep_token(token.clone(), issued, now);
+        call.server.access.issued.keep(token.clone(), issued, now);
     }
     let answer = json!({
         "kind": "TokenRequest",
@@ -95,36 +81,4 @@ fn audiences(request: &Value) -> Value {
     given
         .cloned()
         .unwrap_or_else(|| json!(["https://kubernetes.default.svc"]))
-}
-
-/// The user that a service account's token stands for.
-pub(crate) fn user_of(plane: &Plane, token: &str) -> Option<User> {
-    let issued = plane.token(token)?;
-    let account = plane.store.get(&issued.account)?;
-    if issued.account.resource != table("", "serviceaccounts")
-        || uid(account.value()) != issued.uid
-        || issued.expires <= plane.sources.now()
-    {
-        return None;
-    }
-    let (space, name) = (
-        namespace(account.value()),
-        text(account.value(), "/metadata/name"),
-    );
-    Some(User {
-        name: format!("system:serviceaccount:{space}:{name}"),
-        uid: issued.uid,
-        groups: vec![
-            "system:serviceaccounts".to_owned(),
-            format!("system:serviceaccounts:{space}"),
-        ],
-        ..User::default()
-    })
-}
-
-impl Issued {
-    /// Whether it still counts.
-    pub(crate) fn is_alive(&self, now: Timestamp) -> bool {
-        self.expires > now
-    }
 }

@@ -1,7 +1,6 @@
 //! How objects are shown: as they are, as rows of a table, or their metadata only.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -9,26 +8,8 @@ use serde_json::{Map, Value, json};
 use super::negotiate::{Form, Shape};
 use super::status::ApiError;
 use crate::kinds::{Conversion, Resource};
-use crate::store::Object;
+use crate::objects::Item;
 use crate::tables::Table;
-
-/// An object without its type, which the resource knows.
-#[derive(Clone, Debug)]
-pub(crate) enum Item {
-    /// As it was stored.
-    Stored(Arc<Object>),
-    /// As it would have been stored.
-    Made(Value),
-}
-
-impl Item {
-    pub(crate) fn value(&self) -> &Value {
-        match self {
-            Self::Stored(object) => object.value(),
-            Self::Made(value) => value,
-        }
-    }
-}
 
 /// What a list says about itself.
 #[derive(Clone, Debug, Default)]

@@ -7,10 +7,12 @@ use super::call::Call;
 use super::negotiate::BodyForm;
 use super::query::{ListOptions, WriteOptions};
 use super::status::ApiError;
-use super::view::{Item, ListMeta};
+use super::view::ListMeta;
 use super::{decode, pods, reviews};
 use crate::meta::{name, namespace};
-use crate::plane::MetricsSource;
+use crate::objects::Item;
+
+use super::server::MetricsSource;
 use crate::selector::LabelSelector;
 
 /// Answers a request for such a kind.
@@ -40,7 +42,7 @@ pub(crate) async fn serve(call: &Call, verb: &str) -> Result<Response, ApiError>
 }
 
 fn metrics(call: &Call, verb: &str) -> Result<Response, ApiError> {
-    let Some(source) = call.plane.options.metrics.as_ref() else {
+    let Some(source) = call.server.metrics.as_ref() else {
         return Err(ApiError::no_such_resource());
     };
     let all = measured(call, source.as_ref());

@@ -17,8 +17,9 @@ use super::negotiate::Form;
 use super::query::ListOptions;
 use super::read::{Filter, exact_revision, only};
 use super::status::ApiError;
-use super::view::{Item, View};
+use super::view::View;
 use crate::kinds::Resource;
+use crate::objects::Item;
 use crate::sources::Clock;
 use crate::store::{Change, Event, Page, Watch};
 
@@ -101,7 +102,7 @@ impl Stream {
         filter: Filter,
         form: Form,
     ) -> Result<Self, ApiError> {
-        let store = &call.plane.store;
+        let store = &call.objects().store;
         let (table, namespace) = (&call.resource.table, call.namespace());
         let asked = exact_revision(&options.resource_version)?;
         let with_initial = match options.send_initial_events {
@@ -142,7 +143,7 @@ impl Stream {
             resource: Arc::clone(&call.resource),
             form,
             included: call.query.text("includeObject").to_owned(),
-            clock: Arc::clone(&call.plane.sources.clock),
+            clock: Arc::clone(&call.objects().sources.clock),
             initial,
             announce,
             bookmarks: options.bookmarks,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::shape::{ListShape, MapShape, Shape};
@@ -111,7 +113,7 @@ impl Check {
     }
 
     fn items(&mut self, value: &Value, list: ListShape<'_>) {
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
             if list.is_atomic() {
                 self.below(|| format!("[{index}]"), item, list.items());
@@ -130,7 +132,7 @@ impl Check {
                 self.problems.push(Problem::new(reason));
             }
             self.below(|| element.to_string(), item, list.items());
-            seen.push(element);
+            seen.insert(element);
         }
     }
 

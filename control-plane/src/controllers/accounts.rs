@@ -3,10 +3,9 @@
 use serde_json::json;
 use tracing::warn;
 
-use super::Written;
 use crate::kinds::table;
 use crate::meta::{is_deleting, name, namespace};
-use crate::plane::Plane;
+use crate::objects::{Error, Objects, Written};
 use crate::store::Key;
 
 const DEFAULT: &str = "default";
@@ -26,35 +25,34 @@ pub(super) fn concerned(written: &Written) -> Option<String> {
 }
 
 /// Makes the account of a namespace that is there to stay. False if it could not be written.
-pub(super) async fn provide(plane: &Plane, namespace: &str) -> bool {
+pub(super) async fn provide(objects: &Objects, namespace: &str) -> bool {
     let place = Key::new(&table("", "namespaces"), None, namespace);
-    let stays = plane.store.get(&place);
+    let stays = objects.store.get(&place);
     if stays.is_none_or(|namespace| is_deleting(namespace.value())) {
         return true;
     }
     let key = Key::new(&table("", "serviceaccounts"), Some(namespace), DEFAULT);
-    if plane.store.get(&key).is_some() {
+    if objects.store.get(&key).is_some() {
         return true;
     }
-    let kinds = plane.registry.now();
+    let kinds = objects.registry.now();
     let Some(resource) = kinds.find("", "v1", "serviceaccounts") else {
         return true;
     };
     let account = json!({"metadata": {
         "name": DEFAULT,
         "namespace": namespace,
-        "uid": plane.sources.uid(),
-        "creationTimestamp": plane.sources.now_text(),
+        "uid": objects.sources.uid(),
+        "creationTimestamp": objects.sources.now_text(),
     }});
-    match plane.create(resource, account, false).await {
-        Err(error) if error.reason != "AlreadyExists" => {
-            let message = error.message;
+    match objects.create(resource, account, false).await {
+        Ok(_) | Err(Error::AlreadyExists { .. }) => true,
+        Err(error) => {
             warn!(
                 namespace,
-                message, "a namespace has no default service account"
+                %error, "a namespace has no default service account"
             );
             false
         }
-        _ => true,
     }
 }

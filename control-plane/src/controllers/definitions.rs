@@ -6,38 +6,36 @@ use serde_json::{Map, Value, json};
 use tracing::warn;
 
 use super::garbage::change;
-use super::{Emptied, Written, delete_all};
-use crate::api::delete::CLEANUP;
-use crate::api::write::key_of;
+use super::{Emptied, delete_all};
 use crate::kinds::{Resource, custom_resources, table};
 use crate::meta::{is_deleting, items, metadata, name, object_in, put, strings, text};
-use crate::plane::Plane;
+use crate::objects::{CLEANUP, Objects, Written, key_of};
 use crate::store::{Key, Object, Page};
 
-fn definitions(plane: &Plane) -> Vec<Arc<Object>> {
+fn definitions(objects: &Objects) -> Vec<Arc<Object>> {
     let table = table("apiextensions.k8s.io", "customresourcedefinitions");
-    let list = plane.store.list(&table, None, &Page::default());
+    let list = objects.store.list(&table, None, &Page::default());
     let mut all = list.map(|list| list.items).unwrap_or_default();
     // Who came first keeps a name.
     all.sort_by_key(|object| text(object.value(), "/metadata/creationTimestamp").to_owned());
     all
 }
 
-fn resource(plane: &Plane) -> Option<Arc<Resource>> {
-    let kinds = plane.registry.now();
+fn resource(objects: &Objects) -> Option<Arc<Resource>> {
+    let kinds = objects.registry.now();
     kinds
         .find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
         .cloned()
 }
 
 /// Accepts names, sets conditions, and serves what is established.
-pub(crate) async fn settle(plane: &Plane) {
-    let Some(resource) = resource(plane) else {
+pub(crate) async fn settle(objects: &Objects) {
+    let Some(resource) = resource(objects) else {
         return;
     };
-    let now = plane.sources.now_text();
-    for object in definitions(plane) {
-        let all = definitions(plane);
+    let now = objects.sources.now_text();
+    for object in definitions(objects) {
+        let all = definitions(objects);
         let others = all.iter().map(|object| object.value());
         let others: Vec<_> = others
             .filter(|other| name(other) != name(object.value()))
@@ -47,17 +45,17 @@ pub(crate) async fn settle(plane: &Plane) {
         if settled == *object.value() {
             continue;
         }
-        if let Err(error) = plane.update(&resource, &object, settled, false).await {
+        if let Err(error) = objects.update(&resource, &object, settled, false).await {
             warn!(%error, "the status of a definition could not be written");
         }
     }
-    serve(plane);
+    serve(objects);
 }
 
 /// Serves what is established.
-pub(crate) fn serve(plane: &Plane) {
-    plane.registry.set_custom(|| {
-        let established = definitions(plane)
+pub(crate) fn serve(objects: &Objects) {
+    objects.registry.set_custom(|| {
+        let established = definitions(objects)
             .into_iter()
             .filter(|object| condition(object.value(), "Established") == Some("True"));
         established
@@ -199,7 +197,7 @@ fn accept_names(crd: &Value, others: &[&Value]) -> (Value, Option<(&'static str,
 
 /// Whether a write may be what a definition that is deleted has waited for: the definition's own, or
 /// the removal of one of its objects.
-pub(super) fn concerned(plane: &Plane, written: &Written) -> bool {
+pub(super) fn concerned(objects: &Objects, written: &Written) -> bool {
     let definitions = table("apiextensions.k8s.io", "customresourcedefinitions");
     if written.table == definitions {
         return true;
@@ -208,20 +206,20 @@ pub(super) fn concerned(plane: &Plane, written: &Written) -> bool {
         return false;
     };
     let key = Key::new(&definitions, None, &format!("{plural}.{group}"));
-    let definition = written.after.is_none().then(|| plane.store.get(&key));
+    let definition = written.after.is_none().then(|| objects.store.get(&key));
     definition
         .flatten()
         .is_some_and(|definition| is_deleting(definition.value()))
 }
 
 /// Deletes the objects of definitions that are deleted, then the definitions.
-pub(super) async fn clean(plane: &Arc<Plane>) -> Emptied {
-    let Some(resource) = resource(plane) else {
+pub(super) async fn clean(objects: &Arc<Objects>) -> Emptied {
+    let Some(resource) = resource(objects) else {
         return Emptied::Fully;
     };
     let mut gone = false;
     let mut all = Emptied::Fully;
-    for object in definitions(plane) {
+    for object in definitions(objects) {
         let crd = object.value();
         let waits = strings(crd, "/metadata/finalizers")
             .iter()
@@ -229,17 +227,17 @@ pub(super) async fn clean(plane: &Arc<Plane>) -> Emptied {
         if !is_deleting(crd) || !waits {
             continue;
         }
-        let emptied = delete_objects(plane, crd).await;
+        let emptied = delete_objects(objects, crd).await;
         all = all.max(emptied);
         if emptied != Emptied::Fully {
             continue;
         }
         // Whoever sees that the definition is gone shall find nothing served of it.
         for served in custom_resources(crd) {
-            plane.registry.drop_custom(&served.table);
+            objects.registry.drop_custom(&served.table);
         }
         let key = key_of(&resource, crd);
-        let done = change(plane, &resource, &key, |value| {
+        let done = change(objects, &resource, &key, |value| {
             let mut left = strings(value, "/metadata/finalizers");
             left.retain(|name| name != CLEANUP);
             let left = Some(left).filter(|left| !left.is_empty());
@@ -252,15 +250,15 @@ pub(super) async fn clean(plane: &Arc<Plane>) -> Emptied {
         gone = true;
     }
     if gone {
-        settle(plane).await;
+        settle(objects).await;
     }
     all
 }
 
 /// Deletes the objects of a definition.
-async fn delete_objects(plane: &Plane, crd: &Value) -> Emptied {
+async fn delete_objects(objects: &Objects, crd: &Value) -> Emptied {
     match custom_resources(crd).first() {
-        Some(resource) => delete_all(plane, resource, None).await,
+        Some(resource) => delete_all(objects, resource, None).await,
         None => Emptied::Fully,
     }
 }

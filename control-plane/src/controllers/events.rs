@@ -8,11 +8,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tracing::warn;
 
-use super::Written;
 use super::garbage::key;
 use crate::kinds::table;
 use crate::meta::text;
-use crate::plane::Plane;
+use crate::objects::{Objects, Written};
 use crate::store::{Key, WriteError};
 
 const TTL: Duration = Duration::from_hours(1);
@@ -52,20 +51,20 @@ impl Expiry {
     }
 
     /// Removes the events whose time has come.
-    pub(super) async fn work(&mut self, plane: &Plane) {
-        let kinds = plane.registry.now();
+    pub(super) async fn work(&mut self, objects: &Objects) {
+        let kinds = objects.registry.now();
         let Some(resource) = kinds.find("", "v1", "events") else {
             return;
         };
-        let now = plane.sources.now();
+        let now = objects.sources.now();
         while let Some((due, key)) = self.by_time.first().cloned()
             && due <= now
         {
             self.forget(&key);
-            let Some(object) = plane.store.get(&key) else {
+            let Some(object) = objects.store.get(&key) else {
                 continue;
             };
-            match plane.remove(resource, &object, false).await {
+            match objects.remove(resource, &object, false).await {
                 // One that was written in between is reported anew.
                 Ok(_) | Err(WriteError::Conflict { .. } | WriteError::NotFound) => {}
                 Err(error) => {

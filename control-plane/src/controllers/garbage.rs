@@ -5,13 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::Value;
 use tracing::warn;
 
-use super::Written;
-use crate::api::delete::{FOREGROUND, ORPHAN};
-use crate::api::pipeline::{self, Writer};
-use crate::api::query::{DeleteOptions, Propagation};
 use crate::kinds::{Kinds, Resource};
 use crate::meta::{is_deleting, items, metadata, name, namespace, put, strings, text, uid};
-use crate::plane::Plane;
+use crate::objects::pipeline::{self, Writer};
+use crate::objects::{DeleteOptions, Error, FOREGROUND, ORPHAN, Objects, Propagation, Written};
 use crate::store::{Key, Object, WriteError};
 
 /// How often a change is tried anew when others write, too.
@@ -89,8 +86,8 @@ impl Garbage {
     }
 
     /// Looks at all that is queued, and at what follows from it. What fails stays in the queue.
-    pub(super) async fn work(&mut self, plane: &Plane) {
-        let kinds = plane.registry.now();
+    pub(super) async fn work(&mut self, objects: &Objects) {
+        let kinds = objects.registry.now();
         let mut failed = Vec::new();
         while let Some(key) = self.queue.pop_front() {
             let Some(key) = resolve(&kinds, key) else {
@@ -99,10 +96,10 @@ impl Garbage {
             let Some(resource) = resource_of(&kinds, &key.resource) else {
                 continue;
             };
-            let Some(object) = plane.store.get(&key) else {
+            let Some(object) = objects.store.get(&key) else {
                 continue;
             };
-            let done = self.look(plane, &kinds, resource, &key, &object).await;
+            let done = self.look(objects, &kinds, resource, &key, &object).await;
             if let Err(message) = done {
                 warn!(message, name = key.name, "garbage could not be collected");
                 failed.push(key);
@@ -113,7 +110,7 @@ impl Garbage {
 
     async fn look(
         &mut self,
-        plane: &Plane,
+        objects: &Objects,
         kinds: &Kinds,
         resource: &Resource,
         key: &Key,
@@ -123,9 +120,9 @@ impl Garbage {
         let uid = uid(value).to_owned();
         if is_deleting(value) && has_finalizer(value, ORPHAN) {
             for dependent in self.dependents.get(&uid).cloned().unwrap_or_default() {
-                drop_owners(plane, kinds, &dependent, &[&uid]).await?;
+                drop_owners(objects, kinds, &dependent, &[&uid]).await?;
             }
-            return change(plane, resource, key, |value| {
+            return change(objects, resource, key, |value| {
                 remove_finalizer(value, ORPHAN);
             })
             .await;
@@ -134,26 +131,26 @@ impl Garbage {
             let dependents = self.dependents.get(&uid).cloned().unwrap_or_default();
             let blocking: Vec<Key> = dependents
                 .into_iter()
-                .filter(|dependent| blocks(plane, dependent, &uid))
+                .filter(|dependent| blocks(objects, dependent, &uid))
                 .collect();
             if blocking.is_empty() {
-                return change(plane, resource, key, |value| {
+                return change(objects, resource, key, |value| {
                     remove_finalizer(value, FOREGROUND);
                 })
                 .await;
             }
             for dependent in blocking {
-                self.collect(plane, kinds, &dependent).await?;
+                self.collect(objects, kinds, &dependent).await?;
             }
             return Ok(());
         }
-        self.collect(plane, kinds, key).await
+        self.collect(objects, kinds, key).await
     }
 
     /// Deletes an object whose owners are all gone.
-    async fn collect(&mut self, plane: &Plane, kinds: &Kinds, key: &Key) -> Result<(), String> {
+    async fn collect(&mut self, objects: &Objects, kinds: &Kinds, key: &Key) -> Result<(), String> {
         let (Some(resource), Some(object)) =
-            (resource_of(kinds, &key.resource), plane.store.get(key))
+            (resource_of(kinds, &key.resource), objects.store.get(key))
         else {
             return Ok(());
         };
@@ -163,7 +160,7 @@ impl Garbage {
         }
         let (mut solid, mut dangling, mut waiting) = (0, Vec::new(), Vec::new());
         for owner in owners(value) {
-            match find_owner(plane, kinds, owner, key) {
+            match find_owner(objects, kinds, owner, key) {
                 Found::Unknown => solid += 1,
                 Found::Gone => dangling.push(text(owner, "/uid")),
                 Found::There(found) => {
@@ -181,7 +178,7 @@ impl Garbage {
             if dangling.is_empty() {
                 return Ok(());
             }
-            return drop_owners(plane, kinds, key, &dangling).await;
+            return drop_owners(objects, kinds, key, &dangling).await;
         }
         let has_dependents = self
             .dependents
@@ -201,9 +198,9 @@ impl Garbage {
             uid: Some(uid(value).to_owned()),
             ..DeleteOptions::default()
         };
-        match plane.delete(resource, key, &options).await {
-            Err(error) if !matches!(error.code, 404 | 409) => Err(error.message),
-            _ => Ok(()),
+        match objects.delete(resource, key, &options).await {
+            Ok(_) | Err(Error::NotFound { .. } | Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.to_string()),
         }
     }
 }
@@ -253,7 +250,7 @@ enum Found {
     Unknown,
 }
 
-fn find_owner(plane: &Plane, kinds: &Kinds, owner: &Value, dependent: &Key) -> Found {
+fn find_owner(objects: &Objects, kinds: &Kinds, owner: &Value, dependent: &Key) -> Found {
     let Some(resource) = kinds.find_kind(text(owner, "/apiVersion"), text(owner, "/kind")) else {
         return Found::Unknown;
     };
@@ -263,15 +260,15 @@ fn find_owner(plane: &Plane, kinds: &Kinds, owner: &Value, dependent: &Key) -> F
     }
     let namespace = namespace.filter(|_| resource.namespaced);
     let key = Key::new(&resource.table, namespace, text(owner, "/name"));
-    match plane.store.get(&key) {
+    match objects.store.get(&key) {
         Some(object) if uid(object.value()) == text(owner, "/uid") => Found::There(object),
         _ => Found::Gone,
     }
 }
 
 /// Whether a dependent keeps its owner from going.
-fn blocks(plane: &Plane, dependent: &Key, owner: &str) -> bool {
-    let Some(object) = plane.store.get(dependent) else {
+fn blocks(objects: &Objects, dependent: &Key, owner: &str) -> bool {
+    let Some(object) = objects.store.get(dependent) else {
         return false;
     };
     owners(object.value()).iter().any(|reference| {
@@ -280,11 +277,16 @@ fn blocks(plane: &Plane, dependent: &Key, owner: &str) -> bool {
     })
 }
 
-async fn drop_owners(plane: &Plane, kinds: &Kinds, key: &Key, uids: &[&str]) -> Result<(), String> {
+async fn drop_owners(
+    objects: &Objects,
+    kinds: &Kinds,
+    key: &Key,
+    uids: &[&str],
+) -> Result<(), String> {
     let Some(resource) = resource_of(kinds, &key.resource) else {
         return Ok(());
     };
-    change(plane, resource, key, |value| {
+    change(objects, resource, key, |value| {
         let mut left = owners(value).to_vec();
         left.retain(|owner| !uids.contains(&text(owner, "/uid")));
         let left = Some(left).filter(|left| !left.is_empty());
@@ -302,7 +304,7 @@ fn remove_finalizer(value: &mut Value, finalizer: &str) {
 
 /// Records what a controller has changed.
 pub(super) fn manage(
-    plane: &Plane,
+    objects: &Objects,
     resource: &Resource,
     old: &Value,
     new: &mut Value,
@@ -311,7 +313,7 @@ pub(super) fn manage(
     let writer = Writer {
         manager: "kube-controller-manager",
         subresource,
-        time: plane.sources.now(),
+        time: objects.sources.now(),
     };
     pipeline::manage(resource, Some(old), new, &writer);
     pipeline::keep_times(old, new);
@@ -319,28 +321,28 @@ pub(super) fn manage(
 
 /// Changes an object; removes it if that was what it waited for.
 pub(super) async fn change(
-    plane: &Plane,
+    objects: &Objects,
     resource: &Resource,
     key: &Key,
     change: impl Fn(&mut Value),
 ) -> Result<(), String> {
     for _ in 0..ATTEMPTS {
-        let Some(object) = plane.store.get(key) else {
+        let Some(object) = objects.store.get(key) else {
             return Ok(());
         };
         let mut value = object.value().clone();
         change(&mut value);
-        manage(plane, resource, object.value(), &mut value, "");
+        manage(objects, resource, object.value(), &mut value, "");
         let released = items(&value, "/metadata/finalizers").is_empty()
             && is_deleting(&value)
             && crate::meta::number(&value, "/metadata/deletionGracePeriodSeconds").unwrap_or(0)
                 == 0;
         let done = if released {
-            plane.remove(resource, &object, false).await
+            objects.remove(resource, &object, false).await
         } else if value == *object.value() {
             return Ok(());
         } else {
-            plane.update(resource, &object, value, false).await
+            objects.update(resource, &object, value, false).await
         };
         match done {
             Ok(_) => return Ok(()),

@@ -16,81 +16,38 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::api::query::DeleteOptions;
-use crate::api::write::key_of;
 use crate::kinds::Resource;
 use crate::meta::is_deleting;
-use crate::plane::Plane;
-use crate::store::{Object, Page};
+use crate::objects::{DeleteOptions, Error, Objects, Reports, Written, key_of};
+use crate::store::Page;
 use events::Expiry;
 use garbage::Garbage;
 
-/// Something that was written.
-#[derive(Clone, Debug)]
-pub(crate) struct Written {
-    /// The table of the store.
-    pub(crate) table: String,
-    pub(crate) before: Option<Arc<Object>>,
-    /// None if it was removed.
-    pub(crate) after: Option<Arc<Object>>,
-}
-
-impl Written {
-    pub(crate) fn of(
-        resource: &Resource,
-        before: Option<&Arc<Object>>,
-        after: Option<&Arc<Object>>,
-    ) -> Self {
-        Self {
-            table: resource.table.clone(),
-            before: before.cloned(),
-            after: after.cloned(),
-        }
-    }
-}
-
-/// Where writes are reported.
-pub(crate) struct Changes(mpsc::UnboundedSender<Written>);
-
-/// Where reports are read.
-pub(crate) type Reports = mpsc::UnboundedReceiver<Written>;
-
-impl Changes {
-    pub(crate) fn new() -> (Self, Reports) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    pub(crate) fn tell(&self, written: Written) {
-        // At the end nobody listens any more.
-        let _ = self.0.send(written);
-    }
-}
-
-/// Sees to what follows from writes, as long as the control plane is there.
-pub(crate) async fn run(plane: Weak<Plane>, mut reports: Reports) {
-    let Some((clock, mut work)) = plane.upgrade().map(|plane| {
+/// Sees to what follows from writes, as long as the control objects is there.
+pub(crate) async fn run(objects: Weak<Objects>, mut reports: Reports) {
+    let Some((clock, mut work)) = objects.upgrade().map(|objects| {
         let mut work = Work::default();
-        let now = plane.sources.now();
-        for (written, at) in everything(&plane, now) {
-            work.note(&plane, &written, at);
+        let now = objects.sources.now();
+        for (written, at) in everything(&objects, now) {
+            work.note(&objects, &written, at);
         }
-        (Arc::clone(&plane.sources.clock), work)
+        (Arc::clone(&objects.sources.clock), work)
     }) else {
         return;
     };
     loop {
         {
-            let Some(plane) = plane.upgrade() else { return };
+            let Some(objects) = objects.upgrade() else {
+                return;
+            };
             let now = clock();
             // What is known already is looked at once.
             while let Ok(written) = reports.try_recv() {
-                work.note(&plane, &written, now);
+                work.note(&objects, &written, now);
             }
-            work.work(&plane).await;
+            work.work(&objects).await;
         }
         let expiry = work.expiry.wait(clock());
         let expired = async {
@@ -104,10 +61,10 @@ pub(crate) async fn run(plane: Weak<Plane>, mut reports: Reports) {
             written = reports.recv() => written,
             () = expired => continue,
         };
-        let (Some(written), Some(plane)) = (written, plane.upgrade()) else {
+        let (Some(written), Some(objects)) = (written, objects.upgrade()) else {
             return;
         };
-        work.note(&plane, &written, clock());
+        work.note(&objects, &written, clock());
     }
 }
 
@@ -125,38 +82,38 @@ struct Work {
 }
 
 impl Work {
-    fn note(&mut self, plane: &Plane, written: &Written, at: Timestamp) {
+    fn note(&mut self, objects: &Objects, written: &Written, at: Timestamp) {
         self.garbage.note(written);
-        self.emptied.extend(namespaces::concerned(plane, written));
+        self.emptied.extend(namespaces::concerned(objects, written));
         self.provided.extend(accounts::concerned(written));
-        self.definitions |= definitions::concerned(plane, written);
+        self.definitions |= definitions::concerned(objects, written);
         self.expiry.note(written, at);
     }
 
-    async fn work(&mut self, plane: &Arc<Plane>) {
-        self.garbage.work(plane).await;
+    async fn work(&mut self, objects: &Arc<Objects>) {
+        self.garbage.work(objects).await;
         for namespace in std::mem::take(&mut self.provided) {
-            if !accounts::provide(plane, &namespace).await {
+            if !accounts::provide(objects, &namespace).await {
                 self.provided.insert(namespace);
             }
         }
         for namespace in std::mem::take(&mut self.emptied) {
-            if namespaces::empty(plane, &namespace).await == Emptied::Failed {
+            if namespaces::empty(objects, &namespace).await == Emptied::Failed {
                 self.emptied.insert(namespace);
             }
         }
         if self.definitions {
-            self.definitions = definitions::clean(plane).await == Emptied::Failed;
+            self.definitions = definitions::clean(objects).await == Emptied::Failed;
         }
-        self.expiry.work(plane).await;
+        self.expiry.work(objects).await;
     }
 }
 
 /// All that was there at the start, as if it had been written when it was last.
-fn everything(plane: &Plane, now: Timestamp) -> Vec<(Written, Timestamp)> {
+fn everything(objects: &Objects, now: Timestamp) -> Vec<(Written, Timestamp)> {
     let mut all = Vec::new();
-    for resource in plane.registry.now().stored() {
-        let list = plane.store.list(&resource.table, None, &Page::default());
+    for resource in objects.registry.now().stored() {
+        let list = objects.store.list(&resource.table, None, &Page::default());
         let items = list.map(|list| list.items).unwrap_or_default();
         all.extend(items.iter().map(|object| {
             let written = Written::of(resource, None, Some(object));
@@ -178,8 +135,8 @@ enum Emptied {
 }
 
 /// Deletes the objects of a kind, in a namespace or everywhere.
-async fn delete_all(plane: &Plane, resource: &Resource, namespace: Option<&str>) -> Emptied {
-    let list = plane
+async fn delete_all(objects: &Objects, resource: &Resource, namespace: Option<&str>) -> Emptied {
+    let list = objects
         .store
         .list(&resource.table, namespace, &Page::default());
     let mut emptied = Emptied::Fully;
@@ -189,16 +146,16 @@ async fn delete_all(plane: &Plane, resource: &Resource, namespace: Option<&str>)
             continue;
         }
         let key = key_of(resource, object.value());
-        match plane
+        match objects
             .delete(resource, &key, &DeleteOptions::background())
             .await
         {
             Ok(deleted) if deleted.gone => {}
             Ok(_) => emptied = emptied.max(Emptied::NotYet),
-            Err(error) if error.code == 404 => {}
+            Err(Error::NotFound { .. }) => {}
             Err(error) => {
-                let (kind, message) = (&resource.kind, error.message);
-                warn!(kind, message, "an object that shall go stays");
+                let kind = &resource.kind;
+                warn!(kind, %error, "an object that shall go stays");
                 emptied = Emptied::Failed;
             }
         }

@@ -6,21 +6,21 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::garbage::manage;
-use super::{Emptied, Written, delete_all, remains};
+use super::{Emptied, delete_all, remains};
 use crate::kinds::{Resource, table};
 use crate::meta::{is_deleting, items, name, namespace, object_in};
-use crate::plane::Plane;
+use crate::objects::{Objects, Written};
 use crate::store::{Key, WriteError};
 
 /// The namespace to be looked at after a write: one that is being deleted.
-pub(super) fn concerned(plane: &Plane, written: &Written) -> Option<String> {
+pub(super) fn concerned(objects: &Objects, written: &Written) -> Option<String> {
     let object = written.after.as_ref().or(written.before.as_ref())?;
     let name = if written.table == table("", "namespaces") {
         name(object.value())
     } else {
         namespace(object.value())
     };
-    let found = plane.store.get(&key(name))?;
+    let found = objects.store.get(&key(name))?;
     is_deleting(found.value()).then(|| name.to_owned())
 }
 
@@ -29,8 +29,8 @@ fn key(name: &str) -> Key {
 }
 
 /// Deletes what is in a namespace, and the namespace once it is empty.
-pub(super) async fn empty(plane: &Plane, namespace: &str) -> Emptied {
-    let kinds = plane.registry.now();
+pub(super) async fn empty(objects: &Objects, namespace: &str) -> Emptied {
+    let kinds = objects.registry.now();
     let mut emptied = Emptied::Fully;
     let mut left = Vec::new();
     for resource in kinds
@@ -38,7 +38,7 @@ pub(super) async fn empty(plane: &Plane, namespace: &str) -> Emptied {
         .into_iter()
         .filter(|resource| resource.namespaced)
     {
-        let of_kind = delete_all(plane, resource, Some(namespace)).await;
+        let of_kind = delete_all(objects, resource, Some(namespace)).await;
         if of_kind != Emptied::Fully {
             left.push(resource);
         }
@@ -48,32 +48,32 @@ pub(super) async fn empty(plane: &Plane, namespace: &str) -> Emptied {
         return emptied;
     };
     if emptied == Emptied::Fully {
-        return finalize(plane, resource, namespace).await;
+        return finalize(objects, resource, namespace).await;
     }
-    report(plane, resource, namespace, &left).await;
+    report(objects, resource, namespace, &left).await;
     emptied
 }
 
 /// Says in the namespace's status what it waits for.
-async fn report(plane: &Plane, resource: &Resource, name: &str, left: &[&Arc<Resource>]) {
-    let Some(object) = plane.store.get(&key(name)) else {
+async fn report(objects: &Objects, resource: &Resource, name: &str, left: &[&Arc<Resource>]) {
+    let Some(object) = objects.store.get(&key(name)) else {
         return;
     };
     let mut value = object.value().clone();
-    let conditions = remains::conditions(plane, name, left);
-    remains::set(&mut value, conditions, &plane.sources.now_text());
+    let conditions = remains::conditions(objects, name, left);
+    remains::set(&mut value, conditions, &objects.sources.now_text());
     if value == *object.value() {
         return;
     }
-    manage(plane, resource, object.value(), &mut value, "status");
-    if let Err(error) = plane.update(resource, &object, value, false).await {
+    manage(objects, resource, object.value(), &mut value, "status");
+    if let Err(error) = objects.update(resource, &object, value, false).await {
         warn!(%error, namespace = name, "a namespace's conditions could not be written");
     }
 }
 
 /// Takes the namespace itself away, if nobody else holds on to it.
-async fn finalize(plane: &Plane, resource: &Resource, name: &str) -> Emptied {
-    let Some(object) = plane.store.get(&key(name)) else {
+async fn finalize(objects: &Objects, resource: &Resource, name: &str) -> Emptied {
+    let Some(object) = objects.store.get(&key(name)) else {
         return Emptied::Fully;
     };
     let mut value = object.value().clone();
@@ -87,9 +87,9 @@ async fn finalize(plane: &Plane, resource: &Resource, name: &str) -> Emptied {
         if value == *object.value() {
             return Emptied::NotYet;
         }
-        plane.update(resource, &object, value, false).await
+        objects.update(resource, &object, value, false).await
     } else {
-        plane.remove(resource, &object, false).await
+        objects.remove(resource, &object, false).await
     };
     match done {
         Ok(_) => Emptied::Fully,

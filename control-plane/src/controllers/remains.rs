@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kinds::Resource;
 use crate::meta::{items, object_in, strings, text};
-use crate::plane::Plane;
+use crate::objects::Objects;
 use crate::store::Page;
 
 /// A condition: its type, its status, its reason and its message.
@@ -15,7 +15,7 @@ pub(super) type Condition = (&'static str, bool, &'static str, String);
 
 /// The conditions of a namespace in which there are objects of these kinds.
 pub(super) fn conditions(
-    plane: &Plane,
+    objects: &Objects,
     namespace: &str,
     left: &[&Arc<Resource>],
 ) -> Vec<Condition> {
@@ -23,7 +23,7 @@ pub(super) fn conditions(
     let mut finalizers: BTreeMap<String, usize> = BTreeMap::new();
     for resource in left {
         let page = Page::default();
-        let list = plane.store.list(&resource.table, Some(namespace), &page);
+        let list = objects.store.list(&resource.table, Some(namespace), &page);
         let objects = list.map(|list| list.items).unwrap_or_default();
         if objects.is_empty() {
             continue;

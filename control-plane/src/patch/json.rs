@@ -6,7 +6,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{MOST_OPERATIONS, PatchError, print};
+use super::{MOST_COPIED, MOST_OPERATIONS, PatchError, print};
+use crate::bounds::{self, DEPTH};
+use crate::work;
 
 /// Applies a JSON patch to an object.
 pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> {
@@ -14,14 +16,60 @@ pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> 
     if operations.len() > MOST_OPERATIONS {
         return Err(PatchError::TooLarge(operations.len()));
     }
-    let mut document = document.clone();
+    let mut document = Document {
+        depth: bounds::depth(document),
+        copied: 0,
+        value: document.clone(),
+    };
     for operation in operations {
+        work::check_deadline().map_err(|_| PatchError::Timeout)?;
         let operation = Operation(operation.as_object());
         operation
             .apply(&mut document)
             .map_err(PatchError::Unprocessable)?;
     }
-    Ok(document)
+    Ok(document.value)
+}
+
+/// The document while it is patched. An operation can make it twice as large or deep as it was,
+/// so both are bounded before anything walks it.
+struct Document {
+    value: Value,
+    /// It nests no deeper than this.
+    depth: usize,
+    /// Bytes of JSON that `copy` has added.
+    copied: usize,
+}
+
+impl Document {
+    /// Adds a value, which nests so deep.
+    fn add(&mut self, path: &str, value: Value, depth: usize) -> Outcome {
+        Place::find(&mut self.value, path)?.add(value)?;
+        self.grown(path, depth)
+    }
+
+    /// A value of this depth was put at a path.
+    fn grown(&mut self, path: &str, depth: usize) -> Outcome {
+        self.depth = self.depth.max(steps(path) + depth);
+        if self.depth > DEPTH {
+            // The estimate only grows; what is there may have become flatter.
+            if bounds::is_deeper_than(&self.value, DEPTH) {
+                return Err(format!("the document nests deeper than {DEPTH} levels"));
+            }
+            self.depth = bounds::depth(&self.value);
+        }
+        Ok(())
+    }
+
+    /// How deep the value at a path nests at most.
+    fn depth_at(&self, path: &str) -> usize {
+        self.depth.saturating_sub(steps(path))
+    }
+}
+
+/// How many levels below the document a path leads.
+fn steps(path: &str) -> usize {
+    path.matches('/').count()
 }
 
 /// The fields of operations that no JSON patch knows, each as field validation reports it: `json
@@ -76,13 +124,15 @@ struct Operation<'a>(Option<&'a Map<String, Value>>);
 type Outcome = Result<(), String>;
 
 impl<'a> Operation<'a> {
-    fn apply(&self, document: &mut Value) -> Outcome {
+    fn apply(&self, document: &mut Document) -> Outcome {
         match self.text("op").unwrap_or("unknown") {
             "add" => self.add(document),
-            "remove" => self.remove(document),
+            "remove" => Place::find(&mut document.value, self.path()?)?
+                .remove()
+                .map(drop),
             "replace" => self.replace(document),
             "move" => self.relocate(document),
-            "test" => self.test(document),
+            "test" => self.test(&mut document.value),
             "copy" => self.copy(document),
             other => Err(format!("Unexpected kind: {other}")),
         }
@@ -106,41 +156,56 @@ impl<'a> Operation<'a> {
             .ok_or_else(|| missing("operation", "from"))
     }
 
-    fn add(&self, document: &mut Value) -> Outcome {
+    fn add(&self, document: &mut Document) -> Outcome {
         let value = self.field("value").cloned().unwrap_or_default();
-        Place::find(document, self.path()?)?.add(value)
+        let depth = bounds::depth(&value);
+        document.add(self.path()?, value, depth)
     }
 
-    fn remove(&self, document: &mut Value) -> Outcome {
-        Place::find(document, self.path()?)?.remove()
-    }
-
-    fn replace(&self, document: &mut Value) -> Outcome {
+    fn replace(&self, document: &mut Document) -> Outcome {
         let value = self.field("value");
-        if self.path()?.is_empty() {
+        let path = self.path()?;
+        if path.is_empty() {
             // Anything else than a whole document is passed over.
             match value {
                 Some(Value::Object(_) | Value::Array(_)) => {
-                    *document = value.cloned().unwrap_or_default();
+                    document.value = value.cloned().unwrap_or_default();
+                    document.depth = bounds::depth(&document.value);
                 }
                 Some(_) => {}
                 None => return Err(missing("replace operation", "value")),
             }
             return Ok(());
         }
-        Place::find(document, self.path()?)?.replace(value.cloned().unwrap_or_default())
+        let value = value.cloned().unwrap_or_default();
+        let depth = bounds::depth(&value);
+        Place::find(&mut document.value, path)?.replace(value)?;
+        document.grown(path, depth)
     }
 
-    fn relocate(&self, document: &mut Value) -> Outcome {
-        let mut place = Place::find(document, self.from()?)?;
-        let value = place.get()?.cloned();
-        place.remove()?;
-        Place::find(document, self.path()?)?.add(value.unwrap_or_default())
+    fn relocate(&self, document: &mut Document) -> Outcome {
+        let from = self.from()?;
+        let depth = document.depth_at(from);
+        let value = Place::find(&mut document.value, from)?.remove()?;
+        document.add(self.path()?, value, depth)
     }
 
-    fn copy(&self, document: &mut Value) -> Outcome {
-        let value = Place::find(document, self.from()?)?.get()?.cloned();
-        Place::find(document, self.path()?)?.add(value.unwrap_or_default())
+    fn copy(&self, document: &mut Document) -> Outcome {
+        let from = self.from()?;
+        let depth = document.depth_at(from);
+        let place = Place::find(&mut document.value, from)?;
+        let value = place.get()?;
+        let size = value.map_or(0, |value| bounds::json_size(value, MOST_COPIED));
+        let copied = document.copied.saturating_add(size);
+        if copied > MOST_COPIED {
+            return Err(format!(
+                "Unable to copy, the accumulated size increase of copy is {copied}, exceeding the \
+                 limit {MOST_COPIED}"
+            ));
+        }
+        let value = value.cloned().unwrap_or_default();
+        document.copied = copied;
+        document.add(self.path()?, value, depth)
     }
 
     fn test(&self, document: &mut Value) -> Outcome {
@@ -238,22 +303,22 @@ impl<'d> Place<'d> {
         Ok(())
     }
 
-    fn remove(&mut self) -> Outcome {
+    /// Takes away what is there, and gives it.
+    fn remove(&mut self) -> Result<Value, String> {
         match &mut *self.container {
             Value::Object(fields) => {
                 let removed = fields.remove(&self.key);
-                removed.ok_or_else(|| missing("remove operation", &self.key))?;
+                removed.ok_or_else(|| missing("remove operation", &self.key))
             }
             Value::Array(items) => {
                 let index = index(&self.key, items.len())?;
                 if index >= items.len() {
                     return Err(bad_index(&self.key));
                 }
-                items.remove(index);
+                Ok(items.remove(index))
             }
-            _ => {}
+            _ => Ok(Value::Null),
         }
-        Ok(())
     }
 }
 

@@ -19,6 +19,9 @@ pub use strategic::strategic_merge_patch;
 /// How many operations a JSON patch may have.
 pub const MOST_OPERATIONS: usize = 10_000;
 
+/// Bytes of JSON that the `copy` operations of a JSON patch may add.
+pub const MOST_COPIED: usize = 3 * 1024 * 1024;
+
 /// Why a patch was not applied. `Display` is the message of the `Status`.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PatchError {
@@ -34,6 +37,9 @@ pub enum PatchError {
     /// It does not fit the object: 422 `Invalid`. The real server does not tell the client why.
     #[error("the server rejected our request due to an error in our request")]
     Unprocessable(String),
+    /// The time for the request ended before all of it was applied: 504 `Timeout`.
+    #[error("request did not complete within the allowed duration")]
+    Timeout,
     /// It breaks the rules of strategic merge patches. The real server answers this with 500 and
     /// no reason.
     #[error("{0}")]

@@ -1,5 +1,7 @@
 //! Strategic merge patches: lists.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use super::strategic::{DIRECTIVE, bad_type, merge_object, unknown_directive};
@@ -50,12 +52,9 @@ pub(super) fn merge_list(
         let before = items.clone();
         (merge_by_key(items, &patch, key, schema)?, patch, before)
     } else {
-        let mut merged = Vec::new();
-        for item in items.iter().chain(&patch) {
-            if !merged.contains(item) {
-                merged.push(item.clone());
-            }
-        }
+        let mut seen = HashSet::new();
+        let all = items.iter().chain(&patch);
+        let merged = all.filter(|item| seen.insert(*item)).cloned().collect();
         (merged, patch, items)
     };
     sort(merged, &patch, &before, *merge)
@@ -78,6 +77,7 @@ pub(super) fn delete_items(
         };
         return merge_list(items, gone, merge, schema);
     }
+    let gone: HashSet<Value> = gone.into_iter().collect();
     items.retain(|item| !gone.contains(item));
     Ok(items)
 }
@@ -119,6 +119,7 @@ fn follow_directives(
     key: &str,
 ) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
     let mut rest = Vec::new();
+    let mut gone = HashSet::new();
     let mut replace = false;
     for item in patch {
         let fields = as_object(&item)?;
@@ -128,8 +129,7 @@ fn follow_directives(
         };
         match directive.as_str() {
             Some("delete") => {
-                let gone = key_of(fields, key)?.clone();
-                items.retain(|item| item.get(key) != Some(&gone));
+                gone.insert(key_of(fields, key)?.clone());
             }
             Some("replace") => replace = true,
             Some("merge") => {
@@ -139,6 +139,7 @@ fn follow_directives(
             _ => return Err(unknown_directive(directive, fields)),
         }
     }
+    items.retain(|item| item.get(key).is_none_or(|value| !gone.contains(value)));
     Ok(if replace {
         (rest, Vec::new())
     } else {
@@ -152,16 +153,25 @@ fn merge_by_key(
     key: &str,
     schema: Option<&Schema>,
 ) -> Result<Vec<Value>, PatchError> {
+    let mut known = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Some(value) = item.get(key) {
+            known.entry(value.clone()).or_insert(index);
+        }
+    }
     for item in patch {
         let fields = as_object(item)?;
         let value = key_of(fields, key)?;
-        let known = items.iter_mut().find(|item| item.get(key) == Some(value));
-        match known {
-            Some(Value::Object(known)) => {
-                let merged = merge_object(std::mem::take(known), fields.clone(), schema)?;
-                *known = merged;
+        let there = known.get(value).and_then(|&index| items.get_mut(index));
+        match there {
+            Some(Value::Object(there)) => {
+                let merged = merge_object(std::mem::take(there), fields.clone(), schema)?;
+                *there = merged;
             }
-            _ => items.push(item.clone()),
+            _ => {
+                known.entry(value.clone()).or_insert(items.len());
+                items.push(item.clone());
+            }
         }
     }
     Ok(items)
@@ -224,20 +234,20 @@ pub(super) fn sort_as_wanted(
 /// The places of items in a list: what is new comes in for what is deleted.
 fn after_deletions(before: &[Value], patch: &[Value], key: &str) -> Vec<Value> {
     let directive = |item: &Value| item.get(DIRECTIVE).cloned();
-    let is_in =
-        |items: &[Value], item: &Value| items.iter().any(|known| known.get(key) == item.get(key));
-    let deleted = patch.iter();
-    let deleted: Vec<Value> = deleted
+    let deleted: HashSet<_> = patch
+        .iter()
         .filter(|item| directive(item).is_some_and(|what| what == "delete"))
-        .cloned()
+        .map(|item| item.get(key))
         .collect();
-    let mut places = before.to_vec();
-    places.retain(|item| !is_in(&deleted, item));
+    let kept = before
+        .iter()
+        .filter(|item| !deleted.contains(&item.get(key)));
+    let kept: Vec<&Value> = kept.collect();
+    let known: HashSet<_> = kept.iter().map(|item| item.get(key)).collect();
     let new = patch.iter().filter(|item| directive(item).is_none());
-    let new: Vec<Value> = new.filter(|item| !is_in(&places, item)).cloned().collect();
-    places.extend(new);
-    places.truncate(before.len());
-    places
+    let new = new.filter(|item| !known.contains(&item.get(key)));
+    let places = kept.iter().copied().chain(new);
+    places.take(before.len()).cloned().collect()
 }
 
 /// Sorts the items that are in `order` by it, and puts the others where they were before.
@@ -250,15 +260,14 @@ fn sort(
     let ids = |items: &[Value]| -> Result<Vec<Value>, PatchError> {
         items.iter().map(|item| id(item, merge)).collect()
     };
-    let (order, before) = (ids(order)?, ids(before)?);
-    let place = |list: &[Value], id: &Value| list.iter().position(|known| known == id);
+    let (order, before) = (places(ids(order)?), places(ids(before)?));
     let mut ordered = Vec::new();
     let mut others = Vec::new();
     for item in merged {
         let id = id(&item, merge)?;
-        let then = place(&before, &id);
-        match place(&order, &id) {
-            Some(now) => ordered.push((now, then, item)),
+        let then = before.get(&id).copied();
+        match order.get(&id) {
+            Some(&now) => ordered.push((now, then, item)),
             None => others.push((then, item)),
         }
     }
@@ -277,6 +286,15 @@ fn sort(
     }
     sorted.extend(ordered.map(|(.., item)| item));
     Ok(sorted)
+}
+
+/// Where each item is first.
+fn places(ids: Vec<Value>) -> HashMap<Value, usize> {
+    let mut places = HashMap::with_capacity(ids.len());
+    for (index, id) in ids.into_iter().enumerate() {
+        places.entry(id).or_insert(index);
+    }
+    places
 }
 
 /// What an item is told from others by.

@@ -3,6 +3,21 @@
 use serde_json::{Map, Value};
 
 use super::{Form, Object, Schema};
+use crate::bounds::{OBJECT_BYTES, json_size};
+
+/// Bytes of defaults that may still be filled in; none once a default was too much.
+struct Room(usize);
+
+impl Room {
+    /// A copy of a default, if there is room; the last one may be larger than the room.
+    fn take(&mut self, default: &Value) -> Option<Value> {
+        if self.0 == 0 {
+            return None;
+        }
+        self.0 = self.0.saturating_sub(json_size(default, self.0).max(1));
+        Some(default.clone())
+    }
+}
 
 impl Schema {
     /// Drops the nulls from objects that are no values, and that no default stands for. A real
@@ -30,12 +45,20 @@ impl Schema {
     }
 
     /// Fills in what the schema gives for fields that are absent, or null where null is no value.
+    ///
+    /// Defaults of items come once for each item. Once they are more than any object may have, the
+    /// rest is left out: the object can't be stored.
     pub fn fill_defaults(&self, value: &mut Value) {
+        let mut room = Room(OBJECT_BYTES);
+        self.fill_below(value, &mut room);
+    }
+
+    fn fill_below(&self, value: &mut Value, room: &mut Room) {
         match (&self.form, value) {
-            (Form::Object(object), Value::Object(fields)) => object.fill_defaults(fields),
+            (Form::Object(object), Value::Object(fields)) => object.fill_defaults(fields, room),
             (Form::List(list), Value::Array(items)) => {
                 for item in items {
-                    list.items.fill(item);
+                    list.items.fill(item, room);
                 }
             }
             _ => {}
@@ -43,14 +66,15 @@ impl Schema {
     }
 
     /// Fills in a value that is there, be it null.
-    fn fill(&self, value: &mut Value) {
+    fn fill(&self, value: &mut Value, room: &mut Room) {
         if value.is_null()
             && !self.nullable
             && let Some(default) = &self.default
+            && let Some(default) = room.take(default)
         {
-            *value = default.clone();
+            *value = default;
         }
-        self.fill_defaults(value);
+        self.fill_below(value, room);
     }
 
     /// Null is no value, and nothing stands for it.
@@ -60,17 +84,18 @@ impl Schema {
 }
 
 impl Object {
-    fn fill_defaults(&self, fields: &mut Map<String, Value>) {
+    fn fill_defaults(&self, fields: &mut Map<String, Value>, room: &mut Room) {
         for (name, schema) in &self.properties {
             if let Some(default) = &schema.default
                 && !fields.contains_key(name)
+                && let Some(default) = room.take(default)
             {
-                fields.insert(name.clone(), default.clone());
+                fields.insert(name.clone(), default);
             }
         }
         for (name, value) in fields {
             if let Some(schema) = self.schema_of(name) {
-                schema.fill(value);
+                schema.fill(value, room);
             }
         }
     }

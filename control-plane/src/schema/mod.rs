@@ -13,6 +13,7 @@ pub mod names;
 mod path;
 mod prune;
 mod render;
+pub(crate) mod types;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

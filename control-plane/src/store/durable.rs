@@ -16,16 +16,17 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use super::Shared;
 use super::draft::{Draft, Write};
 use super::error::WriteError;
 use super::log::{Entry, Log};
 use super::object::Object;
+use super::{Health, Shared};
 
 /// Writes that share a sync at most, and that wait at most.
 const BATCH: usize = 256;
@@ -41,18 +42,33 @@ struct Request {
 pub(super) struct Writer {
     requests: Option<mpsc::Sender<Request>>,
     thread: Option<JoinHandle<()>>,
+    /// The last batch was not written.
+    failing: Arc<AtomicBool>,
 }
 
 impl Writer {
     pub(super) fn start(shared: Arc<Shared>, log: Log) -> io::Result<Self> {
         let (requests, receiver) = mpsc::channel(BATCH);
+        let failing = Arc::new(AtomicBool::new(false));
+        let fails = Arc::clone(&failing);
         let thread = thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || run(&shared, log, receiver))?;
+            .spawn(move || run(&shared, log, receiver, &fails))?;
         Ok(Self {
             requests: Some(requests),
             thread: Some(thread),
+            failing,
         })
+    }
+
+    pub(super) fn health(&self) -> Health {
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            Health::Ended
+        } else if self.failing.load(Ordering::Relaxed) {
+            Health::Failing
+        } else {
+            Health::Good
+        }
     }
 
     pub(super) async fn write(&self, write: Write) -> Answer {
@@ -74,8 +90,7 @@ impl Drop for Writer {
     }
 }
 
-fn run(shared: &Shared, mut log: Log, mut requests: mpsc::Receiver<Request>) {
-    let mut failing = false;
+fn run(shared: &Shared, mut log: Log, mut requests: mpsc::Receiver<Request>, failing: &AtomicBool) {
     while let Some(first) = requests.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -85,11 +100,11 @@ fn run(shared: &Shared, mut log: Log, mut requests: mpsc::Receiver<Request>) {
         }
         let done = commit(shared, &mut log, batch);
         if let Err(error) = &done
-            && !failing
+            && !failing.load(Ordering::Relaxed)
         {
             warn!(%error, "the store can't be written");
         }
-        failing = done.is_err();
+        failing.store(done.is_err(), Ordering::Relaxed);
         if log.is_long() {
             let (revision, objects) = everything(shared);
             log.shorten(revision, &objects);

@@ -50,6 +50,9 @@ pub enum WriteError {
     /// It can't be stored.
     #[error("the object can't be stored: {0}")]
     Invalid(&'static str),
+    /// It is larger than an object may be, 1.5 MiB of JSON. In the words of etcd.
+    #[error("etcdserver: request is too large")]
+    TooLarge,
     /// The disk is full or fails. The store can still be read, and written once the disk recovers.
     /// After a crash the write may turn out to have happened.
     #[error("the store can't be written: {0}")]

@@ -58,6 +58,17 @@ impl Default for Options {
     }
 }
 
+/// Whether a store can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    Good,
+    /// The disk is full or fails.
+    Failing,
+    /// What writes it has ended.
+    Ended,
+}
+
 /// A store of objects. Clones share it.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -167,9 +178,24 @@ impl Store {
         self.write(key, Action::Delete(expected)).await
     }
 
+    /// Whether objects can be written, as far as that is known: after a write that failed they
+    /// can't until one succeeds.
+    pub fn health(&self) -> Health {
+        let writer = self.0.writer.as_ref();
+        writer.map_or(Health::Good, Writer::health)
+    }
+
+    /// Refuses what could not be stored: more than 1.5 MiB of JSON, or nested too deep.
+    pub fn check(&self, value: &Value) -> Result<(), WriteError> {
+        object::check_bounds(value)
+    }
+
     async fn write(&self, key: Key, action: Action) -> Result<Arc<Object>, WriteError> {
         // A task that only writes would never let others run: writes to memory do not wait.
         consume_budget().await;
+        if let Action::Create(value) | Action::Update(value, _) = &action {
+            self.check(value)?;
+        }
         let write = Write { key, action };
         match &self.0.writer {
             Some(writer) => writer.write(write).await,

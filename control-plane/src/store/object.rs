@@ -5,9 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 use super::error::WriteError;
-
-/// How deep a value may nest: as deep as `serde_json` reads.
-const DEPTH: usize = 127;
+use crate::bounds;
 
 /// Names an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,9 +100,6 @@ impl Object {
             return Err(WriteError::Invalid("its metadata is not an object"));
         };
         metadata.insert("resourceVersion".to_owned(), revision.to_string().into());
-        if is_deeper_than(&value, DEPTH) {
-            return Err(WriteError::Invalid("it nests too deep"));
-        }
         Ok(Self::recovered(value, revision))
     }
 
@@ -118,17 +113,13 @@ impl Object {
     }
 }
 
-fn is_deeper_than(value: &Value, depth: usize) -> bool {
-    match value {
-        Value::Array(items) => {
-            depth == 0 || items.iter().any(|item| is_deeper_than(item, depth - 1))
-        }
-        Value::Object(fields) => {
-            depth == 0
-                || fields
-                    .values()
-                    .any(|field| is_deeper_than(field, depth - 1))
-        }
-        _ => false,
+/// Refuses a value that is too large or too deep to be stored.
+pub(super) fn check_bounds(value: &Value) -> Result<(), WriteError> {
+    if bounds::is_deeper_than(value, bounds::DEPTH) {
+        return Err(WriteError::Invalid("it nests too deep"));
     }
+    if bounds::json_size(value, bounds::OBJECT_BYTES) > bounds::OBJECT_BYTES {
+        return Err(WriteError::TooLarge);
+    }
+    Ok(())
 }

@@ -30,6 +30,11 @@ pub fn builtin_type(name: &str) -> Option<Arc<Schema>> {
     kinds::type_schema(name)
 }
 
+/// Whether a value is a quantity, such as `100m` or `1Gi`.
+pub fn is_quantity(value: &Value) -> bool {
+    quantity::Quantity::of(value).is_some()
+}
+
 /// Fills in the defaults of an object of a built-in kind, in place, and brings it into the form in
 /// which it is stored: without nulls and empty lists, quantities in canonical form.
 pub fn default(group: &str, version: &str, kind: &str, object: &mut Value) {

@@ -33,6 +33,7 @@ pub(super) fn normalize(schema: &Schema, value: &mut Value) {
             if is_text(&list.items) {
                 empty_nulls(items.iter_mut());
             }
+            empty_objects(&list.items, items.iter_mut());
             for item in items {
                 normalize(&list.items, item);
             }
@@ -43,6 +44,15 @@ pub(super) fn normalize(schema: &Schema, value: &mut Value) {
 
 fn is_text(schema: &Schema) -> bool {
     matches!(schema.form, Form::String(_))
+}
+
+/// A null among objects is an object without fields, as Go reads it.
+fn empty_objects<'a>(schema: &Schema, values: impl Iterator<Item = &'a mut Value>) {
+    if matches!(schema.form, Form::Object(_)) {
+        for value in values.filter(|value| value.is_null()) {
+            *value = Value::Object(Map::new());
+        }
+    }
 }
 
 fn normalize_fields(object: &Object, fields: &mut Map<String, Value>) {

@@ -1,5 +1,6 @@
 //! The types that CRDs bring: what a structural schema demands of objects.
 
+mod cardinality;
 mod cel;
 mod correlate;
 mod default_check;
@@ -82,6 +83,11 @@ impl CustomSchema {
     /// The shape of the objects: for defaults, pruning, patches and apply.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// There are rules in CEL, which can cost more than an object is large.
+    pub fn has_rules(&self) -> bool {
+        self.node.has_rules
     }
 
     /// Fills in the defaults of an object, in place. Nulls that are no values stay.

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::cel::Rules;
 use super::formats::{self, Check};
-use super::pattern;
 use super::props::{Additional, Props};
 use crate::schema::ListKind;
 
@@ -25,7 +23,8 @@ pub(super) struct Node {
     pub multiple_of: Option<f64>,
     pub max_length: Option<i64>,
     pub min_length: Option<i64>,
-    pub pattern: Option<Pattern>,
+    /// A regular expression, which is compiled when it is used.
+    pub pattern: Option<String>,
     pub enumeration: Vec<Value>,
     pub max_items: Option<i64>,
     pub min_items: Option<i64>,
@@ -62,13 +61,6 @@ pub(super) struct Format {
 pub(super) struct Bound {
     pub value: f64,
     pub is_exclusive: bool,
-}
-
-/// A regular expression, as it was written and as it is used.
-#[derive(Debug)]
-pub(super) struct Pattern {
-    pub text: String,
-    pub regex: Regex,
 }
 
 impl Node {
@@ -126,7 +118,7 @@ impl Node {
             multiple_of: props.multiple_of,
             max_length: props.max_length,
             min_length: props.min_length,
-            pattern: compiled(&props.pattern),
+            pattern: (!props.pattern.is_empty()).then(|| props.pattern.clone()),
             enumeration: props.enumeration.clone(),
             max_items: props.max_items,
             min_items: props.min_items,
@@ -162,13 +154,4 @@ fn types(props: &Props) -> Vec<&'static str> {
     let known = ["array", "boolean", "integer", "number", "object", "string"];
     let name = known.into_iter().find(|name| *name == props.type_name);
     name.into_iter().collect()
-}
-
-fn compiled(text: &str) -> Option<Pattern> {
-    // A pattern that is none was refused with the CRD.
-    let regex = pattern::compile(text).ok()?;
-    (!text.is_empty()).then(|| Pattern {
-        text: text.to_string(),
-        regex,
-    })
 }

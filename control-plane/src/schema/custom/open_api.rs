@@ -1,7 +1,8 @@
 //! What else a CRD's schema must keep to: what Kubernetes supports of `OpenAPI`, its own extensions,
 //! and the rules.
 
-use super::cel::{check_rule, field_path};
+use super::cardinality::Cardinality;
+use super::cel::{Costs, check_rule, field_path};
 use super::props::{Additional, Items, Props, Rule};
 use crate::schema::{FieldError, Path};
 
@@ -31,6 +32,8 @@ struct Context {
     uncorrelatable: Option<String>,
     /// Rules can be looked at.
     has_rules: bool,
+    /// How many values of an object are checked by this schema at most.
+    cardinality: Cardinality,
 }
 
 /// Checks a schema. Its rules are looked at only if it is good otherwise.
@@ -40,11 +43,20 @@ pub(super) fn check(props: &Props, looks_at_rules: bool, path: &Path<'_>) -> Fou
         in_metadata: false,
         uncorrelatable: None,
         has_rules: looks_at_rules,
+        cardinality: Cardinality::ONE,
     };
-    check_props(props, &context, true, path)
+    let mut costs = Costs::default();
+    let mut found = check_props(props, &context, true, (path, &mut costs));
+    costs.check_total(path, &mut found.rules);
+    found
 }
 
-fn check_props(props: &Props, context: &Context, is_root: bool, path: &Path<'_>) -> Found {
+fn check_props(
+    props: &Props,
+    context: &Context,
+    is_root: bool,
+    (path, costs): (&Path<'_>, &mut Costs),
+) -> Found {
     let mut found = Found::default();
     standard(props, context, path, &mut found.schema);
     if props.unique_items {
@@ -54,14 +66,14 @@ fn check_props(props: &Props, context: &Context, is_root: bool, path: &Path<'_>)
             .schema
             .push(FieldError::forbidden(&path.field("uniqueItems"), detail));
     }
-    descend(props, context, is_root, path, &mut found);
+    descend(props, context, is_root, (path, costs), &mut found);
     extensions(props, path, &mut found.schema);
     list(props, path, &mut found.schema);
     rules(
         props,
         context,
         is_root || props.embedded_resource,
-        path,
+        (path, costs),
         &mut found,
     );
     found
@@ -110,7 +122,13 @@ fn standard(props: &Props, context: &Context, path: &Path<'_>, errors: &mut Vec<
 }
 
 /// Checks the schemas within a schema.
-fn descend(props: &Props, context: &Context, is_root: bool, path: &Path<'_>, found: &mut Found) {
+fn descend(
+    props: &Props,
+    context: &Context,
+    is_root: bool,
+    (path, costs): (&Path<'_>, &mut Costs),
+    found: &mut Found,
+) {
     let additional = path.field("additionalProperties");
     let is_open = matches!(
         props.additional_properties,
@@ -128,7 +146,8 @@ fn descend(props: &Props, context: &Context, is_root: bool, path: &Path<'_>, fou
             let reason = "inside additionalProperties applying to object metadata";
             context.no_defaults = Some(reason.to_string());
         }
-        found.append(check_props(schema, &context, false, &additional));
+        context.cardinality = context.cardinality.times(props.max_properties);
+        found.append(check_props(schema, &context, false, (&additional, costs)));
     }
     let properties = path.field("properties");
     for (name, property) in &props.properties {
@@ -144,7 +163,7 @@ fn descend(props: &Props, context: &Context, is_root: bool, path: &Path<'_>, fou
             property,
             &context,
             false,
-            &properties.key(name),
+            (&properties.key(name), costs),
         ));
     }
     let below = Context {
@@ -152,7 +171,7 @@ fn descend(props: &Props, context: &Context, is_root: bool, path: &Path<'_>, fou
         ..context.clone()
     };
     if let Some(not) = &props.not {
-        found.append(check_props(not, &below, false, &path.field("not")));
+        found.append(check_props(not, &below, false, (&path.field("not"), costs)));
     }
     for (name, list) in [
         ("allOf", &props.all_of),
@@ -161,7 +180,12 @@ fn descend(props: &Props, context: &Context, is_root: bool, path: &Path<'_>, fou
     ] {
         let path = path.field(name);
         for (index, part) in list.iter().enumerate() {
-            found.append(check_props(part, &below, false, &path.index(index)));
+            found.append(check_props(
+                part,
+                &below,
+                false,
+                (&path.index(index), costs),
+            ));
         }
     }
     if let Some(item) = props.item() {
@@ -169,7 +193,9 @@ fn descend(props: &Props, context: &Context, is_root: bool, path: &Path<'_>, fou
         if props.list_type() != Some("map") && context.uncorrelatable.is_none() {
             context.uncorrelatable = Some(path.to_string());
         }
-        found.append(check_props(item, &context, false, &path.field("items")));
+        context.cardinality = context.cardinality.times(props.max_items);
+        let path = path.field("items");
+        found.append(check_props(item, &context, false, (&path, costs)));
     }
 }
 
@@ -336,7 +362,13 @@ fn keyed_items(props: &Props, path: &Path<'_>, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn rules(props: &Props, context: &Context, is_resource: bool, path: &Path<'_>, found: &mut Found) {
+fn rules(
+    props: &Props,
+    context: &Context,
+    is_resource: bool,
+    (path, costs): (&Path<'_>, &mut Costs),
+    found: &mut Found,
+) {
     let path = path.field("x-kubernetes-validations");
     for (index, rule) in props.validations.iter().enumerate() {
         rule_is_whole(rule, props, &path.index(index), &mut found.schema);
@@ -344,6 +376,7 @@ fn rules(props: &Props, context: &Context, is_resource: bool, path: &Path<'_>, f
     if !found.schema.is_empty() || !context.has_rules {
         return;
     }
+    costs.enter(context.cardinality.of(props));
     for (index, rule) in props.validations.iter().enumerate() {
         let path = path.index(index);
         check_rule(
@@ -351,7 +384,7 @@ fn rules(props: &Props, context: &Context, is_resource: bool, path: &Path<'_>, f
             (props, is_resource),
             context.uncorrelatable.as_deref(),
             &path,
-            &mut found.rules,
+            (&mut found.rules, costs),
         );
     }
 }

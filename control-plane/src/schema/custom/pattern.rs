@@ -1,15 +1,207 @@
 //! Regular expressions as Go reads them.
 
+use std::collections::HashMap;
 use std::iter::Peekable;
 use std::str::Chars;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::parse::Parser;
+use regex_syntax::ast::{Ast, Repetition, RepetitionKind, RepetitionRange, Visitor, visit};
+use thiserror::Error;
 
-/// Compiles a regular expression of RE2's syntax. Where the `regex` crate reads the same letters
-/// in another way, they are rewritten: `\d`, `\w`, `\s` and `\b` mean ASCII, and inside of
-/// brackets `[`, `&` and `~` mean themselves.
-pub(super) fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    Regex::new(&translated(pattern))
+/// How often something may be repeated by a count, counts within counts multiplied.
+const MOST_REPEATS: u32 = 1000;
+
+/// Bytes that a compiled expression may have, in steps: most are small, and are kept in large
+/// numbers.
+const SIZES: [usize; 3] = [16 * 1024, 256 * 1024, 2 * 1024 * 1024];
+
+/// Bytes of all compiled expressions that are kept, at most.
+const KEPT: usize = 64 * 1024 * 1024;
+
+/// What is wrong with a pattern, in the words of Go.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{reason}: `{part}`")]
+pub(super) struct PatternError {
+    reason: String,
+    /// Of the pattern.
+    part: String,
+}
+
+/// Compiles a regular expression of RE2's syntax, or gives it as it was compiled before. Where the
+/// `regex` crate reads the same letters in another way, they are rewritten: `\d`, `\w`, `\s` and
+/// `\b` mean ASCII, and inside of brackets `[`, `&` and `~` mean themselves.
+///
+/// Repetitions are bounded as in Go, and so is what the compiled expression takes.
+pub(super) fn compiled(pattern: &str) -> Result<Arc<Regex>, PatternError> {
+    static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
+    let cache = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = cache().get(pattern) {
+        return Ok(regex);
+    }
+    let (regex, bytes) = compile(pattern)?;
+    let regex = Arc::new(regex);
+    cache().keep(pattern, Arc::clone(&regex), bytes);
+    Ok(regex)
+}
+
+/// Compiles a pattern. Gives the bytes that it takes at most, too.
+fn compile(pattern: &str) -> Result<(Regex, usize), PatternError> {
+    let refused = |reason: &str| PatternError {
+        reason: reason.to_owned(),
+        part: pattern.to_owned(),
+    };
+    let translated = translated(pattern);
+    if let Ok(ast) = Parser::new().parse(&translated) {
+        visit(&ast, Repeats::new(&translated))?;
+    }
+    for size in SIZES {
+        let compiled = RegexBuilder::new(&translated)
+            .size_limit(size)
+            .dfa_size_limit(size)
+            .build();
+        match compiled {
+            Ok(regex) => return Ok((regex, 2 * size)),
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            Err(error) => {
+                let error = error.to_string();
+                let reason = error.lines().last().unwrap_or_default();
+                return Err(refused(words(
+                    reason.strip_prefix("error: ").unwrap_or(reason),
+                )));
+            }
+        }
+    }
+    Err(refused("expression too large"))
+}
+
+fn words(reason: &str) -> &str {
+    match reason {
+        "unclosed character class" => "missing closing ]",
+        "unclosed group" => "missing closing )",
+        "unopened group" => "unexpected )",
+        "repetition operator missing expression" => "missing argument to repetition operator",
+        reason => reason,
+    }
+}
+
+/// Checks how often things are repeated.
+struct Repeats<'p> {
+    pattern: &'p str,
+    /// How often something may still be repeated, within each of the counts around.
+    left: Vec<u32>,
+}
+
+impl<'p> Repeats<'p> {
+    fn new(pattern: &'p str) -> Self {
+        Self {
+            pattern,
+            left: vec![MOST_REPEATS],
+        }
+    }
+
+    fn refused(&self, repetition: &Repetition) -> PatternError {
+        let span = repetition.op.span;
+        let part = self.pattern.get(span.start.offset..span.end.offset);
+        PatternError {
+            reason: "invalid repeat count".to_owned(),
+            part: part.unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// The count of a repetition, if it has one.
+fn count(repetition: &Repetition) -> Option<u32> {
+    match &repetition.op.kind {
+        RepetitionKind::Range(
+            RepetitionRange::Exactly(count)
+            | RepetitionRange::AtLeast(count)
+            | RepetitionRange::Bounded(_, count),
+        ) => Some(*count),
+        _ => None,
+    }
+}
+
+impl Visitor for Repeats<'_> {
+    type Output = ();
+    type Err = PatternError;
+
+    fn finish(self) -> Result<(), PatternError> {
+        Ok(())
+    }
+
+    fn visit_pre(&mut self, ast: &Ast) -> Result<(), PatternError> {
+        if let Ast::Repetition(repetition) = ast
+            && let Some(count) = count(repetition)
+        {
+            let left = self.left.last().copied().unwrap_or(MOST_REPEATS);
+            if count > left {
+                return Err(self.refused(repetition));
+            }
+            self.left.push(left / count.max(1));
+        }
+        Ok(())
+    }
+
+    fn visit_post(&mut self, ast: &Ast) -> Result<(), PatternError> {
+        if let Ast::Repetition(repetition) = ast
+            && count(repetition).is_some()
+        {
+            self.left.pop();
+        }
+        Ok(())
+    }
+}
+
+/// Expressions that were compiled, shared by all who have the same pattern. Those that were not
+/// used for long make room for others.
+#[derive(Default)]
+struct Cache {
+    known: HashMap<String, Kept>,
+    bytes: usize,
+    /// Counts uses.
+    clock: u64,
+}
+
+struct Kept {
+    regex: Arc<Regex>,
+    bytes: usize,
+    used: u64,
+}
+
+impl Cache {
+    fn get(&mut self, pattern: &str) -> Option<Arc<Regex>> {
+        self.clock += 1;
+        let kept = self.known.get_mut(pattern)?;
+        kept.used = self.clock;
+        Some(Arc::clone(&kept.regex))
+    }
+
+    fn keep(&mut self, pattern: &str, regex: Arc<Regex>, bytes: usize) {
+        let bytes = bytes + pattern.len();
+        if self.bytes + bytes > KEPT {
+            self.forget_half();
+        }
+        let kept = Kept {
+            regex,
+            bytes,
+            used: self.clock,
+        };
+        self.bytes += bytes;
+        if let Some(before) = self.known.insert(pattern.to_owned(), kept) {
+            self.bytes -= before.bytes;
+        }
+    }
+
+    /// Forgets the half that was not used for longest.
+    fn forget_half(&mut self) {
+        let mut uses: Vec<u64> = self.known.values().map(|kept| kept.used).collect();
+        uses.sort_unstable();
+        let middle = uses.get(uses.len() / 2).copied().unwrap_or_default();
+        self.known.retain(|_, kept| kept.used > middle);
+        self.bytes = self.known.values().map(|kept| kept.bytes).sum();
+    }
 }
 
 fn translated(pattern: &str) -> String {
@@ -114,7 +306,7 @@ fn is_repetition(rest: Peekable<Chars<'_>>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::compile;
+    use super::compiled;
 
     #[test]
     fn patterns_mean_what_they_mean_in_go() {
@@ -138,7 +330,7 @@ mod tests {
             (r"^[^\s]+$", "a b", false),
             (r"^(?P<x>a)$", "a", true),
         ] {
-            let regex = compile(pattern).unwrap();
+            let regex = compiled(pattern).unwrap();
             assert_eq!(regex.is_match(text), matches, "{pattern} {text}");
         }
     }
@@ -146,7 +338,36 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_refused() {
         for pattern in ["(", "[a", r"(?=a)", "\\"] {
-            assert!(compile(pattern).is_err(), "{pattern}");
+            assert!(compiled(pattern).is_err(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn repetitions_are_bounded_as_in_go() {
+        for (pattern, part) in [
+            ("a{1001}", "{1001}"),
+            ("a{2,1001}", "{2,1001}"),
+            ("a{1001,}", "{1001,}"),
+            ("(a{100}){11}", "{100}"),
+            ("((a{10}){10}){11}", "{10}"),
+        ] {
+            let error = compiled(pattern).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("invalid repeat count: `{part}`"),
+                "{pattern}"
+            );
+        }
+        for pattern in [
+            "a{1000}",
+            "(a{100}){10}",
+            "(a{0}){1000}",
+            "^.{0,1000}$",
+            "(a{1000})*",
+        ] {
+            assert!(compiled(pattern).is_ok(), "{pattern}");
+        }
+        // Within the counts, and too large all the same.
+        assert!(compiled(r"(\pL{40}){25}").is_err());
     }
 }

@@ -220,22 +220,10 @@ fn junctors(props: &Props, skips: (bool, bool), path: &Path<'_>, errors: &mut Ve
         nested(not, (false, false), &path.field("not"), errors);
     }
     if !props.pattern.is_empty()
-        && let Err(error) = pattern::compile(&props.pattern)
+        && let Err(error) = pattern::compiled(&props.pattern)
     {
-        let error = error.to_string();
-        let reason = error.lines().last().unwrap_or_default();
-        let reason = match reason.strip_prefix("error: ").unwrap_or(reason) {
-            "unclosed character class" => "missing closing ]",
-            "unclosed group" => "missing closing )",
-            "unopened group" => "unexpected )",
-            "repetition operator missing expression" => "missing argument to repetition operator",
-            reason => reason,
-        };
-        let detail = format!(
-            "must be a valid regular expression, but isn't: error parsing regexp: {reason}: \
-                 `{}`",
-            props.pattern
-        );
+        let detail =
+            format!("must be a valid regular expression, but isn't: error parsing regexp: {error}");
         let pattern = props.pattern.as_str();
         errors.push(FieldError::invalid(&path.field("pattern"), pattern, detail));
     }

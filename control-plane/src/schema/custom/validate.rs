@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::correlate::Correlation;
 use super::node::{Bound, Node};
 use super::number;
+use super::pattern;
 use crate::schema::{FieldError, Path, render};
 
 /// What was found, and how much was right. The alternative with the most that is right explains
@@ -283,8 +284,10 @@ fn check_text(node: &Node, text: &str, path: &Path<'_>) -> Option<FieldError> {
         return Some(invalid(path, text, &should));
     }
     let pattern = node.pattern.as_ref()?;
-    let should = || format!("should match '{}'", pattern.text);
-    (!pattern.regex.is_match(text)).then(|| invalid(path, text, &should()))
+    let should = || format!("should match '{pattern}'");
+    // A pattern that is none was refused with the CRD.
+    let regex = pattern::compiled(pattern).ok()?;
+    (!regex.is_match(text)).then(|| invalid(path, text, &should()))
 }
 
 fn check_number(node: &Node, value: &serde_json::Number, path: &Path<'_>) -> Found {

@@ -1,37 +1,37 @@
 //! Rules in CEL (`x-kubernetes-validations`): compiled with the CRD, run at every write.
 
+mod cost;
+mod depth;
 pub(super) mod field_path;
+mod functions;
+mod measure;
+mod meter;
 mod program;
+mod stack;
 mod typing;
 mod value;
 mod words;
 
-use std::sync::{Arc, LazyLock};
+#[cfg(test)]
+mod tests;
 
-use kube_cel::KubeCelExt;
+use std::sync::Arc;
+
 use kube_cel::cel::objects::OptionalValue;
-use kube_cel::cel::{Context, ExecutionError, Program, Value as Cel};
+use kube_cel::cel::{Context, Program, Value as Cel};
 use serde_json::Value;
 
 use super::correlate::{Correlation, old_item};
 use super::node::Node;
 use super::props::{Props, Rule};
 use crate::schema::{ErrorKind, FieldError, ListKind, Path};
+pub(super) use cost::Costs;
+use functions::base;
+use meter::{Budget, Failed, Metered};
 use program::Compiled;
 
 /// Bytes of a message that an expression makes.
 const MAX_MESSAGE: usize = 5 * 1024;
-
-/// All functions that Kubernetes gives to rules.
-fn base() -> &'static Context<'static> {
-    static BASE: LazyLock<Context<'static>> = LazyLock::new(|| {
-        let mut base = Context::default().with_all();
-        // It only matters to a type checker, which lets the value be compared with anything.
-        base.add_function("dyn", |value: Cel| Ok::<Cel, ExecutionError>(value));
-        base
-    });
-    &BASE
-}
 
 /// The rules for a value.
 #[derive(Debug, Default)]
@@ -61,56 +61,53 @@ impl Rules {
     }
 }
 
-/// Checks a rule of a CRD: it compiles, and asks for old values only where they can be found.
-/// `uncorrelatable` is where they can't.
+/// Checks a rule of a CRD: it compiles, it is cheap enough, and it asks for old values only where
+/// they can be found. `uncorrelatable` is where they can't.
 pub(super) fn check_rule(
     rule: &Rule,
     (props, is_resource): (&Props, bool),
     uncorrelatable: Option<&str>,
     path: &Path<'_>,
-    errors: &mut Vec<FieldError>,
+    (errors, costs): (&mut Vec<FieldError>, &mut Costs),
 ) {
     let shown = words::rule(rule);
-    let types = |source: &str, program: &Program, is_bool| {
-        typing::check(source, program.expression(), props, is_resource, is_bool)
+    let invalid = |path: &Path<'_>, error: String| {
+        FieldError::worded(ErrorKind::Invalid, path, format!("{shown}: {error}"))
     };
-    let source = &rule.expression;
-    let compiled = program::compile(source)
+    let rule_path = path.field("rule");
+    let compiled = program::compile(&rule.expression)
         .map_err(|error| format!("compilation failed: {error}"))
-        .and_then(|program| types(source, &program, true).map_or(Ok(program), Err));
+        .and_then(|program| typed(program, &rule.expression, (props, is_resource), true));
     let program = match compiled {
         Ok(program) => program,
         Err(error) => {
-            errors.push(FieldError::worded(
-                ErrorKind::Invalid,
-                &path.field("rule"),
-                format!("{shown}: {error}"),
-            ));
+            errors.push(invalid(&rule_path, error));
             return;
         }
     };
+    costs.add(&program, (props, is_resource), false, &rule_path, errors);
     let source = &rule.message_expression;
     if !source.is_empty() {
+        let path = path.field("messageExpression");
         let compiled = program::compile(source)
             .map_err(|error| format!("messageExpression compilation failed: {error}"))
-            .and_then(|program| types(source, &program, false).map_or(Ok(()), Err));
-        if let Err(error) = compiled {
-            let path = path.field("messageExpression");
-            errors.push(FieldError::worded(
-                ErrorKind::Invalid,
-                &path,
-                format!("{shown}: {error}"),
-            ));
+            .and_then(|program| typed(program, source, (props, is_resource), false));
+        match compiled {
+            Ok(program) => costs.add(&program, (props, is_resource), true, &path, errors),
+            Err(error) => errors.push(invalid(&path, error)),
         }
     }
-    let uses_old_self = program.references().has_variable("oldSelf");
+    let uses_old_self = program::refers_to_old(&program);
     match (uses_old_self, uncorrelatable, rule.optional_old_self) {
         (true, Some(place), _) => {
             let detail = format!(
                 "oldSelf cannot be used on the uncorrelatable portion of the schema within {place}"
             );
-            let path = path.field("rule");
-            errors.push(FieldError::invalid(&path, rule.expression.as_str(), detail));
+            errors.push(FieldError::invalid(
+                &rule_path,
+                rule.expression.as_str(),
+                detail,
+            ));
         }
         (false, _, Some(is_optional)) => {
             let detail = "may not be set if oldSelf is not used in rule";
@@ -119,6 +116,18 @@ pub(super) fn check_rule(
         }
         _ => {}
     }
+}
+
+/// A program whose types fit the schema, and which comes to true or false if it must.
+fn typed(
+    program: Program,
+    source: &str,
+    (props, is_resource): (&Props, bool),
+    is_bool: bool,
+) -> Result<Program, String> {
+    let wrong =
+        stack::deep(|| typing::check(source, program.expression(), props, is_resource, is_bool));
+    wrong.map_or(Ok(program), Err)
 }
 
 /// Where a value is, and what was there before.
@@ -168,7 +177,7 @@ impl Place<'_> {
     }
 }
 
-/// Runs the rules for a value and for everything in it.
+/// Runs the rules for a value and for everything in it, until they have cost too much.
 pub(super) fn check(
     node: &Node,
     value: &Value,
@@ -176,80 +185,204 @@ pub(super) fn check(
     path: &Path<'_>,
     errors: &mut Vec<FieldError>,
 ) {
-    if !node.has_rules || value.is_null() {
-        return;
-    }
-    run(node, value, place, path, errors);
-    match value {
-        Value::Array(items) => {
-            let Some(item_node) = &node.items else { return };
-            for (index, item) in items.iter().enumerate() {
-                let place = place.item(node, index, item);
-                check(item_node, item, place, &path.index(index), errors);
-            }
+    let mut run = Run {
+        budget: Budget::new(),
+        errors,
+    };
+    // What is too costly has said so.
+    let _ = run.check(node, value, place, path);
+}
+
+/// No further rules are run.
+struct Stopped;
+
+/// The rules for one object while they are run.
+struct Run<'e> {
+    budget: Budget,
+    errors: &'e mut Vec<FieldError>,
+}
+
+impl Run<'_> {
+    fn check(
+        &mut self,
+        node: &Node,
+        value: &Value,
+        place: Place<'_>,
+        path: &Path<'_>,
+    ) -> Result<(), Stopped> {
+        if !node.has_rules || value.is_null() {
+            return Ok(());
         }
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                if let Some(node) = node.properties.get(name) {
-                    check(node, value, place.field(name), &path.field(name), errors);
-                } else if let Some(node) = &node.additional {
-                    check(node, value, place.field(name), &path.key(name), errors);
+        self.rules_of(node, value, place, path)?;
+        match value {
+            Value::Array(items) => {
+                let Some(item_node) = &node.items else {
+                    return Ok(());
+                };
+                for (index, item) in items.iter().enumerate() {
+                    let place = place.item(node, index, item);
+                    self.check(item_node, item, place, &path.index(index))?;
                 }
             }
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    if let Some(node) = node.properties.get(name) {
+                        self.check(node, value, place.field(name), &path.field(name))?;
+                    } else if let Some(node) = &node.additional {
+                        self.check(node, value, place.field(name), &path.key(name))?;
+                    }
+                }
+            }
+            _ => {}
         }
-        _ => {}
+        Ok(())
+    }
+
+    /// Runs the rules for a value.
+    fn rules_of(
+        &mut self,
+        node: &Node,
+        value: &Value,
+        place: Place<'_>,
+        path: &Path<'_>,
+    ) -> Result<(), Stopped> {
+        let rules = &node.rules;
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let old = place.old.filter(|old| !old.is_null());
+        let seen = |value| value::of(value, node, rules.is_resource);
+        let this = seen(value);
+        let needs_old = rules.compiled.iter().any(|rule| rule.uses_old_self);
+        let old = old.filter(|_| needs_old).map(seen);
+        for rule in &rules.compiled {
+            let is_optional = rule.rule.optional_old_self == Some(true);
+            if rule.uses_old_self && old.is_none() && !is_optional {
+                continue;
+            }
+            let mut scope = base().new_inner_scope();
+            scope.add_variable_from_value("self", this.clone());
+            match &old {
+                _ if is_optional => scope.add_variable_from_value("oldSelf", optional(old.clone())),
+                Some(old) => scope.add_variable_from_value("oldSelf", old.clone()),
+                None => {}
+            }
+            let values = Values {
+                this: &this,
+                old: old.as_ref(),
+                context: &scope,
+            };
+            if let Some(error) = self.rule(rule, &rules.type_name, &values, path)?
+                && (rule.uses_old_self || !place.is_unchanged() || error.always)
+            {
+                self.errors.push(error.error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a rule. Gives what is wrong with the value.
+    fn rule(
+        &mut self,
+        rule: &Compiled,
+        type_name: &str,
+        values: &Values<'_>,
+        path: &Path<'_>,
+    ) -> Result<Option<Wrong>, Stopped> {
+        let invalid = |detail: String| FieldError::invalid(path, type_name, detail);
+        let ran = match &rule.program {
+            None => return Ok(None),
+            Some(Err(error)) => {
+                let detail = format!("rule compile error: compilation failed: {error}");
+                return Ok(Some(Wrong::always(invalid(detail))));
+            }
+            Some(Ok(program)) => values.run(program, &mut self.budget),
+        };
+        let name = rule.name();
+        let detail = match ran {
+            Ok(Cel::Bool(true)) => return Ok(None),
+            Ok(_) => {
+                let error = self.failure(rule, type_name, values, path);
+                return Ok(Some(Wrong {
+                    error,
+                    always: false,
+                }));
+            }
+            Err(Failed::Error(error)) => words::runtime_error(&error, name),
+            Err(Failed::Broken(what)) => format!("{what} evaluating rule: {name}"),
+            Err(Failed::TooCostly) => {
+                self.errors.push(invalid(words::too_costly(name)));
+                return Err(Stopped);
+            }
+            Err(Failed::BudgetSpent) => {
+                self.errors.push(invalid(words::BUDGET_SPENT.to_owned()));
+                return Err(Stopped);
+            }
+        };
+        Ok(Some(Wrong::always(invalid(detail))))
+    }
+
+    /// The error of a rule that failed.
+    fn failure(
+        &mut self,
+        rule: &Compiled,
+        type_name: &str,
+        values: &Values<'_>,
+        path: &Path<'_>,
+    ) -> FieldError {
+        let made = rule.message.as_ref();
+        let made = made.and_then(|program| self.message(program, values));
+        let detail = made.unwrap_or_else(|| rule.failure());
+        let below = path.field(&rule.field_path);
+        let path = if rule.field_path.is_empty() {
+            path
+        } else {
+            &below
+        };
+        match rule.rule.reason.as_deref() {
+            Some("FieldValueForbidden") => FieldError::forbidden(path, detail),
+            Some("FieldValueRequired") => FieldError::required(path, detail),
+            Some("FieldValueDuplicate") => FieldError::duplicate(path, type_name),
+            _ => FieldError::invalid(path, type_name, detail),
+        }
+    }
+
+    /// The message that an expression makes; none if it is of no use.
+    fn message(&mut self, program: &Metered, values: &Values<'_>) -> Option<String> {
+        let Ok(Cel::String(text)) = values.run(program, &mut self.budget) else {
+            return None;
+        };
+        let text = text.trim();
+        let is_useful = !text.is_empty() && text.len() <= MAX_MESSAGE && !text.contains('\n');
+        is_useful.then(|| text.to_string())
     }
 }
 
-/// Runs the rules for a value.
-fn run(
-    node: &Node,
-    value: &Value,
-    place: Place<'_>,
-    path: &Path<'_>,
-    errors: &mut Vec<FieldError>,
-) {
-    let rules = &node.rules;
-    if rules.is_empty() {
-        return;
+/// What rules see.
+struct Values<'a> {
+    this: &'a Cel,
+    old: Option<&'a Cel>,
+    context: &'a Context<'a>,
+}
+
+impl Values<'_> {
+    fn run(&self, program: &Metered, budget: &mut Budget) -> Result<Cel, Failed> {
+        program.run(self.context, (self.this, self.old), budget)
     }
-    let old = place.old.filter(|old| !old.is_null());
-    let seen = |value| value::of(value, node, rules.is_resource);
-    let this = seen(value);
-    let needs_old = rules.compiled.iter().any(|rule| rule.uses_old_self);
-    let old = old.filter(|_| needs_old).map(seen);
-    for rule in &rules.compiled {
-        let is_optional = rule.rule.optional_old_self == Some(true);
-        if rule.uses_old_self && old.is_none() && !is_optional {
-            continue;
-        }
-        let mut scope = base().new_inner_scope();
-        scope.add_variable_from_value("self", this.clone());
-        match &old {
-            _ if is_optional => scope.add_variable_from_value("oldSelf", optional(old.clone())),
-            Some(old) => scope.add_variable_from_value("oldSelf", old.clone()),
-            None => {}
-        }
-        let type_name = rules.type_name.as_str();
-        let error = match &rule.program {
-            None => continue,
-            Some(Err(error)) => {
-                let detail = format!("rule compile error: compilation failed: {error}");
-                errors.push(FieldError::invalid(path, type_name, detail));
-                continue;
-            }
-            Some(Ok(program)) => match program.execute(&scope) {
-                Ok(Cel::Bool(true)) => continue,
-                Ok(_) => failure(rule, type_name, path, &scope),
-                Err(error) => {
-                    let detail = words::runtime_error(&error, rule.name());
-                    errors.push(FieldError::invalid(path, type_name, detail));
-                    continue;
-                }
-            },
-        };
-        if rule.uses_old_self || !place.is_unchanged() {
-            errors.push(error);
+}
+
+/// What a rule says against a value.
+struct Wrong {
+    error: FieldError,
+    /// Also if the value is as it was before.
+    always: bool,
+}
+
+impl Wrong {
+    fn always(error: FieldError) -> Self {
+        Self {
+            error,
+            always: true,
         }
     }
 }
@@ -259,35 +392,4 @@ fn optional(value: Option<Cel>) -> Cel {
         Some(value) => OptionalValue::of(value),
         None => OptionalValue::none(),
     }))
-}
-
-/// The error of a rule that failed.
-fn failure(rule: &Compiled, type_name: &str, path: &Path<'_>, scope: &Context<'_>) -> FieldError {
-    let made = rule
-        .message
-        .as_ref()
-        .and_then(|program| message(program, scope));
-    let detail = made.unwrap_or_else(|| rule.failure());
-    let below = path.field(&rule.field_path);
-    let path = if rule.field_path.is_empty() {
-        path
-    } else {
-        &below
-    };
-    match rule.rule.reason.as_deref() {
-        Some("FieldValueForbidden") => FieldError::forbidden(path, detail),
-        Some("FieldValueRequired") => FieldError::required(path, detail),
-        Some("FieldValueDuplicate") => FieldError::duplicate(path, type_name),
-        _ => FieldError::invalid(path, type_name, detail),
-    }
-}
-
-/// The message that an expression makes; none if it is of no use.
-fn message(program: &Program, scope: &Context<'_>) -> Option<String> {
-    let Ok(Cel::String(text)) = program.execute(scope) else {
-        return None;
-    };
-    let text = text.trim();
-    let is_useful = !text.is_empty() && text.len() <= MAX_MESSAGE && !text.contains('\n');
-    is_useful.then(|| text.to_string())
 }

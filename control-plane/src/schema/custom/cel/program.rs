@@ -3,10 +3,12 @@
 use kube_cel::cel::Program;
 
 use super::super::props::{Props, Rule};
+use super::depth::depth;
 use super::field_path;
+use super::meter::Metered;
+use super::stack;
 
-/// Brackets within brackets. The real compiler stops there, and a parser that goes on by recursion
-/// would run out of stack.
+/// How deep an expression may nest, as the real compiler has it.
 const MAX_DEPTH: usize = 250;
 const MAX_LENGTH: usize = 100_000;
 
@@ -15,8 +17,8 @@ const MAX_LENGTH: usize = 100_000;
 pub(super) struct Compiled {
     pub rule: Rule,
     /// None if the rule is empty; an error if it does not compile.
-    pub program: Option<Result<Program, String>>,
-    pub message: Option<Program>,
+    pub program: Option<Result<Metered, String>>,
+    pub message: Option<Metered>,
     pub uses_old_self: bool,
     /// The field that errors name, below the value.
     pub field_path: String,
@@ -25,15 +27,12 @@ pub(super) struct Compiled {
 impl Compiled {
     pub(super) fn new(rule: &Rule, props: &Props) -> Self {
         let program = (!rule.expression.trim().is_empty()).then(|| compile(&rule.expression));
-        let uses_old_self = match &program {
-            Some(Ok(program)) => program.references().has_variable("oldSelf"),
-            _ => false,
-        };
+        let uses_old_self = matches!(&program, Some(Ok(program)) if refers_to_old(program));
         let message =
             (!rule.message_expression.is_empty()).then(|| compile(&rule.message_expression));
         Self {
-            program,
-            message: message.and_then(Result::ok),
+            program: program.map(|program| program.map(|program| Metered::new(&program))),
+            message: message.and_then(|program| Some(Metered::new(&program.ok()?))),
             uses_old_self,
             field_path: field_path::resolve(&rule.field_path, props, true)
                 .map(|found| found.path)
@@ -62,6 +61,11 @@ impl Compiled {
     }
 }
 
+/// Whether an expression asks for the value before.
+pub(super) fn refers_to_old(program: &Program) -> bool {
+    stack::deep(|| program.references().has_variable("oldSelf"))
+}
+
 /// Compiles an expression. The error is what the compiler says.
 pub(super) fn compile(expression: &str) -> Result<Program, String> {
     if expression.chars().count() > MAX_LENGTH {
@@ -76,29 +80,7 @@ pub(super) fn compile(expression: &str) -> Result<Program, String> {
             "ERROR: <input>:-1:0: expression recursion limit exceeded: {MAX_DEPTH}"
         ));
     }
-    Program::compile(expression).map_err(|errors| errors.to_string().replace("\n|", "\n |"))
-}
-
-/// How deep the brackets are, with runs of operators that nest as well.
-fn depth(expression: &str) -> usize {
-    let mut open: usize = 0;
-    let mut run: usize = 0;
-    let mut deepest = 0;
-    for c in expression.chars() {
-        match c {
-            '(' | '[' | '{' => open += 1,
-            ')' | ']' | '}' => open = open.saturating_sub(1),
-            '!' | '-' | '?' => run += 1,
-            c if c.is_whitespace() => {}
-            _ => {
-                run = if matches!(c, '0'..='9' | 'a'..='z') {
-                    run.min(deepest)
-                } else {
-                    0
-                }
-            }
-        }
-        deepest = deepest.max(open + run);
-    }
-    deepest
+    let compiled = stack::guarded(|| stack::deep(|| Program::compile(expression)));
+    let compiled = compiled.map_err(|panic| format!("ERROR: <input>:-1:0: {panic}"))?;
+    compiled.map_err(|errors| errors.to_string().replace("\n|", "\n |"))
 }

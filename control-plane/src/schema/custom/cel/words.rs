@@ -5,6 +5,18 @@ use kube_cel::cel::ExecutionError;
 use super::super::props::Rule;
 use crate::schema::render;
 
+/// All rules for an object have cost too much.
+pub(super) const BUDGET_SPENT: &str = "validation failed due to running out of cost budget, no \
+                                       further validation rules will be run";
+
+/// One rule has cost too much.
+pub(super) fn too_costly(rule: &str) -> String {
+    format!(
+        "'operation cancelled: actual cost limit exceeded': no further validation rules will be \
+         run due to call cost exceeds limit for rule: {rule}"
+    )
+}
+
 /// What went wrong while a rule ran.
 pub(super) fn runtime_error(error: &ExecutionError, rule: &str) -> String {
     let what = match error {

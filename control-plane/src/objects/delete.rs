@@ -2,21 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::call::Call;
-use super::negotiate::BodyForm;
-use super::query::{DeleteOptions, ListOptions, Propagation};
-use super::read::read_list;
-use super::status::ApiError;
-use super::view::Item;
-use super::write::{after_write, key_of};
-use super::{admission, decode};
+use super::error::MODIFIED;
+use super::{DeleteOptions, Error, Item, Objects, Propagation};
 use crate::kinds::Resource;
 use crate::meta::{is_deleting, items, metadata, name, number, object_in, text, uid};
-use crate::plane::Plane;
 use crate::sources::seconds;
 use crate::store::{Key, Object, WriteError};
 
@@ -29,92 +21,6 @@ pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// How often a deletion is tried anew when others write, too.
 const ATTEMPTS: usize = 20;
-
-/// Answers a `DELETE` of an object.
-pub(crate) async fn delete(call: &Call) -> Result<Response, ApiError> {
-    call.form()?;
-    let options = options(call)?;
-    let resource = &call.resource;
-    admission::delete(resource, &call.path.name)?;
-    if resource.is("batch", "Job")
-        && options.propagation.is_none()
-        && options.orphan_dependents.is_none()
-    {
-        call.warn("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning");
-    }
-    let key = call.key(&call.path.name);
-    let deleted = call.plane.delete(resource, &key, &options).await?;
-    after_write(call).await;
-    let cascades = options.orphan_dependents == Some(false);
-    let code = if !deleted.gone && cascades { 202 } else { 200 };
-    if deleted.gone && !resource.traits.returns_deleted {
-        return Ok(call.answer_value(code, &success(resource, deleted.item.value())));
-    }
-    call.answer(code, &deleted.item)
-}
-
-/// The `Status` that reports a deletion.
-fn success(resource: &Resource, value: &Value) -> Value {
-    let mut details = json!({
-        "name": name(value),
-        "kind": resource.plural,
-        "uid": uid(value),
-    });
-    if !resource.group.is_empty() {
-        details["group"] = resource.group.clone().into();
-    }
-    json!({
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Success",
-        "details": details,
-    })
-}
-
-/// The options of a deletion, of the body or of the query.
-pub(crate) fn options(call: &Call) -> Result<DeleteOptions, ApiError> {
-    if call.body.is_empty() {
-        return DeleteOptions::of(&call.query, None);
-    }
-    let form = BodyForm::of(&call.headers)?;
-    let expected = decode::Expected {
-        group: "meta.k8s.io",
-        version: "v1",
-        kind: "DeleteOptions",
-    };
-    let body = decode::parse(&call.body, form, &expected).map_err(|error| {
-        let why = error.message.split_once("): ").map_or("", |(_, why)| why);
-        let why = why.rsplit_once(" (").map_or(why, |(why, _)| why);
-        ApiError::unforeseen(why)
-    })?;
-    let body = body.value;
-    let kind = text(&body, "/kind");
-    if !matches!(kind, "" | "DeleteOptions") {
-        let why = decode::not_registered(text(&body, "/apiVersion"), kind);
-        return Err(ApiError::unforeseen(why));
-    }
-    DeleteOptions::of(&call.query, Some(&body))
-}
-
-/// Answers a `DELETE` of a collection with what was in it.
-pub(crate) async fn delete_collection(call: &Call) -> Result<Response, ApiError> {
-    let options = options(call)?;
-    let list_options = ListOptions::of(&call.query, false)?;
-    let view = call.view()?;
-    let (items, meta) = read_list(call, &list_options)?;
-    for item in &items {
-        let value = item.value();
-        admission::delete(&call.resource, name(value))?;
-        let key = key_of(&call.resource, value);
-        match call.plane.delete(&call.resource, &key, &options).await {
-            Err(error) if error.code != 404 => return Err(error),
-            _ => {}
-        }
-    }
-    after_write(call).await;
-    Ok(call.send(200, view.form, view.list(&items, &meta)))
-}
 
 /// What became of an object that was to be deleted.
 pub(crate) struct Deleted {
@@ -134,17 +40,17 @@ enum Step {
     Remove,
 }
 
-impl Plane {
+impl Objects {
     /// Deletes an object, or marks it for deletion.
     pub(crate) async fn delete(
         &self,
         resource: &Resource,
         key: &Key,
         options: &DeleteOptions,
-    ) -> Result<Deleted, ApiError> {
+    ) -> Result<Deleted, Error> {
         for _ in 0..ATTEMPTS {
             let object = self.store.get(key);
-            let object = object.ok_or_else(|| ApiError::not_found(resource, &key.name))?;
+            let object = object.ok_or_else(|| Error::not_found(resource, &key.name))?;
             check_preconditions(resource, object.value(), options)?;
             let now = self.sources.now();
             let step = plan(resource, object.value(), options, now);
@@ -153,15 +59,11 @@ impl Plane {
                 .await
             {
                 Err(WriteError::Conflict { .. }) => {}
-                Err(error) => return Err(ApiError::write(resource, &key.name, &error)),
+                Err(error) => return Err(Error::write(resource, &key.name, &error)),
                 Ok(deleted) => return Ok(deleted),
             }
         }
-        Err(ApiError::conflict(
-            resource,
-            &key.name,
-            super::status::MODIFIED,
-        ))
+        Err(Error::conflict(resource, &key.name, MODIFIED))
     }
 
     async fn take_step(
@@ -194,9 +96,9 @@ fn check_preconditions(
     resource: &Resource,
     value: &Value,
     options: &DeleteOptions,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     let refuse = |why: &str| {
-        Err(ApiError::conflict_in(
+        Err(Error::conflict_in(
             &resource.group,
             &resource.kind,
             name(value),

@@ -1,20 +1,19 @@
 //! What happens to an object on its way into the store, beyond HTTP: pruning, defaulting,
 //! validation, patches and managed fields. The one place that joins `schema`, `patch` and `apply`.
 
-use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::status::{ApiError, Cause};
-use super::types::{Mismatch, mismatch};
+use super::{Cause, Error};
 use crate::apply::{self, ApplyError, FieldSet, Manager, Target};
 use crate::kinds::{Conversion, Resource};
-use crate::patch::{self, PatchError};
+use crate::patch;
 use crate::schema::builtin::{self, builtin};
 use crate::schema::metadata;
 use crate::schema::names::{path_segment, subdomain_name};
+use crate::schema::types::{Mismatch, mismatch};
 use crate::schema::{self, FieldError, Path, Schema};
 
 /// Who writes, for managed fields.
@@ -205,7 +204,7 @@ pub(crate) fn manage(
 }
 
 /// Refuses a configuration that is not of its type.
-pub(crate) fn check_applied(resource: &Resource, config: &Value) -> Result<(), ApiError> {
+pub(crate) fn check_applied(resource: &Resource, config: &Value) -> Result<(), Error> {
     let Some(schema) = schema_of(resource) else {
         return Ok(());
     };
@@ -216,7 +215,7 @@ pub(crate) fn check_applied(resource: &Resource, config: &Value) -> Result<(), A
         schema: &schema,
         reset: reset(resource, ""),
     };
-    apply::check_applied(config, &target).map_err(|error| ApiError::unforeseen(error.to_string()))
+    apply::check_applied(config, &target).map_err(|error| Error::Unforeseen(error.to_string()))
 }
 
 /// Applies a configuration to an object; none to create it.
@@ -226,19 +225,22 @@ pub(crate) fn apply(
     config: &Value,
     force: bool,
     writer: &Writer<'_>,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let applied = with_target(resource, writer, |target, manager| {
         apply::apply(live, config, target, manager, force)
     });
     applied.map_err(|error| match &error {
-        ApplyError::BadRequest(why) => ApiError::bad_request(why.clone()),
-        ApplyError::Untyped(why) => ApiError::unforeseen(why.clone()),
+        ApplyError::BadRequest(why) => Error::BadRequest(why.clone()),
+        ApplyError::Untyped(why) => Error::Unforeseen(why.clone()),
         ApplyError::Conflicts(conflicts) => {
             let causes = conflicts.causes().into_iter();
             let causes: Vec<Cause> = causes
                 .map(|cause| Cause::new(apply::Cause::REASON, &cause.field, cause.message))
                 .collect();
-            ApiError::new(409, "Conflict", error.to_string()).with_causes(&causes)
+            Error::Managed {
+                message: error.to_string(),
+                causes,
+            }
         }
     })
 }
@@ -248,28 +250,8 @@ pub(crate) fn keep_times(old: &Value, new: &mut Value) {
     apply::keep_times(old, new);
 }
 
-/// The name of the one who writes.
-pub(crate) fn manager_name<'a>(given: &'a str, agent: &str) -> Cow<'a, str> {
-    if given.is_empty() {
-        Cow::Owned(apply::manager_name("", agent))
-    } else {
-        Cow::Borrowed(given)
-    }
-}
-
-impl From<PatchError> for ApiError {
-    fn from(error: PatchError) -> Self {
-        match error {
-            PatchError::BadRequest(why) => Self::bad_request(why),
-            PatchError::TooLarge(_) => Self::new(413, "RequestEntityTooLarge", error.to_string()),
-            PatchError::Unprocessable(_) => Self::rejected(),
-            PatchError::Internal(why) => Self::unforeseen(why),
-        }
-    }
-}
-
 /// Applies a JSON patch.
-pub(crate) fn json_patch(value: &Value, patch: &Value) -> Result<Value, ApiError> {
+pub(crate) fn json_patch(value: &Value, patch: &Value) -> Result<Value, Error> {
     Ok(patch::json_patch(value, patch)?)
 }
 
@@ -279,7 +261,7 @@ pub(crate) fn unknown_json_patch_fields(patch: &Value) -> Vec<String> {
 }
 
 /// Applies a merge patch.
-pub(crate) fn merge_patch(value: &Value, patch: &Value) -> Result<Value, ApiError> {
+pub(crate) fn merge_patch(value: &Value, patch: &Value) -> Result<Value, Error> {
     Ok(patch::merge_patch(value, patch)?)
 }
 
@@ -288,7 +270,7 @@ pub(crate) fn strategic_merge_patch(
     resource: &Resource,
     value: &Value,
     patch: &Value,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let schema = schema_of(resource).unwrap_or_default();
     Ok(patch::strategic_merge_patch(value, patch, &schema)?)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::schema::{Form, Schema};
+use super::{Form, Schema, builtin};
 
 /// A value of a wrong type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +23,24 @@ impl Mismatch {
 }
 
 /// The first value of a wrong type; none if all fit.
-pub(super) fn mismatch(schema: &Schema, value: &Value, kind: &str) -> Option<Mismatch> {
+pub(crate) fn mismatch(schema: &Schema, value: &Value, kind: &str) -> Option<Mismatch> {
     let mut walk = Walk {
         owner: kind,
         path: String::new(),
     };
     walk.value(schema, value)
+}
+
+const NO_QUANTITY: &str = "quantities must match the regular expression \
+                           '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
+/// A quantity can be read.
+fn is_sound(schema: &Schema, value: &Value) -> bool {
+    let is_quantity = schema
+        .type_name
+        .as_deref()
+        .is_some_and(|name| name.ends_with(".api.resource.Quantity"));
+    !is_quantity || builtin::is_quantity(value)
 }
 
 struct Walk<'a> {
@@ -39,6 +51,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn value(&mut self, schema: &Schema, value: &Value) -> Option<Mismatch> {
         match (&schema.form, value) {
+            (Form::IntOrString, Value::Number(_) | Value::String(_))
+                if !is_sound(schema, value) =>
+            {
+                Some(Mismatch::of(NO_QUANTITY.to_owned()))
+            }
             (_, Value::Null)
             | (Form::Any, _)
             | (Form::Number, Value::Number(_))
@@ -67,7 +84,10 @@ impl Walk<'_> {
                 .map(Mismatch::of),
             (Form::Integer, Value::Number(number)) => {
                 let found = format!("number {number}");
-                number.is_f64().then(|| self.cannot(&found, "int64"))
+                number
+                    .as_i64()
+                    .is_none()
+                    .then(|| self.cannot(&found, "int64"))
             }
             (Form::ShortInteger, Value::Number(number)) => {
                 let fits = number

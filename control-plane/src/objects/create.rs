@@ -1,16 +1,11 @@
 //! Creating objects.
 
-use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::call::Call;
-use super::negotiate::BodyForm;
+use super::error::Taken;
 use super::pipeline::{self, Writer};
-use super::query::WriteOptions;
-use super::status::{ApiError, Cause};
-use super::view::Item;
-use super::write::{after_write, manager};
-use super::{admission, decode, strategy};
+use super::{Cause, Error, Item, Objects, RequestScope, admission, services, strategy};
+use crate::kinds::Resource;
 use crate::meta::{metadata, name, text};
 
 /// How often another name is tried for one that was generated.
@@ -19,77 +14,55 @@ const ATTEMPTS: usize = 8;
 /// Of a generated name, letters that the caller chooses at most.
 const BASE: usize = 58;
 
-/// Answers a `POST` of an object.
-pub(crate) async fn create(call: &Call) -> Result<Response, ApiError> {
-    let form = BodyForm::of(&call.headers)?;
-    call.form()?;
-    let options = WriteOptions::of(&call.query, "CreateOptions", false)?;
-    let value = decode::object(call, &call.body, form, options.field_validation)?;
-    let value = call.resource.conversion.to_stored(value);
-    let item = create_object(call, value, &options, true).await?;
-    call.answer(201, &item)
-}
-
 /// Creates an object that was decoded, or one that was applied and is managed already. Another name is tried if a generated one is taken.
 pub(crate) async fn create_object(
-    call: &Call,
+    objects: &Objects,
+    scope: &RequestScope<'_>,
     value: Value,
-    options: &WriteOptions,
     manage: bool,
-) -> Result<Item, ApiError> {
+) -> Result<Item, Error> {
+    let resource = scope.resource;
     let generated = name(&value).is_empty() && !text(&value, "/metadata/generateName").is_empty();
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let prepared = prepare(call, value.clone(), options, manage)?;
-        let created = call
-            .plane
-            .create(&call.resource, prepared, options.dry_run)
-            .await;
-        match created {
-            Err(error) if generated && error.reason == "AlreadyExists" => {
+        let prepare = || prepare(objects, scope, value.clone(), manage);
+        let prepared = scope.effort.run(0, prepare).await?;
+        match objects.create(resource, prepared, scope.dry_run).await {
+            Err(Error::AlreadyExists { name, .. }) if generated => {
                 if attempts >= ATTEMPTS {
-                    let message = format!(
-                        "{}, the server was not able to generate a unique name for the object",
-                        error.message
-                    );
-                    return Err(ApiError { message, ..error }.retry_after(1));
+                    return Err(Error::already_exists(resource, &name, Taken::Generated));
                 }
             }
-            other => {
-                let item = other?;
-                after_write(call).await;
-                return Ok(item);
-            }
+            other => return other,
         }
     }
 }
 
 /// All that happens to a new object before it is stored.
 fn prepare(
-    call: &Call,
+    objects: &Objects,
+    scope: &RequestScope<'_>,
     mut value: Value,
-    options: &WriteOptions,
     manage: bool,
-) -> Result<Value, ApiError> {
-    let resource = &call.resource;
+) -> Result<Value, Error> {
+    let resource = scope.resource;
     if manage {
         pipeline::drop_nulls(resource, &mut value);
     }
     pipeline::default(resource, &mut value);
-    admission::namespace_takes(call, name(&value))?;
-    stamp(call, &mut value)?;
+    admission::namespace_takes(objects, scope, name(&value))?;
+    stamp(objects, resource, &mut value)?;
     if manage {
-        let manager = manager(call, options);
         let writer = Writer {
-            manager: &manager,
+            manager: &scope.manager,
             subresource: "",
-            time: call.plane.sources.now(),
+            time: objects.sources.now(),
         };
         pipeline::manage(resource, None, &mut value, &writer);
     }
     // What the server itself adds is nobody's.
-    admission::create(call, &mut value)?;
+    admission::create(objects, resource, &mut value)?;
     strategy::prepare_create(resource, &mut value);
     if resource.custom.is_some() {
         // The status that was sent is gone; kube-apiserver fills in the default one when it reads.
@@ -97,27 +70,27 @@ fn prepare(
     }
     if name(&value).is_empty() {
         let cause = Cause::required("metadata.name", "name or generateName is required");
-        return Err(ApiError::invalid(resource, "", &[cause]));
+        return Err(Error::invalid(resource, "", &[cause]));
     }
     let causes = pipeline::validate_create(resource, &value);
     if !causes.is_empty() {
-        return Err(ApiError::invalid(resource, name(&value), &causes));
+        return Err(Error::invalid(resource, name(&value), &causes));
     }
     pipeline::drop_nulls(resource, &mut value);
-    super::services::allocate(call, &mut value, None)?;
+    services::allocate(objects, scope, &mut value, None)?;
     Ok(value)
 }
 
 /// Sets what only the server sets.
-fn stamp(call: &Call, value: &mut Value) -> Result<(), ApiError> {
+fn stamp(objects: &Objects, resource: &Resource, value: &mut Value) -> Result<(), Error> {
     // What is no number says nothing.
     let revision = text(value, "/metadata/resourceVersion").parse::<u64>();
     if revision.is_ok_and(|revision| revision > 0) {
-        return Err(ApiError::unforeseen(
-            "resourceVersion should not be set on objects to be created",
+        return Err(Error::Unforeseen(
+            "resourceVersion should not be set on objects to be created".to_owned(),
         ));
     }
-    let sources = &call.plane.sources;
+    let sources = &objects.sources;
     let generated = text(value, "/metadata/generateName").to_owned();
     let metadata = metadata(value);
     for field in [
@@ -138,7 +111,7 @@ fn stamp(call: &Call, value: &mut Value) -> Result<(), ApiError> {
             format!("{base}{}", sources.suffix()).into(),
         );
     }
-    if call.resource.traits.generation {
+    if resource.traits.generation {
         metadata.insert("generation".to_owned(), json!(1));
     }
     Ok(())

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::call::Call;
-use super::status::{ApiError, Cause};
-use crate::kinds::table;
+use super::{Cause, Error, Objects};
+use crate::kinds::{Resource, table};
 use crate::meta::{items, number, object_in, text};
 use crate::store::Page;
 
@@ -16,10 +15,11 @@ const LAST: i64 = 32_767;
 /// Gives the ports of a service that nodes open the numbers that they lack: the lowest that are
 /// free, so that a run can be repeated.
 pub(super) fn allocate(
-    call: &Call,
+    objects: &Objects,
+    resource: &Resource,
     service: &mut Value,
     old: Option<&Value>,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     let wants = wants(service);
     let has_own = |service: &Value| {
         items(service, "/spec/ports")
@@ -30,8 +30,8 @@ pub(super) fn allocate(
         return Ok(());
     }
     let own: BTreeSet<i64> = old.into_iter().flat_map(numbers).collect();
-    let mut used = used(call);
-    check(call, service, &used, &own)?;
+    let mut used = used(objects);
+    check(resource, service, &used, &own)?;
     used.extend(numbers(service));
     if !wants {
         return Ok(());
@@ -41,8 +41,9 @@ pub(super) fn allocate(
             continue;
         }
         let free = (FIRST..=LAST).find(|number| !used.contains(number));
-        let free =
-            free.ok_or_else(|| ApiError::internal("failed to allocate a nodePort: range is full"))?;
+        let free = free.ok_or_else(|| {
+            Error::Internal("failed to allocate a nodePort: range is full".to_owned())
+        })?;
         used.insert(free);
         set(port, free);
     }
@@ -62,11 +63,11 @@ fn wants(service: &Value) -> bool {
 
 /// A number that a client asks for is in the range, and free.
 fn check(
-    call: &Call,
+    resource: &Resource,
     service: &Value,
     used: &BTreeSet<i64>,
     own: &BTreeSet<i64>,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     for (index, port) in items(service, "/spec/ports").iter().enumerate() {
         let wanted = of(port);
         let why = if wanted == 0 || own.contains(&wanted) {
@@ -83,15 +84,15 @@ fn check(
         let field = format!("spec.ports[{index}].nodePort");
         let cause = Cause::invalid(&field, &wanted.to_string(), &why);
         let name = text(service, "/metadata/name");
-        return Err(ApiError::invalid(&call.resource, name, &[cause]));
+        return Err(Error::invalid(resource, name, &[cause]));
     }
     Ok(())
 }
 
 /// The numbers that services have.
-fn used(call: &Call) -> BTreeSet<i64> {
+fn used(objects: &Objects) -> BTreeSet<i64> {
     let services = table("", "services");
-    let list = call.plane.store.list(&services, None, &Page::default());
+    let list = objects.store.list(&services, None, &Page::default());
     let services = list.map(|list| list.items).unwrap_or_default();
     services
         .iter()

@@ -1,36 +1,50 @@
 //! Writing to the store, with what follows from it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::call::Call;
-use super::pipeline;
-use super::query::WriteOptions;
-use super::status::ApiError;
-use super::view::Item;
-use crate::controllers::Written;
+use super::error::Taken;
+use super::{Error, Objects, Written};
 use crate::kinds::{Resource, group_version};
 use crate::meta::{name, namespace};
-use crate::plane::Plane;
 use crate::store::{Key, Object, WriteError};
 
-impl Plane {
+/// An object without its type, which the resource knows.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// As it was stored.
+    Stored(Arc<Object>),
+    /// As it would have been stored.
+    Made(Value),
+}
+
+impl Item {
+    pub(crate) fn value(&self) -> &Value {
+        match self {
+            Self::Stored(object) => object.value(),
+            Self::Made(value) => value,
+        }
+    }
+}
+
+impl Objects {
     /// Adds an object, which has a name.
     pub(crate) async fn create(
         &self,
         resource: &Resource,
         value: Value,
         dry_run: bool,
-    ) -> Result<Item, ApiError> {
+    ) -> Result<Item, Error> {
         let key = key_of(resource, &value);
         let name = key.name.clone();
         let value = untyped(value);
         if dry_run {
             if self.store.get(&key).is_some() {
-                return Err(ApiError::already_exists(resource, &name));
+                return Err(Error::already_exists(resource, &name, Taken::There));
             }
+            let checked = self.store.check(&value);
+            checked.map_err(|error| Error::write(resource, &name, &error))?;
             return Ok(Item::Made(value));
         }
         let created = self.store.create(key.clone(), value).await;
@@ -41,15 +55,14 @@ impl Plane {
     }
 
     /// An object that is on its way out explains why its name is taken.
-    fn explain(&self, resource: &Resource, key: &Key, error: &WriteError) -> ApiError {
-        let mut refused = ApiError::write(resource, &key.name, error);
-        if matches!(error, WriteError::Exists) {
-            let there = self.store.get(key);
-            if there.is_some_and(|object| crate::meta::is_deleting(object.value())) {
-                refused.message = format!("object is being deleted: {}", refused.message);
-            }
+    fn explain(&self, resource: &Resource, key: &Key, error: &WriteError) -> Error {
+        let there = self.store.get(key);
+        if matches!(error, WriteError::Exists)
+            && there.is_some_and(|object| crate::meta::is_deleting(object.value()))
+        {
+            return Error::already_exists(resource, &key.name, Taken::Deleting);
         }
-        refused
+        Error::write(resource, &key.name, error)
     }
 
     /// Replaces an object that was read.
@@ -63,6 +76,7 @@ impl Plane {
         let key = key_of(resource, &value);
         let value = untyped(value);
         if dry_run {
+            self.store.check(&value)?;
             return Ok(Item::Made(value));
         }
         let object = self.store.update(key, value, old.revision()).await?;
@@ -85,16 +99,6 @@ impl Plane {
         let object = self.store.delete(key, old.revision()).await?;
         self.changes.tell(Written::of(resource, Some(old), None));
         Ok(Item::Stored(object))
-    }
-}
-
-/// What must be done before a write is answered: a definition counts at once.
-pub(crate) async fn after_write(call: &Call) {
-    if call
-        .resource
-        .is("apiextensions.k8s.io", "CustomResourceDefinition")
-    {
-        crate::controllers::definitions::settle(&call.plane).await;
     }
 }
 
@@ -123,11 +127,4 @@ pub(crate) fn typed(resource: &Resource, value: &Value) -> Value {
         fields.insert("kind".to_owned(), resource.kind.clone().into());
     }
     value
-}
-
-/// Who writes: what the query says, or else the beginning of the user agent.
-pub(crate) fn manager<'a>(call: &Call, options: &'a WriteOptions) -> Cow<'a, str> {
-    let agent = call.headers.get(http::header::USER_AGENT);
-    let agent = agent.and_then(|value| value.to_str().ok());
-    pipeline::manager_name(&options.field_manager, agent.unwrap_or_default())
 }

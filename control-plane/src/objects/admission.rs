@@ -2,22 +2,24 @@
 
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
-use super::status::{ApiError, Cause};
+use super::{Cause, Error, Objects, RequestScope};
 use crate::kinds::Resource;
 use crate::meta::{is_deleting, items, object_in, text};
-use crate::plane::Plane;
 use crate::store::Key;
 
 /// The namespace exists and takes new objects.
-pub(crate) fn namespace_takes(call: &Call, name: &str) -> Result<(), ApiError> {
-    definition_takes(call, name)?;
-    let Some(namespace) = call.namespace() else {
+pub(crate) fn namespace_takes(
+    objects: &Objects,
+    scope: &RequestScope<'_>,
+    name: &str,
+) -> Result<(), Error> {
+    definition_takes(objects, scope, name)?;
+    let Some(namespace) = scope.namespace else {
         return Ok(());
     };
     let key = Key::new(&crate::kinds::table("", "namespaces"), None, namespace);
-    let Some(found) = call.plane.store.get(&key) else {
-        return Err(ApiError::not_found_in("", "namespaces", namespace));
+    let Some(found) = objects.store.get(&key) else {
+        return Err(Error::not_found_in("", "namespaces", namespace));
     };
     if !is_deleting(found.value()) {
         return Ok(());
@@ -30,23 +32,22 @@ pub(crate) fn namespace_takes(call: &Call, name: &str) -> Result<(), ApiError> {
         "metadata.namespace",
         format!("namespace {namespace} is being terminated"),
     );
-    Err(ApiError::forbidden(&call.resource, name, &why).with_causes(&[cause]))
+    Err(Error::forbidden(scope.resource, name, &why).with_causes(vec![cause]))
 }
 
 /// A definition that is deleted takes no new objects.
-fn definition_takes(call: &Call, name: &str) -> Result<(), ApiError> {
-    let resource = &call.resource;
+fn definition_takes(objects: &Objects, scope: &RequestScope<'_>, name: &str) -> Result<(), Error> {
+    let resource = scope.resource;
     if resource.custom.is_none() {
         return Ok(());
     }
     let table = crate::kinds::table("apiextensions.k8s.io", "customresourcedefinitions");
-    let definition = call
-        .plane
+    let definition = objects
         .store
         .get(&Key::new(&table, None, &resource.qualified()));
     if definition.is_some_and(|definition| is_deleting(definition.value())) {
         let why = "create not allowed while custom resource definition is terminating";
-        return Err(ApiError::forbidden(resource, name, why));
+        return Err(Error::forbidden(resource, name, why));
     }
     Ok(())
 }
@@ -55,19 +56,23 @@ fn definition_takes(call: &Call, name: &str) -> Result<(), ApiError> {
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
 /// Whether an object may be deleted at all.
-pub(crate) fn delete(resource: &Resource, name: &str) -> Result<(), ApiError> {
+pub(crate) fn delete(resource: &Resource, name: &str) -> Result<(), Error> {
     if resource.is("", "Namespace") && IMMORTAL.contains(&name) {
         let why = "this namespace may not be deleted";
-        return Err(ApiError::forbidden(resource, name, why));
+        return Err(Error::forbidden(resource, name, why));
     }
     Ok(())
 }
 
 /// What is filled in when an object is created.
-pub(crate) fn create(call: &Call, value: &mut Value) -> Result<(), ApiError> {
-    match (call.resource.group.as_str(), call.resource.kind.as_str()) {
+pub(crate) fn create(
+    objects: &Objects,
+    resource: &Resource,
+    value: &mut Value,
+) -> Result<(), Error> {
+    match (resource.group.as_str(), resource.kind.as_str()) {
         ("", "Pod") => {
-            set_priority(&call.plane, value)?;
+            set_priority(objects, value)?;
             add_tolerations(value);
         }
         ("", "Namespace") => {
@@ -85,8 +90,8 @@ pub(crate) fn create(call: &Call, value: &mut Value) -> Result<(), ApiError> {
 }
 
 /// What is filled in when an object is changed.
-pub(crate) fn update(call: &Call, new: &mut Value, old: &Value) {
-    if call.resource.is("", "Pod") && call.path.subresource.is_empty() {
+pub(crate) fn update(scope: &RequestScope<'_>, new: &mut Value, old: &Value) {
+    if scope.resource.is("", "Pod") && scope.subresource.is_empty() {
         let spec = object_in(new, "spec");
         for field in ["priority", "preemptionPolicy"] {
             let before = old.pointer("/spec").and_then(|spec| spec.get(field));
@@ -99,21 +104,21 @@ pub(crate) fn update(call: &Call, new: &mut Value, old: &Value) {
 }
 
 /// The priority that a pod's class stands for.
-fn set_priority(plane: &Plane, pod: &mut Value) -> Result<(), ApiError> {
+fn set_priority(objects: &Objects, pod: &mut Value) -> Result<(), Error> {
     let named = text(pod, "/spec/priorityClassName").to_owned();
     let table = crate::kinds::table("scheduling.k8s.io", "priorityclasses");
     let (name, value, policy) = match named.as_str() {
         "system-cluster-critical" => (Some(named.clone()), json!(2_000_000_000), None),
         "system-node-critical" => (Some(named.clone()), json!(2_000_001_000), None),
-        "" => match default_class(plane, &table) {
+        "" => match default_class(objects, &table) {
             Some(class) => class,
             None => (None, json!(0), None),
         },
         _ => {
-            let class = plane.store.get(&Key::new(&table, None, &named));
+            let class = objects.store.get(&Key::new(&table, None, &named));
             let class = class.ok_or_else(|| {
                 let why = format!("no PriorityClass with name {named} was found");
-                ApiError::forbidden_in("", "pods", text(pod, "/metadata/name"), &why)
+                Error::forbidden_in("", "pods", text(pod, "/metadata/name"), &why)
             })?;
             let value = class.value();
             let policy = value.get("preemptionPolicy").cloned();
@@ -131,7 +136,7 @@ fn set_priority(plane: &Plane, pod: &mut Value) -> Result<(), ApiError> {
             "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name"
         );
         let name = text(pod, "/metadata/name");
-        return Err(ApiError::forbidden_in("", "pods", name, &why));
+        return Err(Error::forbidden_in("", "pods", name, &why));
     }
     let spec = object_in(pod, "spec");
     if let Some(name) = name {
@@ -146,8 +151,8 @@ fn set_priority(plane: &Plane, pod: &mut Value) -> Result<(), ApiError> {
 type Class = (Option<String>, Value, Option<Value>);
 
 /// The class of pods that name none.
-fn default_class(plane: &Plane, table: &str) -> Option<Class> {
-    let classes = plane
+fn default_class(objects: &Objects, table: &str) -> Option<Class> {
+    let classes = objects
         .store
         .list(table, None, &crate::store::Page::default())
         .ok()?;

@@ -5,10 +5,8 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
-use super::node_ports;
-use super::status::{ApiError, Cause};
-use crate::kinds::table;
+use super::{Cause, Error, Objects, RequestScope, node_ports};
+use crate::kinds::{Resource, table};
 use crate::meta::{object_in, strings, text};
 use crate::store::Page;
 
@@ -57,11 +55,12 @@ impl ServiceNetwork {
 
 /// Gives a service the address that it needs, or keeps the one that it has.
 pub(crate) fn allocate(
-    call: &Call,
+    objects: &Objects,
+    scope: &RequestScope<'_>,
     service: &mut Value,
     old: Option<&Value>,
-) -> Result<(), ApiError> {
-    if !call.resource.is("", "Service") || !call.path.subresource.is_empty() {
+) -> Result<(), Error> {
+    if !scope.resource.is("", "Service") || !scope.subresource.is_empty() {
         return Ok(());
     }
     let kind = text(service, "/spec/type").to_owned();
@@ -75,22 +74,22 @@ pub(crate) fn allocate(
     }
     if !text(service, "/spec/externalName").is_empty() {
         let warning = "spec.externalName is ignored when spec.type is not \"ExternalName\"";
-        call.warn(warning.to_owned());
+        scope.warnings.add(warning);
     }
     let given = text(service, "/spec/clusterIP").to_owned();
     let before = old.map_or("", |old| text(old, "/spec/clusterIP"));
     let address = match given.as_str() {
         "" => {
-            let used = used(call);
-            let free = call.plane.options.service_network.free(&used);
+            let used = used(objects);
+            let free = objects.service_network.free(&used);
             let free = free.ok_or_else(|| {
-                ApiError::internal("failed to allocate a serviceIP: range is full")
+                Error::Internal("failed to allocate a serviceIP: range is full".to_owned())
             })?;
             free.to_string()
         }
         given => {
             if given != "None" && given != before {
-                check(call, given, &name)?;
+                check(objects, scope.resource, given, &name)?;
             }
             given.to_owned()
         }
@@ -110,7 +109,7 @@ pub(crate) fn allocate(
     spec.entry("ipFamilies").or_insert(families);
     spec.entry("ipFamilyPolicy")
         .or_insert_with(|| json!(policy));
-    node_ports::allocate(call, service, old)
+    node_ports::allocate(objects, scope.resource, service, old)
 }
 
 fn selects_nothing(service: &Value) -> bool {
@@ -119,8 +118,8 @@ fn selects_nothing(service: &Value) -> bool {
 
 /// What a service keeps when it is changed: its addresses and ports, unless it becomes of a type
 /// that has none.
-pub(crate) fn prepare_update(call: &Call, new: &mut Value, old: &Value) {
-    if !call.resource.is("", "Service") || !call.path.subresource.is_empty() {
+pub(crate) fn prepare_update(scope: &RequestScope<'_>, new: &mut Value, old: &Value) {
+    if !scope.resource.is("", "Service") || !scope.subresource.is_empty() {
         return;
     }
     let has_address = |service: &Value| text(service, "/spec/type") != "ExternalName";
@@ -185,9 +184,8 @@ fn keep_address(new: &mut Value, old: &Value) {
 }
 
 /// The addresses that services have.
-fn used(call: &Call) -> BTreeSet<Ipv4Addr> {
-    let services = call
-        .plane
+fn used(objects: &Objects) -> BTreeSet<Ipv4Addr> {
+    let services = objects
         .store
         .list(&table("", "services"), None, &Page::default());
     let services = services.map(|list| list.items).unwrap_or_default();
@@ -201,24 +199,24 @@ fn used(call: &Call) -> BTreeSet<Ipv4Addr> {
         .collect()
 }
 
-fn check(call: &Call, given: &str, name: &str) -> Result<(), ApiError> {
+fn check(objects: &Objects, resource: &Resource, given: &str, name: &str) -> Result<(), Error> {
     let refuse = |why: &str| {
         let given = json!([given]).to_string();
         let cause = Cause::invalid("spec.clusterIPs", &given, why);
-        Err(ApiError::invalid(&call.resource, name, &[cause]))
+        Err(Error::invalid(resource, name, &[cause]))
     };
-    let network = call.plane.options.service_network;
+    let network = objects.service_network;
     let Ok(address) = given.parse::<Ipv4Addr>() else {
         let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
         let cause = Cause::invalid("spec.clusterIPs[0]", &format!("{given:?}"), why);
-        return Err(ApiError::invalid(&call.resource, name, &[cause]));
+        return Err(Error::invalid(resource, name, &[cause]));
     };
     if !network.contains(address) {
         return refuse(&format!(
             "failed to allocate IP {given}: the provided network does not match the current range"
         ));
     }
-    if used(call).contains(&address) {
+    if used(objects).contains(&address) {
         return refuse(&format!(
             "failed to allocate IP {given}: provided IP is already allocated"
         ));

@@ -1,0 +1,54 @@
+//! What a write is for, and who writes.
+
+use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
+
+use crate::kinds::Resource;
+use crate::store::Key;
+use crate::work::Effort;
+
+/// What a write is for, and who writes.
+pub(crate) struct RequestScope<'a> {
+    pub(crate) resource: &'a Resource,
+    /// None for what is cluster-scoped.
+    pub(crate) namespace: Option<&'a str>,
+    /// Empty for an object that is to be created.
+    pub(crate) name: &'a str,
+    /// Empty for the object itself.
+    pub(crate) subresource: &'a str,
+    /// Who writes, for managed fields.
+    pub(crate) manager: Cow<'a, str>,
+    /// Nothing is stored.
+    pub(crate) dry_run: bool,
+    pub(crate) warnings: &'a Warnings,
+    /// Where the work for it is done.
+    pub(crate) effort: Effort<'a>,
+}
+
+impl RequestScope<'_> {
+    /// The key of an object of this resource.
+    pub(crate) fn key(&self, name: &str) -> Key {
+        Key::new(&self.resource.table, self.namespace, name)
+    }
+}
+
+/// What a client is told beside the answer.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings(Mutex<Vec<String>>);
+
+impl Warnings {
+    /// Adds a text, once.
+    pub(crate) fn add(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains(&text) {
+            all.push(text);
+        }
+    }
+
+    /// All of them, in the order in which they were added.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clone()
+    }
+}

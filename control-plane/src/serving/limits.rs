@@ -1,0 +1,132 @@
+//! What the requests of all connections may take together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Requests that read, and that write, under way at a time: as kube-apiserver has them.
+const READING: usize = 400;
+const WRITING: usize = 200;
+
+/// KiB of bodies that are held in memory while they are read and worked on.
+const BODIES: usize = 64 * 1024;
+
+/// Bytes of a body that is not counted.
+const SMALL: usize = 64 * 1024;
+
+/// How long a body waits for others.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// What must go on whatever happens: health, leases, administrators; and what only waits, such
+    /// as watches.
+    Exempt,
+    Reading,
+    Writing,
+}
+
+/// There are too many requests: try again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
+/// The limits of a server.
+pub(crate) struct Limits {
+    connections: Arc<Semaphore>,
+    /// How many connections there may be.
+    most_connections: usize,
+    reading: Arc<Semaphore>,
+    writing: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+}
+
+/// A place among the requests under way, or in the memory for bodies.
+pub(crate) struct Place(#[allow(dead_code)] Option<OwnedSemaphorePermit>);
+
+impl Limits {
+    pub(super) fn new(most_connections: usize) -> Self {
+        Self {
+            connections: Arc::new(Semaphore::new(most_connections)),
+            most_connections,
+            reading: Arc::new(Semaphore::new(READING)),
+            writing: Arc::new(Semaphore::new(WRITING)),
+            bodies: Arc::new(Semaphore::new(BODIES)),
+        }
+    }
+
+    /// Lets a connection in.
+    pub(super) fn connect(&self) -> Result<Place, TooMany> {
+        let place = Arc::clone(&self.connections).try_acquire_owned();
+        place.map(|place| Place(Some(place))).map_err(|_| TooMany)
+    }
+
+    /// Connections that are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.most_connections - self.connections.available_permits()
+    }
+
+    /// Requests under way: those that read, and those that write.
+    pub(crate) fn under_way(&self) -> (usize, usize) {
+        (
+            READING - self.reading.available_permits(),
+            WRITING - self.writing.available_permits(),
+        )
+    }
+
+    /// Lets a request in.
+    pub(crate) fn enter(&self, sort: Sort) -> Result<Place, TooMany> {
+        let places = match sort {
+            Sort::Exempt => return Ok(Place(None)),
+            Sort::Reading => &self.reading,
+            Sort::Writing => &self.writing,
+        };
+        let place = Arc::clone(places).try_acquire_owned();
+        place.map(|place| Place(Some(place))).map_err(|_| TooMany)
+    }
+
+    /// Waits for memory for a body of at most so many bytes.
+    pub(crate) async fn body(&self, bytes: usize) -> Result<Place, TooMany> {
+        if bytes <= SMALL {
+            return Ok(Place(None));
+        }
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let memory = Arc::clone(&self.bodies).acquire_many_owned(kib);
+        match tokio::time::timeout(PATIENCE, memory).await {
+            Ok(Ok(memory)) => Ok(Place(Some(memory))),
+            _ => Err(TooMany),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_go_on_goes_on() {
+        let limits = Limits::new(1);
+        let all: Result<Vec<_>, _> = (0..WRITING).map(|_| limits.enter(Sort::Writing)).collect();
+        let all = all.unwrap();
+        assert!(limits.enter(Sort::Writing).is_err());
+        assert!(limits.enter(Sort::Reading).is_ok());
+        assert!(limits.enter(Sort::Exempt).is_ok());
+        drop(all);
+        assert!(limits.enter(Sort::Writing).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_wait_for_memory() {
+        let limits = Limits::new(1);
+        let most = 3 * 1024 * 1024;
+        let mut held = Vec::new();
+        while let Ok(place) = limits.body(most).await {
+            held.push(place);
+        }
+        assert_eq!(held.len(), BODIES * 1024 / most);
+        assert!(limits.body(SMALL).await.is_ok());
+        held.pop();
+        assert!(limits.body(most).await.is_ok());
+    }
+}

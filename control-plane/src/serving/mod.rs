@@ -1,0 +1,11 @@
+//! Serving connections within limits: how many there are, how long they may be silent, and what
+//! the requests on them may hold in memory.
+
+mod activity;
+mod connections;
+mod files;
+mod limits;
+
+pub use connections::serve;
+pub(crate) use connections::{Outside, Served};
+pub(crate) use limits::{Limits, Place, Sort};

@@ -1,0 +1,79 @@
+//! Objects and patches that the tests send.
+
+use serde_json::{Value, json};
+
+pub const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub const JSON_PATCH: &str = "application/json-patch+json";
+pub const MERGE: &str = "application/merge-patch+json";
+pub const STRATEGIC: &str = "application/strategic-merge-patch+json";
+pub const APPLY: &str = "application/apply-patch+yaml";
+
+/// Where the objects of a definition are.
+pub fn objects(plural: &str) -> String {
+    format!("/apis/example.com/v1/namespaces/default/{plural}")
+}
+
+/// A definition whose objects have this as their `spec`.
+pub fn definition(plural: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.example.com")},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind(plural)},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}},
+            }],
+        },
+    })
+}
+
+fn kind(plural: &str) -> String {
+    format!("K{plural}")
+}
+
+/// An object of a definition.
+pub fn object(plural: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "example.com/v1", "kind": kind(plural),
+        "metadata": {"name": "a"}, "spec": spec,
+    })
+}
+
+/// A `spec` with a list `l` of numbers and a text `s`, with a rule.
+pub fn ruled(rule: &str) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "l": {"type": "array", "maxItems": 1500, "items": {"type": "integer"}},
+            "s": {"type": "string", "maxLength": 1000},
+        },
+        "x-kubernetes-validations": [{"rule": rule}],
+    })
+}
+
+pub fn map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "b"}})
+}
+
+pub fn deployment(name: &str, containers: usize) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": containers_of(containers)},
+            },
+        },
+    })
+}
+
+pub fn containers_of(count: usize) -> Vec<Value> {
+    let container = |number| json!({"name": format!("c{number}"), "image": "i"});
+    (0..count).map(container).collect()
+}
