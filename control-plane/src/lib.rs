@@ -6,6 +6,7 @@
 mod access;
 mod api;
 pub mod apply;
+mod audit;
 mod controllers;
 mod host;
 mod kinds;
@@ -20,9 +21,11 @@ mod sources;
 pub mod store;
 mod tables;
 
+pub use access::keys::{KeyError, Keys};
 pub use access::tls::{Tls, TlsError, serve};
 pub use access::{Tokens, User};
 pub use api::{LogSource, MetricsSource};
+pub use audit::{Audit, AuditError};
 pub use host::Host;
 pub use objects::ServiceNetwork;
 pub use plane::{ControlPlane, Options, StartError};

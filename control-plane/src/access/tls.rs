@@ -1,8 +1,6 @@
 //! Serving over TLS: certificates, and connections by HTTP/1.1 and HTTP/2.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,20 +9,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use jiff::Timestamp;
 use rustls::ServerConfig;
-use rustls::client::verify_server_name;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::ParsedCertificate;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
+
+use super::certificates::Certificates;
+use super::client_certificates::{AskForCertificate, Shown};
 
 /// Why certificates can't be used.
 #[derive(Debug, Error)]
@@ -38,6 +32,14 @@ pub enum TlsError {
     /// A file holds no certificate or key.
     #[error("a certificate can't be read: {0}")]
     Read(#[from] rustls::pki_types::pem::Error),
+    /// The authority's key can't be read.
+    #[error(
+        "{file} holds no key: restore it, or remove it to have another authority made; kubeconfigs that trust the old one are void then"
+    )]
+    AuthorityKey {
+        /// The name of the file.
+        file: String,
+    },
     /// Certificate and key can't be used together.
     #[error("a certificate can't be used: {0}")]
     Use(#[from] rustls::Error),
@@ -50,30 +52,22 @@ pub struct Tls {
     authority: String,
 }
 
-const AUTHORITY: &str = "ca.crt";
-const CERTIFICATE: &str = "tls.crt";
-const KEY: &str = "tls.key";
-
 impl Tls {
-    /// The certificates in a folder. If there are none for all of these names and addresses, an
-    /// authority and a certificate for them are made; the authority's key is not kept.
+    /// The certificates in a folder. What is missing, ends soon or is not for all of these names
+    /// and addresses is made; clients that trust the folder's authority go on to do so.
     pub fn open(folder: &Path, names: &[impl AsRef<str>]) -> Result<Self, TlsError> {
         let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-        if !folder.join(KEY).exists() || !covers(folder, &names) {
-            make(folder, &names)?;
-        }
-        let chain: Result<Vec<_>, _> =
-            CertificateDer::pem_file_iter(folder.join(CERTIFICATE))?.collect();
-        let key = PrivateKeyDer::from_pem_file(folder.join(KEY))?;
+        let certificates = Certificates::open(folder, &names, Timestamp::now())?;
+        let authority = certificates.authority()?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain?, key)?;
+            .with_client_cert_verifier(Arc::new(AskForCertificate::new()))
+            .with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             config: Arc::new(config),
-            authority: fs::read_to_string(folder.join(AUTHORITY))?,
+            authority,
         })
     }
 
@@ -81,59 +75,6 @@ impl Tls {
     pub fn authority(&self) -> &str {
         &self.authority
     }
-}
-
-/// Whether the folder's certificate is for all of these names.
-fn covers(folder: &Path, names: &[&str]) -> bool {
-    let Ok(certificate) = CertificateDer::from_pem_file(folder.join(CERTIFICATE)) else {
-        return false;
-    };
-    let Ok(certificate) = ParsedCertificate::try_from(&certificate) else {
-        return false;
-    };
-    let covered = |name: &&str| {
-        let name = ServerName::try_from(*name);
-        name.is_ok_and(|name| verify_server_name(&certificate, &name).is_ok())
-    };
-    names.iter().all(covered)
-}
-
-fn make(folder: &Path, names: &[&str]) -> Result<(), TlsError> {
-    fs::create_dir_all(folder)?;
-    // While others are written, what is there is not to be used.
-    if folder.join(KEY).exists() {
-        fs::remove_file(folder.join(KEY))?;
-    }
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "control-plane");
-    let authority_key = KeyPair::generate()?;
-    let authority_certificate = authority.self_signed(&authority_key)?;
-    let issuer = Issuer::new(authority, authority_key);
-    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    let mut params = CertificateParams::new(names)?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "kube-apiserver");
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.use_authority_key_identifier_extension = true;
-    let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, &issuer)?;
-    fs::write(folder.join(AUTHORITY), authority_certificate.pem())?;
-    fs::write(folder.join(CERTIFICATE), certificate.pem())?;
-    // Last: its presence says that all is there.
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(folder.join(KEY))?;
-    io::Write::write_all(&mut file, key.serialize_pem().as_bytes())?;
-    Ok(())
 }
 
 /// Marks requests that come from other machines.
@@ -184,7 +125,10 @@ pub async fn serve(
             match acceptor {
                 None => connection(stream, router, watcher).await,
                 Some(acceptor) => match acceptor.accept(stream).await {
-                    Ok(stream) => connection(stream, router, watcher).await,
+                    Ok(stream) => {
+                        let shown = Shown::of(stream.get_ref().1);
+                        connection(stream, router.layer(Extension(shown)), watcher).await;
+                    }
                     Err(error) => debug!(%error, "a TLS handshake failed"),
                 },
             }

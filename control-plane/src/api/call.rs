@@ -14,7 +14,7 @@ use super::server::Server;
 use super::status::ApiError;
 use super::view::View;
 use crate::access::User;
-use crate::access::target::{ResourcePath, Target};
+use crate::access::request_info::ResourcePath;
 use crate::kinds::{Kinds, Resource};
 use crate::objects::Item;
 use crate::objects::{Objects, Warnings};
@@ -25,7 +25,8 @@ pub(crate) struct Call {
     pub(crate) server: Arc<Server>,
     pub(crate) kinds: Arc<Kinds>,
     pub(crate) user: User,
-    pub(crate) target: Target,
+    /// The verb that was authorized.
+    pub(crate) verb: String,
     pub(crate) path: ResourcePath,
     pub(crate) resource: Arc<Resource>,
     pub(crate) query: Query,
@@ -38,7 +39,7 @@ impl Call {
     pub(crate) fn new(
         (server, kinds): (Arc<Server>, Arc<Kinds>),
         user: User,
-        (target, path): (Target, ResourcePath),
+        (verb, path): (String, ResourcePath),
         resource: Arc<Resource>,
         (query, headers, body): (Query, HeaderMap, Bytes),
     ) -> Self {
@@ -46,7 +47,7 @@ impl Call {
             server,
             kinds,
             user,
-            target,
+            verb,
             path,
             resource,
             query,

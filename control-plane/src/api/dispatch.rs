@@ -9,13 +9,16 @@ use http::Method;
 
 use super::call::{Call, failure, plain};
 use super::query::{ListOptions, Query};
+use super::recording::Recording;
 use super::server::Server;
 use super::status::ApiError;
-use super::{decode, discovery, health, openapi, patch, read, watch, writes};
+use super::{decode, discovery, health, issuer, openapi, patch, read, watch, writes};
 use crate::access::User;
-use crate::access::authentication::{authenticate, impersonate};
-use crate::access::authorization::{Attributes, allowed};
-use crate::access::target::{ResourcePath, Target};
+use crate::access::authentication::authenticate;
+use crate::access::authorization::allowed;
+use crate::access::client_certificates::Shown;
+use crate::access::impersonation::impersonate;
+use crate::access::request_info::{Asked, RequestInfo, ResourcePath};
 use crate::access::tls::Outside;
 use crate::kinds::Kinds;
 
@@ -27,8 +30,10 @@ pub(crate) async fn handle(
 ) -> Response {
     let head = request.method() == Method::HEAD;
     let headers = request.headers().clone();
-    let answered = answer(server, trusted, request).await;
-    let mut response = answered.unwrap_or_else(|error| failure(&error, &headers));
+    let mut recording = Recording::begin(&server, &request);
+    let answered = answer(server, trusted, request, &mut recording).await;
+    let response = answered.unwrap_or_else(|error| failure(&error, &headers));
+    let mut response = recording.end(response).await;
     if head {
         *response.body_mut() = Body::empty();
     }
@@ -39,32 +44,50 @@ async fn answer(
     server: Arc<Server>,
     trusted: Option<User>,
     request: Request,
+    recording: &mut Recording,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let watches = query.flag("watch").unwrap_or(false);
-    let Some(mut target) = Target::of(&parts.method, parts.uri.path(), watches) else {
+    let asked = Asked {
+        watch: query.flag("watch").unwrap_or(false),
+        field_selector: query.text("fieldSelector"),
+    };
+    let Some(info) = RequestInfo::of(&parts.method, parts.uri.path(), asked) else {
         return Err(ApiError::bad_request("the path is not UTF-8"));
     };
+    let attributes = info.attributes();
+    recording.asks(&attributes, &info);
     let outside = parts.extensions.get::<Outside>().is_some();
     let user = match trusted {
         Some(user) if !outside => user,
-        _ => match authenticate(&server.access, &parts.headers)? {
+        _ => match authenticate(
+            &server.access,
+            &parts.headers,
+            parts.extensions.get::<Shown>(),
+        )? {
             Some(user) => user,
-            None if is_public(&target.path) => User::anonymous(),
+            None if is_public(&info.path) => User::anonymous(),
             None if server.access.anonymous && !outside => User::anonymous(),
             None => return Err(ApiError::unauthorized()),
         },
     };
-    let user = impersonate(&server.access, &user, &parts.headers)?.unwrap_or(user);
-    name_by_selector(&mut target, &query);
-    let attributes = Attributes::of(&target);
-    if !allowed(&server.objects, &user, &attributes) {
+    recording.is_from(&user);
+    let impersonated = impersonate(&server.access, &user, &parts.headers)?;
+    recording.acts_as(impersonated.as_ref());
+    let user = impersonated.unwrap_or(user);
+    let is_method = info.is_method(&parts.method);
+    if !allowed(&server.access, &user, &attributes) {
         return Err(attributes.refusal(&user).into());
     }
+    recording.is_allowed();
     let kinds = server.objects.registry.now();
-    let Some(path) = target.resource.clone() else {
-        return other(&kinds, &target, &query, &parts);
+    let RequestInfo {
+        verb,
+        resource: Some(path),
+        ..
+    } = info
+    else {
+        return other(&server, &kinds, &info, &query, &parts);
     };
     let versions = kinds.versions(&path.group);
     if versions.is_empty() {
@@ -81,10 +104,11 @@ async fn answer(
         };
     };
     let body = decode::read(body).await?;
+    recording.sends(&body);
     let call = Call::new(
         (server, kinds),
         user,
-        (target, path),
+        (verb, path),
         resource,
         (query, parts.headers, body),
     );
@@ -100,7 +124,7 @@ async fn answer(
         let instead = "use discovery.k8s.io/v1 EndpointSlice";
         call.warn(format!("v1 Endpoints is deprecated in v1.33+; {instead}"));
     }
-    let answered = serve(&call, &parts.method).await;
+    let answered = serve(&call, is_method).await;
     let definition = call
         .resource
         .is("apiextensions.k8s.io", "CustomResourceDefinition");
@@ -119,28 +143,15 @@ fn is_public(path: &str) -> bool {
     ["/healthz", "/livez", "/readyz", "/version", "/version/"].contains(&path)
 }
 
-/// A list of one name is allowed to one who may list that name.
-fn name_by_selector(target: &mut Target, query: &Query) {
-    let Some(resource) = &mut target.resource else {
-        return;
-    };
-    if !resource.named
-        && matches!(target.verb.as_str(), "list" | "watch")
-        && let Some(name) = query.text("fieldSelector").strip_prefix("metadata.name=")
-        && !name.contains(['=', ',', '/', '%'])
-    {
-        name.trim_start_matches('=').clone_into(&mut resource.name);
-    }
-}
-
 /// What is no resource: discovery, health and the like.
 fn other(
+    server: &Server,
     kinds: &Kinds,
-    target: &Target,
+    info: &RequestInfo,
     query: &Query,
     parts: &http::request::Parts,
 ) -> Result<Response, ApiError> {
-    let path = target.path.trim_end_matches('/');
+    let path = info.path.trim_end_matches('/');
     let is_discovery = ["/api", "/apis", "/version"].contains(&path)
         || path.starts_with("/api/")
         || path.starts_with("/apis/") && path.split('/').count() > 3;
@@ -153,6 +164,9 @@ fn other(
     if let Some(answered) = openapi::answer(kinds, path, &parts.headers) {
         return Ok(answered);
     }
+    if let Some(answered) = issuer::answer(&server.access, path, &parts.headers)? {
+        return Ok(answered);
+    }
     match discovery::answer(kinds, path, &parts.headers)? {
         Some(response) => Ok(response),
         None => Ok(not_found()),
@@ -163,11 +177,11 @@ pub(crate) fn not_found() -> Response {
     plain(404, "404 page not found\n")
 }
 
-/// Answers a request for a resource that is served.
-async fn serve(call: &Call, method: &Method) -> Result<Response, ApiError> {
+/// Answers a request for a resource that is served, by the verb that was authorized; refuses a
+/// method that does not stand for it.
+async fn serve(call: &Call, is_method: bool) -> Result<Response, ApiError> {
     let ResourcePath {
         namespace,
-        name,
         subresource,
         rest,
         named,
@@ -190,55 +204,36 @@ async fn serve(call: &Call, method: &Method) -> Result<Response, ApiError> {
         return Err(ApiError::no_such_resource());
     }
     if !subresource.is_empty() {
-        return super::subresources::serve(call).await;
+        return super::subresources::serve(call, is_method).await;
     }
-    let verb = match (method.as_str(), *named) {
-        ("GET", _) if call.target.verb == "watch" => "watch",
-        ("GET", false) => "list",
-        ("GET", true) => "get",
-        ("POST", false) => "create",
-        ("PUT", true) => "update",
-        ("PATCH", true) => "patch",
-        ("DELETE", true) => "delete",
-        ("DELETE", false) => "deletecollection",
-        _ => return Err(ApiError::method_not_allowed()),
+    let verb = call.verb.as_str();
+    // Objects with a namespace are not written across namespaces.
+    let is_place = match verb {
+        "get" | "update" | "patch" | "delete" => *named,
+        "create" | "deletecollection" => !named && !(resource.namespaced && cluster_wide),
+        _ => true,
     };
-    if !resource.verbs.contains(&verb) {
-        return Err(ApiError::method_not_allowed());
-    }
-    if resource.namespaced && cluster_wide && matches!(verb, "deletecollection") {
+    if !is_method || !is_place || !resource.verbs.contains(&verb) {
         return Err(ApiError::method_not_allowed());
     }
     if resource.traits.virtual_ {
         return super::virtuals::serve(call, verb).await;
     }
-    let _ = name;
     match verb {
         "get" => read::get(call),
         "list" => read::list(call, &ListOptions::of(&call.query, false)?),
         "watch" => {
             let mut options = ListOptions::of(&call.query, true)?;
             if *named {
-                options.field_selector = format!("metadata.name={name}");
+                options.field_selector = format!("metadata.name={}", call.path.name);
             }
             watch::watch(call, &options)
         }
-        "create" => {
-            if resource.namespaced && cluster_wide {
-                return Err(ApiError::method_not_allowed_on_all(call));
-            }
-            writes::create(call).await
-        }
+        "create" => writes::create(call).await,
         "update" => writes::update(call).await,
         "patch" => patch::patch(call).await,
         "delete" => writes::delete(call).await,
-        _ => writes::delete_collection(call).await,
-    }
-}
-
-impl ApiError {
-    /// Objects with a namespace are not created across namespaces.
-    fn method_not_allowed_on_all(_call: &Call) -> Self {
-        Self::method_not_allowed()
+        "deletecollection" => writes::delete_collection(call).await,
+        _ => Err(ApiError::method_not_allowed()),
     }
 }

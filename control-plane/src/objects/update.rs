@@ -36,7 +36,8 @@ pub(crate) async fn modify<E: From<Error>>(
         let object = objects.store.get(&scope.key(name));
         let object = object.ok_or_else(|| Error::not_found(resource, name))?;
         let old = typed(resource, object.value());
-        let new = make(&old)?;
+        let mut new = make(&old)?;
+        scope.admission.admit(&mut new, Some(&old))?;
         match try_modify(objects, scope, change, &object, &old, new).await {
             Err(Failed::Write(WriteError::Conflict { .. })) => {}
             Err(Failed::Write(error)) => return Err(Error::write(resource, name, &error).into()),
