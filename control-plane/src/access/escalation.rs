@@ -87,8 +87,10 @@ impl Written<'_> {
         if allowed(access, self.user, &bind) {
             return Ok(());
         }
+        // The real server names the kind of the request here, and not that of the role.
         let role = referenced_role(access, self.new, &self.attributes.namespace);
-        let role = role.ok_or_else(|| Error::not_found_in(GROUP, plural, &role_name))?;
+        let role =
+            role.ok_or_else(|| Error::not_found_in(GROUP, &self.attributes.resource, &role_name))?;
         self.covers(access, items(role.value(), "/rules"))
     }
 

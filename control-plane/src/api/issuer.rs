@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 
 use super::call::send;
+use super::negotiate::accepted;
 use super::status::ApiError;
 use crate::access::Access;
 
@@ -26,6 +27,15 @@ pub(crate) fn answer(
         }
         _ => return Ok(None),
     };
+    let ranges = accepted(headers);
+    let any = ["*/*", "application/*", content_type];
+    if !ranges
+        .iter()
+        .any(|range| any.contains(&range.name.as_str()))
+    {
+        let why = format!("406: Not Acceptable\n\nAvailable representations: {content_type}");
+        return Err(ApiError::new(406, "NotAcceptable", why).with_details());
+    }
     let mut response = send(
         200,
         content_type,

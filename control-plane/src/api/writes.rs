@@ -62,7 +62,7 @@ impl Admission for Call {
         if self.verb == create.verb || allowed(&self.server.access, &self.user, &create) {
             return Ok(());
         }
-        Err(Error::forbidden(&self.resource, &self.path.name, ""))
+        Err(create.refusal(&self.user))
     }
 }
 

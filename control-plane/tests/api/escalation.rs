@@ -243,7 +243,10 @@ async fn updates_and_applies_that_create_need_the_right_to_create() {
     let answer = ann(&fixture, Method::PUT, path, JSON, &lease).await;
     assert_eq!(
         (answer.code, answer.message().as_str()),
-        (403, "leases.coordination.k8s.io \"a\" is forbidden: ")
+        (
+            403,
+            "leases.coordination.k8s.io \"a\" is forbidden: User \"ann\" cannot create resource \"leases\" in API group \"coordination.k8s.io\" in the namespace \"default\""
+        )
     );
     fixture.get(path).await.expect(404);
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
