@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::attributes::Attributes;
-use super::escalation::Written;
+use super::escalation::RoleWrite;
 use super::{Access, User, bindings, signing_requests};
 use crate::objects::Error;
 
@@ -17,7 +17,7 @@ pub(crate) fn admit(
 ) -> Result<(), Error> {
     match (attributes.group.as_str(), attributes.resource.as_str()) {
         (bindings::GROUP, _) => {
-            let written = Written {
+            let written = RoleWrite {
                 user,
                 attributes,
                 new,

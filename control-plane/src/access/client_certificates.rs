@@ -111,7 +111,7 @@ fn authority_params() -> CertificateParams {
 }
 
 /// What a certificate for a client shall be.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct Certificate<'a> {
     pub(crate) request: CertificateSigningRequestParams,
     pub(crate) key_usages: Vec<KeyUsagePurpose>,
     /// Seconds since 1970.
@@ -121,7 +121,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) key: &'a SigningKey,
 }
 
-impl Wanted<'_> {
+impl Certificate<'_> {
     /// The certificate, as PEM.
     pub(crate) fn sign(self) -> Result<String, rcgen::Error> {
         let mut request = self.request;

@@ -12,7 +12,7 @@ use crate::meta::{items, metadata, name, text};
 use crate::objects::Error;
 
 /// A role or a binding that somebody wants to write.
-pub(super) struct Written<'a> {
+pub(super) struct RoleWrite<'a> {
     pub(super) user: &'a User,
     /// Of the request.
     pub(super) attributes: &'a Attributes,
@@ -21,7 +21,7 @@ pub(super) struct Written<'a> {
     pub(super) old: Option<&'a Value>,
 }
 
-impl Written<'_> {
+impl RoleWrite<'_> {
     /// Refuses what gives more rights than its writer has.
     pub(super) fn check(&self, access: &Access) -> Result<(), Error> {
         if is_master(self.user) || self.old.is_some_and(|old| is_for_garbage(self.new, old)) {

@@ -33,7 +33,7 @@ pub(crate) struct Authenticated {
 }
 
 /// An object that a token is bound to.
-pub(crate) struct Bound<'a> {
+pub(crate) struct BoundObject<'a> {
     /// `pod`, `secret` or `node`.
     pub(crate) claim: &'static str,
     pub(crate) object: &'a Value,
@@ -50,7 +50,7 @@ pub(crate) fn own_audiences(access: &Access) -> Vec<String> {
 pub(crate) fn issue(
     access: &Access,
     account: &Value,
-    bound: Option<&Bound>,
+    bound: Option<&BoundObject>,
     audiences: &[String],
     seconds: i64,
 ) -> Result<(String, Timestamp), Error> {

@@ -13,7 +13,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 
 use super::authorization::{Attributes, allowed};
-use super::client_certificates::Wanted;
+use super::client_certificates::Certificate;
 use super::{Access, User};
 use crate::meta::{items, name, number, object_in, strings, text};
 use crate::objects::Error;
@@ -196,7 +196,7 @@ fn certificate(access: &Access, request: &Value) -> Result<Result<String, String
     let sources = &access.objects.sources;
     let now = sources.now().as_second();
     let life = number(request, "/spec/expirationSeconds").unwrap_or(YEAR);
-    let wanted = Wanted {
+    let wanted = Certificate {
         request: params,
         key_usages,
         from: now - SKEW,

@@ -1,5 +1,5 @@
 //! The issuer of service accounts' tokens, for those who verify them without asking for a review:
-//! OpenID Connect discovery, and the keys.
+//! OIDC discovery, and the keys.
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};

@@ -10,7 +10,7 @@ use super::decode;
 use super::negotiate::BodyForm;
 use super::query::WriteOptions;
 use super::status::{ApiError, Cause};
-use crate::access::service_accounts::{Bound, issue, own_audiences};
+use crate::access::service_accounts::{BoundObject, issue, own_audiences};
 use crate::kinds::table;
 use crate::meta::{name, namespace, number, strings, text, uid};
 use crate::sources::seconds;
@@ -158,8 +158,8 @@ impl Found {
         })
     }
 
-    fn bound(&self) -> Bound<'_> {
-        Bound {
+    fn bound(&self) -> BoundObject<'_> {
+        BoundObject {
             claim: self.claim,
             object: self.object.value(),
             node: self.node.as_ref().map(|node| node.value()),
