@@ -6,6 +6,7 @@
 mod access;
 mod api;
 pub mod apply;
+mod audit;
 mod bounds;
 mod controllers;
 mod host;
@@ -23,9 +24,11 @@ pub mod store;
 mod tables;
 mod work;
 
+pub use access::keys::{KeyError, Keys};
 pub use access::tls::{Tls, TlsError};
 pub use access::{Tokens, User};
 pub use api::{LogSource, MetricsSource};
+pub use audit::{Audit, AuditError};
 pub use host::Host;
 pub use objects::ServiceNetwork;
 pub use plane::{ControlPlane, Options, StartError};

@@ -1,16 +1,19 @@
 //! One control plane, put together: a store, the kinds that it serves, controllers, and who may use
 //! it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::Request;
 use thiserror::Error;
 
+use crate::access::bindings::Bindings;
 use crate::access::bootstrap::bootstrap;
-use crate::access::issued::IssuedTokens;
+use crate::access::keys::Keys;
+use crate::access::service_accounts::Verified;
 use crate::access::{Access, Tokens, User};
 use crate::api::{LogSource, MetricsSource, Server, Telemetry, handle};
+use crate::audit::Audit;
 use crate::controllers::{self, definitions};
 use crate::kinds::Registry;
 use crate::objects::{Changes, Objects, ServiceNetwork};
@@ -26,15 +29,29 @@ pub struct Options {
     /// Let everybody in as `system:anonymous`, as kube-apiserver does by default. Otherwise who
     /// has no token sees health and version only.
     pub anonymous: bool,
+    /// Who issues the tokens of service accounts: a URL, which is also their audience by default.
+    /// `https://kubernetes.default.svc` if none.
+    pub issuer: Option<String>,
+    /// The authority of the certificate that the API is served with, as PEM. Pods and Secrets of
+    /// service accounts are told of it.
+    pub authority: Option<String>,
+    /// What tokens and certificates of clients are signed with. If none, keys are drawn when they
+    /// are needed first, and gone with the control plane.
+    pub keys: Option<Keys>,
     /// Time and randomness.
     pub sources: Sources,
     /// Where cluster IPs come from.
     pub service_network: ServiceNetwork,
+    /// Records what is done, if there is one.
+    pub audit: Option<Audit>,
     /// Serves metrics.k8s.io, if there is one.
     pub metrics: Option<Arc<dyn MetricsSource>>,
     /// Serves the logs of pods, if there is one.
     pub logs: Option<Arc<dyn LogSource>>,
 }
+
+/// The issuer of tokens if none is given.
+const ISSUER: &str = "https://kubernetes.default.svc";
 
 /// Why a control plane could not start.
 #[derive(Clone, Debug, Error)]
@@ -60,16 +77,23 @@ impl ControlPlane {
         let started = bootstrap(&objects).await;
         started.map_err(|error| StartError(error.to_string()))?;
         definitions::settle(&objects).await;
+        let issuer = options.issuer.unwrap_or_else(|| ISSUER.to_owned());
+        let access = Arc::new(Access {
+            objects: Arc::clone(&objects),
+            tokens: options.tokens,
+            anonymous: options.anonymous,
+            issuer,
+            authority: options.authority,
+            keys: options.keys.map_or_else(OnceLock::new, OnceLock::from),
+            bindings: Bindings::default(),
+            verified: Verified::default(),
+        });
         // It ends when nobody can write any more.
-        tokio::spawn(controllers::run(Arc::downgrade(&objects), reports));
+        tokio::spawn(controllers::run(Arc::downgrade(&access), reports));
         Ok(Self(Arc::new(Server {
-            access: Access {
-                objects: Arc::clone(&objects),
-                tokens: options.tokens,
-                anonymous: options.anonymous,
-                issued: IssuedTokens::default(),
-            },
+            access,
             objects,
+            audit: options.audit,
             metrics: options.metrics,
             logs: options.logs,
             telemetry: Telemetry::new(),

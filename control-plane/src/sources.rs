@@ -28,9 +28,10 @@ impl Default for Sources {
             clock: Arc::new(Timestamp::now),
             randomness: Arc::new(|| {
                 let mut bytes = [0; 8];
-                // Without randomness uids would repeat; the time still tells them apart.
-                if getrandom::fill(&mut bytes).is_err() {
-                    return Timestamp::now().as_nanosecond() as u64;
+                // What is guessed is no secret: rather nothing runs than with keys of the time.
+                if let Err(error) = getrandom::fill(&mut bytes) {
+                    eprintln!("the operating system gives no randomness ({error}): ended");
+                    std::process::abort();
                 }
                 u64::from_le_bytes(bytes)
             }),

@@ -18,11 +18,15 @@ use serde_json::json;
 /// How long a CRD may take until it is served.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What a token has at least: fewer letters could be guessed.
+const TOKEN_LENGTH: usize = 20;
+
 /// The administrator's token that is kept in a folder, in the file `token`; made if there is none.
+/// `InvalidData` if the file holds what is no token.
 pub fn token(folder: &Path) -> io::Result<String> {
     let file = folder.join("token");
     match fs::read_to_string(&file) {
-        Ok(token) if !token.trim().is_empty() => Ok(token.trim().to_owned()),
+        Ok(token) if !token.trim().is_empty() => checked(token.trim(), &file),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => {
             let random = Sources::default().randomness;
@@ -31,6 +35,19 @@ pub fn token(folder: &Path) -> io::Result<String> {
             Ok(token)
         }
     }
+}
+
+/// A token that is safe to use, and to write into a kubeconfig.
+fn checked(token: &str, file: &Path) -> io::Result<String> {
+    let is_word = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if token.len() >= TOKEN_LENGTH && is_word {
+        return Ok(token.to_owned());
+    }
+    let why = format!(
+        "{} holds no token: write at least {TOKEN_LENGTH} letters and digits on one line into it, or remove it to have a new one made",
+        file.display()
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidData, why))
 }
 
 /// A kubeconfig, as JSON, with a context for each cluster (its name and the URL of its server); the
@@ -92,6 +109,33 @@ mod tests {
     use kube::config::Kubeconfig;
 
     use super::*;
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let folder = std::env::temp_dir().join(format!("lab-token-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("token");
+        for garbage in [
+            "a",
+            "0123456789 0123456789",
+            "0123456789\n0123456789",
+            "0123456789ä123456789",
+        ] {
+            fs::write(&file, garbage).unwrap();
+            let refused = token(&folder).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{garbage}");
+            assert!(
+                refused
+                    .to_string()
+                    .contains("remove it to have a new one made"),
+                "{refused}"
+            );
+        }
+        fs::write(&file, "").unwrap();
+        let made = token(&folder).unwrap();
+        assert_eq!((made.len(), token(&folder).unwrap()), (32, made));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn the_kubeconfig_is_understood() {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use control_plane::store::{Options as StoreOptions, Store};
-use control_plane::{ControlPlane, Options, Tls, User};
+use control_plane::{ControlPlane, Keys, Options, Sources, Tls, User};
 use federation::operator::clock::{SharedClock, WallClock};
 use federation::operator::telemetry;
 use kube::Client;
@@ -68,6 +68,11 @@ async fn serve(arguments: Arguments) -> Result<Infallible, Box<dyn Error>> {
     let token = access::token(&arguments.credentials)?;
     let options = Options {
         tokens: [(token, User::admin())].into(),
+        authority: Some(tls.authority().to_owned()),
+        keys: Some(Keys::open(
+            &arguments.data_dir.join("keys"),
+            &Sources::default(),
+        )?),
         ..Options::default()
     };
     let store = Store::open(&arguments.data_dir, StoreOptions::default())?;

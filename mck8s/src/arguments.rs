@@ -46,6 +46,13 @@ pub(crate) struct Arguments {
     /// A further name or address that the API is reached by; its certificate covers it
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) tls_san: Vec<String>,
+    /// File that requests are recorded in, as events of audit.k8s.io/v1; rotated at 100 MiB
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit_log: Option<PathBuf>,
+    /// Policy of audit.k8s.io/v1: how much of which requests is recorded. Metadata of all but
+    /// health, discovery, events and leases if not given
+    #[arg(long, value_name = "FILE", requires = "audit_log")]
+    pub(crate) audit_policy: Option<PathBuf>,
     /// What is logged
     #[arg(long, default_value = "warn", value_name = "FILTER")]
     pub(crate) log_level: String,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use control_plane::{Tls, Tokens, User};
+use control_plane::{Audit, Options, Tls, Tokens, User};
 use lab::access;
 use tokio::net::TcpListener;
 
@@ -19,6 +19,7 @@ pub(crate) struct Entrance {
     /// The administrator's.
     pub(crate) token: String,
     pub(crate) kubeconfig: PathBuf,
+    audit: Option<Audit>,
 }
 
 impl Entrance {
@@ -31,28 +32,76 @@ impl Entrance {
         Ok(Self {
             tls: Tls::open(&folder.join("tls"), &names(address, &arguments.tls_san))?,
             kubeconfig: folder.join("kubeconfig"),
+            audit: audit(arguments)?,
             listener,
             address,
             token,
         })
     }
 
-    /// Who may do what.
-    pub(crate) fn tokens(&self) -> Tokens {
-        [(self.token.clone(), User::admin())].into()
+    /// Who is let in, and how the API is reached.
+    pub(crate) fn access(&self) -> Access {
+        Access {
+            tokens: [(self.token.clone(), User::admin())].into(),
+            authority: self.tls.authority().to_owned(),
+            address: reached_here(self.address),
+            audit: self.audit.clone(),
+        }
     }
 
     /// Writes a kubeconfig with a context for each of these; the first is the current one.
     pub(crate) fn write_kubeconfig(&self, contexts: &[String]) -> Result<()> {
         let address = reached_here(self.address);
-        let server = |name: &str| format!("https://{address}/clusters/{name}");
         let servers: Vec<_> = (contexts.iter())
-            .map(|name| (name.as_str(), server(name)))
+            .map(|name| (name.as_str(), server(address, name)))
             .collect();
         let text = access::kubeconfig(&servers, self.tls.authority(), &self.token);
         access::write_secret(&self.kubeconfig, &text)
             .with_context(|| format!("cannot write {}", self.kubeconfig.display()))
     }
+}
+
+/// Who is let in to the control planes, and how they are reached.
+#[derive(Clone)]
+pub(crate) struct Access {
+    tokens: Tokens,
+    /// The authority of the API's certificate, as PEM.
+    authority: String,
+    address: SocketAddr,
+    audit: Option<Audit>,
+}
+
+impl Access {
+    /// The options of a control plane that follow from this.
+    pub(crate) fn options(&self, name: &str) -> Options {
+        Options {
+            tokens: self.tokens.clone(),
+            authority: Some(self.authority.clone()),
+            issuer: Some(server(self.address, name)),
+            audit: self.audit.as_ref().map(|audit| audit.named(name)),
+            ..Options::default()
+        }
+    }
+}
+
+/// Where requests are recorded, if anywhere.
+fn audit(arguments: &Arguments) -> Result<Option<Audit>> {
+    let Some(file) = &arguments.audit_log else {
+        return Ok(None);
+    };
+    let policy = arguments.audit_policy.as_ref().map(|policy| {
+        let text = std::fs::read_to_string(policy);
+        text.with_context(|| format!("cannot read {}", policy.display()))
+    });
+    let policy = policy.transpose()?;
+    let audit = Audit::open(file, policy.as_deref());
+    let what = || format!("cannot record requests in {} (--audit-log)", file.display());
+    Ok(Some(audit.with_context(what)?))
+}
+
+/// The URL of a control plane.
+fn server(address: SocketAddr, name: &str) -> String {
+    format!("https://{address}/clusters/{name}")
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {

@@ -7,6 +7,7 @@
 //! tls/         certificates
 //! kubeconfig   a context for the hub, and for each member
 //! data/NAME/   the store of a control plane
+//! keys/NAME/   what it signs tokens of service accounts and certificates of clients with
 //! ```
 
 use std::ffi::OsStr;
@@ -62,6 +63,11 @@ impl Folder {
     /// Where a control plane keeps its objects.
     pub(crate) fn data(&self, cluster: &str) -> PathBuf {
         self.path.join("data").join(cluster)
+    }
+
+    /// Where a control plane keeps its keys.
+    pub(crate) fn keys(&self, cluster: &str) -> PathBuf {
+        self.path.join("keys").join(cluster)
     }
 
     /// The control planes that have data here.

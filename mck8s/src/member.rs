@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use control_plane::store::{OpenError, Options as StoreOptions, Store};
-use control_plane::{ControlPlane, Options, Tokens, User};
+use control_plane::{ControlPlane, Keys, Options, User};
 use federation::operator::clock::SharedClock;
 use kube::Client;
 use lab::simulated::{Cluster, Load, Logs, Metrics};
 
+use crate::entrance::Access;
 use crate::folder::Folder;
 
 /// What is drawn depends on this, and on the name of the cluster.
@@ -38,17 +39,16 @@ impl Member {
     pub(crate) async fn start(
         member: lab::simulated::Member,
         storage: Storage,
-        tokens: Tokens,
+        access: Access,
         loads: BTreeMap<String, Load>,
         clock: SharedClock,
     ) -> Result<Self> {
         let name = member.name;
         let metrics = Metrics::new(&name, loads, SEED, Arc::clone(&clock));
         let options = Options {
-            tokens,
             metrics: Some(Arc::new(metrics.clone())),
             logs: Some(Arc::new(Logs)),
-            ..Options::default()
+            ..access.options(&name)
         };
         let plane = plane(&storage, &name, options).await?;
         let cluster = Cluster::start(&name, client(&plane), member.options, SEED, clock).await;
@@ -64,10 +64,16 @@ impl Member {
 }
 
 /// A control plane with what it has kept.
-pub(crate) async fn plane(storage: &Storage, name: &str, options: Options) -> Result<ControlPlane> {
+pub(crate) async fn plane(
+    storage: &Storage,
+    name: &str,
+    mut options: Options,
+) -> Result<ControlPlane> {
     let store = match storage {
         Storage::Folder(folder) => {
-            let data = folder.data(name);
+            let (data, keys) = (folder.data(name), folder.keys(name));
+            let keys = Keys::open(&keys, &options.sources);
+            options.keys = Some(keys.with_context(|| format!("the keys of {name}"))?);
             let opened = Store::open(&data, StoreOptions::default());
             opened.map_err(|error| {
                 let advice = advice(name, &error);

@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         None => Storage::Folder(folder.clone()),
     };
     let entrance = Entrance::open(&arguments, &folder).await?;
-    let world = World::start(clusters, &storage, &entrance.tokens(), &clock).await?;
+    let world = World::start(clusters, &storage, &entrance.access(), &clock).await?;
     let names = world.names();
     entrance.write_kubeconfig(&names)?;
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use control_plane::{ControlPlane, Host, Options, Tokens};
+use control_plane::{ControlPlane, Host};
 use federation::operator::clock::SharedClock;
 use federation::proximity::{RoundTripTimes, pair};
 use futures::future::try_join_all;
-use lab::access;
+use lab::access::install_crds;
 use lab::simulated::{Clusters, HUB, Metrics};
 use lab::simulation::{Network, Trace};
 
+use crate::entrance::Access;
 use crate::member::{Member, SEED, Storage, client, plane};
 use crate::registry;
 
@@ -29,15 +30,15 @@ impl World {
     pub(crate) async fn start(
         clusters: Clusters,
         storage: &Storage,
-        tokens: &Tokens,
+        access: &Access,
         clock: &SharedClock,
     ) -> Result<Self> {
-        let hub = tokio::spawn(start_hub(storage.clone(), tokens.clone()));
+        let hub = tokio::spawn(start_hub(storage.clone(), access.clone()));
         let regions = regions(&clusters);
         let members = clusters.members.into_iter().map(|member| {
-            let (storage, tokens) = (storage.clone(), tokens.clone());
+            let (storage, access) = (storage.clone(), access.clone());
             let (loads, clock) = (clusters.loads.clone(), Arc::clone(clock));
-            let started = tokio::spawn(Member::start(member, storage, tokens, loads, clock));
+            let started = tokio::spawn(Member::start(member, storage, access, loads, clock));
             async { started.await? }
         });
         let members = try_join_all(members).await?;
@@ -88,13 +89,9 @@ impl World {
     }
 }
 
-async fn start_hub(storage: Storage, tokens: Tokens) -> Result<ControlPlane> {
-    let options = Options {
-        tokens,
-        ..Options::default()
-    };
-    let hub = plane(&storage, HUB, options).await?;
-    let installed = access::install_crds(&client(&hub)).await;
+async fn start_hub(storage: Storage, access: Access) -> Result<ControlPlane> {
+    let hub = plane(&storage, HUB, access.options(HUB)).await?;
+    let installed = install_crds(&client(&hub)).await;
     installed.context("the hub's CRDs")?;
     Ok(hub)
 }

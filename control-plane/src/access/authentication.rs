@@ -1,13 +1,36 @@
-//! Who makes a request.
+//! Who makes a request: bearer tokens and client certificates.
 
 use http::{HeaderMap, header};
 
-use super::authorization::{Attributes, allowed};
-use super::{Access, User, issued};
+use super::client_certificates::{self, Shown};
+use super::service_accounts::{self, Authenticated, own_audiences};
+use super::{Access, User, constant_time};
 use crate::objects::Error;
 
-/// The user that a request's headers tell of; none if they tell of none.
-pub(crate) fn authenticate(access: &Access, headers: &HeaderMap) -> Result<Option<User>, Error> {
+const AUTHENTICATED: &str = "system:authenticated";
+
+/// The user of a request: of the certificate that its connection has shown, or of its headers; none
+/// if they tell of none.
+pub(crate) fn authenticate(
+    access: &Access,
+    headers: &HeaderMap,
+    shown: Option<&Shown>,
+) -> Result<Option<User>, Error> {
+    let by_certificate = match shown {
+        Some(shown) => client_certificates::authenticate(access, shown),
+        None => Ok(None),
+    };
+    if let Ok(Some(_)) = by_certificate {
+        return by_certificate;
+    }
+    // A certificate of others does no harm beside a token.
+    match by_token(access, headers)? {
+        Some(user) => Ok(Some(user)),
+        None => by_certificate,
+    }
+}
+
+fn by_token(access: &Access, headers: &HeaderMap) -> Result<Option<User>, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Ok(None);
     };
@@ -18,104 +41,42 @@ pub(crate) fn authenticate(access: &Access, headers: &HeaderMap) -> Result<Optio
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Ok(None);
     }
-    let user = of_token(access, token.trim()).ok_or(Error::Unauthorized)?;
+    let shown = of_token(access, token.trim(), &own_audiences(access));
+    let user = shown.ok_or(Error::Unauthorized)?.user;
     Ok(Some(user))
 }
 
-/// The user that a token stands for.
-pub(crate) fn of_token(access: &Access, token: &str) -> Option<User> {
-    let known = access.tokens.get(token).cloned();
-    let mut user = known.or_else(|| issued::user_of(access, token))?;
-    if !user.is_in("system:authenticated") {
-        user.groups.push("system:authenticated".to_owned());
-    }
-    Some(user)
-}
-
-/// The user as whom somebody wants to act.
-pub(crate) fn impersonate(
+/// Who shows a token, for these audiences. Those that are given with the options are for this API
+/// server.
+pub(crate) fn of_token(
     access: &Access,
-    user: &User,
-    headers: &HeaderMap,
-) -> Result<Option<User>, Error> {
-    let all = |name: &str| -> Vec<String> {
-        let values = headers.get_all(name).iter();
-        values
-            .filter_map(|value| value.to_str().ok())
-            .map(str::to_owned)
-            .collect()
-    };
-    let name = all("impersonate-user").into_iter().next();
-    let (groups, uid) = (
-        all("impersonate-group"),
-        all("impersonate-uid").into_iter().next(),
-    );
-    let extra: Vec<(String, String)> = headers
-        .iter()
-        .filter_map(|(header, value)| {
-            let key = header.as_str().strip_prefix("impersonate-extra-")?;
-            Some((key.to_owned(), value.to_str().ok()?.to_owned()))
-        })
-        .collect();
-    let Some(name) = name.filter(|name| !name.is_empty()) else {
-        if groups.is_empty() && uid.is_none() && extra.is_empty() {
-            return Ok(None);
+    token: &str,
+    audiences: &[String],
+) -> Option<Authenticated> {
+    let mut shown = match of_given_token(access, token) {
+        Some(user) => {
+            let own = own_audiences(access);
+            let audiences: Vec<_> = own
+                .into_iter()
+                .filter(|one| audiences.contains(one))
+                .collect();
+            (!audiences.is_empty()).then_some(Authenticated { user, audiences })?
         }
-        let why = "requested [] without impersonating a user";
-        return Err(Error::Internal(why.to_owned()));
+        None => service_accounts::authenticate(access, token, audiences)?,
     };
-    let mut wanted: Vec<Attributes> = Vec::new();
-    match name
-        .strip_prefix("system:serviceaccount:")
-        .and_then(|rest| rest.split_once(':'))
-    {
-        Some((namespace, account)) => wanted.push(Attributes {
-            namespace: namespace.to_owned(),
-            ..Attributes::impersonation("serviceaccounts", account)
-        }),
-        None => wanted.push(Attributes::impersonation("users", &name)),
+    if !shown.user.is_in(AUTHENTICATED) {
+        shown.user.groups.push(AUTHENTICATED.to_owned());
     }
-    wanted.extend(
-        groups
-            .iter()
-            .map(|group| Attributes::impersonation("groups", group)),
-    );
-    wanted.extend(extra.iter().map(|(key, value)| Attributes {
-        group: "authentication.k8s.io".to_owned(),
-        subresource: key.clone(),
-        ..Attributes::impersonation("userextras", value)
-    }));
-    for attributes in &wanted {
-        if !allowed(&access.objects, user, attributes) {
-            return Err(attributes.refusal(user));
-        }
-    }
-    let mut other = User {
-        name,
-        uid: uid.unwrap_or_default(),
-        groups,
-        ..User::default()
-    };
-    for (key, value) in extra {
-        other.extra.entry(key).or_default().push(value);
-    }
-    add_groups(&mut other);
-    Ok(Some(other))
+    Some(shown)
 }
 
-/// The groups that a user is in by its name.
-fn add_groups(user: &mut User) {
-    let mut implied = Vec::new();
-    let account = user.name.strip_prefix("system:serviceaccount:");
-    if let Some((namespace, _)) = account.and_then(|account| account.split_once(':')) {
-        implied.push("system:serviceaccounts".to_owned());
-        implied.push(format!("system:serviceaccounts:{namespace}"));
+/// The user of a token that is given with the options. All are compared, whichever it is.
+fn of_given_token(access: &Access, token: &str) -> Option<User> {
+    let mut found = None;
+    for (known, user) in &access.tokens {
+        if constant_time::is_equal(known.as_bytes(), token.as_bytes()) {
+            found = Some(user);
+        }
     }
-    implied.push(if user.name == "system:anonymous" {
-        "system:unauthenticated".to_owned()
-    } else {
-        "system:authenticated".to_owned()
-    });
-    implied.retain(|group| !user.is_in(group));
-    user.groups.extend(implied);
+    found.cloned()
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::roles::{GROUP, bindings, metadata, roles};
 use crate::kinds::Kinds;
 use crate::objects::{Error, Objects};
 
@@ -18,8 +19,7 @@ pub(crate) async fn bootstrap(objects: &Objects) -> Result<(), Error> {
         ensure(objects, &kinds, ("", "namespaces"), namespace).await?;
     }
     ensure(objects, &kinds, ("", "services"), service(objects)).await?;
-    for (name, rules) in roles() {
-        let role = json!({"metadata": metadata(name), "rules": rules});
+    for role in roles() {
         ensure(objects, &kinds, (GROUP, "clusterroles"), role).await?;
     }
     for (name, groups) in bindings() {
@@ -59,16 +59,6 @@ fn service(objects: &Objects) -> Value {
     })
 }
 
-const GROUP: &str = "rbac.authorization.k8s.io";
-
-fn metadata(name: &str) -> Value {
-    json!({
-        "name": name,
-        "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
-        "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
-    })
-}
-
 async fn ensure(
     objects: &Objects,
     kinds: &Kinds,
@@ -88,64 +78,4 @@ async fn ensure(
         Ok(_) | Err(Error::AlreadyExists { .. }) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-fn roles() -> Vec<(&'static str, Value)> {
-    let paths = |urls: &[&str]| json!([{"nonResourceURLs": urls, "verbs": ["get"]}]);
-    vec![
-        (
-            "cluster-admin",
-            json!([
-                {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-                {"nonResourceURLs": ["*"], "verbs": ["*"]},
-            ]),
-        ),
-        (
-            "system:basic-user",
-            json!([
-                {
-                    "apiGroups": ["authorization.k8s.io"],
-                    "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
-                    "verbs": ["create"],
-                },
-                {
-                    "apiGroups": ["authentication.k8s.io"],
-                    "resources": ["selfsubjectreviews"],
-                    "verbs": ["create"],
-                },
-            ]),
-        ),
-        (
-            "system:discovery",
-            paths(&[
-                "/api",
-                "/api/*",
-                "/apis",
-                "/apis/*",
-                "/healthz",
-                "/livez",
-                "/openapi",
-                "/openapi/*",
-                "/readyz",
-                "/version",
-                "/version/",
-            ]),
-        ),
-        (
-            "system:public-info-viewer",
-            paths(&["/healthz", "/livez", "/readyz", "/version", "/version/"]),
-        ),
-    ]
-}
-
-fn bindings() -> Vec<(&'static str, &'static [&'static str])> {
-    vec![
-        ("cluster-admin", &["system:masters"]),
-        ("system:basic-user", &["system:authenticated"]),
-        ("system:discovery", &["system:authenticated"]),
-        (
-            "system:public-info-viewer",
-            &["system:authenticated", "system:unauthenticated"],
-        ),
-    ]
 }

@@ -1,17 +1,32 @@
 //! Who may do what: bearer tokens, impersonation and RBAC.
 
+pub(crate) mod admission;
+pub(crate) mod attributes;
 pub(crate) mod authentication;
 pub(crate) mod authorization;
+pub(crate) mod bindings;
 pub(crate) mod bootstrap;
-pub(crate) mod issued;
-pub(crate) mod target;
+mod certificates;
+pub(crate) mod client_certificates;
+mod constant_time;
+pub(crate) mod escalation;
+pub(crate) mod impersonation;
+mod jwt;
+pub(crate) mod keys;
+pub(crate) mod request_info;
+mod roles;
+mod rules;
+pub(crate) mod service_accounts;
+pub(crate) mod signing_requests;
 pub(crate) mod tls;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::objects::Objects;
-use issued::IssuedTokens;
+use crate::objects::{Error, Objects};
+use bindings::Bindings;
+use keys::Keys;
+use service_accounts::Verified;
 
 /// Who makes a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +75,24 @@ pub(crate) struct Access {
     pub(crate) tokens: Tokens,
     /// Who shows no token comes in as `system:anonymous`.
     pub(crate) anonymous: bool,
-    /// The tokens of service accounts.
-    pub(crate) issued: IssuedTokens,
+    /// Who issues the tokens of service accounts.
+    pub(crate) issuer: String,
+    /// The authority of the API server's certificate, as PEM, for the Secrets of accounts.
+    pub(crate) authority: Option<String>,
+    pub(crate) keys: OnceLock<Keys>,
+    pub(crate) bindings: Bindings,
+    pub(crate) verified: Verified,
+}
+
+impl Access {
+    /// What tokens and certificates are signed with; drawn when it is needed first, unless it was
+    /// given.
+    pub(crate) fn keys(&self) -> Result<&Keys, Error> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
+        let drawn = Keys::draw(&self.objects.sources);
+        let drawn = drawn.map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(self.keys.get_or_init(|| drawn))
+    }
 }

@@ -14,7 +14,7 @@ use super::server::Server;
 use super::status::ApiError;
 use super::view::View;
 use crate::access::User;
-use crate::access::target::{ResourcePath, Target};
+use crate::access::request_info::ResourcePath;
 use crate::kinds::{Kinds, Resource};
 use crate::objects::Item;
 use crate::objects::{Objects, Warnings};
@@ -27,7 +27,8 @@ pub(crate) struct Call {
     pub(crate) server: Arc<Server>,
     pub(crate) kinds: Arc<Kinds>,
     pub(crate) user: User,
-    pub(crate) target: Target,
+    /// The verb that was authorized.
+    pub(crate) verb: String,
     pub(crate) path: ResourcePath,
     pub(crate) resource: Arc<Resource>,
     pub(crate) query: Query,
@@ -42,7 +43,7 @@ impl Call {
     pub(crate) fn new(
         (server, kinds): (Arc<Server>, Arc<Kinds>),
         user: User,
-        (target, path): (Target, ResourcePath),
+        (verb, path): (String, ResourcePath),
         resource: Arc<Resource>,
         (query, headers, body): (Query, HeaderMap, Bytes),
     ) -> Self {
@@ -50,7 +51,7 @@ impl Call {
             server,
             kinds,
             user,
-            target,
+            verb,
             path,
             resource,
             query,

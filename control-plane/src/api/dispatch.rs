@@ -9,17 +9,19 @@ use http::Method;
 
 use super::call::{Call, failure, plain};
 use super::query::{ListOptions, Query};
+use super::recording::Recording;
 use super::server::Server;
 use super::status::ApiError;
 use super::telemetry::Observed;
-use super::{decode, discovery, health, openapi, patch, read, watch, writes};
+use super::{decode, discovery, health, issuer, openapi, patch, read, watch, writes};
 use crate::access::User;
-use crate::access::authentication::{authenticate, impersonate};
-use crate::access::authorization::{Attributes, allowed};
-use crate::access::target::{ResourcePath, Target};
+use crate::access::authentication::authenticate;
+use crate::access::authorization::allowed;
+use crate::access::client_certificates::Shown;
+use crate::access::impersonation::impersonate;
+use crate::access::request_info::{Asked, RequestInfo, ResourcePath};
 use crate::kinds::Kinds;
 use crate::serving::{Outside, Served, Sort};
-use crate::store::Health;
 
 /// Answers a request. One that comes from within is made by a trusted user.
 pub(crate) async fn handle(
@@ -31,8 +33,10 @@ pub(crate) async fn handle(
     let headers = request.headers().clone();
     let is_served = request.extensions().get::<Served>().is_some();
     let observed = is_served.then(|| Observed::begin(&server.objects.registry.now(), &request));
-    let answered = answer(Arc::clone(&server), trusted, request).await;
-    let mut response = answered.unwrap_or_else(|error| failure(&error, &headers));
+    let mut recording = Recording::begin(&server, &request);
+    let answered = answer(Arc::clone(&server), trusted, request, &mut recording).await;
+    let response = answered.unwrap_or_else(|error| failure(&error, &headers));
+    let mut response = recording.end(response).await;
     if head {
         *response.body_mut() = Body::empty();
     }
@@ -46,50 +50,63 @@ async fn answer(
     server: Arc<Server>,
     trusted: Option<User>,
     request: Request,
+    recording: &mut Recording,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let watches = query.flag("watch").unwrap_or(false);
-    let Some(mut target) = Target::of(&parts.method, parts.uri.path(), watches) else {
+    let asked = Asked {
+        watch: query.flag("watch").unwrap_or(false),
+        field_selector: query.text("fieldSelector"),
+    };
+    let Some(info) = RequestInfo::of(&parts.method, parts.uri.path(), asked) else {
         return Err(ApiError::bad_request("the path is not UTF-8"));
     };
     let limits = parts.extensions.get::<Served>();
     let limits = limits.map(|served| Arc::clone(&served.0));
+    let attributes = info.attributes();
+    recording.asks(&attributes, &info);
     let outside = parts.extensions.get::<Outside>().is_some();
     let user = match trusted {
         Some(user) if !outside => user,
-        _ => match authenticate(&server.access, &parts.headers)? {
+        _ => match authenticate(
+            &server.access,
+            &parts.headers,
+            parts.extensions.get::<Shown>(),
+        )? {
             Some(user) => user,
-            None if is_public(&target.path) => User::anonymous(),
+            None if is_public(&info.path) => User::anonymous(),
             None if server.access.anonymous && !outside => User::anonymous(),
             None => return Err(ApiError::unauthorized()),
         },
     };
-    let user = impersonate(&server.access, &user, &parts.headers)?.unwrap_or(user);
-    name_by_selector(&mut target, &query);
-    let attributes = Attributes::of(&target);
-    if !allowed(&server.objects, &user, &attributes) {
+    recording.is_from(&user);
+    let impersonated = impersonate(&server.access, &user, &parts.headers)?;
+    recording.acts_as(impersonated.as_ref());
+    let user = impersonated.unwrap_or(user);
+    let is_method = info.is_method(&parts.method);
+    if !allowed(&server.access, &user, &attributes) {
         return Err(attributes.refusal(&user).into());
     }
+    recording.is_allowed();
     let _place = match &limits {
         None => None,
         Some(limits) => {
-            let sort = sort(&user, &target, &parts.method);
+            let sort = sort(&user, &info, &parts.method);
             let place = limits.enter(sort);
             Some(place.map_err(|_| ApiError::too_many_requests())?)
         }
     };
     let kinds = server.objects.registry.now();
-    let Some(path) = target.resource.clone() else {
-        if target.path == "/metrics" && parts.method == Method::GET {
-            return Ok(server.telemetry.answer(limits.as_deref()));
-        }
-        return other(
-            (&kinds, server.objects.store.health()),
-            &target,
-            &query,
-            &parts,
-        );
+    if info.resource.is_none() && info.path == "/metrics" && parts.method == Method::GET {
+        return Ok(server.telemetry.answer(limits.as_deref()));
+    }
+    let RequestInfo {
+        verb,
+        resource: Some(path),
+        ..
+    } = info
+    else {
+        return other(&server, &kinds, &info, &query, &parts);
     };
     let versions = kinds.versions(&path.group);
     if versions.is_empty() {
@@ -109,10 +126,11 @@ async fn answer(
         None => (decode::read(body).await?, None),
         Some(limits) => decode::read_within(body, limits).await?,
     };
+    recording.sends(&body);
     let mut call = Call::new(
         (server, kinds),
         user,
-        (target, path),
+        (verb, path),
         resource,
         (query, parts.headers, body),
     );
@@ -129,7 +147,7 @@ async fn answer(
         let instead = "use discovery.k8s.io/v1 EndpointSlice";
         call.warn(format!("v1 Endpoints is deprecated in v1.33+; {instead}"));
     }
-    let answered = serve(&call, &parts.method).await;
+    let answered = serve(&call, is_method).await;
     let definition = call
         .resource
         .is("apiextensions.k8s.io", "CustomResourceDefinition");
@@ -144,12 +162,12 @@ async fn answer(
 }
 
 /// How a request counts among those that are under way.
-fn sort(user: &User, target: &Target, method: &Method) -> Sort {
-    let is_lease = target.resource.as_ref().is_some_and(|resource| {
+fn sort(user: &User, info: &RequestInfo, method: &Method) -> Sort {
+    let is_lease = info.resource.as_ref().is_some_and(|resource| {
         (resource.group.as_str(), resource.plural.as_str()) == ("coordination.k8s.io", "leases")
     });
     let is_administrator = user.groups.iter().any(|group| group == "system:masters");
-    if is_public(&target.path) || is_lease || is_administrator || target.verb == "watch" {
+    if is_public(&info.path) || is_lease || is_administrator || info.verb == "watch" {
         Sort::Exempt
     } else if matches!(*method, Method::GET | Method::HEAD) {
         Sort::Reading
@@ -163,38 +181,28 @@ fn is_public(path: &str) -> bool {
     ["/healthz", "/livez", "/readyz", "/version", "/version/"].contains(&path)
 }
 
-/// A list of one name is allowed to one who may list that name.
-fn name_by_selector(target: &mut Target, query: &Query) {
-    let Some(resource) = &mut target.resource else {
-        return;
-    };
-    if !resource.named
-        && matches!(target.verb.as_str(), "list" | "watch")
-        && let Some(name) = query.text("fieldSelector").strip_prefix("metadata.name=")
-        && !name.contains(['=', ',', '/', '%'])
-    {
-        name.trim_start_matches('=').clone_into(&mut resource.name);
-    }
-}
-
 /// What is no resource: discovery, health and the like.
 fn other(
-    (kinds, store): (&Kinds, Health),
-    target: &Target,
+    server: &Server,
+    kinds: &Kinds,
+    info: &RequestInfo,
     query: &Query,
     parts: &http::request::Parts,
 ) -> Result<Response, ApiError> {
-    let path = target.path.trim_end_matches('/');
+    let path = info.path.trim_end_matches('/');
     let is_discovery = ["/api", "/apis", "/version"].contains(&path)
         || path.starts_with("/api/")
         || path.starts_with("/apis/") && path.split('/').count() > 3;
     if is_discovery && !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(ApiError::method_not_allowed());
     }
-    if let Some(response) = health::answer(path, query, store) {
+    if let Some(response) = health::answer(path, query, server.objects.store.health()) {
         return Ok(response);
     }
     if let Some(answered) = openapi::answer(kinds, path, &parts.headers) {
+        return Ok(answered);
+    }
+    if let Some(answered) = issuer::answer(&server.access, path, &parts.headers)? {
         return Ok(answered);
     }
     match discovery::answer(kinds, path, &parts.headers)? {
@@ -207,11 +215,11 @@ pub(crate) fn not_found() -> Response {
     plain(404, "404 page not found\n")
 }
 
-/// Answers a request for a resource that is served.
-async fn serve(call: &Call, method: &Method) -> Result<Response, ApiError> {
+/// Answers a request for a resource that is served, by the verb that was authorized; refuses a
+/// method that does not stand for it.
+async fn serve(call: &Call, is_method: bool) -> Result<Response, ApiError> {
     let ResourcePath {
         namespace,
-        name,
         subresource,
         rest,
         named,
@@ -234,55 +242,36 @@ async fn serve(call: &Call, method: &Method) -> Result<Response, ApiError> {
         return Err(ApiError::no_such_resource());
     }
     if !subresource.is_empty() {
-        return super::subresources::serve(call).await;
+        return super::subresources::serve(call, is_method).await;
     }
-    let verb = match (method.as_str(), *named) {
-        ("GET", _) if call.target.verb == "watch" => "watch",
-        ("GET", false) => "list",
-        ("GET", true) => "get",
-        ("POST", false) => "create",
-        ("PUT", true) => "update",
-        ("PATCH", true) => "patch",
-        ("DELETE", true) => "delete",
-        ("DELETE", false) => "deletecollection",
-        _ => return Err(ApiError::method_not_allowed()),
+    let verb = call.verb.as_str();
+    // Objects with a namespace are not written across namespaces.
+    let is_place = match verb {
+        "get" | "update" | "patch" | "delete" => *named,
+        "create" | "deletecollection" => !named && !(resource.namespaced && cluster_wide),
+        _ => true,
     };
-    if !resource.verbs.contains(&verb) {
-        return Err(ApiError::method_not_allowed());
-    }
-    if resource.namespaced && cluster_wide && matches!(verb, "deletecollection") {
+    if !is_method || !is_place || !resource.verbs.contains(&verb) {
         return Err(ApiError::method_not_allowed());
     }
     if resource.traits.virtual_ {
         return super::virtuals::serve(call, verb).await;
     }
-    let _ = name;
     match verb {
         "get" => read::get(call),
         "list" => read::list(call, &ListOptions::of(&call.query, false)?),
         "watch" => {
             let mut options = ListOptions::of(&call.query, true)?;
             if *named {
-                options.field_selector = format!("metadata.name={name}");
+                options.field_selector = format!("metadata.name={}", call.path.name);
             }
             watch::watch(call, &options)
         }
-        "create" => {
-            if resource.namespaced && cluster_wide {
-                return Err(ApiError::method_not_allowed_on_all(call));
-            }
-            writes::create(call).await
-        }
+        "create" => writes::create(call).await,
         "update" => writes::update(call).await,
         "patch" => patch::patch(call).await,
         "delete" => writes::delete(call).await,
-        _ => writes::delete_collection(call).await,
-    }
-}
-
-impl ApiError {
-    /// Objects with a namespace are not created across namespaces.
-    fn method_not_allowed_on_all(_call: &Call) -> Self {
-        Self::method_not_allowed()
+        "deletecollection" => writes::delete_collection(call).await,
+        _ => Err(ApiError::method_not_allowed()),
     }
 }

@@ -7,6 +7,7 @@ use super::status::{ApiError, Cause};
 use crate::access::User;
 use crate::access::authentication::of_token;
 use crate::access::authorization::{Attributes, reason, visit_rules};
+use crate::access::service_accounts::own_audiences;
 use crate::meta::{strings, text};
 
 /// The answer to a review.
@@ -21,7 +22,15 @@ pub(crate) fn review(call: &Call, mut review: Value) -> Result<Value, ApiError> 
             found
         }
         "SelfSubjectAccessReview" => access(call, &review, &call.user.clone())?,
-        _ => {
+        kind => {
+            let asked = text(&review, "/spec/resourceAttributes/namespace");
+            if kind == "LocalSubjectAccessReview" && asked != call.path.namespace {
+                let why = format!(
+                    "spec.resourceAttributes.namespace must match namespace: {}",
+                    call.path.namespace
+                );
+                return Err(ApiError::bad_request(why));
+            }
             let user = subject(call, &review)?;
             access(call, &review, &user)?
         }
@@ -61,8 +70,16 @@ fn token_review(call: &Call, review: &Value) -> Result<Value, ApiError> {
             "token is required for TokenReview in authentication",
         ));
     }
-    Ok(match of_token(&call.server.access, token) {
-        Some(user) => json!({"authenticated": true, "user": user_info(&user)}),
+    let audiences = match strings(review, "/spec/audiences") {
+        none if none.is_empty() => own_audiences(&call.server.access),
+        given => given,
+    };
+    Ok(match of_token(&call.server.access, token, &audiences) {
+        Some(shown) => json!({
+            "authenticated": true,
+            "user": user_info(&shown.user),
+            "audiences": shown.audiences,
+        }),
         None => json!({"user": {}, "error": "invalid bearer token"}),
     })
 }
@@ -86,7 +103,7 @@ fn subject(call: &Call, review: &Value) -> Result<User, ApiError> {
 /// Whether a user may do what a review asks for.
 fn access(call: &Call, review: &Value, user: &User) -> Result<Value, ApiError> {
     let attributes = attributes(call, review)?;
-    Ok(match reason(call.objects(), user, &attributes) {
+    Ok(match reason(&call.server.access, user, &attributes) {
         Some(why) if why.is_empty() => json!({"allowed": true}),
         Some(why) => json!({"allowed": true, "reason": why}),
         None => json!({"allowed": false}),
@@ -138,7 +155,7 @@ fn rules(call: &Call, review: &Value) -> Result<Value, ApiError> {
         return Err(ApiError::bad_request("no namespace on request"));
     }
     let (mut resources, mut paths) = (Vec::new(), Vec::new());
-    visit_rules(call.objects(), &call.user, namespace, |rule, _| {
+    visit_rules(&call.server.access, &call.user, namespace, |rule, _| {
         if rule.get("nonResourceURLs").is_some() {
             paths.push(rule.clone());
         } else {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::telemetry::Telemetry;
 use crate::access::Access;
+use crate::audit::Audit;
 use crate::objects::Objects;
 use crate::work::Workbench;
 
@@ -26,7 +27,9 @@ pub trait LogSource: Send + Sync {
 /// What every request of a control plane shares.
 pub(crate) struct Server {
     pub(crate) objects: Arc<Objects>,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
+    /// Records what is done, if there is one.
+    pub(crate) audit: Option<Audit>,
     /// Serves metrics.k8s.io, if there is one.
     pub(crate) metrics: Option<Arc<dyn MetricsSource>>,
     /// Serves the logs of pods, if there is one.

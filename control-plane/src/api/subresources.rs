@@ -6,8 +6,8 @@ use super::call::Call;
 use super::status::ApiError;
 use super::{patch, pods, read, scale, tokens, writes};
 
-/// Answers a request for a subresource.
-pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
+/// Answers a request for a subresource; refuses a method that does not stand for its verb.
+pub(crate) async fn serve(call: &Call, is_method: bool) -> Result<Response, ApiError> {
     let name = call.path.subresource.as_str();
     let Some(found) = call.resource.subresource(name) else {
         return Err(if call.resource.custom.is_some() {
@@ -16,8 +16,8 @@ pub(crate) async fn serve(call: &Call) -> Result<Response, ApiError> {
             ApiError::no_such_resource()
         });
     };
-    let verb = call.target.verb.as_str();
-    if !found.verbs.contains(&verb) {
+    let verb = call.verb.as_str();
+    if !is_method || !found.verbs.contains(&verb) {
         return Err(ApiError::method_not_allowed());
     }
     match (name, verb) {

@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::call::plain;
-use crate::access::target::Target;
+use crate::access::request_info::{Asked, RequestInfo};
 use crate::kinds::Kinds;
 use crate::serving::Limits;
 
@@ -91,17 +91,19 @@ impl Observed {
         let watches = query
             .split('&')
             .any(|pair| pair.starts_with("watch=") && pair != "watch=0");
-        let target = Target::of(request.method(), request.uri().path(), watches);
+        let asked = Asked {
+            watch: watches,
+            field_selector: "",
+        };
+        let info = RequestInfo::of(request.method(), request.uri().path(), asked);
         Self {
             began: Instant::now(),
-            labels: target
-                .map(|target| labels(kinds, target))
-                .unwrap_or_default(),
+            labels: info.map(|info| labels(kinds, info)).unwrap_or_default(),
         }
     }
 }
 
-fn labels(kinds: &Kinds, target: Target) -> RequestLabels {
+fn labels(kinds: &Kinds, info: RequestInfo) -> RequestLabels {
     let known = |text: String, all: &[&str]| {
         if all.contains(&text.as_str()) {
             text
@@ -109,8 +111,8 @@ fn labels(kinds: &Kinds, target: Target) -> RequestLabels {
             String::new()
         }
     };
-    let verb = known(target.verb, &VERBS).to_uppercase();
-    let Some(path) = target.resource else {
+    let verb = known(info.verb, &VERBS).to_uppercase();
+    let Some(path) = info.resource else {
         return RequestLabels {
             verb,
             ..RequestLabels::default()

@@ -11,12 +11,14 @@ use super::negotiate::BodyForm;
 use super::query::{ListOptions, WriteOptions};
 use super::read::read_list;
 use super::status::ApiError;
+use crate::access::admission;
+use crate::access::authorization::{Attributes, allowed};
 use crate::apply;
 use crate::kinds::Resource;
 use crate::meta::{metadata, name, text, uid};
 use crate::objects::{
-    Change, DeleteOptions, Error, RequestScope, check_delete, create_object, key_of, modify,
-    wrong_uid,
+    Admission, Change, DeleteOptions, Error, RequestScope, check_delete, create_object, key_of,
+    modify, wrong_uid,
 };
 
 impl Call {
@@ -31,7 +33,37 @@ impl Call {
             dry_run: options.dry_run,
             warnings: &self.warnings,
             effort: self.effort(),
+            admission: self,
         }
+    }
+
+    /// What the request does to the path's object if it does this.
+    fn attributes(&self, verb: &str) -> Attributes {
+        Attributes {
+            verb: verb.to_owned(),
+            group: self.path.group.clone(),
+            resource: self.path.plural.clone(),
+            subresource: self.path.subresource.clone(),
+            namespace: self.path.namespace.clone(),
+            name: self.path.name.clone(),
+            path: None,
+        }
+    }
+}
+
+impl Admission for Call {
+    fn admit(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Error> {
+        let attributes = self.attributes(&self.verb);
+        admission::admit(&self.server.access, &self.user, &attributes, new, old)
+    }
+
+    /// An update or an apply that creates needs the right to create, too.
+    fn admit_create(&self) -> Result<(), Error> {
+        let create = self.attributes("create");
+        if self.verb == create.verb || allowed(&self.server.access, &self.user, &create) {
+            return Ok(());
+        }
+        Err(create.refusal(&self.user))
     }
 }
 

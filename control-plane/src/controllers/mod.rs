@@ -6,11 +6,13 @@
 //! tried again with the next write that it is told of.
 
 mod accounts;
+pub(crate) mod aggregation;
 pub(crate) mod definitions;
 mod events;
 mod garbage;
 mod namespaces;
 mod remains;
+mod signing;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -18,20 +20,23 @@ use std::sync::{Arc, Weak};
 use jiff::Timestamp;
 use tracing::warn;
 
+use crate::access::Access;
 use crate::kinds::Resource;
 use crate::meta::is_deleting;
 use crate::objects::{DeleteOptions, Error, Objects, Reports, Written, key_of};
 use crate::store::Page;
 use events::Expiry;
 use garbage::Garbage;
+use signing::Signing;
 
 /// Sees to what follows from writes, as long as the control objects is there.
-pub(crate) async fn run(objects: Weak<Objects>, mut reports: Reports) {
-    let Some((clock, mut work)) = objects.upgrade().map(|objects| {
+pub(crate) async fn run(access: Weak<Access>, mut reports: Reports) {
+    let Some((clock, mut work)) = access.upgrade().map(|access| {
+        let objects = &access.objects;
         let mut work = Work::default();
         let now = objects.sources.now();
-        for (written, at) in everything(&objects, now) {
-            work.note(&objects, &written, at);
+        for (written, at) in everything(objects, now) {
+            work.note(objects, &written, at);
         }
         (Arc::clone(&objects.sources.clock), work)
     }) else {
@@ -39,15 +44,15 @@ pub(crate) async fn run(objects: Weak<Objects>, mut reports: Reports) {
     };
     loop {
         {
-            let Some(objects) = objects.upgrade() else {
+            let Some(access) = access.upgrade() else {
                 return;
             };
             let now = clock();
             // What is known already is looked at once.
             while let Ok(written) = reports.try_recv() {
-                work.note(&objects, &written, now);
+                work.note(&access.objects, &written, now);
             }
-            work.work(&objects).await;
+            work.work(&access).await;
         }
         let expiry = work.expiry.wait(clock());
         let expired = async {
@@ -61,10 +66,10 @@ pub(crate) async fn run(objects: Weak<Objects>, mut reports: Reports) {
             written = reports.recv() => written,
             () = expired => continue,
         };
-        let (Some(written), Some(objects)) = (written, objects.upgrade()) else {
+        let (Some(written), Some(access)) = (written, access.upgrade()) else {
             return;
         };
-        work.note(&objects, &written, clock());
+        work.note(&access.objects, &written, clock());
     }
 }
 
@@ -78,6 +83,9 @@ struct Work {
     provided: BTreeSet<String>,
     /// A definition that is deleted, or its last object, may go.
     definitions: bool,
+    /// Rules of cluster roles may have to be gathered anew.
+    aggregation: bool,
+    signing: Signing,
     expiry: Expiry,
 }
 
@@ -87,10 +95,13 @@ impl Work {
         self.emptied.extend(namespaces::concerned(objects, written));
         self.provided.extend(accounts::concerned(written));
         self.definitions |= definitions::concerned(objects, written);
+        self.aggregation |= aggregation::concerned(written);
+        self.signing.note(objects, written);
         self.expiry.note(written, at);
     }
 
-    async fn work(&mut self, objects: &Arc<Objects>) {
+    async fn work(&mut self, access: &Access) {
+        let objects = &access.objects;
         self.garbage.work(objects).await;
         for namespace in std::mem::take(&mut self.provided) {
             if !accounts::provide(objects, &namespace).await {
@@ -105,6 +116,10 @@ impl Work {
         if self.definitions {
             self.definitions = definitions::clean(objects).await == Emptied::Failed;
         }
+        if self.aggregation {
+            self.aggregation = !aggregation::gather(objects).await;
+        }
+        self.signing.work(access).await;
         self.expiry.work(objects).await;
     }
 }

@@ -18,10 +18,11 @@ const BASE: usize = 58;
 pub(crate) async fn create_object(
     objects: &Objects,
     scope: &RequestScope<'_>,
-    value: Value,
+    mut value: Value,
     manage: bool,
 ) -> Result<Item, Error> {
     let resource = scope.resource;
+    scope.admission.admit(&mut value, None)?;
     let generated = name(&value).is_empty() && !text(&value, "/metadata/generateName").is_empty();
     let mut attempts = 0;
     loop {
@@ -77,6 +78,7 @@ fn prepare(
         return Err(Error::invalid(resource, name(&value), &causes));
     }
     pipeline::drop_nulls(resource, &mut value);
+    scope.admission.admit_create()?;
     services::allocate(objects, scope, &mut value, None)?;
     Ok(value)
 }

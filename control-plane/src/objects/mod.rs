@@ -24,7 +24,7 @@ pub(crate) use create::create_object;
 pub(crate) use delete::{CLEANUP, FOREGROUND, ORPHAN};
 pub(crate) use error::{Cause, Error, MODIFIED, Taken};
 pub(crate) use options::{DeleteOptions, Propagation};
-pub(crate) use scope::{RequestScope, Warnings};
+pub(crate) use scope::{Admission, RequestScope, Warnings};
 pub use services::ServiceNetwork;
 pub(crate) use update::{Change, modify, wrong_uid};
 pub(crate) use write::{Item, key_of, typed};

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::Value;
+
+use super::Error;
 use crate::kinds::Resource;
 use crate::store::Key;
 use crate::work::Effort;
@@ -23,6 +26,17 @@ pub(crate) struct RequestScope<'a> {
     pub(crate) warnings: &'a Warnings,
     /// Where the work for it is done.
     pub(crate) effort: Effort<'a>,
+    pub(crate) admission: &'a dyn Admission,
+}
+
+/// What depends on who writes. Whoever answers knows the user, whom nobody knows here.
+pub(crate) trait Admission: Sync {
+    /// Looks at an object as it was sent or patched, before anything is done about it: fills in
+    /// what depends on the user, and refuses what the user may not write.
+    fn admit(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Error>;
+
+    /// Refuses a user who may not create the object, when it is sure that it will be.
+    fn admit_create(&self) -> Result<(), Error>;
 }
 
 impl RequestScope<'_> {

@@ -168,6 +168,10 @@ pub(crate) fn prepare_update(resource: &Resource, subresource: &str, new: &mut V
     }
     let generation = old.pointer("/metadata/generation").cloned();
     put(metadata(new), "generation", generation);
+    if resource.is("certificates.k8s.io", "CertificateSigningRequest") {
+        keep_request(subresource, new, old);
+        return;
+    }
     match subresource {
         "status" => keep_but_status(resource, new, old),
         "approval" | "ephemeralcontainers" | "resize" | "scale" | "" => {
@@ -194,6 +198,32 @@ fn keep(new: &mut Value, old: &Value, field: &str) {
 fn keep_in(new: &mut Value, old: &Value, parent: &str, field: &str) {
     let kept = old.get(parent).and_then(|parent| parent.get(field));
     put(object_in(new, parent), field, kept.cloned());
+}
+
+/// What is asked of a signer stays; an approval changes the conditions that approve, and a signer
+/// changes the others.
+fn keep_request(subresource: &str, new: &mut Value, old: &Value) {
+    keep(new, old, "spec");
+    if subresource.is_empty() {
+        keep(new, old, "status");
+        return;
+    }
+    let approves = |condition: &&Value| matches!(text(condition, "/type"), "Approved" | "Denied");
+    let (approving, others) = match subresource {
+        "approval" => (&*new, old),
+        _ => (old, &*new),
+    };
+    let conditions = "/status/conditions";
+    let approving = items(approving, conditions).iter().filter(approves);
+    let others = items(others, conditions)
+        .iter()
+        .filter(|one| !approves(one));
+    let conditions: Vec<Value> = approving.chain(others).cloned().collect();
+    if subresource == "approval" {
+        keep(new, old, "status");
+    }
+    let conditions = (!conditions.is_empty()).then(|| Value::from(conditions));
+    put(object_in(new, "status"), "conditions", conditions);
 }
 
 /// A write to the status changes nothing else.

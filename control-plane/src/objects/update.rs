@@ -36,7 +36,11 @@ pub(crate) async fn modify<E: From<Error>>(
         let object = objects.store.get(&scope.key(name));
         let object = object.ok_or_else(|| Error::not_found(resource, name))?;
         let old = typed(resource, object.value());
-        let decide = || decide::<E>(objects, scope, change, &object, (&old, make(&old)?));
+        let decide = || {
+            let mut new = make(&old)?;
+            scope.admission.admit(&mut new, Some(&old))?;
+            decide::<E>(objects, scope, change, &object, (&old, new))
+        };
         let new = scope.effort.run(object.json().len(), decide).await?;
         match commit(objects, scope, &object, &old, new).await {
             Err(WriteError::Conflict { .. }) => {}

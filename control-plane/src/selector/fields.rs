@@ -62,6 +62,20 @@ impl FieldSelector {
     }
 }
 
+/// The one name that a selector asks for, whatever the resource; none if it asks for no name, or
+/// can't be read.
+pub(crate) fn required_name(selector: &str) -> Option<String> {
+    let mut name = None;
+    for part in split(selector).into_iter().filter(|part| !part.is_empty()) {
+        let (field, equal, value) = term(part)?;
+        let value = unescape(value)?;
+        if equal && field == "metadata.name" {
+            name.get_or_insert(value);
+        }
+    }
+    name.filter(|name| !matches!(name.as_str(), "" | "." | "..") && !name.contains(['/', '%']))
+}
+
 /// A field as text; what is not there is empty.
 fn field(object: &Value, pointer: &str) -> String {
     match object.pointer(pointer) {

@@ -2,5 +2,5 @@
 
 mod fields;
 mod labels;
-pub(crate) use fields::FieldSelector;
+pub(crate) use fields::{FieldSelector, required_name};
 pub(crate) use labels::LabelSelector;

@@ -22,6 +22,7 @@ use tracing::debug;
 use super::activity::{Activity, Tracked};
 use super::files;
 use super::limits::Limits;
+use crate::access::client_certificates::Shown;
 use crate::access::tls::Tls;
 
 /// For a TLS handshake, and then for the first request.
@@ -122,7 +123,10 @@ async fn greet(
     ended: watch::Receiver<()>,
 ) {
     match timeout(FIRST, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => connection(stream, router, ended).await,
+        Ok(Ok(stream)) => {
+            let shown = Shown::of(stream.get_ref().1);
+            connection(stream, router.layer(Extension(shown)), ended).await;
+        }
         Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
         Err(_) => debug!("a TLS handshake took too long"),
     }

@@ -113,6 +113,11 @@ impl Store {
         self.0.shared.read().revision()
     }
 
+    /// A number that is another one after each write to a resource.
+    pub(crate) fn table_revision(&self, resource: &str) -> u64 {
+        self.0.shared.read().table_revision(resource)
+    }
+
     /// An object as it is now.
     pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
         let path = key.path();

@@ -95,6 +95,15 @@ impl State {
         Ok(())
     }
 
+    /// The revision of the latest write to a resource, or a later one at which it was the same.
+    pub(super) fn table_revision(&self, resource: &str) -> u64 {
+        let Some(table) = self.tables.get(resource) else {
+            return self.floor;
+        };
+        let last = table.history.back().map(|event| event.revision);
+        last.unwrap_or_else(|| table.evicted.max(self.floor))
+    }
+
     /// Takes over events, which follow the revision one by one. Gives the queues to be woken.
     pub(super) fn publish(&mut self, events: Vec<Arc<Event>>) -> Vec<Arc<Queue>> {
         let mut woken = Vec::new();

@@ -95,6 +95,14 @@ async fn roles_allow() {
         .await
         .expect(201);
     assert_eq!(get(&router, pods, &[BOB]).await.0, 200);
+    let bound = format!("{rbac}/rolebindings/readers");
+    fixture.delete(&bound).await.expect(200);
+    assert_eq!(get(&router, pods, &[BOB]).await.0, 403);
+    fixture
+        .post(&format!("{rbac}/rolebindings"), &binding)
+        .await
+        .expect(201);
+    assert_eq!(get(&router, pods, &[BOB]).await.0, 200);
     assert_eq!(
         get(&router, "/api/v1/namespaces/kube-system/pods", &[BOB])
             .await
@@ -213,14 +221,102 @@ async fn other_machines_need_tls_and_a_token_whatever_the_options_say() {
 }
 
 #[test]
-fn a_certificate_that_lacks_a_name_is_made_anew() {
+fn a_further_name_leaves_the_authority_as_it_is() {
     let folder = std::env::temp_dir().join(format!("control-plane-names-{}", std::process::id()));
+    let certificate = || std::fs::read(folder.join("tls.crt")).unwrap();
     let first = Tls::open(&folder, &["127.0.0.1", "localhost"]).unwrap();
+    let shown = certificate();
     let same = Tls::open(&folder, &["localhost"]).unwrap();
-    assert_eq!(first.authority(), same.authority());
-    let other = Tls::open(&folder, &["localhost", "10.0.0.7"]).unwrap();
-    assert_ne!(first.authority(), other.authority());
+    assert_eq!(
+        (first.authority(), &shown),
+        (same.authority(), &certificate())
+    );
+    let further = Tls::open(&folder, &["localhost", "10.0.0.7"]).unwrap();
+    assert_eq!(first.authority(), further.authority());
+    let other = certificate();
+    assert_ne!(shown, other);
     let kept = Tls::open(&folder, &["10.0.0.7"]).unwrap();
-    assert_eq!(other.authority(), kept.authority());
+    assert_eq!(
+        (first.authority(), &other),
+        (kept.authority(), &certificate())
+    );
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn impersonation_fails_closed() {
+    let fixture = fixture().await;
+    let router = fixture.plane.router();
+    let pods = "/api/v1/namespaces/default/pods";
+    // In the bytes of UTF-8, as kube-apiserver takes them; never as if nobody had been asked for.
+    let who = async |headers: &[(&str, &[u8])]| {
+        let mut request = Request::get(pods);
+        request = request.header(ADMIN.0, ADMIN.1);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let code = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (code, String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (code, text) = who(&[("impersonate-user", "zoë".as_bytes())]).await;
+    assert_eq!(code, 403);
+    assert!(text.contains("User \\\"zoë\\\" cannot list"), "{text}");
+    for header in [
+        "impersonate-user",
+        "impersonate-group",
+        "impersonate-uid",
+        "impersonate-extra-a",
+    ] {
+        let (code, _) = who(&[("impersonate-user", b"jane"), (header, b"\xff")]).await;
+        assert_eq!(code, 400, "{header}");
+    }
+    // Each part needs its right.
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let role = json!({
+        "metadata": {"name": "impersonator"},
+        "rules": [{"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"]}],
+    });
+    fixture
+        .post(&format!("{rbac}/clusterroles"), &role)
+        .await
+        .expect(201);
+    let binding = json!({
+        "metadata": {"name": "impersonator"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "impersonator"},
+        "subjects": [{"kind": "User", "name": "bob", "apiGroup": "rbac.authorization.k8s.io"}],
+    });
+    fixture
+        .post(&format!("{rbac}/clusterrolebindings"), &binding)
+        .await
+        .expect(201);
+    let refused = async |more: (&str, &str)| {
+        let headers = [BOB, ("impersonate-user", "jane"), more];
+        get(&router, "/api", &headers).await
+    };
+    assert_eq!(
+        get(&router, "/api", &[BOB, ("impersonate-user", "jane")])
+            .await
+            .0,
+        200
+    );
+    for (header, value, resource, group) in [
+        ("impersonate-uid", "5", "uids", "authentication.k8s.io"),
+        ("impersonate-group", "devs", "groups", ""),
+        (
+            "impersonate-extra-a%2fb",
+            "v",
+            "userextras/a/b",
+            "authentication.k8s.io",
+        ),
+    ] {
+        let (code, message) = refused((header, value)).await;
+        let why = format!(
+            "User \"bob\" cannot impersonate resource {resource:?} in API group {group:?} at the cluster scope"
+        );
+        assert_eq!(code, 403, "{header}");
+        assert!(message.ends_with(&why), "{message}");
+    }
 }

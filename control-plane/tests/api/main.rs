@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod account_tokens;
+mod audit;
 mod client;
+mod client_certificates;
 mod controllers;
 mod discovery;
 mod disk;
+mod escalation;
 mod events;
 mod faults;
 mod fixture;
@@ -15,6 +19,7 @@ mod garbage;
 mod lists;
 mod objects;
 mod pods;
+mod rights;
 mod slow;
 mod tables;
 mod watches;

@@ -5,6 +5,7 @@
 mod adopt;
 mod harness;
 mod input;
+mod members;
 mod others;
 mod prometheus;
 mod scenario;

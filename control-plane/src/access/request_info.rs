@@ -1,13 +1,25 @@
-//! What a request wants: the verb and the resource that its path and method name.
+//! Request info: the verb and the resource that a request's method, path and query name.
 //!
-//! The rules are those of apiserver's `RequestInfoFactory`, which authorization relies on.
+//! It is derived once. Authorization decides about it, and what is done follows from its verb and
+//! from nothing else: a method that does not stand for the verb is refused. The rules are those of
+//! apiserver's `RequestInfoFactory`.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::attributes::Attributes;
+use crate::selector::required_name;
+
+/// What of a query counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) watch: bool,
+    pub(crate) field_selector: &'a str,
+}
+
 /// What a request wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct RequestInfo {
     /// The path, decoded.
     pub(crate) path: String,
     /// `get`, `list`, `watch`, `create`, …; for what is no resource, the method in small letters.
@@ -25,7 +37,7 @@ pub(crate) struct ResourcePath {
     pub(crate) namespace: String,
     /// The plural.
     pub(crate) plural: String,
-    /// Empty for a collection.
+    /// Empty for a collection, unless a field selector asks for one name.
     pub(crate) name: String,
     /// Empty for the object itself.
     pub(crate) subresource: String,
@@ -35,13 +47,13 @@ pub(crate) struct ResourcePath {
     pub(crate) named: bool,
 }
 
-impl Target {
-    /// Of a method, a path as it was sent, and whether the query asks to watch.
+impl RequestInfo {
+    /// Of a method, a path as it was sent, and a query.
     ///
     /// None if the path is no UTF-8.
-    pub(crate) fn of(method: &Method, path: &str, watch: bool) -> Option<Self> {
+    pub(crate) fn of(method: &Method, path: &str, asked: Asked<'_>) -> Option<Self> {
         let decoded = percent_decode_str(path).decode_utf8().ok()?;
-        let mut target = Self {
+        let mut info = Self {
             path: decoded.clone().into_owned(),
             verb: method.as_str().to_lowercase(),
             resource: None,
@@ -51,10 +63,10 @@ impl Target {
         let (group, rest) = match parts.as_slice() {
             ["api", rest @ ..] if rest.len() >= 2 => ("", rest),
             ["apis", group, rest @ ..] if rest.len() >= 2 => (*group, rest),
-            _ => return Some(target),
+            _ => return Some(info),
         };
         let Some((version, rest)) = rest.split_first() else {
-            return Some(target);
+            return Some(info);
         };
         let (by_path, rest) = match rest {
             ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
@@ -63,13 +75,54 @@ impl Target {
         let mut resource = resource(rest);
         group.clone_into(&mut resource.group);
         (*version).clone_into(&mut resource.version);
-        target.verb = if by_path {
+        info.verb = if by_path {
             "watch".to_owned()
         } else {
-            verb(method, resource.named, watch).to_owned()
+            verb(method, resource.named, asked.watch).to_owned()
         };
-        target.resource = Some(resource);
-        Some(target)
+        // A list of one name is allowed to one who may list that name.
+        if !by_path
+            && matches!(info.verb.as_str(), "list" | "watch")
+            && let Some(name) = required_name(asked.field_selector)
+        {
+            resource.name = name;
+        }
+        info.resource = Some(resource);
+        Some(info)
+    }
+
+    /// Whether the method stands for the verb. `HEAD` is authorized as a read and served nowhere,
+    /// and a path under `/watch/` names a verb that only `GET` stands for.
+    pub(crate) fn is_method(&self, method: &Method) -> bool {
+        match self.verb.as_str() {
+            "get" | "list" | "watch" => method == Method::GET,
+            "create" => method == Method::POST,
+            "update" => method == Method::PUT,
+            "patch" => method == Method::PATCH,
+            "delete" | "deletecollection" => method == Method::DELETE,
+            _ => false,
+        }
+    }
+
+    /// What authorization decides about.
+    pub(crate) fn attributes(&self) -> Attributes {
+        let verb = self.verb.clone();
+        let Some(resource) = &self.resource else {
+            return Attributes {
+                verb,
+                path: Some(self.path.clone()),
+                ..Attributes::default()
+            };
+        };
+        Attributes {
+            verb,
+            group: resource.group.clone(),
+            resource: resource.plural.clone(),
+            subresource: resource.subresource.clone(),
+            namespace: resource.namespace.clone(),
+            name: resource.name.clone(),
+            path: None,
+        }
     }
 }
 
@@ -147,10 +200,10 @@ mod tests {
         ];
         for (method, path, expected) in cases {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let target = Target::of(&method, path, false).unwrap();
-            let r = target.resource.unwrap();
+            let info = RequestInfo::of(&method, path, Asked::default()).unwrap();
+            let r = info.resource.unwrap();
             let seen = [
-                &target.verb,
+                &info.verb,
                 &r.group,
                 &r.version,
                 &r.namespace,
@@ -164,6 +217,7 @@ mod tests {
 
     #[test]
     fn other_paths_name_none() {
+        let none = Asked::default();
         for path in [
             "/",
             "/api",
@@ -175,11 +229,43 @@ mod tests {
             "/version",
         ] {
             assert_eq!(
-                Target::of(&Method::GET, path, false).unwrap().resource,
+                RequestInfo::of(&Method::GET, path, none).unwrap().resource,
                 None,
                 "{path}"
             );
         }
-        assert_eq!(Target::of(&Method::GET, "/%ff", false), None);
+        assert_eq!(RequestInfo::of(&Method::GET, "/%ff", none), None);
+    }
+
+    #[test]
+    fn only_get_stands_for_the_verb_of_a_watch_by_path() {
+        let none = Asked::default();
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let path = "/api/v1/watch/namespaces/a/configmaps/b";
+            let info = RequestInfo::of(&method, path, none).unwrap();
+            assert_eq!(info.verb, "watch");
+            assert_eq!(info.is_method(&method), method == Method::GET, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_field_selector_names_an_object() {
+        let name = |path: &str, selector: &str| {
+            let asked = Asked {
+                field_selector: selector,
+                ..Asked::default()
+            };
+            let info = RequestInfo::of(&Method::GET, path, asked).unwrap();
+            info.resource.unwrap().name
+        };
+        let maps = "/api/v1/namespaces/a/configmaps";
+        assert_eq!(name(maps, "metadata.name=b"), "b");
+        assert_eq!(name(maps, "metadata.namespace=a,metadata.name==b"), "b");
+        assert_eq!(name(maps, "metadata.name!=b"), "");
+        assert_eq!(name(maps, "metadata.name=b,nonsense"), "");
+        assert_eq!(name(maps, "metadata.name=.."), "");
+        let by_path = "/api/v1/watch/namespaces/a/configmaps";
+        assert_eq!(name(by_path, "metadata.name=b"), "");
     }
 }
