@@ -52,9 +52,9 @@ pub(super) fn admit(
         }
         return check_subject(new);
     };
-    let (verb, what) = match subresource {
-        "approval" => ("approve", "approve"),
-        "status" if signs(new, old) => ("sign", "sign"),
+    let verb = match subresource {
+        "approval" => "approve",
+        "status" if signs(new, old) => "sign",
         _ => return Ok(()),
     };
     let signer = text(old, "/spec/signerName");
@@ -74,7 +74,7 @@ pub(super) fn admit(
     if may {
         return Ok(());
     }
-    let why = format!("user not permitted to {what} requests with signerName {signer:?}");
+    let why = format!("user not permitted to {verb} requests with signerName {signer:?}");
     Err(Error::forbidden_in(GROUP, PLURAL, name(old), &why))
 }
 
