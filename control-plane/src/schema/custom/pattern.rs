@@ -17,6 +17,9 @@ const MOST_REPEATS: u32 = 1000;
 /// numbers.
 const SIZES: [usize; 3] = [16 * 1024, 256 * 1024, 2 * 1024 * 1024];
 
+/// Bytes of the states that a search may remember, at least.
+const LEAST_STATES: usize = 64 * 1024;
+
 /// Bytes of all compiled expressions that are kept, at most.
 const KEPT: usize = 64 * 1024 * 1024;
 
@@ -57,12 +60,13 @@ fn compile(pattern: &str) -> Result<(Regex, usize), PatternError> {
         visit(&ast, Repeats::new(&translated))?;
     }
     for size in SIZES {
+        let states = size.max(LEAST_STATES);
         let compiled = RegexBuilder::new(&translated)
             .size_limit(size)
-            .dfa_size_limit(size)
+            .dfa_size_limit(states)
             .build();
         match compiled {
-            Ok(regex) => return Ok((regex, 2 * size)),
+            Ok(regex) => return Ok((regex, size + states)),
             Err(regex::Error::CompiledTooBig(_)) => {}
             Err(error) => {
                 let error = error.to_string();
@@ -86,18 +90,18 @@ fn words(reason: &str) -> &str {
     }
 }
 
-/// Checks how often things are repeated.
+/// Checks how often things are repeated, from the inside out.
 struct Repeats<'p> {
     pattern: &'p str,
-    /// How often something may still be repeated, within each of the counts around.
-    left: Vec<u32>,
+    /// How often something is repeated at most, within each of the counts around.
+    within: Vec<u32>,
 }
 
 impl<'p> Repeats<'p> {
     fn new(pattern: &'p str) -> Self {
         Self {
             pattern,
-            left: vec![MOST_REPEATS],
+            within: Vec::new(),
         }
     }
 
@@ -133,22 +137,24 @@ impl Visitor for Repeats<'_> {
 
     fn visit_pre(&mut self, ast: &Ast) -> Result<(), PatternError> {
         if let Ast::Repetition(repetition) = ast
-            && let Some(count) = count(repetition)
+            && count(repetition).is_some()
         {
-            let left = self.left.last().copied().unwrap_or(MOST_REPEATS);
-            if count > left {
-                return Err(self.refused(repetition));
-            }
-            self.left.push(left / count.max(1));
+            self.within.push(1);
         }
         Ok(())
     }
 
     fn visit_post(&mut self, ast: &Ast) -> Result<(), PatternError> {
         if let Ast::Repetition(repetition) = ast
-            && count(repetition).is_some()
+            && let Some(count) = count(repetition)
         {
-            self.left.pop();
+            let times = self.within.pop().unwrap_or(1).saturating_mul(count);
+            if times > MOST_REPEATS {
+                return Err(self.refused(repetition));
+            }
+            if let Some(around) = self.within.last_mut() {
+                *around = times.max(*around);
+            }
         }
         Ok(())
     }
@@ -348,8 +354,8 @@ mod tests {
             ("a{1001}", "{1001}"),
             ("a{2,1001}", "{2,1001}"),
             ("a{1001,}", "{1001,}"),
-            ("(a{100}){11}", "{100}"),
-            ("((a{10}){10}){11}", "{10}"),
+            ("(a{100}){11}", "{11}"),
+            ("((a{10}){10}){11}", "{11}"),
         ] {
             let error = compiled(pattern).unwrap_err().to_string();
             assert_eq!(
