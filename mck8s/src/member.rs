@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use control_plane::store::{Options as StoreOptions, Store};
+use control_plane::store::{OpenError, Options as StoreOptions, Store};
 use control_plane::{ControlPlane, Options, Tokens, User};
 use federation::operator::clock::SharedClock;
 use kube::Client;
@@ -68,9 +68,20 @@ pub(crate) async fn plane(storage: &Storage, name: &str, options: Options) -> Re
     let store = match storage {
         Storage::Folder(folder) => {
             let data = folder.data(name);
-            Store::open(&data, StoreOptions::default()).with_context(|| {
+            Store::open(&data, StoreOptions::default()).map_err(|error| {
+                let hint = match &error {
+                    OpenError::Damaged { .. } => {
+                        format!(
+                            " (put a copy in its place, or remove that folder to begin {name} anew)"
+                        )
+                    }
+                    // They say what to do, or the data is not to blame.
+                    OpenError::Lost { .. } | OpenError::InUse(_) | OpenError::Storage(_) => {
+                        String::new()
+                    }
+                };
                 let data = data.display();
-                format!("the data of {name} in {data} (remove that folder to begin {name} anew)")
+                anyhow::Error::new(error).context(format!("the data of {name} in {data}{hint}"))
             })?
         }
         Storage::Memory => Store::memory(StoreOptions::default()),
