@@ -56,6 +56,10 @@ pub(crate) struct Arguments {
     /// What is logged
     #[arg(long, default_value = "warn", value_name = "FILTER")]
     pub(crate) log_level: String,
+    /// Where the log goes instead of standard error; after 10 MiB it goes on in a new file, and
+    /// the one before stays as FILE.1
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 impl Arguments {

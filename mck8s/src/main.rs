@@ -7,6 +7,7 @@ mod crds;
 mod entrance;
 mod folder;
 mod greeting;
+mod log_file;
 mod member;
 mod network;
 mod operators;
@@ -21,6 +22,11 @@ mod world;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tikv_jemallocator::Jemalloc;
+
+/// Gives memory that is free back to the system within seconds, whichever thread frees it.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Run applications on many Kubernetes clusters.
 #[derive(Parser)]

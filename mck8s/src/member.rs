@@ -90,9 +90,12 @@ pub(crate) async fn plane(
 /// from being read, is not to be removed.
 fn advice(name: &str, error: &OpenError) -> String {
     match error {
-        OpenError::Damaged { .. } => format!(" (remove that folder to begin {name} again)"),
+        OpenError::Damaged { .. } => {
+            format!(" (put a copy in its place, or remove that folder to begin {name} again)")
+        }
         OpenError::InUse(_) => " (wait until the other process has ended)".to_owned(),
-        OpenError::Storage(_) => String::new(),
+        // It says what to do, or the data is not to blame.
+        OpenError::Lost { .. } | OpenError::Storage(_) => String::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use federation::operator::clock::{SharedClock, WallClock};
 use federation::operator::{signals, telemetry};
 use lab::simulated::{Prometheus, Scenario};
@@ -14,6 +14,7 @@ use crate::arguments::Arguments;
 use crate::entrance::Entrance;
 use crate::folder::Folder;
 use crate::greeting::Greeting;
+use crate::log_file::LogFile;
 use crate::member::Storage;
 use crate::operators::{Operators, Setting};
 use crate::performance::{Theatre, perform};
@@ -26,7 +27,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let started = Instant::now();
     let clock: SharedClock = Arc::new(WallClock);
     let screen = Screen::find();
-    log(&arguments.log_level, &clock, screen.as_ref())?;
+    log(&arguments, &clock, screen.as_ref())?;
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
@@ -88,12 +89,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Sends the log to standard error, and keeps it off what is drawn on the terminal.
-fn log(filter: &str, clock: &SharedClock, screen: Option<&Screen>) -> Result<()> {
+/// Sends the log to its file, or to standard error, and keeps it off what is drawn on the terminal.
+fn log(arguments: &Arguments, clock: &SharedClock, screen: Option<&Screen>) -> Result<()> {
     let (format, clock) = (telemetry::LogFormat::Text, Arc::clone(clock));
-    match screen {
-        Some(screen) => telemetry::init_to(format, filter, clock, screen.clone())?,
-        None => telemetry::init(format, filter, clock)?,
+    let filter = &arguments.log_level;
+    match (&arguments.log_file, screen) {
+        (Some(path), _) => {
+            let file = LogFile::open(path);
+            let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+            telemetry::init_to(format, filter, clock, file)?;
+        }
+        (None, Some(screen)) => telemetry::init_to(format, filter, clock, screen.clone())?,
+        (None, None) => telemetry::init(format, filter, clock)?,
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Events, which go an hour after they were last written, as kube-apiserver lets them go
-//! (`--event-ttl`).
+//! (`--event-ttl`), or when there are many newer ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,6 +15,8 @@ use crate::objects::{Objects, Written};
 use crate::store::{Key, WriteError};
 
 const TTL: Duration = Duration::from_hours(1);
+/// How many there are at most. More, and those that were written first go.
+const MOST: usize = 10_000;
 /// How long until a store that could not be written is tried again.
 const RETRY: Duration = Duration::from_mins(1);
 /// Those that go within the same second go together.
@@ -58,7 +60,7 @@ impl Expiry {
         };
         let now = objects.sources.now();
         while let Some((due, key)) = self.by_time.first().cloned()
-            && due <= now
+            && (due <= now || self.by_time.len() > MOST)
         {
             self.forget(&key);
             let Some(object) = objects.store.get(&key) else {

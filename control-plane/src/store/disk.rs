@@ -2,10 +2,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
+use super::mark;
 
 /// A place for one log. Tests put a faulty one in its place.
 pub(super) trait Disk: Send {
@@ -21,6 +22,10 @@ pub(super) trait Disk: Send {
     fn prepare(&mut self, parts: &mut dyn Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<()>;
     /// Puts the prepared log in the log's place. If it fails, either may be there.
     fn replace(&mut self) -> io::Result<()>;
+    /// Writes the mark that lies beside the log, in one step. It need not be durable.
+    fn mark(&mut self, mark: &[u8; mark::SIZE]) -> io::Result<()>;
+    /// The mark; none if there is none.
+    fn read_mark(&mut self) -> io::Result<Option<Vec<u8>>>;
 }
 
 /// A folder with a log, locked against others.
@@ -28,12 +33,14 @@ pub(super) struct Folder {
     path: PathBuf,
     log: Option<File>,
     prepared: Option<File>,
+    mark: Option<File>,
     /// Held as long as the folder is open.
     _lock: File,
 }
 
 const LOG: &str = "log";
 const PREPARED: &str = "log.new";
+const MARK: &str = "mark";
 const LOCK: &str = "lock";
 
 /// Objects may be secrets: only the owner reads them.
@@ -59,6 +66,7 @@ impl Folder {
             path: path.to_owned(),
             log: None,
             prepared: None,
+            mark: None,
             _lock: lock,
         })
     }
@@ -134,6 +142,26 @@ impl Disk for Folder {
         fs::rename(self.path.join(PREPARED), self.path.join(LOG))?;
         self.log = self.prepared.take();
         sync_folder(&self.path)
+    }
+
+    fn mark(&mut self, mark: &[u8; mark::SIZE]) -> io::Result<()> {
+        let file = match self.mark.take() {
+            Some(file) => file,
+            None => {
+                let mut options = OpenOptions::new();
+                let options = options.create(true).truncate(false).write(true);
+                options.mode(OWNER).open(self.path.join(MARK))?
+            }
+        };
+        self.mark.insert(file).write_all_at(mark, 0)
+    }
+
+    fn read_mark(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.path.join(MARK)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -71,6 +71,22 @@ pub enum OpenError {
     /// A file can't be read or written.
     #[error("the store can't be opened: {0}")]
     Storage(#[from] io::Error),
+    /// Writes that were acknowledged are missing at the log's end, or damaged. It was not touched.
+    /// Without the mark it is opened, and what is not whole is cut off.
+    #[error(
+        "the store's log is whole up to revision {found} (byte {offset}), but writes up to revision \
+         {acknowledged} were acknowledged: {} revisions are lost; put a copy in its place, or remove \
+         the file `mark` beside it to go on without them",
+        acknowledged.saturating_sub(*found)
+    )]
+    Lost {
+        /// Where what is whole ends.
+        offset: usize,
+        /// The last revision that is whole.
+        found: u64,
+        /// The last revision that was acknowledged, as far as is known.
+        acknowledged: u64,
+    },
     /// The log is damaged, and not at its end as a crash would leave it. It was not touched.
     #[error("the store's log is damaged at byte {offset}")]
     Damaged {

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::disk::Disk;
+use super::mark;
 
 /// A disk. Clones are the same one.
 #[derive(Clone, Default)]
@@ -25,6 +26,7 @@ pub(super) struct Platter {
     pub(super) syncs: usize,
     preparations: usize,
     pub(super) rewrites: usize,
+    pub(super) mark: Option<Vec<u8>>,
 }
 
 /// What goes wrong.
@@ -56,15 +58,21 @@ impl FakeDisk {
     /// with zeros where the last bytes did not arrive.
     pub(super) fn after_power_loss(&self, luck: usize, zeros: usize) -> Self {
         let platter = self.platter();
+        // The mark is not synced, but it may well have arrived.
+        let with = |log: Vec<u8>| {
+            let disk = Self::with(log);
+            disk.platter().mark.clone_from(&platter.mark);
+            disk
+        };
         if let Some(log) = &platter.replaced {
-            return Self::with(log.clone());
+            return with(log.clone());
         }
         let mut log = platter.log.clone().unwrap_or_default();
         let kept = platter.durable + luck.min(log.len() - platter.durable);
         log.truncate(kept);
         let lost = zeros.min(kept - platter.durable);
         log[kept - lost..].fill(0);
-        Self::with(log)
+        with(log)
     }
 
     /// How often the log was written anew, and how often that was tried.
@@ -191,5 +199,14 @@ impl Disk for FakeDisk {
         platter.replaced = None;
         platter.rewrites += 1;
         Ok(())
+    }
+
+    fn mark(&mut self, mark: &[u8; mark::SIZE]) -> io::Result<()> {
+        self.platter().mark = Some(mark.to_vec());
+        Ok(())
+    }
+
+    fn read_mark(&mut self) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.platter().mark.clone())
     }
 }

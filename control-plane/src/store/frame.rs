@@ -25,6 +25,9 @@ use super::watch::{Change, Event};
 const MAGIC: [u8; 4] = [0xFF, 0xC5, 0xFE, 0xD5];
 const HEADER: usize = 12;
 
+/// Bytes of an entry that puts an object, but for its texts.
+const PUT_SIZE: usize = 1 + 8 + 3 * 4;
+
 const BASE: u8 = 0;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
@@ -86,6 +89,18 @@ impl Frame {
         self.0.extend_from_slice(&(text.len() as u32).to_le_bytes());
         self.0.extend_from_slice(text.as_bytes());
     }
+}
+
+/// Bytes of an entry that puts an object of so many bytes of JSON.
+pub(super) fn put_size(place: &Place, json: usize) -> u64 {
+    let texts = place.resource.len() + place.path.len() + json;
+    (texts + PUT_SIZE) as u64
+}
+
+/// The checksum that the first frame says; zero if there is none.
+pub(super) fn first_checksum(log: &[u8]) -> u32 {
+    let sum = log.get(HEADER - 4..HEADER).and_then(<[u8]>::first_chunk);
+    sum.copied().map_or(0, u32::from_le_bytes)
 }
 
 fn checksum(length: u32, entries: &[u8]) -> u32 {

@@ -76,7 +76,7 @@ impl Table {
             .peekable();
         let then = undone.iter();
         let mut then = then
-            .filter_map(|(path, object)| object.map(|object| (*path, object)))
+            .filter_map(|(path, object)| object.as_ref().map(|object| (*path, object)))
             .peekable();
         let mut both = iter::from_fn(|| match (now.peek(), then.peek()) {
             (Some((a, _)), Some((b, _))) if b < a => then.next(),
@@ -104,12 +104,14 @@ impl Table {
         &'a self,
         range: &Range,
         revision: u64,
-    ) -> BTreeMap<&'a str, Option<&'a Arc<Object>>> {
+    ) -> BTreeMap<&'a str, Option<Arc<Object>>> {
         let mut undone = BTreeMap::new();
         let since = self.history.iter().rev();
         for event in since.take_while(|event| event.revision > revision) {
             if RangeBounds::<str>::contains(&range.bounds(), &*event.place.path) {
-                undone.insert(&*event.place.path, event.previous.as_ref());
+                // What the reader parses goes with the reader.
+                let previous = event.previous.as_ref().map(|object| object.unparsed());
+                undone.insert(&*event.place.path, previous);
             }
         }
         undone

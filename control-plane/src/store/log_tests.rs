@@ -168,8 +168,8 @@ async fn a_long_log_goes_on_while_it_cannot_be_written_anew() {
         .unwrap()
         .revision();
     // Enough for the log to grow to its limit, not for another beside it.
-    disk.platter().room = Some((15 << 20) + 8192);
-    for _ in 0..15 {
+    disk.platter().room = Some((17 << 20) + 8192);
+    for _ in 0..17 {
         let updated = store
             .update(pod("a"), json!({"text": text}), revision)
             .await;
@@ -189,13 +189,13 @@ async fn a_log_that_may_not_be_in_place_is_written_anew() {
     let disk = FakeDisk::default();
     let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
     let text = "x".repeat(1 << 20);
+    let value = || json!({"text": text});
+    let created = store.create(pod("long"), value()).await;
+    let mut revision = created.unwrap().revision();
     disk.platter().fails.replace = true;
-    for number in 0..16 {
-        let name = number.to_string();
-        store
-            .create(pod(&name), json!({"text": text}))
-            .await
-            .unwrap();
+    for _ in 0..17 {
+        let updated = store.update(pod("long"), value(), revision).await;
+        revision = updated.unwrap().revision();
     }
     // It was long by now, and replaced for all that a reader can see.
     let refused = store.create(pod("a"), json!({})).await;
@@ -204,4 +204,125 @@ async fn a_log_that_may_not_be_in_place_is_written_anew() {
     store.create(pod("b"), json!({})).await.unwrap();
     let expected = contents(&store);
     assert_eq!(open(&disk.after_power_loss(0, 0).log()).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_log_is_written_anew_when_most_of_it_is_of_no_use_any_more() {
+    let disk = FakeDisk::default();
+    let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
+    let text = "x".repeat(1 << 20);
+    let mut revisions = Vec::new();
+    for number in 0..40 {
+        let object = store.create(pod(&number.to_string()), json!({"text": text}));
+        revisions.push(object.await.unwrap().revision());
+    }
+    // All of it is of use.
+    assert!(disk.log().len() > 40 << 20);
+    assert_eq!(disk.platter().rewrites, 1, "the empty one");
+    for (number, revision) in revisions.into_iter().enumerate().skip(1) {
+        let deleted = store.delete(pod(&number.to_string()), revision).await;
+        deleted.unwrap();
+    }
+    assert!(disk.log().len() < 20 << 20, "{}", disk.log().len());
+    let expected = contents(&store);
+    drop(store);
+    assert_eq!(open(&disk.log()).unwrap(), expected);
+    // What is of use is counted alike by one who opens it.
+    let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
+    let before = disk.platter().rewrites;
+    for _ in 0..3 {
+        let old = store.get(&pod("0")).unwrap();
+        let updated = store.update(pod("0"), json!({"text": text}), old.revision());
+        updated.await.unwrap();
+    }
+    assert_eq!(disk.platter().rewrites, before);
+}
+
+/// The log, its mark, and what the store held at each length that it had.
+async fn marked() -> (Vec<u8>, Vec<u8>, BTreeMap<usize, Contents>) {
+    let disk = FakeDisk::default();
+    let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
+    let mut states = BTreeMap::new();
+    for name in ["a", "b", "c", "d"] {
+        store.create(pod(name), json!({"x": name})).await.unwrap();
+        states.insert(disk.log().len(), contents(&store));
+    }
+    let mark = disk.platter().mark.clone().unwrap();
+    (disk.log(), mark, states)
+}
+
+fn open_marked(log: &[u8], mark: &[u8]) -> Result<Contents, OpenError> {
+    let disk = FakeDisk::with(log.to_vec());
+    disk.platter().mark = Some(mark.to_vec());
+    let store = Store::on(Box::new(disk), Options::default());
+    store.map(|store| contents(&store))
+}
+
+fn lost(outcome: Result<Contents, OpenError>) -> (usize, u64, u64) {
+    match outcome {
+        Err(OpenError::Lost {
+            offset,
+            found,
+            acknowledged,
+        }) => (offset, found, acknowledged),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn damage_to_the_last_acknowledged_write_is_refused() {
+    let (log, mark, states) = marked().await;
+    let before = *states.keys().nth_back(1).unwrap();
+    for place in before..log.len() {
+        let mut damaged = log.clone();
+        damaged[place] ^= 0x10;
+        assert_eq!(
+            lost(open_marked(&damaged, &mark)),
+            (before, 4, 5),
+            "{place}"
+        );
+    }
+    assert_eq!(open_marked(&log, &mark).unwrap(), states[&log.len()]);
+}
+
+#[tokio::test]
+async fn a_log_that_lacks_what_was_acknowledged_is_refused_wherever_it_is_cut() {
+    let (log, mark, states) = marked().await;
+    let first = *states.keys().next().unwrap();
+    for length in first..log.len() {
+        let (end, state) = states.range(..=length).next_back().unwrap();
+        let expected = (*end, state.0, 5);
+        assert_eq!(lost(open_marked(&log[..length], &mark)), expected);
+    }
+    let error = open_marked(&log[..first], &mark).unwrap_err().to_string();
+    assert!(error.contains("3 revisions are lost"), "{error}");
+}
+
+#[tokio::test]
+async fn what_follows_the_mark_may_be_torn_and_a_mark_of_another_log_says_nothing() {
+    let (log, mark, states) = marked().await;
+    // More than was marked, whole or not.
+    let torn = [&log[..], &log[log.len() - 30..]].concat();
+    assert_eq!(open_marked(&torn, &mark).unwrap(), states[&log.len()]);
+    let disk = FakeDisk::with(log.clone());
+    disk.platter().mark = Some(mark.clone());
+    let store = Store::on(Box::new(disk.clone()), Options::default()).unwrap();
+    store.create(pod("e"), json!({})).await.unwrap();
+    let expected = contents(&store);
+    drop(store);
+    assert_eq!(open_marked(&disk.log(), &mark).unwrap(), expected);
+    // A damaged mark, and that of a log with another base.
+    let mut damaged = mark.clone();
+    damaged[10] ^= 1;
+    let shorter = &log[..*states.keys().next().unwrap()];
+    assert_eq!(open_marked(shorter, &damaged).unwrap().0, 2);
+    let other = Mark {
+        base: 7,
+        length: 1 << 40,
+        revision: 9,
+    };
+    assert_eq!(
+        open_marked(&log, &other.bytes()).unwrap(),
+        states[&log.len()]
+    );
 }

@@ -17,10 +17,12 @@ mod fake_disk;
 mod frame;
 mod list;
 mod log;
+mod mark;
 #[cfg(test)]
 mod model;
 mod object;
 mod state;
+mod sweep;
 mod watch;
 
 use std::path::Path;
@@ -44,16 +46,27 @@ pub struct Options {
     /// Events that are kept, over all resources. Watches and continued lists reach back this far;
     /// a resource that others have pushed out entirely can still be watched from its last event.
     pub history: usize,
+    /// Bytes of JSON of the objects, before and after, of the events that are kept.
+    pub history_bytes: usize,
     /// Events that may wait for a watch's reader. One more, and the watch expires.
     pub backlog: usize,
+    /// Bytes of JSON of the objects, before and after, of the events that may wait for a watch's
+    /// reader.
+    pub backlog_bytes: usize,
+    /// Bytes of JSON up to which all objects may stay parsed. If there are more, those are kept
+    /// as JSON only whose content nobody reads.
+    pub parsed_bytes: usize,
 }
 
 impl Default for Options {
-    /// 10,000 of each.
+    /// 10,000 events and 64 MiB of each of history and backlog; 4 MiB parsed.
     fn default() -> Self {
         Self {
             history: 10_000,
+            history_bytes: 64 << 20,
             backlog: 10_000,
+            backlog_bytes: 64 << 20,
+            parsed_bytes: 4 << 20,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Keys and objects.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::error::WriteError;
@@ -63,11 +65,16 @@ impl Place {
 }
 
 /// An object as it was stored. Never changed; shared by all who read it.
+///
+/// It is kept as JSON, as a parsed value, or as both: a value takes about ten times the memory of
+/// its JSON, and most objects are only sent.
 #[derive(Debug)]
 pub struct Object {
     revision: u64,
-    value: Value,
-    json: OnceLock<String>,
+    value: OnceLock<Value>,
+    json: OnceLock<Arc<str>>,
+    /// Whether the value was read since the store checked last.
+    was_read: AtomicBool,
 }
 
 impl Object {
@@ -76,16 +83,48 @@ impl Object {
         self.revision
     }
 
-    /// The object.
+    /// The object, parsed once however often it is asked for.
     pub fn value(&self) -> &Value {
-        &self.value
+        if !self.was_read.load(Ordering::Relaxed) {
+            self.was_read.store(true, Ordering::Relaxed);
+        }
+        // What was written or recovered as JSON is JSON.
+        self.value
+            .get_or_init(|| serde_json::from_str(self.json()).unwrap_or_default())
     }
 
     /// The object as JSON, written once however often it is asked for.
     pub fn json(&self) -> &str {
+        self.text()
+    }
+
+    fn text(&self) -> &Arc<str> {
         self.json.get_or_init(|| {
-            serde_json::to_string(&self.value).unwrap_or_else(|_| self.value.to_string())
+            let value = self.value.get().unwrap_or(&Value::Null);
+            let json = serde_json::to_string(value);
+            Arc::from(json.unwrap_or_else(|_| value.to_string()))
         })
+    }
+
+    /// Bytes of its JSON.
+    pub(super) fn size(&self) -> usize {
+        self.json().len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_parsed(&self) -> bool {
+        self.value.get().is_some()
+    }
+
+    /// The same object, not parsed.
+    pub(super) fn unparsed(&self) -> Arc<Self> {
+        Arc::new(Self::of_json(Arc::clone(self.text()), self.revision))
+    }
+
+    /// The same object, not parsed, if nobody has read its value since this was called last.
+    pub(super) fn unread(&self) -> Option<Arc<Self>> {
+        let was_read = self.was_read.swap(false, Ordering::Relaxed);
+        (!was_read && self.value.get().is_some()).then(|| self.unparsed())
     }
 
     /// A value that is written at a revision, which it learns.
@@ -100,15 +139,27 @@ impl Object {
             return Err(WriteError::Invalid("its metadata is not an object"));
         };
         metadata.insert("resourceVersion".to_owned(), revision.to_string().into());
-        Ok(Self::recovered(value, revision))
+        Ok(Self {
+            revision,
+            value: OnceLock::from(value),
+            json: OnceLock::new(),
+            was_read: AtomicBool::new(false),
+        })
     }
 
-    /// A value that was read back.
-    pub(super) fn recovered(value: Value, revision: u64) -> Self {
+    /// JSON that was read back; none if it is not JSON, or nests deeper than what is written.
+    pub(super) fn recovered(json: &[u8], revision: u64) -> Option<Self> {
+        let _: IgnoredAny = serde_json::from_slice(json).ok()?;
+        let json = str::from_utf8(json).ok()?;
+        Some(Self::of_json(Arc::from(json), revision))
+    }
+
+    fn of_json(json: Arc<str>, revision: u64) -> Self {
         Self {
             revision,
-            value,
-            json: OnceLock::new(),
+            value: OnceLock::new(),
+            json: OnceLock::from(json),
+            was_read: AtomicBool::new(false),
         }
     }
 }

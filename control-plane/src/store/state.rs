@@ -1,4 +1,6 @@
 //! Objects, history and watches, as of one revision.
+//!
+//! The history is kept as JSON: its objects are parsed by whoever reads them, for themselves.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use super::Options;
 use super::error::Expired;
 use super::log::{Entry, Recovered};
 use super::object::{Object, Place};
+use super::sweep::Sweep;
 use super::watch::{Change, Event, Queue, Scope, Watchers};
 
 /// Everything, at the latest revision.
@@ -17,6 +20,11 @@ pub(super) struct State {
     tables: BTreeMap<Arc<str>, Table>,
     /// The resource of every event that is kept, oldest first.
     order: VecDeque<Arc<str>>,
+    /// Bytes of the events that are kept.
+    history_size: usize,
+    /// Bytes of the objects.
+    size: usize,
+    sweep: Sweep,
     options: Options,
     next_watch: u64,
 }
@@ -41,6 +49,9 @@ impl State {
             floor: 1,
             tables: BTreeMap::new(),
             order: VecDeque::new(),
+            history_size: 0,
+            size: 0,
+            sweep: Sweep::default(),
             options,
             next_watch: 0,
         }
@@ -52,6 +63,7 @@ impl State {
         state.revision = recovered.revision;
         state.floor = recovered.revision;
         for (place, object) in recovered.objects {
+            state.size += object.size();
             let table = state.tables.entry(place.resource).or_default();
             table.objects.insert(place.path, Arc::new(object));
         }
@@ -111,29 +123,38 @@ impl State {
             self.revision = event.revision;
             let resource = Arc::clone(&event.place.resource);
             let table = self.tables.entry(Arc::clone(&resource)).or_default();
-            if event.change == Change::Deleted {
-                table.objects.remove(&event.place.path);
+            let before = if event.change == Change::Deleted {
+                table.objects.remove(&event.place.path)
             } else {
                 let path = Arc::clone(&event.place.path);
-                table.objects.insert(path, Arc::clone(&event.object));
-            }
+                self.size += event.object.size();
+                table.objects.insert(path, Arc::clone(&event.object))
+            };
+            self.size -= before.map_or(0, |object| object.size());
             table.watchers.send(&event, &mut woken);
-            table.history.push_back(event);
+            self.history_size += event.size();
+            table.history.push_back(event.unparsed());
             self.order.push_back(resource);
             self.forget();
+            if self.size > self.options.parsed_bytes {
+                self.sweep.go_on(&mut self.tables);
+            }
         }
         woken
     }
 
     /// Lets go of the oldest events.
     fn forget(&mut self) {
-        while self.order.len() > self.options.history {
+        while self.order.len() > self.options.history
+            || self.history_size > self.options.history_bytes
+        {
             let Some(resource) = self.order.pop_front() else {
                 return;
             };
             let table = self.tables.get_mut(&resource);
             let Some(table) = table else { continue };
             if let Some(event) = table.history.pop_front() {
+                self.history_size -= event.size();
                 table.evicted = event.revision;
             }
         }
@@ -155,7 +176,9 @@ impl State {
             .partition_point(|event| event.revision <= after);
         let events = table.history.range(first..);
         let events = events.filter(|event| scope.contains(&event.place));
-        let queue = Queue::new(events.cloned().collect(), after, self.options.backlog);
+        // What the reader parses goes with the reader.
+        let missed = events.map(|event| event.unparsed()).collect();
+        let queue = Queue::new(missed, after, &self.options);
         let queue = Arc::new(queue);
         table.watchers.add(number, scope, Arc::clone(&queue));
         Ok((number, queue))

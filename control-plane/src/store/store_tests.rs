@@ -259,3 +259,27 @@ async fn now_or_later(store: &Store, number: u32) {
     let created = store.create(pod(&number.to_string()), json!({})).await;
     created.unwrap();
 }
+
+#[test]
+fn what_nobody_reads_does_not_stay_parsed_and_reads_the_same() {
+    let store = Store::memory(Options {
+        parsed_bytes: 0,
+        ..Options::default()
+    });
+    for number in 0..100 {
+        let value = json!({"number": number, "text": "ü", "float": 1e300});
+        now(store.create(pod(&number.to_string()), value)).unwrap();
+    }
+    let get = |number: u64| store.get(&pod(&number.to_string())).unwrap();
+    let read = get(7);
+    let before = read.value().clone();
+    for number in 100..200 {
+        now(store.create(pod(&number.to_string()), json!({}))).unwrap();
+        assert_eq!(get(7).value(), &before);
+    }
+    // This one was read each time the hand came by.
+    let parsed = (0..100).filter(|number| get(*number).is_parsed());
+    assert_eq!(parsed.collect::<Vec<_>>(), [7]);
+    assert_eq!(get(8).value()["number"], 8);
+    assert_eq!(get(8).value()["float"], 1e300);
+}

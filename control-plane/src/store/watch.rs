@@ -3,8 +3,8 @@
 //! Every watch has a queue. A write puts its event, which all share, into the queues of those who
 //! watch its resource, its namespace or the object itself, and touches no other: an idle watch costs
 //! nothing. A reader
-//! takes events from its own queue, so that it holds up nobody; when its queue is full, the watch
-//! expires.
+//! takes events from its own queue, so that it holds up nobody; when its queue is full, by number or
+//! by bytes, the watch expires.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
 
-use super::Shared;
 use super::error::Expired;
 use super::object::{Key, Object, Place};
+use super::{Options, Shared};
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,25 @@ pub struct Event {
     /// The object before; none if it was created.
     pub previous: Option<Arc<Object>>,
     pub(super) place: Place,
+}
+
+impl Event {
+    /// Bytes of the JSON of its objects.
+    pub(super) fn size(&self) -> usize {
+        let previous = self.previous.as_ref().map_or(0, |object| object.size());
+        self.object.size() + previous
+    }
+
+    /// The same event, whose objects are not parsed.
+    pub(super) fn unparsed(&self) -> Arc<Self> {
+        Arc::new(Self {
+            revision: self.revision,
+            change: self.change,
+            object: self.object.unparsed(),
+            previous: self.previous.as_ref().map(|object| object.unparsed()),
+            place: self.place.clone(),
+        })
+    }
 }
 
 /// Which objects of a resource a watch is for.
@@ -107,7 +126,7 @@ impl Watch {
             let changed = self.queue.changed.notified();
             {
                 let mut waiting = self.queue.waiting();
-                if let Some(event) = waiting.events.pop_front() {
+                if let Some(event) = waiting.pop() {
                     self.seen = event.revision;
                     return Some(Ok(event));
                 }
@@ -157,9 +176,26 @@ pub(super) struct Queue {
 
 struct Waiting {
     events: VecDeque<Arc<Event>>,
+    /// Bytes of the events.
+    size: usize,
     /// How many may wait.
     room: usize,
+    /// Bytes that may wait; one event may always.
+    bytes: usize,
     end: Option<End>,
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<Arc<Event>> {
+        let event = self.events.pop_front()?;
+        self.size -= event.size();
+        Some(event)
+    }
+
+    fn has_room(&self, event: &Event) -> bool {
+        let fits = self.size.saturating_add(event.size()) <= self.bytes;
+        self.events.len() < self.room && (fits || self.events.is_empty())
+    }
 }
 
 enum End {
@@ -168,11 +204,14 @@ enum End {
 }
 
 impl Queue {
-    /// With what the reader has missed, on top of which `backlog` events may wait.
-    pub(super) fn new(missed: VecDeque<Arc<Event>>, after: u64, backlog: usize) -> Self {
+    /// With what the reader has missed, on top of which the options' backlog may wait.
+    pub(super) fn new(missed: VecDeque<Arc<Event>>, after: u64, options: &Options) -> Self {
+        let size = missed.iter().map(|event| event.size()).sum::<usize>();
         Self {
             waiting: Mutex::new(Waiting {
-                room: missed.len().saturating_add(backlog),
+                size,
+                room: missed.len().saturating_add(options.backlog),
+                bytes: size.saturating_add(options.backlog_bytes),
                 events: missed,
                 end: None,
             }),
@@ -189,12 +228,14 @@ impl Queue {
     /// Adds an event. False if there was no room and the watch is over.
     fn push(&self, event: &Arc<Event>) -> bool {
         let mut waiting = self.waiting();
-        if waiting.events.len() < waiting.room {
+        if waiting.has_room(event) {
+            waiting.size += event.size();
             waiting.events.push_back(Arc::clone(event));
             return true;
         }
         // What waits is of no use to one who has to list again.
         waiting.events = VecDeque::new();
+        waiting.size = 0;
         let oldest = event.revision;
         waiting.end = Some(End::Expired(Expired { oldest }));
         false

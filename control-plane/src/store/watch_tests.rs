@@ -68,6 +68,72 @@ fn a_slow_reader_is_cut_off_and_holds_up_nobody() {
 }
 
 #[test]
+fn what_waits_is_bounded_by_bytes() {
+    let store = Store::memory(Options {
+        backlog_bytes: 10_000,
+        ..Options::default()
+    });
+    let mut slow = store.watch("pods", None, 1).unwrap();
+    let big = || json!({"text": "x".repeat(20_000)});
+    // One may wait, however big.
+    now(store.create(pod("a"), big())).unwrap();
+    assert_eq!(next(&mut slow), (2, Change::Added));
+    for name in ["b", "c"] {
+        now(store.create(pod(name), big())).unwrap();
+    }
+    assert_eq!(
+        now(slow.next()).unwrap().unwrap_err(),
+        Expired { oldest: 4 }
+    );
+    // Many small ones may.
+    let mut slow = store.watch("nodes", None, 4).unwrap();
+    for number in 0..50 {
+        let key = Key::new("nodes", None, &number.to_string());
+        now(store.create(key, json!({}))).unwrap();
+    }
+    for revision in 5..55 {
+        assert_eq!(next(&mut slow), (revision, Change::Added));
+    }
+}
+
+#[test]
+fn the_history_is_bounded_by_bytes() {
+    let store = Store::memory(Options {
+        history_bytes: 100_000,
+        ..Options::default()
+    });
+    let mut revision = 0;
+    let big = || json!({"text": "x".repeat(10_000)});
+    now(store.create(pod("a"), json!({}))).unwrap();
+    for number in 0..50 {
+        revision = match number {
+            0 => now(store.create(pod("big"), big())),
+            _ => now(store.update(pod("big"), big(), revision)),
+        }
+        .unwrap()
+        .revision();
+    }
+    // Each event has an object of 10 kB before and one after: four fit.
+    let oldest = revision - 4;
+    let expired = store.watch("pods", None, oldest - 1).err();
+    assert_eq!(expired, Some(Expired { oldest }));
+    let mut watch = store.watch("pods", None, oldest).unwrap();
+    let event = now(watch.next()).unwrap().unwrap();
+    assert_eq!(event.revision, oldest + 1);
+    assert_eq!(event.object.value()["text"], "x".repeat(10_000));
+    let page = Page {
+        at: Some(oldest),
+        ..Page::default()
+    };
+    let list = store.list("pods", None, &page).unwrap();
+    assert_eq!(list.items[1].revision(), oldest);
+    assert_eq!(
+        list.items[1].value()["metadata"]["resourceVersion"],
+        oldest.to_string()
+    );
+}
+
+#[test]
 fn what_was_missed_needs_no_room() {
     let store = Store::memory(Options {
         backlog: 1,

@@ -75,6 +75,29 @@ async fn an_event_goes_an_hour_after_it_was_last_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_more_than_ten_thousand_events_those_written_last_stay() {
+    let fixture = Fixture::with(options(start())).await;
+    for number in 0..10_020 {
+        let name = format!("e{number:05}");
+        fixture.post(EVENTS, &event(&name)).await.expect(201);
+    }
+    pass(1).await;
+    fixture
+        .merge(&format!("{EVENTS}/e00100"), &json!({"count": 2}))
+        .await
+        .expect(200);
+    for number in 10_020..10_120 {
+        let name = format!("e{number:05}");
+        fixture.post(EVENTS, &event(&name)).await.expect(201);
+    }
+    pass(1).await;
+    let names = names(&fixture).await;
+    assert_eq!(names.len(), 10_000);
+    // The one that was written again is younger than its neighbours.
+    assert_eq!(names[..2], ["e00100", "e00121"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_expire_in_the_events_api_too_and_a_watch_sees_it() {
     let fixture = Fixture::with(options(start())).await;
     let path = "/apis/events.k8s.io/v1/namespaces/default/events";

@@ -2,13 +2,15 @@
 //!
 //! Written as core/v1 Events, which every API server and every kubectl knows. As in client-go,
 //! the same news about the same object within ten minutes raises the count of the Event that is
-//! there. Recording never waits: news goes into a bounded queue, and a task writes it to the hub.
+//! there, similar news is combined, and an object has so many Events and no more
+//! ([`super::correlator`]). Recording never waits: news goes into a bounded queue, and a task writes
+//! it to the hub.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
@@ -20,12 +22,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::SharedClock;
+use super::correlator::{Correlated, Correlator, EventKey, Subject, Written};
 use super::redacted::redacted_message;
 
-/// How long the same news is counted in one Event.
-const SERIES: SignedDuration = SignedDuration::from_mins(10);
-
-/// How many news wait to be written, and how many are remembered to be counted.
+/// How many news wait to be written.
 const CAPACITY: usize = 1024;
 
 /// How long one write may take.
@@ -71,21 +71,11 @@ struct Shared {
     clock: SharedClock,
 }
 
-/// What makes two news the same.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Story {
-    uid: String,
-    namespace: String,
-    kind: String,
-    name: String,
+#[derive(Clone)]
+struct News {
     event_type: EventType,
     reason: String,
     note: String,
-}
-
-#[derive(Clone)]
-struct News {
-    story: Story,
     object: ObjectReference,
     at: Timestamp,
 }
@@ -94,7 +84,8 @@ impl Recorder {
     /// A recorder, and the writer that must be run for anything to be written.
     ///
     /// `operator` is the operator's name, `identity` that of this copy of it; `dropped` counts
-    /// the news that was not written, because the queue was full or the hub did not take it.
+    /// the news that was not written, because the queue was full, the object had too many Events, or
+    /// the hub did not take it.
     pub fn new(
         client: Client,
         operator: &str,
@@ -114,7 +105,7 @@ impl Recorder {
             identity: identity.to_owned(),
             recorder: recorder.clone(),
             current: None,
-            written: BTreeMap::new(),
+            correlator: Correlator::default(),
             number: 0,
         };
         (recorder, writer)
@@ -125,23 +116,19 @@ impl Recorder {
     /// `reason` is one word in `CamelCase`, `note` a sentence for a person; neither may hold a
     /// secret.
     pub fn record(&self, object: ObjectReference, event_type: EventType, reason: &str, note: &str) {
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let story = Story {
-            uid: text(&object.uid),
-            namespace: text(&object.namespace),
-            kind: text(&object.kind),
-            name: text(&object.name),
+        let news = News {
             event_type,
             reason: cut(reason, MAX_REASON),
             note: cut(note, MAX_NOTE),
+            object,
+            at: self.0.clock.now(),
         };
-        let at = self.0.clock.now();
         let mut queue = self.queue();
         if queue.len() >= CAPACITY {
             queue.pop_front();
             self.0.dropped.inc();
         }
-        queue.push_back(News { story, object, at });
+        queue.push_back(news);
         drop(queue);
         self.0.changed.notify_one();
     }
@@ -163,18 +150,10 @@ pub struct Writer {
     identity: String,
     recorder: Recorder,
     /// What is being written.
-    current: Option<News>,
-    /// The Events that may still be counted up.
-    written: BTreeMap<Story, Written>,
+    current: Option<(News, Correlated)>,
+    correlator: Correlator,
     /// Of the Events written by this process; makes their names differ.
     number: u64,
-}
-
-#[derive(Clone)]
-struct Written {
-    event: String,
-    count: i32,
-    last: Timestamp,
 }
 
 impl Writer {
@@ -205,30 +184,52 @@ impl Writer {
 
     async fn write_all(&mut self) {
         loop {
-            let next = self
-                .current
-                .take()
-                .or_else(|| self.recorder.queue().pop_front());
-            let Some(news) = next else {
-                return;
-            };
             // A write that the stop interrupts is made again: it gives the same Event.
-            self.current = Some(news.clone());
-            if let Err(error) = self.write_patiently(&news).await {
+            if self.current.is_none() {
+                let Some(news) = self.recorder.queue().pop_front() else {
+                    return;
+                };
+                let correlated = self.correlator.correlate(self.key(&news), news.at);
+                self.current = correlated.map(|correlated| (news, correlated));
+            }
+            let Some((news, correlated)) = self.current.clone() else {
                 self.recorder.0.dropped.inc();
-                let Story {
-                    kind, name, reason, ..
-                } = &news.story;
+                continue;
+            };
+            if let Err(error) = self.write_patiently(&news, &correlated).await {
+                self.recorder.0.dropped.inc();
+                let Subject { kind, name, .. } = &correlated.key.subject;
+                let reason = &news.reason;
                 tracing::warn!(kind, name, reason, %error, "an Event was not written");
             }
             self.current = None;
         }
     }
 
-    async fn write_patiently(&mut self, news: &News) -> Result<(), WriteError> {
+    fn key(&self, news: &News) -> EventKey {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        EventKey {
+            subject: Subject {
+                source: self.operator.clone(),
+                kind: text(&news.object.kind),
+                namespace: text(&news.object.namespace),
+                name: text(&news.object.name),
+                uid: text(&news.object.uid),
+            },
+            event_type: news.event_type.as_str().to_owned(),
+            reason: news.reason.clone(),
+            message: news.note.clone(),
+        }
+    }
+
+    async fn write_patiently(
+        &mut self,
+        news: &News,
+        correlated: &Correlated,
+    ) -> Result<(), WriteError> {
         let mut attempt = 1;
         loop {
-            match timeout(DEADLINE, self.write(news)).await {
+            match timeout(DEADLINE, self.write(news, correlated)).await {
                 Ok(Ok(())) => return Ok(()),
                 // What the API server refuses, it will refuse again.
                 Ok(Err(kube::Error::Api(status)))
@@ -245,21 +246,29 @@ impl Writer {
     }
 
     /// Counts an Event up, or writes a new one.
-    async fn write(&mut self, news: &News) -> kube::Result<()> {
+    async fn write(&mut self, news: &News, correlated: &Correlated) -> kube::Result<()> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace_of(&news.object));
-        self.written
-            .retain(|_, written| news.at.duration_since(written.last) <= SERIES);
-        if let Some(written) = self.written.get_mut(&news.story) {
+        let Correlated { key, message } = correlated;
+        let message = cut(message, MAX_NOTE);
+        if let Some(written) = self.correlator.written(key, news.at).cloned() {
             let count = written.count.saturating_add(1);
             let last = Time(news.at);
-            let patch = Patch::Merge(serde_json::json!({"count": count, "lastTimestamp": last}));
+            let patch = serde_json::json!({
+                "count": count, "lastTimestamp": last, "message": message,
+            });
+            let patch = Patch::Merge(patch);
             match events
-                .patch(&written.event, &PatchParams::default(), &patch)
+                .patch(&written.name, &PatchParams::default(), &patch)
                 .await
             {
                 Ok(_) => {
-                    written.count = count;
-                    written.last = news.at;
+                    let last = news.at;
+                    let written = Written {
+                        count,
+                        last,
+                        ..written
+                    };
+                    self.correlator.record(key.clone(), written);
                     return Ok(());
                 }
                 // API servers forget Events after an hour, and people delete them.
@@ -267,7 +276,7 @@ impl Writer {
                 Err(error) => return Err(error),
             }
         }
-        let event = self.event(news);
+        let event = self.event(news, message);
         match events.create(&PostParams::default(), &event).await {
             Ok(_) => {}
             // The answer to an earlier attempt was lost.
@@ -275,26 +284,16 @@ impl Writer {
             Err(error) => return Err(error),
         }
         self.number += 1;
-        self.remember(news, event.metadata.name.unwrap_or_default());
-        Ok(())
-    }
-
-    fn remember(&mut self, news: &News, event: String) {
-        if self.written.len() >= CAPACITY {
-            let oldest = self.written.iter().min_by_key(|(_, written)| written.last);
-            if let Some(oldest) = oldest.map(|(story, _)| story.clone()) {
-                self.written.remove(&oldest);
-            }
-        }
         let written = Written {
-            event,
+            name: event.metadata.name.unwrap_or_default(),
             count: 1,
             last: news.at,
         };
-        self.written.insert(news.story.clone(), written);
+        self.correlator.record(key.clone(), written);
+        Ok(())
     }
 
-    fn event(&self, news: &News) -> Event {
+    fn event(&self, news: &News, message: String) -> Event {
         let namespace = namespace_of(&news.object);
         Event {
             metadata: ObjectMeta {
@@ -303,9 +302,9 @@ impl Writer {
                 ..ObjectMeta::default()
             },
             involved_object: news.object.clone(),
-            type_: Some(news.story.event_type.as_str().to_owned()),
-            reason: Some(news.story.reason.clone()),
-            message: Some(news.story.note.clone()),
+            type_: Some(news.event_type.as_str().to_owned()),
+            reason: Some(news.reason.clone()),
+            message: Some(message),
             count: Some(1),
             first_timestamp: Some(Time(news.at)),
             last_timestamp: Some(Time(news.at)),
@@ -323,12 +322,9 @@ impl Writer {
     /// same names, and two copies of an operator different ones.
     fn event_name(&self, news: &News) -> String {
         let mut hash = Sha256::new();
-        for part in [
-            &self.identity,
-            &news.story.uid,
-            &news.story.reason,
-            &news.story.note,
-        ] {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (uid, name) = (text(&news.object.uid), text(&news.object.name));
+        for part in [&self.identity, &uid, &news.reason, &news.note] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
@@ -338,7 +334,7 @@ impl Writer {
         let first = digest.iter().take(8);
         let hash = first.fold(0_u64, |hash, &byte| hash << 8 | u64::from(byte));
         // 253 bytes is the longest name; an object's name may end in a dot after the cut.
-        let object = cut(&news.story.name, 230);
+        let object = cut(&name, 230);
         format!("{}.{hash:016x}", object.trim_end_matches(['.', '-']))
     }
 }

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Events by path, the requests, and what the next requests are answered instead.
 #[derive(Clone, Default)]
@@ -38,7 +39,7 @@ impl Hub {
                 let Some(event) = stored.events.get_mut(path) else {
                     return failure(StatusCode::NOT_FOUND);
                 };
-                for field in ["count", "lastTimestamp"] {
+                for field in ["count", "lastTimestamp", "message"] {
                     event[field] = body[field].clone();
                 }
                 event
@@ -194,7 +195,7 @@ async fn a_full_queue_drops_the_oldest_and_counts_it() {
     let (recorder, writer) = recorder(&hub);
     for number in 0..CAPACITY + 5 {
         recorder.record(
-            deployment("web"),
+            deployment(&format!("web{number}")),
             EventType::Normal,
             &format!("R{number}"),
             "",
@@ -207,6 +208,36 @@ async fn a_full_queue_drops_the_oldest_and_counts_it() {
     let events = hub.events();
     assert_eq!(events.len(), CAPACITY);
     assert!(events.iter().all(|(_, reason, _)| reason != "R4"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_has_much_to_say_has_few_events() {
+    let hub = Hub::default();
+    let (recorder, writer) = recorder(&hub);
+    for number in 0..1000 {
+        let note = format!("{number} replicas on fog1");
+        recorder.record(deployment("web"), EventType::Normal, "Placed", &note);
+    }
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let dropped = recorder.0.clone();
+    writer.run(stop).await;
+    let mut counts = hub.counts();
+    counts.sort_unstable();
+    // Nine messages, what was combined, and what was too much.
+    assert_eq!(counts, [1, 1, 1, 1, 1, 1, 1, 1, 1, 16]);
+    assert_eq!(dropped.dropped.get(), 1000 - 25);
+    let stored = hub.0.lock().unwrap();
+    let messages: Vec<_> = stored
+        .events
+        .values()
+        .map(|event| &event["message"])
+        .collect();
+    let combined = "(combined from similar events): 24 replicas on fog1";
+    assert!(
+        messages.iter().any(|message| *message == combined),
+        "{messages:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@
 pub mod access_args;
 pub mod args;
 pub mod clock;
+pub mod correlator;
 pub mod events;
 pub mod fence;
 pub mod http;

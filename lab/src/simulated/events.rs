@@ -1,10 +1,12 @@
-//! What controllers tell people of what they did: `Event` objects.
+//! What controllers tell people of what they did: `Event` objects, counted, combined and limited as
+//! client-go's recorders do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use tokio::sync::mpsc;
@@ -12,6 +14,11 @@ use tracing::debug;
 
 use super::context::whole;
 use federation::operator::clock::SharedClock;
+use federation::operator::correlator::{Correlated, Correlator, EventKey, Subject, Written};
+use serde_json::json;
+
+/// How many Events wait to be written; more are dropped.
+const QUEUE: usize = 1000;
 
 /// Takes Events. Writing them delays nobody.
 #[derive(Clone)]
@@ -20,25 +27,33 @@ pub(crate) struct Recorder {
     /// The number of the latest.
     last: Arc<AtomicU64>,
     /// None where nobody wants to read them.
-    sender: Option<mpsc::UnboundedSender<Event>>,
+    sender: Option<mpsc::Sender<Event>>,
 }
 
 /// Writes what recorders have taken.
 pub(crate) struct Writer {
     client: Client,
-    receiver: mpsc::UnboundedReceiver<Event>,
+    clock: SharedClock,
+    correlator: Correlator,
+    receiver: mpsc::Receiver<Event>,
 }
 
 impl Recorder {
     /// A recorder and its writer.
     pub(crate) fn new(client: Client, clock: SharedClock) -> (Self, Writer) {
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::channel(QUEUE);
         let recorder = Self {
-            clock,
+            clock: Arc::clone(&clock),
             last: Arc::default(),
             sender: Some(sender),
         };
-        (recorder, Writer { client, receiver })
+        let writer = Writer {
+            client,
+            clock,
+            correlator: Correlator::default(),
+            receiver,
+        };
+        (recorder, writer)
     }
 
     /// A recorder that records nothing.
@@ -105,8 +120,8 @@ impl Recorder {
             count: Some(1),
             ..Event::default()
         };
-        // It fails when the cluster is being stopped, and then nobody reads Events any more.
-        let _ = sender.send(event);
+        // It fails when too many wait, or when the cluster is being stopped.
+        let _ = sender.try_send(event);
     }
 }
 
@@ -114,11 +129,74 @@ impl Writer {
     /// Writes Events as they come. One that cannot be written is lost, as with the real ones.
     pub(crate) async fn run(mut self) {
         while let Some(event) = self.receiver.recv().await {
-            let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
-            let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-            if let Err(error) = api.create(&PostParams::default(), &event).await {
+            let now = self.clock.now();
+            let Some(correlated) = self.correlator.correlate(key(&event), now) else {
+                continue;
+            };
+            if let Err(error) = self.write(event, correlated, now).await {
                 debug!(%error, "an Event is lost");
             }
         }
+    }
+
+    /// Counts up the Event that is there, or creates one.
+    async fn write(
+        &mut self,
+        mut event: Event,
+        correlated: Correlated,
+        now: Timestamp,
+    ) -> kube::Result<()> {
+        let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let Correlated { key, message } = correlated;
+        if let Some(written) = self.correlator.written(&key, now).cloned() {
+            let count = written.count.saturating_add(1);
+            let patch = Patch::Merge(json!({
+                "count": count, "lastTimestamp": event.last_timestamp, "message": message,
+            }));
+            let patched = api
+                .patch(&written.name, &PatchParams::default(), &patch)
+                .await;
+            match patched {
+                Ok(_) => {
+                    let written = Written {
+                        count,
+                        last: now,
+                        ..written
+                    };
+                    self.correlator.record(key, written);
+                    return Ok(());
+                }
+                // API servers forget Events after an hour, and people delete them.
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        event.message = Some(message);
+        let created = api.create(&PostParams::default(), &event).await?;
+        let written = Written {
+            name: created.name_any(),
+            count: 1,
+            last: now,
+        };
+        self.correlator.record(key, written);
+        Ok(())
+    }
+}
+
+fn key(event: &Event) -> EventKey {
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let object = &event.involved_object;
+    EventKey {
+        subject: Subject {
+            source: text(&event.reporting_component),
+            kind: text(&object.kind),
+            namespace: text(&object.namespace),
+            name: text(&object.name),
+            uid: text(&object.uid),
+        },
+        event_type: text(&event.type_),
+        reason: text(&event.reason),
+        message: text(&event.message),
     }
 }

@@ -3,6 +3,7 @@
 // Everything here is test code, also what is in no test function.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod churn;
 mod clocks;
 mod deployments;
 mod fixture;

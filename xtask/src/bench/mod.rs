@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements, and where they are written.
 
+mod churn;
 mod control_plane;
 mod decision;
 mod end_to_end;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     ControlPlane(Arguments),
     /// How fast the autoscaler follows a load, what it costs, and how it compares with the original's
     Hpa(Arguments),
+    Churn(churn::Arguments),
 }
 
 #[derive(clap::Args)]
@@ -45,6 +47,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Placement(arguments) => ("placement", arguments, PLACEMENT),
         Command::ControlPlane(arguments) => ("control-plane", arguments, control_plane::PARTS),
         Command::Hpa(arguments) => ("hpa", arguments, hpa::PARTS),
+        Command::Churn(arguments) => return churn::run(arguments),
     };
     if cfg!(debug_assertions) {
         return run_optimised(section, arguments);
