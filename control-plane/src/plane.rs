@@ -11,9 +11,9 @@ use crate::access::bootstrap::bootstrap;
 use crate::access::issued::IssuedTokens;
 use crate::access::{Access, Tokens, User};
 use crate::api::{LogSource, MetricsSource, Server, handle};
-use crate::controllers::{self, definitions};
+use crate::controllers;
 use crate::kinds::Registry;
-use crate::objects::{Changes, Objects, ServiceNetwork};
+use crate::objects::{Objects, ServiceNetwork, Settling};
 use crate::sources::Sources;
 use crate::store::Store;
 
@@ -48,19 +48,17 @@ impl ControlPlane {
     /// Starts a control plane, within a Tokio runtime. Namespaces and roles that every cluster has
     /// are made if they are missing.
     pub async fn start(store: Store, options: Options) -> Result<Self, StartError> {
-        let (changes, reports) = Changes::new();
+        let (definitions, waiting) = Settling::new();
         let objects = Arc::new(Objects {
             store,
             registry: Registry::new(options.metrics.is_some()),
             sources: options.sources,
             service_network: options.service_network,
-            changes,
+            definitions,
         });
         let started = bootstrap(&objects).await;
         started.map_err(|error| StartError(error.to_string()))?;
-        definitions::settle(&objects).await;
-        // It ends when nobody can write any more.
-        tokio::spawn(controllers::run(Arc::downgrade(&objects), reports));
+        controllers::start(&objects, waiting).await;
         Ok(Self(Arc::new(Server {
             access: Access {
                 objects: Arc::clone(&objects),

@@ -88,6 +88,16 @@ async fn answer(
         resource,
         (query, parts.headers, body),
     );
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return Ok(finish(call, parts.method).await);
+    }
+    // Whoever asked may go away: what was begun comes to its end all the same.
+    let finished = tokio::spawn(finish(call, parts.method)).await;
+    finished.map_err(|error| ApiError::internal(&error.to_string()))
+}
+
+/// Answers a request for a resource that is served, with what the client is told beside.
+async fn finish(call: Call, method: Method) -> Response {
     if let Some(warning) = call
         .resource
         .custom
@@ -100,17 +110,18 @@ async fn answer(
         let instead = "use discovery.k8s.io/v1 EndpointSlice";
         call.warn(format!("v1 Endpoints is deprecated in v1.33+; {instead}"));
     }
-    let answered = serve(&call, &parts.method).await;
+    let answered = serve(&call, &method).await;
     let definition = call
         .resource
         .is("apiextensions.k8s.io", "CustomResourceDefinition");
-    if definition && !matches!(parts.method, Method::GET | Method::HEAD) {
-        crate::controllers::definitions::settle(call.objects()).await;
+    if definition && !matches!(method, Method::GET | Method::HEAD) {
+        // Who has written a definition finds it in force.
+        call.objects().definitions.wait().await;
     }
-    answered.or_else(|error| {
+    answered.unwrap_or_else(|error| {
         let mut response = failure(&error, &call.headers);
         call.add_warnings(&mut response);
-        Ok(response)
+        response
     })
 }
 

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tracing::warn;
 
+use super::Written;
 use super::garbage::key;
 use crate::kinds::table;
 use crate::meta::text;
-use crate::objects::{Objects, Written};
+use crate::objects::Objects;
 use crate::store::{Key, WriteError};
 
 const TTL: Duration = Duration::from_hours(1);
@@ -29,14 +30,14 @@ pub(super) struct Expiry {
 
 impl Expiry {
     /// Learns of a write at a time.
-    pub(super) fn note(&mut self, written: &Written, at: Timestamp) {
-        let Some(object) = written.after.as_ref().or(written.before.as_ref()) else {
+    pub(super) fn note(&mut self, written: Written<'_>, at: Timestamp) {
+        let Some(object) = written.after.or(written.before) else {
             return;
         };
         if written.table != table("", "events") {
             return;
         }
-        let key = key(&written.table, object.value());
+        let key = key(written.table, object.value());
         self.forget(&key);
         if written.after.is_some() {
             self.expect(key, at.saturating_add(TTL).unwrap_or(at));

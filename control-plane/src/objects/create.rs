@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::admission::NewObject;
 use super::error::Taken;
 use super::pipeline::{self, Writer};
 use super::{Cause, Error, Item, Objects, RequestScope, admission, services, strategy};
@@ -27,7 +28,9 @@ pub(crate) async fn create_object(
     loop {
         attempts += 1;
         let prepared = prepare(objects, scope, value.clone(), manage)?;
-        match objects.create(resource, prepared, scope.dry_run).await {
+        let complete = services::allocation(objects, scope, &prepared, None);
+        let created = objects.create_completed(resource, prepared, scope.dry_run, complete);
+        match created.await {
             Err(Error::AlreadyExists { name, .. }) if generated => {
                 if attempts >= ATTEMPTS {
                     return Err(Error::already_exists(resource, &name, Taken::Generated));
@@ -50,7 +53,7 @@ fn prepare(
         pipeline::drop_nulls(resource, &mut value);
     }
     pipeline::default(resource, &mut value);
-    admission::namespace_takes(objects, scope, name(&value))?;
+    NewObject::of(resource, &scope.key(name(&value))).check(&objects.store)?;
     stamp(objects, resource, &mut value)?;
     if manage {
         let writer = Writer {
@@ -76,7 +79,7 @@ fn prepare(
         return Err(Error::invalid(resource, name(&value), &causes));
     }
     pipeline::drop_nulls(resource, &mut value);
-    services::allocate(objects, scope, &mut value, None)?;
+    services::complete(scope, &mut value);
     Ok(value)
 }
 

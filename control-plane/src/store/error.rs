@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::check::Refusal;
+
 /// The history that was asked for is gone: list again, and watch from there.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the history before revision {oldest} is gone")]
@@ -47,6 +49,9 @@ pub enum WriteError {
         /// The revision of the object.
         current: u64,
     },
+    /// The check that it came with refuses it.
+    #[error("the write is refused: {0}")]
+    Refused(Refusal),
     /// It can't be stored.
     #[error("the object can't be stored: {0}")]
     Invalid(&'static str),

@@ -8,12 +8,14 @@
 //! run in virtual time can be repeated. [`Store::open`] keeps every acknowledged write in a log on
 //! disk: `durable.rs` says what that promises.
 
+mod check;
 mod disk;
 mod draft;
 mod durable;
 mod error;
 #[cfg(test)]
 mod fake_disk;
+mod feed;
 mod frame;
 mod list;
 mod log;
@@ -29,9 +31,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde_json::Value;
 use tokio::task::coop::consume_budget;
 
+pub use check::{Check, Refusal, View};
 use draft::{Action, Draft, Write};
 use durable::Writer;
 pub use error::{Expired, OpenError, ReadError, WriteError};
+pub use feed::{Entry, Feed};
 pub use list::{List, Page};
 pub use object::{Key, Object};
 use state::State;
@@ -143,12 +147,28 @@ impl Store {
         Watch::begin(&self.0.shared, &key.resource, Scope::of_object(key), after)
     }
 
+    /// All objects as of now, and everything that happens from now on, in the order in which it is
+    /// committed.
+    pub fn subscribe_all(&self) -> (Vec<Entry>, Feed) {
+        Feed::begin(&self.0.shared)
+    }
+
     /// Adds an object. Gives it as it was stored, with its revision.
     ///
     /// This and the other writes happen whole or not at all. A write whose future is dropped before
-    /// it is done may still happen.
+    /// it is done may still happen; then it is seen as any other.
     pub async fn create(&self, key: Key, value: Value) -> Result<Arc<Object>, WriteError> {
-        self.write(key, Action::Create(value)).await
+        self.write(key, Action::Create(value), None).await
+    }
+
+    /// Adds an object, if a check allows that when it is its turn.
+    pub async fn create_checked(
+        &self,
+        key: Key,
+        value: Value,
+        check: Check,
+    ) -> Result<Arc<Object>, WriteError> {
+        self.write(key, Action::Create(value), Some(check)).await
     }
 
     /// Replaces the object that was written at the revision `expected`. Gives the new one.
@@ -158,19 +178,37 @@ impl Store {
         value: Value,
         expected: u64,
     ) -> Result<Arc<Object>, WriteError> {
-        self.write(key, Action::Update(value, expected)).await
+        self.write(key, Action::Update(value, expected), None).await
+    }
+
+    /// Replaces the object that was written at the revision `expected`, if a check allows that when
+    /// it is its turn.
+    pub async fn update_checked(
+        &self,
+        key: Key,
+        value: Value,
+        expected: u64,
+        check: Check,
+    ) -> Result<Arc<Object>, WriteError> {
+        self.write(key, Action::Update(value, expected), Some(check))
+            .await
     }
 
     /// Removes the object that was written at the revision `expected`. Gives it as it was last, but
     /// with the revision of its removal, as its watch event has it.
     pub async fn delete(&self, key: Key, expected: u64) -> Result<Arc<Object>, WriteError> {
-        self.write(key, Action::Delete(expected)).await
+        self.write(key, Action::Delete(expected), None).await
     }
 
-    async fn write(&self, key: Key, action: Action) -> Result<Arc<Object>, WriteError> {
+    async fn write(
+        &self,
+        key: Key,
+        action: Action,
+        check: Option<Check>,
+    ) -> Result<Arc<Object>, WriteError> {
         // A task that only writes would never let others run: writes to memory do not wait.
         consume_budget().await;
-        let write = Write { key, action };
+        let write = Write { key, action, check };
         match &self.0.writer {
             Some(writer) => writer.write(write).await,
             None => self.0.shared.write_at_once(write),

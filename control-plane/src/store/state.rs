@@ -19,6 +19,8 @@ pub(super) struct State {
     order: VecDeque<Arc<str>>,
     options: Options,
     next_watch: u64,
+    /// Those who are given every event, the oldest first.
+    feeds: BTreeMap<u64, Arc<Queue>>,
 }
 
 /// A resource.
@@ -43,6 +45,7 @@ impl State {
             order: VecDeque::new(),
             options,
             next_watch: 0,
+            feeds: BTreeMap::new(),
         }
     }
 
@@ -109,6 +112,10 @@ impl State {
                 table.objects.insert(path, Arc::clone(&event.object));
             }
             table.watchers.send(&event, &mut woken);
+            self.feeds.retain(|_, queue| {
+                woken.push(Arc::clone(queue));
+                queue.push(&event)
+            });
             table.history.push_back(event);
             self.order.push_back(resource);
             self.forget();
@@ -159,11 +166,29 @@ impl State {
         }
     }
 
+    /// Gives every event from now on to a queue.
+    pub(super) fn subscribe_all(&mut self) -> (u64, Arc<Queue>) {
+        self.next_watch += 1;
+        let queue = Queue::new(VecDeque::new(), self.revision, self.options.backlog);
+        let queue = Arc::new(queue);
+        self.feeds.insert(self.next_watch, Arc::clone(&queue));
+        (self.next_watch, queue)
+    }
+
+    /// Ends that.
+    pub(super) fn unsubscribe_all(&mut self, number: u64) {
+        self.feeds.remove(&number);
+    }
+
     /// Ends every watch. Gives the queues to be woken.
     pub(super) fn close(&mut self) -> Vec<Arc<Queue>> {
         let mut woken = Vec::new();
         for table in self.tables.values_mut() {
             table.watchers.close(&mut woken);
+        }
+        for queue in std::mem::take(&mut self.feeds).into_values() {
+            queue.close();
+            woken.push(queue);
         }
         woken
     }

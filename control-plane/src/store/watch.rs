@@ -41,6 +41,13 @@ pub struct Event {
     pub(super) place: Place,
 }
 
+impl Event {
+    /// The resource of the object, as keys have it.
+    pub fn resource(&self) -> &str {
+        &self.place.resource
+    }
+}
+
 /// Which objects of a resource a watch is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scope {
@@ -100,28 +107,20 @@ impl Watch {
     /// Waits for the next event. Gives [`Expired`] once if this reader fell too far behind, then
     /// `None`; `None` also when the store has ended. Safe to cancel.
     pub async fn next(&mut self) -> Option<Result<Arc<Event>, Expired>> {
-        // A reader that always finds an event would never let others run.
-        consume_budget().await;
-        loop {
-            // Before the look at the queue, so that nothing is missed in between.
-            let changed = self.queue.changed.notified();
-            {
-                let mut waiting = self.queue.waiting();
-                if let Some(event) = waiting.events.pop_front() {
-                    self.seen = event.revision;
-                    return Some(Ok(event));
-                }
-                match waiting.end {
-                    None => {}
-                    Some(End::Closed) => return None,
-                    Some(End::Expired(expired)) => {
-                        waiting.end = Some(End::Closed);
-                        return Some(Err(expired));
-                    }
-                }
-            }
-            changed.await;
+        let next = self.queue.next().await;
+        if let Some(Ok(event)) = &next {
+            self.seen = event.revision;
         }
+        next
+    }
+
+    /// The next event, if it has happened; as [`next`](Self::next) otherwise.
+    pub fn try_next(&mut self) -> Option<Result<Arc<Event>, Expired>> {
+        let next = self.queue.try_next().flatten();
+        if let Some(Ok(event)) = &next {
+            self.seen = event.revision;
+        }
+        next
     }
 
     /// The revision up to which every event was handed out: what a bookmark says. It grows with
@@ -181,13 +180,43 @@ impl Queue {
         }
     }
 
+    /// Waits for the next event; see [`Watch::next`].
+    pub(super) async fn next(&self) -> Option<Result<Arc<Event>, Expired>> {
+        // A reader that always finds an event would never let others run.
+        consume_budget().await;
+        loop {
+            // Before the look at the queue, so that nothing is missed in between.
+            let changed = self.changed.notified();
+            if let Some(next) = self.try_next() {
+                return next;
+            }
+            changed.await;
+        }
+    }
+
+    /// The next event or the end, if there is one.
+    pub(super) fn try_next(&self) -> Option<Option<Result<Arc<Event>, Expired>>> {
+        let mut waiting = self.waiting();
+        if let Some(event) = waiting.events.pop_front() {
+            return Some(Some(Ok(event)));
+        }
+        match waiting.end {
+            None => None,
+            Some(End::Closed) => Some(None),
+            Some(End::Expired(expired)) => {
+                waiting.end = Some(End::Closed);
+                Some(Some(Err(expired)))
+            }
+        }
+    }
+
     /// Lets the reader look. To be called while no lock is held.
     pub(super) fn wake(&self) {
         self.changed.notify_one();
     }
 
     /// Adds an event. False if there was no room and the watch is over.
-    fn push(&self, event: &Arc<Event>) -> bool {
+    pub(super) fn push(&self, event: &Arc<Event>) -> bool {
         let mut waiting = self.waiting();
         if waiting.events.len() < waiting.room {
             waiting.events.push_back(Arc::clone(event));
@@ -200,7 +229,7 @@ impl Queue {
         false
     }
 
-    fn close(&self) {
+    pub(super) fn close(&self) {
         let mut waiting = self.waiting();
         waiting.end.get_or_insert(End::Closed);
     }

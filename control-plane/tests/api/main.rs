@@ -12,6 +12,7 @@ mod faults;
 mod fixture;
 mod fuzz;
 mod garbage;
+mod gone;
 mod lists;
 mod objects;
 mod pods;
