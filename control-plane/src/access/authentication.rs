@@ -3,7 +3,9 @@
 use http::{HeaderMap, header};
 
 use super::authorization::{Attributes, allowed};
-use super::{Access, User, issued};
+use super::{Access, User};
+use crate::kinds::table;
+use crate::meta::{namespace, text, uid};
 use crate::objects::Error;
 
 /// The user that a request's headers tell of; none if they tell of none.
@@ -25,11 +27,36 @@ pub(crate) fn authenticate(access: &Access, headers: &HeaderMap) -> Result<Optio
 /// The user that a token stands for.
 pub(crate) fn of_token(access: &Access, token: &str) -> Option<User> {
     let known = access.tokens.get(token).cloned();
-    let mut user = known.or_else(|| issued::user_of(access, token))?;
+    let mut user = known.or_else(|| of_account(access, token))?;
     if !user.is_in("system:authenticated") {
         user.groups.push("system:authenticated".to_owned());
     }
     Some(user)
+}
+
+/// The user that a service account's token stands for.
+fn of_account(access: &Access, token: &str) -> Option<User> {
+    let issued = access.issued.get(token)?;
+    let account = access.objects.store.get(&issued.account)?;
+    if issued.account.resource != table("", "serviceaccounts")
+        || uid(account.value()) != issued.uid
+        || issued.expires <= access.objects.sources.now()
+    {
+        return None;
+    }
+    let (space, name) = (
+        namespace(account.value()),
+        text(account.value(), "/metadata/name"),
+    );
+    Some(User {
+        name: format!("system:serviceaccount:{space}:{name}"),
+        uid: issued.uid,
+        groups: vec![
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{space}"),
+        ],
+        ..User::default()
+    })
 }
 
 /// The user as whom somebody wants to act.

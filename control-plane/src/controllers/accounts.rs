@@ -3,7 +3,7 @@
 use serde_json::json;
 use tracing::warn;
 
-use super::Written;
+use super::written::Written;
 use crate::kinds::table;
 use crate::meta::{is_deleting, name, namespace};
 use crate::objects::{Error, Objects};

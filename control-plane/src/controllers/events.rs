@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tracing::warn;
 
-use super::Written;
 use super::garbage::key;
+use super::written::Written;
 use crate::kinds::table;
 use crate::meta::text;
 use crate::objects::Objects;

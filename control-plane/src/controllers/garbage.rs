@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::Value;
 use tracing::warn;
 
-use super::Written;
+use super::written::Written;
 use crate::kinds::{Kinds, Resource};
 use crate::meta::{is_deleting, items, metadata, name, namespace, put, strings, text, uid};
 use crate::objects::pipeline::{self, Writer};

@@ -11,46 +11,26 @@
 mod accounts;
 mod backoff;
 mod definitions;
+mod emptying;
 mod events;
 mod garbage;
 mod namespaces;
 mod remains;
+mod written;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tracing::warn;
 
-use crate::kinds::Resource;
-use crate::meta::is_deleting;
-use crate::objects::{DeleteOptions, Error, Objects, Waiting, key_of};
-use crate::store::{Change, Event, Feed, Object, Page};
+use crate::objects::{Objects, Waiting};
+use crate::store::Feed;
 use backoff::Backoff;
+use emptying::Emptied;
 use events::Expiry;
 use garbage::Garbage;
-
-/// Something that was written.
-#[derive(Clone, Copy, Debug)]
-struct Written<'a> {
-    /// The table of the store.
-    table: &'a str,
-    before: Option<&'a Object>,
-    /// None if it was removed.
-    after: Option<&'a Object>,
-}
-
-impl<'a> Written<'a> {
-    fn of(event: &'a Event) -> Self {
-        let after = (event.change != Change::Deleted).then_some(&*event.object);
-        Self {
-            table: event.resource(),
-            before: event.previous.as_deref(),
-            after,
-        }
-    }
-}
+use written::Written;
 
 /// Settles the definitions that are there, and starts to see to what follows from writes, as long
 /// as the control plane is there.
@@ -177,44 +157,4 @@ impl Work {
         let retry = (!self.is_done()).then(|| self.backoff.wait());
         self.expiry.wait(now).into_iter().chain(retry).min()
     }
-}
-
-/// How far the objects of a kind are deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Emptied {
-    /// None is left.
-    Fully,
-    /// Some have finalizers; whoever takes them away writes.
-    NotYet,
-    /// Some could not be deleted.
-    Failed,
-}
-
-/// Deletes the objects of a kind, in a namespace or everywhere.
-async fn delete_all(objects: &Objects, resource: &Resource, namespace: Option<&str>) -> Emptied {
-    let list = objects
-        .store
-        .list(&resource.table, namespace, &Page::default());
-    let mut emptied = Emptied::Fully;
-    for object in list.map(|list| list.items).unwrap_or_default() {
-        if is_deleting(object.value()) {
-            emptied = emptied.max(Emptied::NotYet);
-            continue;
-        }
-        let key = key_of(resource, object.value());
-        match objects
-            .delete(resource, &key, &DeleteOptions::background())
-            .await
-        {
-            Ok(deleted) if deleted.gone => {}
-            Ok(_) => emptied = emptied.max(Emptied::NotYet),
-            Err(Error::NotFound { .. }) => {}
-            Err(error) => {
-                let kind = &resource.kind;
-                warn!(kind, %error, "an object that shall go stays");
-                emptied = Emptied::Failed;
-            }
-        }
-    }
-    emptied
 }

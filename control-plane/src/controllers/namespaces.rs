@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::Written;
+use super::emptying::{Emptied, delete_all};
 use super::garbage::manage;
-use super::{Emptied, delete_all, remains};
+use super::remains;
+use super::written::Written;
 use crate::kinds::{Resource, table};
 use crate::meta::{is_deleting, items, name, namespace, object_in};
 use crate::objects::Objects;

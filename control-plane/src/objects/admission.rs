@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::others::Others;
 use super::{Cause, Error, Objects, RequestScope};
 use crate::kinds::Resource;
 use crate::meta::{is_deleting, items, object_in, text};
-use crate::store::Key;
+use crate::store::{Key, Lookup};
 
 /// An object that is to be created.
 pub(super) struct NewObject {
@@ -29,7 +28,7 @@ impl NewObject {
     }
 
     /// Its definition and its namespace are there and take new objects.
-    pub(super) fn check(&self, others: &dyn Others) -> Result<(), Error> {
+    pub(super) fn check(&self, others: &dyn Lookup) -> Result<(), Error> {
         if self.is_custom {
             self.check_definition(others)?;
         }
@@ -39,7 +38,7 @@ impl NewObject {
         }
     }
 
-    fn check_namespace(&self, others: &dyn Others, namespace: &str) -> Result<(), Error> {
+    fn check_namespace(&self, others: &dyn Lookup, namespace: &str) -> Result<(), Error> {
         let key = Key::new(&crate::kinds::table("", "namespaces"), None, namespace);
         let Some(found) = others.get(&key) else {
             return Err(Error::not_found_in("", "namespaces", namespace));
@@ -58,7 +57,7 @@ impl NewObject {
         Err(self.forbidden(&why).with_causes(vec![cause]))
     }
 
-    fn check_definition(&self, others: &dyn Others) -> Result<(), Error> {
+    fn check_definition(&self, others: &dyn Lookup) -> Result<(), Error> {
         let (group, definitions) = ("apiextensions.k8s.io", "customresourcedefinitions");
         let name = crate::kinds::qualified(&self.plural, &self.group);
         let key = Key::new(&crate::kinds::table(group, definitions), None, &name);

@@ -10,7 +10,6 @@ mod delete;
 mod error;
 mod node_ports;
 mod options;
-mod others;
 pub(crate) mod pipeline;
 mod scope;
 mod services;

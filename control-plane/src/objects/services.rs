@@ -5,10 +5,11 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
-use super::others::{Complete, Others};
+use super::write::Complete;
 use super::{Cause, Error, Objects, RequestScope, node_ports};
 use crate::kinds::table;
 use crate::meta::{object_in, strings, text};
+use crate::store::Lookup;
 
 /// The network that cluster IPs are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +99,8 @@ pub(super) fn allocation(
     }
     let network = objects.service_network;
     let old = old.cloned();
-    Some(Box::new(move |others: &dyn Others, service: &mut Value| {
-        let services = others.list(&table("", "services"));
+    Some(Box::new(move |others: &dyn Lookup, service: &mut Value| {
+        let services = others.all(&table("", "services"));
         let services: Vec<&Value> = services.iter().map(|service| service.value()).collect();
         allocate_address(network, &services, service, old.as_ref())?;
         node_ports::allocate(&services, service, old.as_ref())

@@ -6,11 +6,10 @@ use serde_json::Value;
 
 use super::admission::NewObject;
 use super::error::Taken;
-use super::others::{Complete, Others};
-use super::{Error, Objects};
+use super::{Error, Objects, pipeline};
 use crate::kinds::{Resource, group_version};
 use crate::meta::{name, namespace};
-use crate::store::{Check, Key, Object, Refusal, WriteError};
+use crate::store::{Check, Key, Lookup, Object, Refusal, WriteError};
 
 /// An object without its type, which the resource knows.
 #[derive(Clone, Debug)]
@@ -29,6 +28,9 @@ impl Item {
         }
     }
 }
+
+/// Completes an object by what others have, when it is its turn to be written.
+pub(super) type Complete = Box<dyn FnOnce(&dyn Lookup, &mut Value) -> Result<(), Error> + Send>;
 
 impl Objects {
     /// Adds an object, which has a name.
@@ -52,7 +54,7 @@ impl Objects {
         let key = key_of(resource, &value);
         let mut value = untyped(value);
         let place = NewObject::of(resource, &key);
-        let check = move |others: &dyn Others, value: &mut Value| {
+        let check = move |others: &dyn Lookup, value: &mut Value| {
             place.check(others)?;
             complete.map_or(Ok(()), |complete| complete(others, value))
         };
@@ -142,7 +144,7 @@ impl Objects {
 
 /// What the store does when it is a write's turn.
 fn in_turn(
-    check: impl FnOnce(&dyn Others, &mut Value) -> Result<(), Error> + Send + 'static,
+    check: impl FnOnce(&dyn Lookup, &mut Value) -> Result<(), Error> + Send + 'static,
 ) -> Check {
     Box::new(move |view, value| check(view, value).map_err(|error| -> Refusal { Arc::new(error) }))
 }
@@ -163,9 +165,9 @@ pub(crate) fn untyped(mut value: Value) -> Value {
     value
 }
 
-/// An object with its type.
+/// An object as it is read, with its type.
 pub(crate) fn typed(resource: &Resource, value: &Value) -> Value {
-    let mut value = value.clone();
+    let mut value = pipeline::defaulted(resource, value).into_owned();
     if let Some(fields) = value.as_object_mut() {
         let version = group_version(&resource.group, &resource.version);
         fields.insert("apiVersion".to_owned(), version.into());

@@ -4,29 +4,19 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::draft::Draft;
-use super::object::{Key, Object, Place};
+use super::error::Refusal;
+use super::object::{Key, Object};
+
+/// Objects, as of now or of a write's turn.
+pub trait Lookup {
+    /// An object.
+    fn get(&self, key: &Key) -> Option<Arc<Object>>;
+    /// The objects of a resource, in no order.
+    fn all(&self, resource: &str) -> Vec<Arc<Object>>;
+}
 
 /// Looks at what is there when it is a write's turn, and may complete the object that is written.
 /// What was committed before is seen, be it on disk yet or not; nothing can come in between.
 ///
 /// It runs on the thread that writes, so it must not wait. An error refuses the write.
-pub type Check = Box<dyn FnOnce(&View<'_>, &mut Value) -> Result<(), Refusal> + Send>;
-
-/// Why a check refuses a write: an error of whoever checks.
-pub type Refusal = Arc<dyn std::error::Error + Send + Sync>;
-
-/// What is there when it is a write's turn.
-pub struct View<'a>(pub(super) &'a Draft<'a>);
-
-impl View<'_> {
-    /// An object.
-    pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
-        self.0.get(&Place::of(key).ok()?)
-    }
-
-    /// The objects of a resource, in no order.
-    pub fn list(&self, resource: &str) -> Vec<Arc<Object>> {
-        self.0.list(resource)
-    }
-}
+pub type Check = Box<dyn FnOnce(&dyn Lookup, &mut Value) -> Result<(), Refusal> + Send>;

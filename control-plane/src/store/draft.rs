@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::check::{Check, View};
+use super::check::{Check, Lookup};
 use super::error::WriteError;
 use super::object::{Key, Object, Place};
 use super::state::State;
@@ -49,13 +49,13 @@ impl<'a> Draft<'a> {
     /// Decides a write. One that is refused leaves nothing behind.
     pub(super) fn add(&mut self, write: Write) -> Result<Arc<Object>, WriteError> {
         let place = Place::of(&write.key)?;
-        let before = self.get(&place);
+        let before = self.at(&place);
         let revision = match self.events.last() {
             Some(event) => event.revision + 1,
             None => self.state.revision() + 1,
         };
         let check = |value: &mut Value| match write.check {
-            Some(check) => check(&View(self), value).map_err(WriteError::Refused),
+            Some(check) => check(&*self, value).map_err(WriteError::Refused),
             None => Ok(()),
         };
         let (change, object) = match (write.action, &before) {
@@ -90,15 +90,25 @@ impl<'a> Draft<'a> {
     }
 
     /// An object as of here.
-    pub(super) fn get(&self, place: &Place) -> Option<Arc<Object>> {
+    fn at(&self, place: &Place) -> Option<Arc<Object>> {
         match self.latest.get(place) {
             Some(object) => object.clone(),
             None => self.state.get(&place.resource, &place.path),
         }
     }
 
-    /// The objects of a resource as of here.
-    pub(super) fn list(&self, resource: &str) -> Vec<Arc<Object>> {
+    /// What the writes do, in order.
+    pub(super) fn into_events(self) -> Vec<Arc<Event>> {
+        self.events
+    }
+}
+
+impl Lookup for Draft<'_> {
+    fn get(&self, key: &Key) -> Option<Arc<Object>> {
+        self.at(&Place::of(key).ok()?)
+    }
+
+    fn all(&self, resource: &str) -> Vec<Arc<Object>> {
         let table = self.state.table(resource).into_iter();
         let stored = table.flat_map(|table| &table.objects);
         let written = self
@@ -112,11 +122,6 @@ impl<'a> Draft<'a> {
         let unchanged = unchanged.map(|(_, object)| Arc::clone(object));
         let written = written.values().filter_map(|object| (*object).clone());
         unchanged.chain(written).collect()
-    }
-
-    /// What the writes do, in order.
-    pub(super) fn into_events(self) -> Vec<Arc<Event>> {
-        self.events
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::check::Refusal;
+/// Why a check refuses a write: an error of whoever checks.
+pub type Refusal = Arc<dyn std::error::Error + Send + Sync>;
 
 /// The history that was asked for is gone: list again, and watch from there.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

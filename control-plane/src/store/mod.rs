@@ -30,11 +30,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 
-pub use check::{Check, Refusal, View};
+pub use check::{Check, Lookup};
 use draft::{Action, Draft, Write};
 use durable::Writer;
-pub use error::{Expired, OpenError, ReadError, WriteError};
+pub use error::{Expired, OpenError, ReadError, Refusal, WriteError};
 pub use feed::{Entry, Feed};
 pub use list::{List, Page};
 pub use object::{Key, Object};
@@ -50,14 +51,18 @@ pub struct Options {
     pub history: usize,
     /// Events that may wait for a watch's reader. One more, and the watch expires.
     pub backlog: usize,
+    /// A store in memory lets others run before and after each write, where a durable one waits
+    /// for its thread and its disk: so that a simulation has the await points of the real one.
+    pub yields: bool,
 }
 
 impl Default for Options {
-    /// 10,000 of each.
+    /// 10,000 of each, and no waiting in memory.
     fn default() -> Self {
         Self {
             history: 10_000,
             backlog: 10_000,
+            yields: false,
         }
     }
 }
@@ -70,6 +75,8 @@ struct Inner {
     shared: Arc<Shared>,
     /// Who writes the log; none in memory.
     writer: Option<Writer>,
+    /// Writes to memory let others run.
+    yields: bool,
 }
 
 impl Store {
@@ -78,6 +85,7 @@ impl Store {
         Self(Arc::new(Inner {
             shared: Arc::new(Shared::new(State::new(options))),
             writer: None,
+            yields: options.yields,
         }))
     }
 
@@ -98,6 +106,7 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             shared,
             writer: Some(writer),
+            yields: false,
         })))
     }
 
@@ -211,8 +220,25 @@ impl Store {
         let write = Write { key, action, check };
         match &self.0.writer {
             Some(writer) => writer.write(write).await,
+            None if self.0.yields => {
+                yield_now().await;
+                let written = self.0.shared.write_at_once(write);
+                yield_now().await;
+                written
+            }
             None => self.0.shared.write_at_once(write),
         }
+    }
+}
+
+impl Lookup for Store {
+    fn get(&self, key: &Key) -> Option<Arc<Object>> {
+        Self::get(self, key)
+    }
+
+    fn all(&self, resource: &str) -> Vec<Arc<Object>> {
+        let list = self.list(resource, None, &Page::default());
+        list.map(|list| list.items).unwrap_or_default()
     }
 }
 

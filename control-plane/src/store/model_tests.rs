@@ -349,7 +349,11 @@ fn expected(before: Option<(u64, u64)>, right: bool) -> u64 {
 }
 
 fn options() -> impl Strategy<Value = Options> {
-    (0..30_usize, 1..10_usize).prop_map(|(history, backlog)| Options { history, backlog })
+    (0..30_usize, 1..10_usize).prop_map(|(history, backlog)| Options {
+        history,
+        backlog,
+        ..Options::default()
+    })
 }
 
 proptest! {

@@ -305,3 +305,32 @@ async fn half_a_body_is_no_request() {
         .await
         .expect(404);
 }
+
+/// A controller that has fallen too far behind begins with what is there.
+#[tokio::test]
+async fn what_was_written_too_fast_to_be_followed_has_its_consequences() {
+    let options = StoreOptions {
+        backlog: 2,
+        ..StoreOptions::default()
+    };
+    let plane = ControlPlane::start(Store::memory(options), Options::default()).await;
+    let fixture = Fixture::of(plane.unwrap());
+    let made = (0..50).map(|number| {
+        let (fixture, space) = (&fixture, namespace(&format!("space-{number}")));
+        async move {
+            fixture.post(NAMESPACES, &space).await.expect(201);
+            fixture
+                .post(DEFINITIONS, &definition(number))
+                .await
+                .expect(201);
+        }
+    });
+    futures::future::join_all(made).await;
+    settle(&fixture).await;
+    let gone = (0..50).map(|number| {
+        let (fixture, space) = (&fixture, format!("{NAMESPACES}/space-{number}"));
+        async move { fixture.delete(&space).await.expect(200) }
+    });
+    futures::future::join_all(gone).await;
+    settle(&fixture).await;
+}

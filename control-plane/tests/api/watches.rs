@@ -105,6 +105,7 @@ async fn what_is_too_old_or_too_slow_has_expired() {
     let options = StoreOptions {
         history: 2,
         backlog: 2,
+        ..StoreOptions::default()
     };
     let plane = ControlPlane::start(Store::memory(options), Options::default())
         .await

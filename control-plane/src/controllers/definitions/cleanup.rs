@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use tracing::warn;
 
+use super::super::emptying::{Emptied, delete_all};
 use super::super::garbage::change;
-use super::super::{Emptied, Written, delete_all};
+use super::super::written::Written;
 use super::{definitions_table, key, resource};
 use crate::kinds::{custom_resources, table};
 use crate::meta::{is_deleting, metadata, name, put, strings, text};
