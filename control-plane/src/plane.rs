@@ -14,9 +14,9 @@ use crate::access::service_accounts::Verified;
 use crate::access::{Access, Tokens, User};
 use crate::api::{LogSource, MetricsSource, Server, Telemetry, handle};
 use crate::audit::Audit;
-use crate::controllers::{self, definitions};
+use crate::controllers;
 use crate::kinds::Registry;
-use crate::objects::{Changes, Objects, ServiceNetwork};
+use crate::objects::{Objects, ServiceNetwork, Settling};
 use crate::sources::Sources;
 use crate::store::Store;
 use crate::work::Workbench;
@@ -66,17 +66,16 @@ impl ControlPlane {
     /// Starts a control plane, within a Tokio runtime. Namespaces and roles that every cluster has
     /// are made if they are missing.
     pub async fn start(store: Store, options: Options) -> Result<Self, StartError> {
-        let (changes, reports) = Changes::new();
+        let (definitions, waiting) = Settling::new();
         let objects = Arc::new(Objects {
             store,
             registry: Registry::new(options.metrics.is_some()),
             sources: options.sources,
             service_network: options.service_network,
-            changes,
+            definitions,
         });
         let started = bootstrap(&objects).await;
         started.map_err(|error| StartError(error.to_string()))?;
-        definitions::settle(&objects).await;
         let issuer = options.issuer.unwrap_or_else(|| ISSUER.to_owned());
         let access = Arc::new(Access {
             objects: Arc::clone(&objects),
@@ -88,8 +87,7 @@ impl ControlPlane {
             bindings: Bindings::default(),
             verified: Verified::default(),
         });
-        // It ends when nobody can write any more.
-        tokio::spawn(controllers::run(Arc::downgrade(&access), reports));
+        controllers::start(&access, waiting).await;
         Ok(Self(Arc::new(Server {
             access,
             objects,

@@ -8,9 +8,6 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::{Access, User};
-use crate::kinds::table;
-use crate::meta::{namespace, text, uid};
 use crate::store::Key;
 
 /// A token that was given out.
@@ -33,33 +30,8 @@ impl IssuedTokens {
         tokens.insert(token, issued);
     }
 
-    fn get(&self, token: &str) -> Option<Issued> {
+    pub(super) fn get(&self, token: &str) -> Option<Issued> {
         let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.get(token).cloned()
     }
-}
-
-/// The user that a service account's token stands for.
-pub(super) fn user_of(access: &Access, token: &str) -> Option<User> {
-    let issued = access.issued.get(token)?;
-    let account = access.objects.store.get(&issued.account)?;
-    if issued.account.resource != table("", "serviceaccounts")
-        || uid(account.value()) != issued.uid
-        || issued.expires <= access.objects.sources.now()
-    {
-        return None;
-    }
-    let (space, name) = (
-        namespace(account.value()),
-        text(account.value(), "/metadata/name"),
-    );
-    Some(User {
-        name: format!("system:serviceaccount:{space}:{name}"),
-        uid: issued.uid,
-        groups: vec![
-            "system:serviceaccounts".to_owned(),
-            format!("system:serviceaccounts:{space}"),
-        ],
-        ..User::default()
-    })
 }

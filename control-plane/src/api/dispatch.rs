@@ -29,6 +29,17 @@ pub(crate) async fn handle(
     trusted: Option<User>,
     request: Request,
 ) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return complete(server, trusted, request).await;
+    }
+    // Whoever asked may go away: what was begun comes to its end all the same, holds its place among
+    // the requests under way until then, and is recorded.
+    let headers = request.headers().clone();
+    let completed = tokio::spawn(complete(server, trusted, request)).await;
+    completed.unwrap_or_else(|error| failure(&ApiError::internal(&error.to_string()), &headers))
+}
+
+async fn complete(server: Arc<Server>, trusted: Option<User>, request: Request) -> Response {
     let head = request.method() == Method::HEAD;
     let headers = request.headers().clone();
     let is_served = request.extensions().get::<Served>().is_some();
@@ -152,7 +163,8 @@ async fn answer(
         .resource
         .is("apiextensions.k8s.io", "CustomResourceDefinition");
     if definition && !matches!(parts.method, Method::GET | Method::HEAD) {
-        crate::controllers::definitions::settle(call.objects()).await;
+        // Who has written a definition finds it in force.
+        call.objects().definitions.wait().await;
     }
     answered.or_else(|error| {
         let mut response = failure(&error, &call.headers);

@@ -42,6 +42,7 @@ fn pointer(path: &str) -> String {
 
 /// The scale of an object.
 fn of(resource: &Resource, object: &Value) -> Value {
+    let object = &*pipeline::defaulted(resource, object);
     let paths = paths(resource);
     let mut status = Map::new();
     let replicas = number(object, &pointer(&paths.status)).unwrap_or(0);

@@ -1,5 +1,6 @@
 //! How objects are shown: as they are, as rows of a table, or their metadata only.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::negotiate::{Form, Shape};
 use super::status::ApiError;
 use crate::kinds::{Conversion, Resource};
-use crate::objects::Item;
+use crate::objects::{Item, pipeline};
 use crate::tables::Table;
 
 /// What a list says about itself.
@@ -194,7 +195,12 @@ impl<'a> View<'a> {
     /// The JSON of what is stored, in this version.
     fn with_json<T>(&self, item: &Item, use_json: impl FnOnce(&str) -> T) -> T {
         match (item, self.resource.conversion) {
-            (Item::Stored(object), Conversion::None) => use_json(object.json()),
+            (Item::Stored(object), Conversion::None) => {
+                match pipeline::defaulted(self.resource, object.value()) {
+                    Cow::Borrowed(_) => use_json(object.json()),
+                    Cow::Owned(value) => use_json(&value.to_string()),
+                }
+            }
             (Item::Made(value), Conversion::None) => use_json(&value.to_string()),
             (item, conversion) => {
                 let value = conversion.shown(item.value().clone());
@@ -221,7 +227,7 @@ impl<'a> View<'a> {
     ) -> String {
         let table = Table::of(self.resource, self.now);
         let rows = items.into_iter().map(|item| {
-            let cells = table.cells(item.value());
+            let cells = table.cells(&pipeline::defaulted(self.resource, item.value()));
             let mut row = format!("{{\"cells\":{}", Value::from(cells));
             let object = match self.included {
                 Included::Nothing => None,

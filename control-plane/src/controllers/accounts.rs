@@ -3,24 +3,21 @@
 use serde_json::json;
 use tracing::warn;
 
+use super::written::Written;
 use crate::kinds::table;
 use crate::meta::{is_deleting, name, namespace};
-use crate::objects::{Error, Objects, Written};
+use crate::objects::{Error, Objects};
 use crate::store::Key;
 
 const DEFAULT: &str = "default";
 
 /// The namespace that may have lost its account, or is new.
-pub(super) fn concerned(written: &Written) -> Option<String> {
+pub(super) fn concerned(written: Written<'_>) -> Option<String> {
     if written.table == table("", "namespaces") {
-        let made = written.after.as_ref()?;
-        return Some(name(made.value()).to_owned());
+        return Some(name(written.after?.value()).to_owned());
     }
-    let lost = written
-        .before
-        .as_ref()
-        .filter(|_| written.after.is_none())?;
     let is_account = written.table == table("", "serviceaccounts");
+    let lost = written.before.filter(|_| written.after.is_none())?;
     (is_account && name(lost.value()) == DEFAULT).then(|| namespace(lost.value()).to_owned())
 }
 
@@ -46,7 +43,11 @@ pub(super) async fn provide(objects: &Objects, namespace: &str) -> bool {
         "creationTimestamp": objects.sources.now_text(),
     }});
     match objects.create(resource, account, false).await {
-        Ok(_) | Err(Error::AlreadyExists { .. }) => true,
+        // One that goes in between needs none.
+        Ok(_)
+        | Err(Error::AlreadyExists { .. } | Error::Forbidden { .. } | Error::NotFound { .. }) => {
+            true
+        }
         Err(error) => {
             warn!(
                 namespace,

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use tracing::warn;
 
+use super::written::Written;
 use crate::kinds::table;
 use crate::meta::{items, name};
-use crate::objects::{Error, Objects, Written, typed};
+use crate::objects::{Error, Objects, typed};
 use crate::selector::LabelSelector;
 use crate::store::{Page, WriteError};
 
@@ -13,7 +14,7 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 const PLURAL: &str = "clusterroles";
 
 /// Whether rules may have to be gathered anew.
-pub(super) fn concerned(written: &Written) -> bool {
+pub(super) fn concerned(written: Written<'_>) -> bool {
     written.table == table(GROUP, PLURAL)
 }
 

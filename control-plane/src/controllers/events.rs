@@ -9,9 +9,10 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::garbage::key;
+use super::written::Written;
 use crate::kinds::table;
 use crate::meta::text;
-use crate::objects::{Objects, Written};
+use crate::objects::Objects;
 use crate::store::{Key, WriteError};
 
 const TTL: Duration = Duration::from_hours(1);
@@ -31,14 +32,14 @@ pub(super) struct Expiry {
 
 impl Expiry {
     /// Learns of a write at a time.
-    pub(super) fn note(&mut self, written: &Written, at: Timestamp) {
-        let Some(object) = written.after.as_ref().or(written.before.as_ref()) else {
+    pub(super) fn note(&mut self, written: Written<'_>, at: Timestamp) {
+        let Some(object) = written.after.or(written.before) else {
             return;
         };
         if written.table != table("", "events") {
             return;
         }
-        let key = key(&written.table, object.value());
+        let key = key(written.table, object.value());
         self.forget(&key);
         if written.after.is_some() {
             self.expect(key, at.saturating_add(TTL).unwrap_or(at));

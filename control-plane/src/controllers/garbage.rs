@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::Value;
 use tracing::warn;
 
+use super::written::Written;
 use crate::kinds::{Kinds, Resource};
 use crate::meta::{is_deleting, items, metadata, name, namespace, put, strings, text, uid};
 use crate::objects::pipeline::{self, Writer};
-use crate::objects::{DeleteOptions, Error, FOREGROUND, ORPHAN, Objects, Propagation, Written};
+use crate::objects::{DeleteOptions, Error, FOREGROUND, ORPHAN, Objects, Propagation, goes};
 use crate::store::{Key, Object, WriteError};
 
 /// How often a change is tried anew when others write, too.
@@ -49,17 +50,20 @@ pub(super) fn key(table: &str, value: &Value) -> Key {
 
 impl Garbage {
     /// Learns of a write.
-    pub(super) fn note(&mut self, written: &Written) {
-        let before = written.before.as_ref().map(|object| object.value());
-        let after = written.after.as_ref().map(|object| object.value());
+    pub(super) fn note(&mut self, written: Written<'_>) {
+        let before = written.before.map(Object::value);
+        let after = written.after.map(Object::value);
         let Some(value) = after.or(before) else {
             return;
         };
-        let key = key(&written.table, value);
+        let key = key(written.table, value);
         for owner in before.map(owners).unwrap_or_default() {
             let uid = text(owner, "/uid");
             if let Some(dependents) = self.dependents.get_mut(uid) {
                 dependents.remove(&key);
+                if dependents.is_empty() {
+                    self.dependents.remove(uid);
+                }
             }
         }
         for owner in after.map(owners).unwrap_or_default() {
@@ -93,7 +97,7 @@ impl Garbage {
             let Some(key) = resolve(&kinds, key) else {
                 continue;
             };
-            let Some(resource) = resource_of(&kinds, &key.resource) else {
+            let Some(resource) = kinds.of_table(&key.resource) else {
                 continue;
             };
             let Some(object) = objects.store.get(&key) else {
@@ -106,6 +110,11 @@ impl Garbage {
             }
         }
         self.queue.extend(failed);
+    }
+
+    /// Nothing is queued, so nothing has failed.
+    pub(super) fn is_done(&self) -> bool {
+        self.queue.is_empty()
     }
 
     async fn look(
@@ -150,7 +159,7 @@ impl Garbage {
     /// Deletes an object whose owners are all gone.
     async fn collect(&mut self, objects: &Objects, kinds: &Kinds, key: &Key) -> Result<(), String> {
         let (Some(resource), Some(object)) =
-            (resource_of(kinds, &key.resource), objects.store.get(key))
+            (kinds.of_table(&key.resource), objects.store.get(key))
         else {
             return Ok(());
         };
@@ -235,14 +244,6 @@ fn resolve(kinds: &Kinds, key: Key) -> Option<Key> {
     Some(Key::new(&resource.table, namespace, &key.name))
 }
 
-fn resource_of<'a>(kinds: &'a Kinds, table: &str) -> Option<&'a Resource> {
-    let mut found = kinds
-        .all()
-        .iter()
-        .filter(|resource| resource.table == table);
-    found.next().map(AsRef::as_ref)
-}
-
 enum Found {
     There(std::sync::Arc<Object>),
     Gone,
@@ -283,7 +284,7 @@ async fn drop_owners(
     key: &Key,
     uids: &[&str],
 ) -> Result<(), String> {
-    let Some(resource) = resource_of(kinds, &key.resource) else {
+    let Some(resource) = kinds.of_table(&key.resource) else {
         return Ok(());
     };
     change(objects, resource, key, |value| {
@@ -333,11 +334,7 @@ pub(super) async fn change(
         let mut value = object.value().clone();
         change(&mut value);
         manage(objects, resource, object.value(), &mut value, "");
-        let released = items(&value, "/metadata/finalizers").is_empty()
-            && is_deleting(&value)
-            && crate::meta::number(&value, "/metadata/deletionGracePeriodSeconds").unwrap_or(0)
-                == 0;
-        let done = if released {
+        let done = if goes(resource, object.value(), &value) {
             objects.remove(resource, &object, false).await
         } else if value == *object.value() {
             return Ok(());

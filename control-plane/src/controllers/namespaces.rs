@@ -5,16 +5,18 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tracing::warn;
 
+use super::emptying::{Emptied, delete_all};
 use super::garbage::manage;
-use super::{Emptied, delete_all, remains};
+use super::remains;
+use super::written::Written;
 use crate::kinds::{Resource, table};
 use crate::meta::{is_deleting, items, name, namespace, object_in};
-use crate::objects::{Objects, Written};
+use crate::objects::Objects;
 use crate::store::{Key, WriteError};
 
 /// The namespace to be looked at after a write: one that is being deleted.
-pub(super) fn concerned(objects: &Objects, written: &Written) -> Option<String> {
-    let object = written.after.as_ref().or(written.before.as_ref())?;
+pub(super) fn concerned(objects: &Objects, written: Written<'_>) -> Option<String> {
+    let object = written.after.or(written.before)?;
     let name = if written.table == table("", "namespaces") {
         name(object.value())
     } else {
@@ -33,11 +35,7 @@ pub(super) async fn empty(objects: &Objects, namespace: &str) -> Emptied {
     let kinds = objects.registry.now();
     let mut emptied = Emptied::Fully;
     let mut left = Vec::new();
-    for resource in kinds
-        .stored()
-        .into_iter()
-        .filter(|resource| resource.namespaced)
-    {
+    for resource in kinds.stored().iter().filter(|resource| resource.namespaced) {
         let of_kind = delete_all(objects, resource, Some(namespace)).await;
         if of_kind != Emptied::Fully {
             left.push(resource);

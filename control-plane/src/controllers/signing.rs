@@ -7,11 +7,12 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use tracing::warn;
 
+use super::written::Written;
 use crate::access::service_accounts::issue_for_secret;
 use crate::access::{Access, signing_requests};
 use crate::kinds::{Resource, table};
 use crate::meta::{is_deleting, metadata, name, namespace, object_in, text, uid};
-use crate::objects::{DeleteOptions, Error, Objects, Written, typed};
+use crate::objects::{DeleteOptions, Error, Objects, typed};
 use crate::store::{Key, Object, Page, WriteError};
 
 const REQUESTS: (&str, &str) = ("certificates.k8s.io", "certificatesigningrequests");
@@ -28,20 +29,20 @@ pub(super) struct Signing {
 }
 
 impl Signing {
-    pub(super) fn note(&mut self, objects: &Objects, written: &Written) {
-        if let Some(request) = &written.after
+    pub(super) fn note(&mut self, objects: &Objects, written: Written<'_>) {
+        if let Some(request) = written.after
             && written.table == table(REQUESTS.0, REQUESTS.1)
             && signing_requests::is_waiting(request.value())
         {
             self.requests.insert(name(request.value()).to_owned());
         }
-        if let Some(secret) = &written.after
+        if let Some(secret) = written.after
             && written.table == table("", "secrets")
             && is_of_account(secret.value())
         {
             self.secrets.insert(place(secret.value()));
         }
-        if let (Some(account), None) = (&written.before, &written.after)
+        if let (Some(account), None) = (written.before, written.after)
             && written.table == table("", "serviceaccounts")
         {
             // The tokens of an account go with it.
@@ -58,7 +59,12 @@ impl Signing {
         }
     }
 
-    /// What can't be done is tried again with the next write.
+    /// Nothing has failed.
+    pub(super) fn is_done(&self) -> bool {
+        self.requests.is_empty() && self.secrets.is_empty()
+    }
+
+    /// What can't be done is tried again.
     pub(super) async fn work(&mut self, access: &Access) {
         for request in std::mem::take(&mut self.requests) {
             if let Err(error) = sign(access, &request).await {

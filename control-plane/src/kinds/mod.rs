@@ -76,11 +76,6 @@ impl Resource {
         group_version(&self.group, &self.version)
     }
 
-    /// `deployments.apps`, as messages name it.
-    pub(crate) fn qualified(&self) -> String {
-        qualified(&self.plural, &self.group)
-    }
-
     pub(crate) fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|sub| sub.name == name)
     }

@@ -1,7 +1,7 @@
 //! Which kinds are served at the moment.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use super::{Resource, builtin};
 
@@ -12,6 +12,10 @@ pub(crate) struct Kinds {
     resources: Vec<Arc<Resource>>,
     /// By group, version and plural.
     by_path: BTreeMap<(String, String, String), Arc<Resource>>,
+    /// Of each kind that is stored, its first version: in discovery's order.
+    stored: Vec<Arc<Resource>>,
+    /// The same, by table.
+    by_table: BTreeMap<String, Arc<Resource>>,
 }
 
 impl Kinds {
@@ -24,6 +28,11 @@ impl Kinds {
                 resource.plural.clone(),
             );
             kinds.by_path.insert(path, Arc::clone(&resource));
+            if !resource.traits.virtual_ && !kinds.by_table.contains_key(&resource.table) {
+                let table = resource.table.clone();
+                kinds.by_table.insert(table, Arc::clone(&resource));
+                kinds.stored.push(Arc::clone(&resource));
+            }
             kinds.resources.push(resource);
         }
         kinds
@@ -50,20 +59,13 @@ impl Kinds {
     }
 
     /// One resource of each table of the store, in order: of each kind, its first version.
-    pub(crate) fn stored(&self) -> Vec<&Arc<Resource>> {
-        let mut seen = Vec::new();
-        let mut stored = Vec::new();
-        for resource in self
-            .resources
-            .iter()
-            .filter(|resource| !resource.traits.virtual_)
-        {
-            if !seen.contains(&&resource.table) {
-                seen.push(&resource.table);
-                stored.push(resource);
-            }
-        }
-        stored
+    pub(crate) fn stored(&self) -> &[Arc<Resource>] {
+        &self.stored
+    }
+
+    /// The first version of the kind whose objects are in a table of the store.
+    pub(crate) fn of_table(&self, table: &str) -> Option<&Arc<Resource>> {
+        self.by_table.get(table)
     }
 
     /// The versions of a group, the preferred one first.
@@ -92,14 +94,9 @@ impl Kinds {
 
     /// The groups but the core, in discovery's order.
     pub(crate) fn groups(&self) -> Vec<&str> {
-        let mut groups = Vec::new();
-        for resource in &self.resources {
-            let group = resource.group.as_str();
-            if !group.is_empty() && !groups.contains(&group) {
-                groups.push(group);
-            }
-        }
-        groups
+        let mut seen = BTreeSet::from([""]);
+        let groups = self.resources.iter().map(|resource| &*resource.group);
+        groups.filter(|group| seen.insert(*group)).collect()
     }
 }
 
@@ -107,9 +104,24 @@ impl Kinds {
 #[derive(Debug)]
 pub(crate) struct Registry {
     builtin: Vec<Arc<Resource>>,
-    now: RwLock<Arc<Kinds>>,
-    /// Held while custom resources are gathered.
-    gathering: Mutex<()>,
+    now: RwLock<Served>,
+}
+
+/// What is served beside the built-in kinds.
+#[derive(Debug, Default)]
+struct Served {
+    /// By definition: who came first counts first.
+    custom: BTreeMap<String, Custom>,
+    /// All kinds; none since the last change, until somebody asks.
+    kinds: Option<Arc<Kinds>>,
+}
+
+/// The kind of a definition.
+#[derive(Debug)]
+struct Custom {
+    created: String,
+    /// Its versions.
+    resources: Vec<Arc<Resource>>,
 }
 
 impl Registry {
@@ -119,44 +131,57 @@ impl Registry {
         if metrics {
             all.extend(builtin::metrics());
         }
-        let builtin: Vec<_> = all.into_iter().map(Arc::new).collect();
-        let now = RwLock::new(Arc::new(Kinds::new(builtin.iter().cloned())));
         Self {
-            builtin,
-            now,
-            gathering: Mutex::default(),
+            builtin: all.into_iter().map(Arc::new).collect(),
+            now: RwLock::default(),
         }
     }
 
+    /// All kinds as of now.
     pub(crate) fn now(&self) -> Arc<Kinds> {
         let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&now)
+        if let Some(kinds) = &now.kinds {
+            return Arc::clone(kinds);
+        }
+        drop(now);
+        let mut served = self.served();
+        let mut custom: Vec<_> = served.custom.iter().collect();
+        custom.sort_by_key(|(name, custom)| (&custom.created, *name));
+        let custom = custom.into_iter().flat_map(|(_, custom)| &custom.resources);
+        let kinds = Kinds::new(self.builtin.iter().chain(custom).cloned());
+        Arc::clone(served.kinds.insert(Arc::new(kinds)))
     }
 
-    /// Serves these custom resources beside the built-in ones. They are gathered in turn, so that what one has read earlier never takes the place of what
-    /// another has read later.
-    pub(crate) fn set_custom(&self, gather: impl FnOnce() -> Vec<Arc<Resource>>) {
-        let _turn = self
-            .gathering
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.set(self.builtin.iter().cloned().chain(gather()));
+    /// Serves the versions of a definition that was created at a time, in place of those that it
+    /// had.
+    pub(crate) fn set_custom(
+        &self,
+        definition: &str,
+        created: String,
+        resources: Vec<Arc<Resource>>,
+    ) {
+        let mut served = self.served();
+        let custom = Custom { created, resources };
+        served.custom.insert(definition.to_owned(), custom);
+        served.kinds = None;
     }
 
-    /// Serves the custom resource of this table no more.
-    pub(crate) fn drop_custom(&self, table: &str) {
-        let _turn = self
-            .gathering
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (now, builtin) = (self.now(), self.builtin.iter().cloned());
-        let others = now.all().iter().filter(|one| one.custom.is_some());
-        let others = others.filter(|one| one.table != table).cloned();
-        self.set(builtin.chain(others));
+    /// Serves nothing of a definition any more.
+    pub(crate) fn drop_custom(&self, definition: &str) {
+        self.retain_custom(|name| name != definition);
     }
 
-    fn set(&self, all: impl Iterator<Item = Arc<Resource>>) {
-        let kinds = Arc::new(Kinds::new(all));
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = kinds;
+    /// Serves nothing but of these definitions any more.
+    pub(crate) fn retain_custom(&self, stays: impl Fn(&str) -> bool) {
+        let mut served = self.served();
+        let before = served.custom.len();
+        served.custom.retain(|name, _| stays(name));
+        if served.custom.len() != before {
+            served.kinds = None;
+        }
+    }
+
+    fn served(&self) -> RwLockWriteGuard<'_, Served> {
+        self.now.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

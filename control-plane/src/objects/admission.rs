@@ -5,51 +5,75 @@ use serde_json::{Map, Value, json};
 use super::{Cause, Error, Objects, RequestScope};
 use crate::kinds::Resource;
 use crate::meta::{is_deleting, items, object_in, text};
-use crate::store::Key;
+use crate::store::{Key, Lookup};
 
-/// The namespace exists and takes new objects.
-pub(crate) fn namespace_takes(
-    objects: &Objects,
-    scope: &RequestScope<'_>,
-    name: &str,
-) -> Result<(), Error> {
-    definition_takes(objects, scope, name)?;
-    let Some(namespace) = scope.namespace else {
-        return Ok(());
-    };
-    let key = Key::new(&crate::kinds::table("", "namespaces"), None, namespace);
-    let Some(found) = objects.store.get(&key) else {
-        return Err(Error::not_found_in("", "namespaces", namespace));
-    };
-    if !is_deleting(found.value()) {
-        return Ok(());
-    }
-    let why = format!(
-        "unable to create new content in namespace {namespace} because it is being terminated"
-    );
-    let cause = Cause::new(
-        "NamespaceTerminating",
-        "metadata.namespace",
-        format!("namespace {namespace} is being terminated"),
-    );
-    Err(Error::forbidden(scope.resource, name, &why).with_causes(vec![cause]))
+/// An object that is to be created.
+pub(super) struct NewObject {
+    group: String,
+    plural: String,
+    is_custom: bool,
+    namespace: Option<String>,
+    name: String,
 }
 
-/// A definition that is deleted takes no new objects.
-fn definition_takes(objects: &Objects, scope: &RequestScope<'_>, name: &str) -> Result<(), Error> {
-    let resource = scope.resource;
-    if resource.custom.is_none() {
-        return Ok(());
+impl NewObject {
+    pub(super) fn of(resource: &Resource, key: &Key) -> Self {
+        Self {
+            group: resource.group.clone(),
+            plural: resource.plural.clone(),
+            is_custom: resource.custom.is_some(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        }
     }
-    let table = crate::kinds::table("apiextensions.k8s.io", "customresourcedefinitions");
-    let definition = objects
-        .store
-        .get(&Key::new(&table, None, &resource.qualified()));
-    if definition.is_some_and(|definition| is_deleting(definition.value())) {
-        let why = "create not allowed while custom resource definition is terminating";
-        return Err(Error::forbidden(resource, name, why));
+
+    /// Its definition and its namespace are there and take new objects.
+    pub(super) fn check(&self, others: &dyn Lookup) -> Result<(), Error> {
+        if self.is_custom {
+            self.check_definition(others)?;
+        }
+        match &self.namespace {
+            Some(namespace) => self.check_namespace(others, namespace),
+            None => Ok(()),
+        }
     }
-    Ok(())
+
+    fn check_namespace(&self, others: &dyn Lookup, namespace: &str) -> Result<(), Error> {
+        let key = Key::new(&crate::kinds::table("", "namespaces"), None, namespace);
+        let Some(found) = others.get(&key) else {
+            return Err(Error::not_found_in("", "namespaces", namespace));
+        };
+        if !is_deleting(found.value()) {
+            return Ok(());
+        }
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
+        let cause = Cause::new(
+            "NamespaceTerminating",
+            "metadata.namespace",
+            format!("namespace {namespace} is being terminated"),
+        );
+        Err(self.forbidden(&why).with_causes(vec![cause]))
+    }
+
+    fn check_definition(&self, others: &dyn Lookup) -> Result<(), Error> {
+        let (group, definitions) = ("apiextensions.k8s.io", "customresourcedefinitions");
+        let name = crate::kinds::qualified(&self.plural, &self.group);
+        let key = Key::new(&crate::kinds::table(group, definitions), None, &name);
+        let Some(definition) = others.get(&key) else {
+            return Err(Error::not_found_in(group, definitions, &name));
+        };
+        if is_deleting(definition.value()) {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(self.forbidden(why));
+        }
+        Ok(())
+    }
+
+    fn forbidden(&self, why: &str) -> Error {
+        Error::forbidden_in(&self.group, &self.plural, &self.name, why)
+    }
 }
 
 /// These namespaces stay.

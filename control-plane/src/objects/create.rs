@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::admission::NewObject;
 use super::error::Taken;
 use super::pipeline::{self, Writer};
 use super::{Cause, Error, Item, Objects, RequestScope, admission, services, strategy};
@@ -29,7 +30,9 @@ pub(crate) async fn create_object(
         attempts += 1;
         let prepare = || prepare(objects, scope, value.clone(), manage);
         let prepared = scope.effort.run(0, prepare).await?;
-        match objects.create(resource, prepared, scope.dry_run).await {
+        let complete = services::allocation(objects, scope, &prepared, None);
+        let created = objects.create_completed(resource, prepared, scope.dry_run, complete);
+        match created.await {
             Err(Error::AlreadyExists { name, .. }) if generated => {
                 if attempts >= ATTEMPTS {
                     return Err(Error::already_exists(resource, &name, Taken::Generated));
@@ -52,7 +55,7 @@ fn prepare(
         pipeline::drop_nulls(resource, &mut value);
     }
     pipeline::default(resource, &mut value);
-    admission::namespace_takes(objects, scope, name(&value))?;
+    NewObject::of(resource, &scope.key(name(&value))).check(&objects.store)?;
     stamp(objects, resource, &mut value)?;
     if manage {
         let writer = Writer {
@@ -79,7 +82,7 @@ fn prepare(
     }
     pipeline::drop_nulls(resource, &mut value);
     scope.admission.admit_create()?;
-    services::allocate(objects, scope, &mut value, None)?;
+    services::complete(scope, &mut value);
     Ok(value)
 }
 

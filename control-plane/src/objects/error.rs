@@ -216,6 +216,10 @@ impl Error {
             WriteError::NotFound => Self::not_found(resource, name),
             WriteError::Exists => Self::already_exists(resource, name, Taken::There),
             WriteError::Conflict { .. } => Self::conflict(resource, name, MODIFIED),
+            WriteError::Refused(why) => match why.downcast_ref::<Self>() {
+                Some(error) => error.clone(),
+                None => Self::Internal(why.to_string()),
+            },
             WriteError::Invalid(why) => Self::BadRequest((*why).to_owned()),
             WriteError::TooLarge => Self::Unforeseen(error.to_string()),
             WriteError::Storage(_) | WriteError::Closed => Self::Internal(error.to_string()),

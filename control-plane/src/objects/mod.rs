@@ -5,7 +5,6 @@
 //! server itself sets, kind by kind.
 
 mod admission;
-mod changes;
 mod create;
 mod delete;
 mod error;
@@ -14,19 +13,20 @@ mod options;
 pub(crate) mod pipeline;
 mod scope;
 mod services;
+mod settling;
 mod strategy;
 mod update;
 mod write;
 
 pub(crate) use admission::delete as check_delete;
-pub(crate) use changes::{Changes, Reports, Written};
 pub(crate) use create::create_object;
 pub(crate) use delete::{CLEANUP, FOREGROUND, ORPHAN};
 pub(crate) use error::{Cause, Error, MODIFIED, Taken};
 pub(crate) use options::{DeleteOptions, Propagation};
 pub(crate) use scope::{Admission, RequestScope, Warnings};
 pub use services::ServiceNetwork;
-pub(crate) use update::{Change, modify, wrong_uid};
+pub(crate) use settling::{Settling, Waiting};
+pub(crate) use update::{Change, goes, modify, wrong_uid};
 pub(crate) use write::{Item, key_of, typed};
 
 use crate::kinds::Registry;
@@ -39,5 +39,6 @@ pub(crate) struct Objects {
     pub(crate) registry: Registry,
     pub(crate) sources: Sources,
     pub(crate) service_network: ServiceNetwork,
-    pub(crate) changes: Changes,
+    /// When definitions count.
+    pub(crate) definitions: Settling,
 }

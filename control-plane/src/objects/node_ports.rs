@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Cause, Error, Objects};
-use crate::kinds::{Resource, table};
+use super::{Cause, Error};
 use crate::meta::{items, number, object_in, text};
-use crate::store::Page;
 
 const FIRST: i64 = 30_000;
 const LAST: i64 = 32_767;
@@ -15,8 +13,7 @@ const LAST: i64 = 32_767;
 /// Gives the ports of a service that nodes open the numbers that they lack: the lowest that are
 /// free, so that a run can be repeated.
 pub(super) fn allocate(
-    objects: &Objects,
-    resource: &Resource,
+    services: &[&Value],
     service: &mut Value,
     old: Option<&Value>,
 ) -> Result<(), Error> {
@@ -30,8 +27,8 @@ pub(super) fn allocate(
         return Ok(());
     }
     let own: BTreeSet<i64> = old.into_iter().flat_map(numbers).collect();
-    let mut used = used(objects);
-    check(resource, service, &used, &own)?;
+    let mut used = used(services);
+    check(service, &used, &own)?;
     used.extend(numbers(service));
     if !wants {
         return Ok(());
@@ -62,12 +59,7 @@ fn wants(service: &Value) -> bool {
 }
 
 /// A number that a client asks for is in the range, and free.
-fn check(
-    resource: &Resource,
-    service: &Value,
-    used: &BTreeSet<i64>,
-    own: &BTreeSet<i64>,
-) -> Result<(), Error> {
+fn check(service: &Value, used: &BTreeSet<i64>, own: &BTreeSet<i64>) -> Result<(), Error> {
     for (index, port) in items(service, "/spec/ports").iter().enumerate() {
         let wanted = of(port);
         let why = if wanted == 0 || own.contains(&wanted) {
@@ -84,20 +76,14 @@ fn check(
         let field = format!("spec.ports[{index}].nodePort");
         let cause = Cause::invalid(&field, &wanted.to_string(), &why);
         let name = text(service, "/metadata/name");
-        return Err(Error::invalid(resource, name, &[cause]));
+        return Err(Error::invalid_in("", "Service", name, &[cause]));
     }
     Ok(())
 }
 
 /// The numbers that services have.
-fn used(objects: &Objects) -> BTreeSet<i64> {
-    let services = table("", "services");
-    let list = objects.store.list(&services, None, &Page::default());
-    let services = list.map(|list| list.items).unwrap_or_default();
-    services
-        .iter()
-        .flat_map(|service| numbers(service.value()).collect::<Vec<_>>())
-        .collect()
+fn used(services: &[&Value]) -> BTreeSet<i64> {
+    services.iter().copied().flat_map(numbers).collect()
 }
 
 fn numbers(service: &Value) -> impl Iterator<Item = i64> {

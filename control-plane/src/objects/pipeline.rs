@@ -1,6 +1,7 @@
 //! What happens to an object on its way into the store, beyond HTTP: pruning, defaulting,
 //! validation, patches and managed fields. The one place that joins `schema`, `patch` and `apply`.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
@@ -74,7 +75,7 @@ pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String
     let checked = if resource.custom.is_some() {
         // Validation says what is wrong with the rest.
         let metadata = value.get("metadata").unwrap_or(&Value::Null);
-        mismatch(metadata::schema(), metadata, "ObjectMeta")
+        mismatch(builtin::metadata(), metadata, "ObjectMeta")
     } else {
         mismatch(&schema, value, &resource.kind)
     };
@@ -96,6 +97,18 @@ pub(crate) fn default(resource: &Resource, value: &mut Value) {
     }
     let (group, version) = stored_version(resource);
     builtin::default(group, version, &resource.kind, value);
+}
+
+/// An object as it is read: what was stored before its definition had a default has it, too.
+pub(crate) fn defaulted<'a>(resource: &Resource, value: &'a Value) -> Cow<'a, Value> {
+    match compiled(resource) {
+        Some(compiled) if compiled.schema().lacks_defaults(value) => {
+            let mut value = value.clone();
+            compiled.default(&mut value);
+            Cow::Owned(value)
+        }
+        _ => Cow::Borrowed(value),
+    }
 }
 
 /// Drops the nulls of a custom resource that are no values. What is applied keeps them until it is

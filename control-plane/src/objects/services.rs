@@ -5,10 +5,11 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
+use super::write::Complete;
 use super::{Cause, Error, Objects, RequestScope, node_ports};
-use crate::kinds::{Resource, table};
+use crate::kinds::table;
 use crate::meta::{object_in, strings, text};
-use crate::store::Page;
+use crate::store::Lookup;
 
 /// The network that cluster IPs are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,63 +54,85 @@ impl ServiceNetwork {
     }
 }
 
-/// Gives a service the address that it needs, or keeps the one that it has.
-pub(crate) fn allocate(
-    objects: &Objects,
-    scope: &RequestScope<'_>,
-    service: &mut Value,
-    old: Option<&Value>,
-) -> Result<(), Error> {
+/// Fills in what a service does not say, but for what must be its own: see [`allocation`].
+pub(super) fn complete(scope: &RequestScope<'_>, service: &mut Value) {
     if !scope.resource.is("", "Service") || !scope.subresource.is_empty() {
-        return Ok(());
+        return;
     }
-    let kind = text(service, "/spec/type").to_owned();
-    let name = text(service, "/metadata/name").to_owned();
-    if kind == "ExternalName" {
+    if text(service, "/spec/type") == "ExternalName" {
         let spec = object_in(service, "spec");
         for field in ["clusterIP", "internalTrafficPolicy"] {
             spec.remove(field);
         }
-        return Ok(());
+        return;
     }
     if !text(service, "/spec/externalName").is_empty() {
         let warning = "spec.externalName is ignored when spec.type is not \"ExternalName\"";
         scope.warnings.add(warning);
     }
-    let given = text(service, "/spec/clusterIP").to_owned();
-    let before = old.map_or("", |old| text(old, "/spec/clusterIP"));
-    let address = match given.as_str() {
-        "" => {
-            let used = used(objects);
-            let free = objects.service_network.free(&used);
-            let free = free.ok_or_else(|| {
-                Error::Internal("failed to allocate a serviceIP: range is full".to_owned())
-            })?;
-            free.to_string()
-        }
-        given => {
-            if given != "None" && given != before {
-                check(objects, scope.resource, given, &name)?;
-            }
-            given.to_owned()
-        }
-    };
-    let selects = !selects_nothing(service);
-    let spec = object_in(service, "spec");
-    spec.insert("clusterIP".to_owned(), address.clone().into());
-    spec.entry("internalTrafficPolicy")
-        .or_insert_with(|| json!("Cluster"));
     // A headless service without a selector may have addresses of any family.
-    let (policy, families) = if address == "None" && !selects {
+    let headless = text(service, "/spec/clusterIP") == "None";
+    let (policy, families) = if headless && selects_nothing(service) {
         ("RequireDualStack", json!(["IPv4", "IPv6"]))
     } else {
         ("SingleStack", json!(["IPv4"]))
     };
-    spec.entry("clusterIPs").or_insert_with(|| json!([address]));
+    let spec = object_in(service, "spec");
+    spec.entry("internalTrafficPolicy")
+        .or_insert_with(|| json!("Cluster"));
     spec.entry("ipFamilies").or_insert(families);
     spec.entry("ipFamilyPolicy")
         .or_insert_with(|| json!(policy));
-    node_ports::allocate(objects, scope.resource, service, old)
+}
+
+/// Gives a service the address and the ports that it needs, when it is its turn to be written: so
+/// that no two services get the same. None for all else.
+pub(super) fn allocation(
+    objects: &Objects,
+    scope: &RequestScope<'_>,
+    service: &Value,
+    old: Option<&Value>,
+) -> Option<Complete> {
+    let is_service = scope.resource.is("", "Service") && scope.subresource.is_empty();
+    if !is_service || text(service, "/spec/type") == "ExternalName" {
+        return None;
+    }
+    let network = objects.service_network;
+    let old = old.cloned();
+    Some(Box::new(move |others: &dyn Lookup, service: &mut Value| {
+        let services = others.all(&table("", "services"));
+        let services: Vec<&Value> = services.iter().map(|service| service.value()).collect();
+        allocate_address(network, &services, service, old.as_ref())?;
+        node_ports::allocate(&services, service, old.as_ref())
+    }))
+}
+
+fn allocate_address(
+    network: ServiceNetwork,
+    services: &[&Value],
+    service: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), Error> {
+    let given = text(service, "/spec/clusterIP").to_owned();
+    let before = old.map_or("", |old| text(old, "/spec/clusterIP"));
+    let address = match given.as_str() {
+        "" => {
+            let free = network.free(&used(services));
+            let full =
+                || Error::Internal("failed to allocate a serviceIP: range is full".to_owned());
+            free.ok_or_else(full)?.to_string()
+        }
+        given => {
+            if given != "None" && given != before {
+                check(network, services, given, text(service, "/metadata/name"))?;
+            }
+            given.to_owned()
+        }
+    };
+    let spec = object_in(service, "spec");
+    spec.insert("clusterIP".to_owned(), address.clone().into());
+    spec.entry("clusterIPs").or_insert_with(|| json!([address]));
+    Ok(())
 }
 
 fn selects_nothing(service: &Value) -> bool {
@@ -184,14 +207,10 @@ fn keep_address(new: &mut Value, old: &Value) {
 }
 
 /// The addresses that services have.
-fn used(objects: &Objects) -> BTreeSet<Ipv4Addr> {
-    let services = objects
-        .store
-        .list(&table("", "services"), None, &Page::default());
-    let services = services.map(|list| list.items).unwrap_or_default();
+fn used(services: &[&Value]) -> BTreeSet<Ipv4Addr> {
     let addresses = services.iter().flat_map(|service| {
-        let mut addresses = strings(service.value(), "/spec/clusterIPs");
-        addresses.push(text(service.value(), "/spec/clusterIP").to_owned());
+        let mut addresses = strings(service, "/spec/clusterIPs");
+        addresses.push(text(service, "/spec/clusterIP").to_owned());
         addresses
     });
     addresses
@@ -199,24 +218,28 @@ fn used(objects: &Objects) -> BTreeSet<Ipv4Addr> {
         .collect()
 }
 
-fn check(objects: &Objects, resource: &Resource, given: &str, name: &str) -> Result<(), Error> {
+fn check(
+    network: ServiceNetwork,
+    services: &[&Value],
+    given: &str,
+    name: &str,
+) -> Result<(), Error> {
     let refuse = |why: &str| {
         let given = json!([given]).to_string();
         let cause = Cause::invalid("spec.clusterIPs", &given, why);
-        Err(Error::invalid(resource, name, &[cause]))
+        Err(Error::invalid_in("", "Service", name, &[cause]))
     };
-    let network = objects.service_network;
     let Ok(address) = given.parse::<Ipv4Addr>() else {
         let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
         let cause = Cause::invalid("spec.clusterIPs[0]", &format!("{given:?}"), why);
-        return Err(Error::invalid(resource, name, &[cause]));
+        return Err(Error::invalid_in("", "Service", name, &[cause]));
     };
     if !network.contains(address) {
         return refuse(&format!(
             "failed to allocate IP {given}: the provided network does not match the current range"
         ));
     }
-    if used(objects).contains(&address) {
+    if used(services).contains(&address) {
         return refuse(&format!(
             "failed to allocate IP {given}: provided IP is already allocated"
         ));

@@ -8,6 +8,7 @@ use super::error::MODIFIED;
 use super::pipeline::{self, Writer};
 use super::write::untyped;
 use super::{Cause, Error, Item, Objects, RequestScope, admission, services, strategy, typed};
+use crate::kinds::Resource;
 use crate::meta::{is_deleting, items, metadata, name, number, text, uid};
 use crate::store::{Object, WriteError};
 
@@ -81,14 +82,16 @@ async fn commit(
 ) -> Result<Item, WriteError> {
     let resource = scope.resource;
     let dry_run = scope.dry_run;
-    if must_go(old, &new) {
+    if goes(resource, old, &new) {
         objects.remove(resource, object, dry_run).await?;
         return Ok(Item::Made(untyped(new)));
     }
     if new == *old {
         return Ok(Item::Stored(Arc::clone(object)));
     }
-    objects.update(resource, object, new, dry_run).await
+    let complete = services::allocation(objects, scope, &new, Some(old));
+    let updated = objects.update_completed(resource, object, new, dry_run, complete);
+    updated.await
 }
 
 /// The new object replaces the one that it names.
@@ -187,17 +190,17 @@ fn prepare(
         return Err(Error::invalid(resource, name(new), &causes));
     }
     pipeline::drop_nulls(resource, new);
-    services::allocate(objects, scope, new, Some(old))?;
+    services::complete(scope, new);
     pipeline::keep_times(old, new);
     Ok(())
 }
 
-/// The last finalizer of a deleted object is gone.
-fn must_go(old: &Value, new: &Value) -> bool {
+/// The last finalizer of a deleted object is gone. Namespaces have finalizers of their own, too.
+pub(crate) fn goes(resource: &Resource, old: &Value, new: &Value) -> bool {
     items(new, "/metadata/finalizers").is_empty()
         && is_deleting(old)
         && number(old, "/metadata/deletionGracePeriodSeconds").unwrap_or(0) == 0
-        && items(new, "/spec/finalizers").is_empty()
+        && !(resource.is("", "Namespace") && !items(new, "/spec/finalizers").is_empty())
 }
 
 /// The refusal of a change that was meant for another object of the same name.

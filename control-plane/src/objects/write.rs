@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::admission::NewObject;
 use super::error::Taken;
-use super::{Error, Objects, Written};
+use super::{Error, Objects, pipeline};
 use crate::kinds::{Resource, group_version};
 use crate::meta::{name, namespace};
-use crate::store::{Key, Object, WriteError};
+use crate::store::{Check, Key, Lookup, Object, Refusal, WriteError};
 
 /// An object without its type, which the resource knows.
 #[derive(Clone, Debug)]
@@ -28,6 +29,9 @@ impl Item {
     }
 }
 
+/// Completes an object by what others have, when it is its turn to be written.
+pub(super) type Complete = Box<dyn FnOnce(&dyn Lookup, &mut Value) -> Result<(), Error> + Send>;
+
 impl Objects {
     /// Adds an object, which has a name.
     pub(crate) async fn create(
@@ -36,22 +40,40 @@ impl Objects {
         value: Value,
         dry_run: bool,
     ) -> Result<Item, Error> {
+        self.create_completed(resource, value, dry_run, None).await
+    }
+
+    /// Adds an object, which has a name, and which is completed when it is its turn.
+    pub(super) async fn create_completed(
+        &self,
+        resource: &Resource,
+        value: Value,
+        dry_run: bool,
+        complete: Option<Complete>,
+    ) -> Result<Item, Error> {
         let key = key_of(resource, &value);
-        let name = key.name.clone();
-        let value = untyped(value);
+        let mut value = untyped(value);
+        let place = NewObject::of(resource, &key);
+        let check = move |others: &dyn Lookup, value: &mut Value| {
+            place.check(others)?;
+            complete.map_or(Ok(()), |complete| complete(others, value))
+        };
         if dry_run {
             if self.store.get(&key).is_some() {
-                return Err(Error::already_exists(resource, &name, Taken::There));
+                return Err(Error::already_exists(resource, &key.name, Taken::There));
             }
-            let checked = self.store.check(&value);
-            checked.map_err(|error| Error::write(resource, &name, &error))?;
+            check(&self.store, &mut value)?;
+            let bounds = self.store.check(&value);
+            bounds.map_err(|error| Error::write(resource, &key.name, &error))?;
             return Ok(Item::Made(value));
         }
-        let created = self.store.create(key.clone(), value).await;
-        let object = created.map_err(|error| self.explain(resource, &key, &error))?;
-        self.changes
-            .tell(Written::of(resource, None, Some(&object)));
-        Ok(Item::Stored(object))
+        let created = self
+            .store
+            .create_checked(key.clone(), value, in_turn(check));
+        match created.await {
+            Ok(object) => Ok(Item::Stored(object)),
+            Err(error) => Err(self.explain(resource, &key, &error)),
+        }
     }
 
     /// An object that is on its way out explains why its name is taken.
@@ -73,15 +95,37 @@ impl Objects {
         value: Value,
         dry_run: bool,
     ) -> Result<Item, WriteError> {
+        self.update_completed(resource, old, value, dry_run, None)
+            .await
+    }
+
+    /// Replaces an object that was read with one that is completed when it is its turn.
+    pub(super) async fn update_completed(
+        &self,
+        resource: &Resource,
+        old: &Arc<Object>,
+        value: Value,
+        dry_run: bool,
+        complete: Option<Complete>,
+    ) -> Result<Item, WriteError> {
         let key = key_of(resource, &value);
-        let value = untyped(value);
+        let mut value = untyped(value);
         if dry_run {
+            if let Some(complete) = complete {
+                let completed = complete(&self.store, &mut value);
+                completed.map_err(|error| WriteError::Refused(Arc::new(error)))?;
+            }
             self.store.check(&value)?;
             return Ok(Item::Made(value));
         }
-        let object = self.store.update(key, value, old.revision()).await?;
-        self.changes
-            .tell(Written::of(resource, Some(old), Some(&object)));
+        let object = match complete {
+            Some(complete) => {
+                let check = in_turn(complete);
+                let updated = self.store.update_checked(key, value, old.revision(), check);
+                updated.await?
+            }
+            None => self.store.update(key, value, old.revision()).await?,
+        };
         Ok(Item::Stored(object))
     }
 
@@ -97,9 +141,15 @@ impl Objects {
         }
         let key = key_of(resource, old.value());
         let object = self.store.delete(key, old.revision()).await?;
-        self.changes.tell(Written::of(resource, Some(old), None));
         Ok(Item::Stored(object))
     }
+}
+
+/// What the store does when it is a write's turn.
+fn in_turn(
+    check: impl FnOnce(&dyn Lookup, &mut Value) -> Result<(), Error> + Send + 'static,
+) -> Check {
+    Box::new(move |view, value| check(view, value).map_err(|error| -> Refusal { Arc::new(error) }))
 }
 
 /// The key of an object.
@@ -118,9 +168,9 @@ pub(crate) fn untyped(mut value: Value) -> Value {
     value
 }
 
-/// An object with its type.
+/// An object as it is read, with its type.
 pub(crate) fn typed(resource: &Resource, value: &Value) -> Value {
-    let mut value = value.clone();
+    let mut value = pipeline::defaulted(resource, value).into_owned();
     if let Some(fields) = value.as_object_mut() {
         let version = group_version(&resource.group, &resource.version);
         fields.insert("apiVersion".to_owned(), version.into());

@@ -65,6 +65,22 @@ impl Schema {
         }
     }
 
+    /// Whether [`fill_defaults`](Self::fill_defaults) would change a value.
+    pub fn lacks_defaults(&self, value: &Value) -> bool {
+        match (&self.form, value) {
+            (Form::Object(object), Value::Object(fields)) => object.lacks_defaults(fields),
+            (Form::List(list), Value::Array(items)) => {
+                items.iter().any(|item| list.items.is_lacking(item))
+            }
+            _ => false,
+        }
+    }
+
+    fn is_lacking(&self, value: &Value) -> bool {
+        let stands_for_null = !self.nullable && self.default.is_some();
+        value.is_null() && stands_for_null || self.lacks_defaults(value)
+    }
+
     /// Fills in a value that is there, be it null.
     fn fill(&self, value: &mut Value, room: &mut Room) {
         if value.is_null()
@@ -98,6 +114,16 @@ impl Object {
                 schema.fill(value, room);
             }
         }
+    }
+
+    fn lacks_defaults(&self, fields: &Map<String, Value>) -> bool {
+        let mut properties = self.properties.iter();
+        let mut fields_there = fields.iter();
+        properties.any(|(name, schema)| schema.default.is_some() && !fields.contains_key(name))
+            || fields_there.any(|(name, value)| {
+                let schema = self.schema_of(name);
+                schema.is_some_and(|schema| schema.is_lacking(value))
+            })
     }
 
     /// The schema of a field, if it is known.

@@ -1,12 +1,11 @@
 //! The metadata that every object has.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
 use super::names::{self, NameRule};
-use super::{FieldError, Path, Schema, builtin};
+use super::{FieldError, Path};
 
 /// The name of the type.
 pub(super) const TYPE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
@@ -16,13 +15,6 @@ const MAX_ANNOTATIONS: usize = 256 * 1024;
 
 const FINALIZER_ORPHAN: &str = "orphan";
 const FINALIZER_FOREGROUND: &str = "foregroundDeletion";
-
-/// The schema of `metadata`.
-pub fn schema() -> &'static Schema {
-    static SCHEMA: LazyLock<Arc<Schema>> =
-        LazyLock::new(|| builtin::builtin_type(TYPE).unwrap_or_default());
-    &SCHEMA
-}
 
 /// Checks the metadata of a new object, whose name was generated if it had to be. `path` is
 /// where the metadata is.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Form, Object, Schema, metadata};
+use super::{Form, Object, Schema, builtin};
 
 impl Schema {
     /// Drops the unknown fields of an object of this kind, and says which they were
@@ -87,7 +87,7 @@ impl Pruned {
     /// The metadata of a resource, which has a schema of its own.
     fn metadata(&mut self, fields: &mut Map<String, Value>) {
         if let Some(value) = fields.get_mut("metadata") {
-            let schema = metadata::schema();
+            let schema = builtin::metadata();
             self.field("metadata", |pruned| pruned.value(value, Some(schema)));
         }
     }

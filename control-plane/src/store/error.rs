@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+/// Why a check refuses a write: an error of whoever checks.
+pub type Refusal = Arc<dyn std::error::Error + Send + Sync>;
+
 /// The history that was asked for is gone: list again, and watch from there.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the history before revision {oldest} is gone")]
@@ -47,6 +50,9 @@ pub enum WriteError {
         /// The revision of the object.
         current: u64,
     },
+    /// The check that it came with refuses it.
+    #[error("the write is refused: {0}")]
+    Refused(Refusal),
     /// It can't be stored.
     #[error("the object can't be stored: {0}")]
     Invalid(&'static str),

@@ -8,12 +8,14 @@
 //! run in virtual time can be repeated. [`Store::open`] keeps every acknowledged write in a log on
 //! disk: `durable.rs` says what that promises.
 
+mod check;
 mod disk;
 mod draft;
 mod durable;
 mod error;
 #[cfg(test)]
 mod fake_disk;
+mod feed;
 mod frame;
 mod list;
 mod log;
@@ -30,10 +32,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 
+pub use check::{Check, Lookup};
 use draft::{Action, Draft, Write};
 use durable::Writer;
-pub use error::{Expired, OpenError, ReadError, WriteError};
+pub use error::{Expired, OpenError, ReadError, Refusal, WriteError};
+pub use feed::{Entry, Feed};
 pub use list::{List, Page};
 pub use object::{Key, Object};
 use state::State;
@@ -56,10 +61,13 @@ pub struct Options {
     /// Bytes of JSON up to which all objects may stay parsed. If there are more, those are kept
     /// as JSON only whose content nobody reads.
     pub parsed_bytes: usize,
+    /// A store in memory lets others run before and after each write, where a durable one waits
+    /// for its thread and its disk: so that a simulation has the await points of the real one.
+    pub yields: bool,
 }
 
 impl Default for Options {
-    /// 10,000 events and 64 MiB of each of history and backlog; 4 MiB parsed.
+    /// 10,000 events and 64 MiB of each of history and backlog; 4 MiB parsed; no waiting in memory.
     fn default() -> Self {
         Self {
             history: 10_000,
@@ -67,6 +75,7 @@ impl Default for Options {
             backlog: 10_000,
             backlog_bytes: 64 << 20,
             parsed_bytes: 4 << 20,
+            yields: false,
         }
     }
 }
@@ -90,6 +99,8 @@ struct Inner {
     shared: Arc<Shared>,
     /// Who writes the log; none in memory.
     writer: Option<Writer>,
+    /// Writes to memory let others run.
+    yields: bool,
 }
 
 impl Store {
@@ -98,6 +109,7 @@ impl Store {
         Self(Arc::new(Inner {
             shared: Arc::new(Shared::new(State::new(options))),
             writer: None,
+            yields: options.yields,
         }))
     }
 
@@ -118,6 +130,7 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             shared,
             writer: Some(writer),
+            yields: false,
         })))
     }
 
@@ -172,12 +185,28 @@ impl Store {
         Watch::begin(&self.0.shared, &key.resource, Scope::of_object(key), after)
     }
 
+    /// All objects as of now, and everything that happens from now on, in the order in which it is
+    /// committed.
+    pub fn subscribe_all(&self) -> (Vec<Entry>, Feed) {
+        Feed::begin(&self.0.shared)
+    }
+
     /// Adds an object. Gives it as it was stored, with its revision.
     ///
     /// This and the other writes happen whole or not at all. A write whose future is dropped before
-    /// it is done may still happen.
+    /// it is done may still happen; then it is seen as any other.
     pub async fn create(&self, key: Key, value: Value) -> Result<Arc<Object>, WriteError> {
-        self.write(key, Action::Create(value)).await
+        self.write(key, Action::Create(value), None).await
+    }
+
+    /// Adds an object, if a check allows that when it is its turn.
+    pub async fn create_checked(
+        &self,
+        key: Key,
+        value: Value,
+        check: Check,
+    ) -> Result<Arc<Object>, WriteError> {
+        self.write(key, Action::Create(value), Some(check)).await
     }
 
     /// Replaces the object that was written at the revision `expected`. Gives the new one.
@@ -187,13 +216,26 @@ impl Store {
         value: Value,
         expected: u64,
     ) -> Result<Arc<Object>, WriteError> {
-        self.write(key, Action::Update(value, expected)).await
+        self.write(key, Action::Update(value, expected), None).await
+    }
+
+    /// Replaces the object that was written at the revision `expected`, if a check allows that when
+    /// it is its turn.
+    pub async fn update_checked(
+        &self,
+        key: Key,
+        value: Value,
+        expected: u64,
+        check: Check,
+    ) -> Result<Arc<Object>, WriteError> {
+        self.write(key, Action::Update(value, expected), Some(check))
+            .await
     }
 
     /// Removes the object that was written at the revision `expected`. Gives it as it was last, but
     /// with the revision of its removal, as its watch event has it.
     pub async fn delete(&self, key: Key, expected: u64) -> Result<Arc<Object>, WriteError> {
-        self.write(key, Action::Delete(expected)).await
+        self.write(key, Action::Delete(expected), None).await
     }
 
     /// Whether objects can be written, as far as that is known: after a write that failed they
@@ -208,17 +250,39 @@ impl Store {
         object::check_bounds(value)
     }
 
-    async fn write(&self, key: Key, action: Action) -> Result<Arc<Object>, WriteError> {
+    async fn write(
+        &self,
+        key: Key,
+        action: Action,
+        check: Option<Check>,
+    ) -> Result<Arc<Object>, WriteError> {
         // A task that only writes would never let others run: writes to memory do not wait.
         consume_budget().await;
         if let Action::Create(value) | Action::Update(value, _) = &action {
             self.check(value)?;
         }
-        let write = Write { key, action };
+        let write = Write { key, action, check };
         match &self.0.writer {
             Some(writer) => writer.write(write).await,
+            None if self.0.yields => {
+                yield_now().await;
+                let written = self.0.shared.write_at_once(write);
+                yield_now().await;
+                written
+            }
             None => self.0.shared.write_at_once(write),
         }
+    }
+}
+
+impl Lookup for Store {
+    fn get(&self, key: &Key) -> Option<Arc<Object>> {
+        Self::get(self, key)
+    }
+
+    fn all(&self, resource: &str) -> Vec<Arc<Object>> {
+        let list = self.list(resource, None, &Page::default());
+        list.map(|list| list.items).unwrap_or_default()
     }
 }
 

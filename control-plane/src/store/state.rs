@@ -27,6 +27,8 @@ pub(super) struct State {
     sweep: Sweep,
     options: Options,
     next_watch: u64,
+    /// Those who are given every event, the oldest first.
+    feeds: BTreeMap<u64, Arc<Queue>>,
 }
 
 /// A resource.
@@ -54,6 +56,7 @@ impl State {
             sweep: Sweep::default(),
             options,
             next_watch: 0,
+            feeds: BTreeMap::new(),
         }
     }
 
@@ -132,6 +135,10 @@ impl State {
             };
             self.size -= before.map_or(0, |object| object.size());
             table.watchers.send(&event, &mut woken);
+            self.feeds.retain(|_, queue| {
+                woken.push(Arc::clone(queue));
+                queue.push(&event)
+            });
             self.history_size += event.size();
             table.history.push_back(event.unparsed());
             self.order.push_back(resource);
@@ -191,11 +198,29 @@ impl State {
         }
     }
 
+    /// Gives every event from now on to a queue.
+    pub(super) fn subscribe_all(&mut self) -> (u64, Arc<Queue>) {
+        self.next_watch += 1;
+        let queue = Queue::new(VecDeque::new(), self.revision, &self.options);
+        let queue = Arc::new(queue);
+        self.feeds.insert(self.next_watch, Arc::clone(&queue));
+        (self.next_watch, queue)
+    }
+
+    /// Ends that.
+    pub(super) fn unsubscribe_all(&mut self, number: u64) {
+        self.feeds.remove(&number);
+    }
+
     /// Ends every watch. Gives the queues to be woken.
     pub(super) fn close(&mut self) -> Vec<Arc<Queue>> {
         let mut woken = Vec::new();
         for table in self.tables.values_mut() {
             table.watchers.close(&mut woken);
+        }
+        for queue in std::mem::take(&mut self.feeds).into_values() {
+            queue.close();
+            woken.push(queue);
         }
         woken
     }

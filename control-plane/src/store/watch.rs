@@ -42,6 +42,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// The resource of the object, as keys have it.
+    pub fn resource(&self) -> &str {
+        &self.place.resource
+    }
+
     /// Bytes of the JSON of its objects.
     pub(super) fn size(&self) -> usize {
         let previous = self.previous.as_ref().map_or(0, |object| object.size());
@@ -119,28 +124,20 @@ impl Watch {
     /// Waits for the next event. Gives [`Expired`] once if this reader fell too far behind, then
     /// `None`; `None` also when the store has ended. Safe to cancel.
     pub async fn next(&mut self) -> Option<Result<Arc<Event>, Expired>> {
-        // A reader that always finds an event would never let others run.
-        consume_budget().await;
-        loop {
-            // Before the look at the queue, so that nothing is missed in between.
-            let changed = self.queue.changed.notified();
-            {
-                let mut waiting = self.queue.waiting();
-                if let Some(event) = waiting.pop() {
-                    self.seen = event.revision;
-                    return Some(Ok(event));
-                }
-                match waiting.end {
-                    None => {}
-                    Some(End::Closed) => return None,
-                    Some(End::Expired(expired)) => {
-                        waiting.end = Some(End::Closed);
-                        return Some(Err(expired));
-                    }
-                }
-            }
-            changed.await;
+        let next = self.queue.next().await;
+        if let Some(Ok(event)) = &next {
+            self.seen = event.revision;
         }
+        next
+    }
+
+    /// The next event, if it has happened; as [`next`](Self::next) otherwise.
+    pub fn try_next(&mut self) -> Option<Result<Arc<Event>, Expired>> {
+        let next = self.queue.try_next().flatten();
+        if let Some(Ok(event)) = &next {
+            self.seen = event.revision;
+        }
+        next
     }
 
     /// The revision up to which every event was handed out: what a bookmark says. It grows with
@@ -220,13 +217,43 @@ impl Queue {
         }
     }
 
+    /// Waits for the next event; see [`Watch::next`].
+    pub(super) async fn next(&self) -> Option<Result<Arc<Event>, Expired>> {
+        // A reader that always finds an event would never let others run.
+        consume_budget().await;
+        loop {
+            // Before the look at the queue, so that nothing is missed in between.
+            let changed = self.changed.notified();
+            if let Some(next) = self.try_next() {
+                return next;
+            }
+            changed.await;
+        }
+    }
+
+    /// The next event or the end, if there is one.
+    pub(super) fn try_next(&self) -> Option<Option<Result<Arc<Event>, Expired>>> {
+        let mut waiting = self.waiting();
+        if let Some(event) = waiting.pop() {
+            return Some(Some(Ok(event)));
+        }
+        match waiting.end {
+            None => None,
+            Some(End::Closed) => Some(None),
+            Some(End::Expired(expired)) => {
+                waiting.end = Some(End::Closed);
+                Some(Some(Err(expired)))
+            }
+        }
+    }
+
     /// Lets the reader look. To be called while no lock is held.
     pub(super) fn wake(&self) {
         self.changed.notify_one();
     }
 
     /// Adds an event. False if there was no room and the watch is over.
-    fn push(&self, event: &Arc<Event>) -> bool {
+    pub(super) fn push(&self, event: &Arc<Event>) -> bool {
         let mut waiting = self.waiting();
         if waiting.has_room(event) {
             waiting.size += event.size();
@@ -241,7 +268,7 @@ impl Queue {
         false
     }
 
-    fn close(&self) {
+    pub(super) fn close(&self) {
         let mut waiting = self.waiting();
         waiting.end.get_or_insert(End::Closed);
     }

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::age;
 use super::autoscaler::hpa_targets;
 use super::cells::{
     containers, count, data_count, flag, images, int_or, label_selector, labels_of, number_at, or,
     phase, ready_of, text_at,
 };
+use super::duration::age;
 use super::kinds::{
     access_modes, bindings, claim, claim_class, completions, duration, event_age, event_count,
     event_first, event_source, event_target, events_message, job_status, lease_holder,

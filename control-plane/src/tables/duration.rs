@@ -1,6 +1,14 @@
 //! Ages for people, as apimachinery's `duration.HumanDuration` writes them.
 
 use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::meta::text;
+
+/// The age of an object.
+pub(super) fn age(object: &Value, now: Timestamp) -> Value {
+    since(now, text(object, "/metadata/creationTimestamp")).into()
+}
 
 /// The time since a timestamp, as `5d3h`; `<unknown>` if there is none.
 pub(super) fn since(now: Timestamp, then: &str) -> String {

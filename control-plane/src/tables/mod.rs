@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::kinds::{Column as CustomColumn, Resource};
-use crate::meta::{name, text};
+use crate::meta::name;
 use crate::schema::builtin::builtin_type;
 use crate::schema::{Form, Schema};
 use columns::Column;
@@ -131,9 +131,4 @@ fn custom_cell(object: &Value, column: &CustomColumn, now: Timestamp) -> Value {
         ("date", Value::String(text)) => since(now, text).into(),
         _ => Value::Null,
     }
-}
-
-/// The age of an object.
-fn age(object: &Value, now: Timestamp) -> Value {
-    since(now, text(object, "/metadata/creationTimestamp")).into()
 }

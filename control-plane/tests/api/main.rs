@@ -16,6 +16,7 @@ mod faults;
 mod fixture;
 mod fuzz;
 mod garbage;
+mod gone;
 mod lists;
 mod objects;
 mod pods;

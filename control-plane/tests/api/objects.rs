@@ -301,3 +301,98 @@ async fn a_kind_is_not_served_when_its_definition_is_gone() {
         gone("/apis/example.com/v1").await;
     }
 }
+
+/// `spec.finalizers` are those of namespaces; another kind may call anything so.
+#[tokio::test]
+async fn a_custom_resource_goes_with_its_last_finalizer_whatever_its_spec_says() {
+    let fixture = Fixture::new().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    fixture.post(definitions, &widgets()).await.expect(201);
+    let all = "/apis/example.com/v1/namespaces/default/widgets";
+    let widget = json!({
+        "apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": {"name": "a", "finalizers": ["example.com/hold"]},
+        "spec": {"finalizers": ["mine"]},
+    });
+    fixture.post(all, &widget).await.expect(201);
+    let path = format!("{all}/a");
+    fixture.delete(&path).await.expect(200);
+    let released = json!({"metadata": {"finalizers": null}});
+    fixture.merge(&path, &released).await.expect(200);
+    fixture.get(&path).await.expect(404);
+}
+
+/// Names that another definition of the group has are refused, and accepted once they are free.
+#[tokio::test]
+async fn a_definition_gets_its_names_when_they_are_free() {
+    let fixture = Fixture::new().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    fixture.post(definitions, &widgets()).await.expect(201);
+    let mut rival = widgets();
+    rival["metadata"]["name"] = json!("gadgets.example.com");
+    rival["spec"]["names"] = json!({"plural": "gadgets", "kind": "Widget"});
+    fixture.post(definitions, &rival).await.expect(201);
+    let gadgets = "/apis/example.com/v1/gadgets";
+    fixture.get(gadgets).await.expect(404);
+    let path = format!("{definitions}/gadgets.example.com");
+    let refused = fixture.get(&path).await.expect(200);
+    let reasons = refused["status"]["conditions"].to_string();
+    assert!(reasons.contains("KindConflict"), "{reasons}");
+    let first = format!("{definitions}/widgets.example.com");
+    fixture.delete(&first).await.expect(200);
+    fixture.until(gadgets, 200).await;
+    // A label changes nothing of what is served; a new column does.
+    let label = json!({"metadata": {"labels": {"team": "a"}}});
+    fixture.merge(&path, &label).await.expect(200);
+    fixture.get(gadgets).await.expect(200);
+    let scoped = json!({"spec": {"names": {"shortNames": ["gg"]}}});
+    fixture.merge(&path, &scoped).await.expect(200);
+    let served = fixture.get("/apis/example.com/v1").await.expect(200);
+    assert!(
+        served.to_string().contains(r#""shortNames":["gg"]"#),
+        "{served}"
+    );
+}
+
+/// What was stored before its definition had a default shows it however it is read, and keeps it
+/// when it is written.
+#[tokio::test]
+async fn a_new_default_counts_for_what_was_there_before() {
+    let fixture = Fixture::new().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let mut definition = widgets();
+    definition["spec"]["versions"][0]["additionalPrinterColumns"] =
+        json!([{"name": "Mode", "type": "string", "jsonPath": ".spec.mode"}]);
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = json!({
+        "type": "object",
+        "properties": {"spec": {"type": "object", "properties": {
+            "mode": {"type": "string"}, "size": {"type": "integer"},
+        }}},
+    });
+    fixture.post(definitions, &definition).await.expect(201);
+    let all = "/apis/example.com/v1/namespaces/default/widgets";
+    let widget = json!({
+        "apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {},
+    });
+    fixture.post(all, &widget).await.expect(201);
+    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/mode/default";
+    let patch = json!([{"op": "add", "path": path, "value": "auto"}]);
+    let definition = format!("{definitions}/widgets.example.com");
+    let kind = "application/json-patch+json";
+    let patch = patch.to_string();
+    let changed = fixture.call(Method::PATCH, &definition, kind, &patch);
+    changed.await.expect(200);
+    let one = fixture.get(&format!("{all}/a")).await.expect(200);
+    assert_eq!(one["spec"]["mode"], "auto");
+    let list = fixture.get(all).await.expect(200);
+    assert_eq!(list["items"][0]["spec"]["mode"], "auto");
+    let watch = format!("{all}?watch=true&timeoutSeconds=1&resourceVersion=0");
+    let event = fixture.get(&watch).await.text;
+    assert!(event.contains(r#""mode":"auto""#), "{event}");
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let table = fixture.get_as(all, table).await.expect(200);
+    assert_eq!(table["rows"][0]["cells"], json!(["a", "auto"]));
+    let size = json!({"spec": {"size": 2}});
+    let written = fixture.merge(&format!("{all}/a"), &size).await.expect(200);
+    assert_eq!(written["spec"], json!({"mode": "auto", "size": 2}));
+}

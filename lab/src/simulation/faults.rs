@@ -7,6 +7,9 @@ use kube::client::Body;
 
 use crate::simulated::Random;
 
+/// Await points of a server's work on a request, about: of more it has none.
+const POINTS: usize = 8;
+
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -20,6 +23,8 @@ pub enum Fault {
     LostAnswer,
     /// It is done so much later, when nobody waits any more.
     Late(Duration),
+    /// It arrives, and whoever asked goes away at this await point of the server's work on it.
+    Gone(usize),
     /// The watch that it starts does not end well.
     Watch(Duration, WatchFault),
 }
@@ -108,7 +113,8 @@ impl Faults {
                 }
                 Purpose::List => Fault::Answer(StatusCode::GONE),
                 Purpose::Get => Fault::Answer(StatusCode::SERVICE_UNAVAILABLE),
-                Purpose::Write if chance < 8 => Fault::Answer(StatusCode::CONFLICT),
+                Purpose::Write if chance < 7 => Fault::Answer(StatusCode::CONFLICT),
+                Purpose::Write if chance < 8 => Fault::Gone(self.random.below(POINTS)),
                 Purpose::Write => Fault::Late(seconds(&mut self.random, 30)),
             },
         })
@@ -150,6 +156,9 @@ mod tests {
         assert!(has(&list, "410") && !has(&list, "Watch") && !has(&list, "409"));
         let write = drawn(&request(Method::PATCH, ""));
         assert!(has(&write, "409") && has(&write, "Late") && has(&write, "LostAnswer"));
+        for point in 0..POINTS {
+            assert!(has(&write, &format!("Gone({point})")), "{point}");
+        }
         assert!(!has(&write, "410"));
     }
 }

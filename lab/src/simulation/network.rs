@@ -1,7 +1,7 @@
 //! The network of a simulation: who answers at a URL, how long the way takes, and what goes wrong.
 //!
-//! A host is an API server in this process. Requests that have arrived are worked to their end,
-//! whether or not anybody waits.
+//! A host is an API server in this process. It works on a request as long as somebody waits: whoever
+//! goes away, at whatever await point, drops its work, as over a connection.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

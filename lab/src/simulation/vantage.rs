@@ -149,6 +149,13 @@ impl Vantage {
             sleep(self.network.crossing(&name)).await;
             return failure(code, retry_after);
         }
+        if let Some(Fault::Gone(point)) = fault {
+            abandon(arrive(host.router, request), point).await;
+            self.network
+                .trace()
+                .line(&format!("{call} gone at {point}"));
+            return Err("connection reset by peer".into());
+        }
         let response = arrive(host.router, request).await?;
         let note = if purpose == Purpose::Watch {
             "watch"
@@ -202,7 +209,22 @@ async fn silence(patience: Duration) -> Result<Answer, BoxError> {
     Err(format!("no answer within {patience:?}").into())
 }
 
-/// Hands a request to an API server. It is worked to its end in a task of its own.
+/// Works on something up to an await point, and then no more.
+async fn abandon(work: impl Future, point: usize) {
+    let mut work = pin!(work);
+    let mut polls = 0;
+    poll_fn(|context| {
+        if polls >= point || work.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        polls += 1;
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Hands a request to an API server. As over a connection, the server sees to it that what it has
+/// begun comes to its end if whoever asks goes away: then this is dropped.
 async fn arrive(
     router: Router,
     request: Request<Body>,
@@ -210,8 +232,7 @@ async fn arrive(
     let (parts, body) = request.into_parts();
     let bytes = body.collect().await?.to_bytes();
     let request = Request::from_parts(parts, axum::body::Body::from(bytes));
-    let response = tokio::spawn(router.oneshot(request)).await?;
-    match response {
+    match router.oneshot(request).await {
         Ok(response) => Ok(response),
         Err(never) => match never {},
     }

@@ -236,11 +236,11 @@ async fn control_plane(
         metrics,
         ..control_plane::Options::default()
     };
-    ControlPlane::start(
-        Store::memory(control_plane::store::Options::default()),
-        options,
-    )
-    .await
+    let store = Store::memory(control_plane::store::Options {
+        yields: true,
+        ..control_plane::store::Options::default()
+    });
+    ControlPlane::start(store, options).await
 }
 
 fn client(plane: &ControlPlane) -> Client {

@@ -12,11 +12,11 @@ mod quantity;
 mod tests;
 mod validate;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
-use super::{FieldError, Schema};
+use super::{FieldError, Schema, metadata};
 
 /// The schema of a built-in kind, with the descriptions that `kubectl explain` shows. The group of
 /// the core is empty.
@@ -33,6 +33,13 @@ pub fn builtin_type(name: &str) -> Option<Arc<Schema>> {
 /// Whether a value is a quantity, such as `100m` or `1Gi`.
 pub fn is_quantity(value: &Value) -> bool {
     quantity::Quantity::of(value).is_some()
+}
+
+/// The schema of the metadata that every object has.
+pub fn metadata() -> &'static Schema {
+    static SCHEMA: LazyLock<Arc<Schema>> =
+        LazyLock::new(|| builtin_type(metadata::TYPE).unwrap_or_default());
+    &SCHEMA
 }
 
 /// Fills in the defaults of an object of a built-in kind, in place, and brings it into the form in

@@ -1,15 +1,18 @@
 //! What must hold when all is mended: everything is as the specs say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use federation::api::LABEL_OWNER;
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DynamicObject, ListParams};
+use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
 use super::objects::{FOREIGN, Served, of};
 use super::witness::asked;
 use super::{Error, Story};
+use crate::simulation::HUB;
 
 /// What members hold of ours, by owner and member.
 type OnMembers = BTreeMap<(String, String), DynamicObject>;
@@ -18,6 +21,13 @@ impl Story {
     /// Everything is as the specs say.
     pub(super) async fn check_end(&mut self) -> Result<(), Error> {
         self.check_rooms();
+        let hub = self.world.hub_client();
+        self.check_upkeep(HUB, &hub).await?;
+        let members: Vec<String> = self.world.members.keys().cloned().collect();
+        for name in members {
+            let client = self.member_client(&name)?;
+            self.check_upkeep(&name, &client).await?;
+        }
         for kind in Served::ALL {
             let mut on_members = self.on_members(kind).await?;
             let api = of(&self.world.hub_client(), &kind.on_hub(), None);
@@ -29,6 +39,41 @@ impl Story {
                 if !self.left_behind.contains(&(owner.clone(), member.clone())) {
                     self.violation(format!("{member} still holds a {kind:?} of {owner}"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// What an API server sees to itself is done: no namespace lacks its account, and neither a
+    /// namespace nor a definition hangs.
+    async fn check_upkeep(&mut self, plane: &str, client: &Client) -> Result<(), Error> {
+        let accounts = Api::<ServiceAccount>::all(client.clone());
+        let accounts = accounts.list(&ListParams::default()).await?;
+        let provided: BTreeSet<String> = accounts
+            .iter()
+            .filter(|account| account.name_any() == "default")
+            .filter_map(ResourceExt::namespace)
+            .collect();
+        let namespaces = Api::<Namespace>::all(client.clone());
+        for namespace in namespaces.list(&ListParams::default()).await? {
+            let name = namespace.name_any();
+            if namespace.metadata.deletion_timestamp.is_some() {
+                self.violation(format!("{plane}: namespace {name} is still being deleted"));
+            } else if !provided.contains(&name) {
+                self.violation(format!("{plane}: namespace {name} has no default account"));
+            }
+        }
+        let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+        for definition in definitions.list(&ListParams::default()).await? {
+            let conditions = definition
+                .status
+                .iter()
+                .flat_map(|status| &status.conditions);
+            let mut conditions = conditions.flatten();
+            let established = conditions
+                .any(|condition| condition.type_ == "Established" && condition.status == "True");
+            if definition.metadata.deletion_timestamp.is_some() || !established {
+                self.violation(format!("{plane}: {} hangs", definition.name_any()));
             }
         }
         Ok(())

@@ -110,6 +110,16 @@ impl Connection {
         path: &str,
         body: Bytes,
     ) -> Result<Incoming> {
+        self.open_as(method, path, "application/json", body).await
+    }
+
+    async fn open_as(
+        &mut self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<Incoming> {
         let path = format!("{}{path}", self.prefix);
         let uri = match self.sender {
             Sender::Own(_) => path.clone(),
@@ -121,7 +131,7 @@ impl Connection {
             .header(header::HOST, "127.0.0.1")
             .header(header::AUTHORIZATION, &self.authorization)
             .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, content_type)
             .body(Full::new(body))?;
         let response = match &mut self.sender {
             Sender::Own(sender) => {
@@ -141,12 +151,16 @@ impl Connection {
 
     /// Sends a request and reads its answer to the end. Gives the length of the body.
     pub(super) async fn call(&mut self, method: Method, path: &str, body: Bytes) -> Result<usize> {
-        let mut answer = self.open(method, path, body).await?;
-        let mut length = 0;
-        while let Some(frame) = answer.frame().await {
-            length += frame?.data_ref().map_or(0, Bytes::len);
-        }
-        Ok(length)
+        let answer = self.open(method, path, body).await?;
+        drain(answer).await
+    }
+
+    /// Sends a JSON patch and reads its answer to the end.
+    pub(super) async fn patch(&mut self, path: &str, body: Bytes) -> Result<()> {
+        let kind = "application/json-patch+json";
+        let answer = self.open_as(Method::PATCH, path, kind, body).await?;
+        drain(answer).await?;
+        Ok(())
     }
 
     /// Whether the control plane says that it is ready.
@@ -154,4 +168,13 @@ impl Connection {
         let asked = self.call(Method::GET, "/readyz", Bytes::new()).await;
         asked.map(drop).context("the control plane is not ready")
     }
+}
+
+/// Reads an answer to its end. Gives the length of the body.
+async fn drain(mut answer: Incoming) -> Result<usize> {
+    let mut length = 0;
+    while let Some(frame) = answer.frame().await {
+        length += frame?.data_ref().map_or(0, Bytes::len);
+    }
+    Ok(length)
 }

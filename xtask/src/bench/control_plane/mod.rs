@@ -3,6 +3,7 @@
 mod compare;
 mod connection;
 mod day;
+mod definitions;
 mod objects;
 mod server;
 mod startup;
@@ -11,7 +12,13 @@ mod watches;
 use super::Part;
 
 /// The parts, in the order of the document.
-pub(super) const PARTS: &[Part] = &[startup::run, compare::run, watches::run, day::run];
+pub(super) const PARTS: &[Part] = &[
+    startup::run,
+    compare::run,
+    watches::run,
+    definitions::run,
+    day::run,
+];
 
 /// A runtime for a part: the load comes from one thread, so that it takes one processor at most.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::fill::{each, is_unset, set, where_there, within};
+use super::fill::{each, is_unset, replace_if_unset, set, where_there, within};
 use super::pod::{template, zeros};
-use super::workloads::replace_if_unset;
 
 pub(super) fn job(job: &mut Value) {
     within(job, "spec", job_spec);

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fill::{add_missing, each, is_unset, set, where_there, within};
-use super::workloads::replace_if_unset;
+use super::fill::{add_missing, each, is_unset, replace_if_unset, set, where_there, within};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 

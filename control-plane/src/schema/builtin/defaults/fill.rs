@@ -71,3 +71,12 @@ pub(super) fn add_missing(object: &mut Value, field: &str, from: &Value) {
         }
     });
 }
+
+/// Gives a field a value in place of one that counts as none.
+pub(super) fn replace_if_unset(object: &mut Value, field: &str, value: &Value) {
+    if is_unset(object, field)
+        && let Value::Object(fields) = object
+    {
+        fields.insert(field.to_string(), value.clone());
+    }
+}

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fill::{each, is_unset, set, where_there, within};
-use super::workloads::replace_if_unset;
+use super::fill::{each, is_unset, replace_if_unset, set, where_there, within};
 
 pub(super) fn service(service: &mut Value) {
     within(service, "spec", |spec| {

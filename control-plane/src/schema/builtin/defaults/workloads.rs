@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::cluster;
-use super::fill::{each, is_unset, set, within};
+use super::fill::{each, is_unset, replace_if_unset, set, within};
 use super::pod::{template, zeros};
 
 const ROLLING: &str = "RollingUpdate";
@@ -117,12 +117,4 @@ pub(super) fn daemon_set(set_of: &mut Value) {
             "numberReady",
         ],
     );
-}
-
-pub(super) fn replace_if_unset(object: &mut Value, field: &str, value: &Value) {
-    if is_unset(object, field)
-        && let Value::Object(fields) = object
-    {
-        fields.insert(field.to_string(), value.clone());
-    }
 }

@@ -38,6 +38,12 @@ pub(super) fn definition(definition: &Value, errors: &mut Errors) {
     check_approval(definition, errors);
 }
 
+/// What is wrong with a definition whose spec stays.
+pub(super) fn definition_again(definition: &Value, errors: &mut Errors) {
+    check_stored(definition, errors);
+    check_approval(definition, errors);
+}
+
 fn check_group(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     let group = text(spec, "group");
     let path = path.field("group");
