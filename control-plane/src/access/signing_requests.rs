@@ -102,17 +102,20 @@ fn pem(request: &Value) -> Option<String> {
     String::from_utf8(pem).ok()
 }
 
-/// The name and the groups that are asked for, as far as they can be read.
-fn subject(request: &Value) -> (String, Vec<String>) {
+/// The names and the groups that are asked for, as far as they can be read.
+fn subject(request: &Value) -> (Vec<String>, Vec<String>) {
     let read = || {
         let der = CertificateSigningRequestDer::from_pem_slice(pem(request)?.as_bytes()).ok()?;
         let (_, parsed) = X509CertificationRequest::from_der(&der).ok()?;
         let subject = &parsed.certification_request_info.subject;
-        let name = subject.iter_common_name().next();
-        let name = name.and_then(|name| name.as_str().ok()).unwrap_or_default();
+        let names = subject.iter_common_name();
+        let names = names.filter_map(|name| name.as_str().ok());
         let groups = subject.iter_organization();
         let groups = groups.filter_map(|group| group.as_str().ok());
-        Some((name.to_owned(), groups.map(str::to_owned).collect()))
+        Some((
+            names.map(str::to_owned).collect(),
+            groups.map(str::to_owned).collect(),
+        ))
     };
     read().unwrap_or_default()
 }
@@ -171,10 +174,11 @@ fn certificate(access: &Access, request: &Value) -> Result<Result<String, String
         ));
     };
     // One of each kind is all that the library writes into a name.
-    let (name, groups) = subject(request);
-    if groups.len() > 1 {
-        return Ok(Err("the signer takes one organization at most".to_owned()));
-    }
+    let (names, groups) = subject(request);
+    let ([name], 0..=1) = (names.as_slice(), groups.len()) else {
+        let why = "the subject must have one common name, and one organization at most";
+        return Ok(Err(why.to_owned()));
+    };
     let is_node = groups == ["system:nodes"] && name.starts_with("system:node:");
     if text(request, "/spec/signerName") == KUBELET_SIGNER && !is_node {
         let why = "the subject must be system:node:NAME in the organization system:nodes";
