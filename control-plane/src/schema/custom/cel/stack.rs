@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Bytes that an expression of the greatest depth takes, with its macros expanded.
 const DEEP: usize = 64 * 1024 * 1024;
 
-/// Bytes of stack for each level of an expression, at most.
-const LEVEL: usize = 16 * 1024;
+/// Bytes of stack for each level of an expression, at most. Code that is not optimized takes more.
+const LEVEL: usize = if cfg!(debug_assertions) { 256 } else { 32 } * 1024;
 
 /// Runs with a stack for expressions of any depth that is compiled.
 pub(super) fn deep<T>(run: impl FnOnce() -> T) -> T {
