@@ -133,7 +133,7 @@ fn source_names(volume: &Value, path: &Path<'_>, errors: &mut Errors) {
 
 fn scheduling_gates(list: &Value, path: &Path<'_>, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
-    for (index, gate) in items(list).iter().enumerate() {
+    for (index, gate) in items(list) {
         let (name, path) = (text(gate, "name"), path.index(index));
         complain(names::qualified(name), name, &path, errors);
         if !seen.insert(name) {
