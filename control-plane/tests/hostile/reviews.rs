@@ -52,8 +52,18 @@ fn json_patches() {
     let patch = Value::from(moves).to_string();
     server.send("PATCH", path, JSON_PATCH, &patch).expect(200);
     // Larger than an object may be, by patches that are not.
-    let more = json!({"data": {"more": "x".repeat(1_000_000)}}).to_string();
-    let answer = server.send("PATCH", path, MERGE, &more).expect(500);
+    server.post(DEPLOYMENTS, &deployment("a", 1)).expect(201);
+    let path = &format!("{DEPLOYMENTS}/a");
+    let more = |container: &str| {
+        let added = json!({"name": container, "image": "i", "args": ["x".repeat(1_000_000)]});
+        json!({"spec": {"template": {"spec": {"containers": [added]}}}}).to_string()
+    };
+    server
+        .send("PATCH", path, STRATEGIC, &more("b"))
+        .expect(200);
+    let answer = server
+        .send("PATCH", path, STRATEGIC, &more("c"))
+        .expect(500);
     assert_eq!(answer.message(), "etcdserver: request is too large");
     server.end();
 }

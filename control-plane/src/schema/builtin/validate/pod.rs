@@ -68,6 +68,11 @@ fn spec(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
         let path = path.field("activeDeadlineSeconds");
         errors.push(FieldError::invalid(&path, deadline.clone(), detail));
     }
+    scheduling_gates(
+        &spec["schedulingGates"],
+        &path.field("schedulingGates"),
+        errors,
+    );
     affinity::check(&spec["affinity"], &path.field("affinity"), errors);
     tolerations(&spec["tolerations"], &path.field("tolerations"), errors);
     spread(
@@ -122,6 +127,17 @@ fn source_names(volume: &Value, path: &Path<'_>, errors: &mut Errors) {
         let source_value = &volume[source];
         if !source_value.is_null() && text(source_value, field).is_empty() {
             errors.push(FieldError::required(&path.field(source).field(field), ""));
+        }
+    }
+}
+
+fn scheduling_gates(list: &Value, path: &Path<'_>, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for (index, gate) in items(list) {
+        let (name, path) = (text(gate, "name"), path.index(index));
+        complain(names::qualified(name), name, &path, errors);
+        if !seen.insert(name) {
+            errors.push(FieldError::duplicate(&path, name));
         }
     }
 }

@@ -52,7 +52,7 @@ fn a_rule_that_may_cost_too_much_is_refused_with_its_definition(
     #[case] factor: &str,
 ) {
     let errors = texts(&parse(&numbers(most, rule)).unwrap_err());
-    let expected = "spec.x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds \
+    let expected = "properties[spec].x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds \
                     budget by factor of ";
     assert!(errors.contains(expected), "{errors}");
     assert!(errors.contains(factor), "{errors}");
