@@ -145,13 +145,12 @@ impl Disk for Folder {
     }
 
     fn mark(&mut self, mark: &[u8; mark::SIZE]) -> io::Result<()> {
-        let file = match self.mark.take() {
-            Some(file) => file,
-            None => {
-                let mut options = OpenOptions::new();
-                let options = options.create(true).truncate(false).write(true);
-                options.mode(OWNER).open(self.path.join(MARK))?
-            }
+        let file = if let Some(file) = self.mark.take() {
+            file
+        } else {
+            let mut options = OpenOptions::new();
+            let options = options.create(true).truncate(false).write(true);
+            options.mode(OWNER).open(self.path.join(MARK))?
         };
         self.mark.insert(file).write_all_at(mark, 0)
     }
