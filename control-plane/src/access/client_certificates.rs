@@ -79,11 +79,10 @@ fn user(certificate: &CertificateDer<'_>) -> Option<User> {
         .collect::<Result<_, _>>()
         .ok()?;
     groups.push("system:authenticated".to_owned());
-    let hash: String = Sha256::digest(certificate)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let id = format!("X509SHA256={hash}");
+    let mut id = "X509SHA256=".to_owned();
+    for byte in Sha256::digest(certificate) {
+        id.push_str(&format!("{byte:02x}"));
+    }
     Some(User {
         name: name.to_owned(),
         groups,

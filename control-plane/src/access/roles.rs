@@ -322,7 +322,7 @@ pub(super) fn roles() -> Vec<Value> {
         // In the order of names, as the roles are listed.
         let mut others = roles.clone();
         others.sort_by_key(|role| crate::meta::name(role).to_owned());
-        let rules = gathered(&role, others.iter()).unwrap_or_default();
+        let rules = gathered(&role, &others.iter()).unwrap_or_default();
         role["rules"] = json!(rules);
         roles.push(role);
     }

@@ -260,7 +260,7 @@ async fn serve(call: &Call, is_method: bool) -> Result<Response, ApiError> {
     // Objects with a namespace are not written across namespaces.
     let is_place = match verb {
         "get" | "update" | "patch" | "delete" => *named,
-        "create" | "deletecollection" => !named && !(resource.namespaced && cluster_wide),
+        "create" | "deletecollection" => !(*named || resource.namespaced && cluster_wide),
         _ => true,
     };
     if !is_method || !is_place || !resource.verbs.contains(&verb) {

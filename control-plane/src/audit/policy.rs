@@ -73,8 +73,8 @@ struct Rule {
 struct Resources {
     #[serde(default)]
     group: String,
-    #[serde(default)]
-    resources: Vec<String>,
+    #[serde(default, rename = "resources")]
+    plurals: Vec<String>,
     #[serde(default)]
     resource_names: Vec<String>,
 }
@@ -117,7 +117,7 @@ impl Policy {
     pub(crate) fn metadata() -> Self {
         let unrecorded = |group: &str, resource: &str| Resources {
             group: group.to_owned(),
-            resources: vec![resource.to_owned()],
+            plurals: vec![resource.to_owned()],
             ..Resources::default()
         };
         let paths = [
@@ -229,16 +229,16 @@ impl Resources {
     fn matches(&self, attributes: &Attributes, full: &str) -> bool {
         let by_name =
             self.resource_names.is_empty() || self.resource_names.contains(&attributes.name);
-        let by_resource = self.resources.is_empty()
+        let by_resource = self.plurals.is_empty()
             || self
-                .resources
+                .plurals
                 .iter()
                 .any(|pattern| is_resource(pattern, full));
         self.group == attributes.group && by_name && by_resource
     }
 
     fn names(&self, group: &str, full: &str) -> bool {
-        self.group == group && self.resources.iter().any(|one| one == full)
+        self.group == group && self.plurals.iter().any(|one| one == full)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn gather(objects: &Objects) -> bool {
         let mut changed = false;
         for role in &roles {
             let others = roles.iter().map(|role| role.value());
-            let Some(rules) = gathered(role.value(), others) else {
+            let Some(rules) = gathered(role.value(), &others) else {
                 continue;
             };
             if rules == items(role.value(), "/rules") {
@@ -57,7 +57,7 @@ pub(super) async fn gather(objects: &Objects) -> bool {
 /// The rules of the roles that a role selects, each once; none if it selects none.
 pub(crate) fn gathered<'a>(
     role: &Value,
-    others: impl Iterator<Item = &'a Value> + Clone,
+    others: &(impl Iterator<Item = &'a Value> + Clone),
 ) -> Option<Vec<Value>> {
     role.pointer("/aggregationRule")
         .filter(|rule| !rule.is_null())?;

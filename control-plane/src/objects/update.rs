@@ -197,10 +197,11 @@ fn prepare(
 
 /// The last finalizer of a deleted object is gone. Namespaces have finalizers of their own, too.
 pub(crate) fn goes(resource: &Resource, old: &Value, new: &Value) -> bool {
+    let is_waited_for = resource.is("", "Namespace") && !items(new, "/spec/finalizers").is_empty();
     items(new, "/metadata/finalizers").is_empty()
         && is_deleting(old)
         && number(old, "/metadata/deletionGracePeriodSeconds").unwrap_or(0) == 0
-        && !(resource.is("", "Namespace") && !items(new, "/spec/finalizers").is_empty())
+        && !is_waited_for
 }
 
 /// The refusal of a change that was meant for another object of the same name.

@@ -19,7 +19,7 @@ pub(super) struct Names {
 struct Name {
     group: String,
     of_kind: bool,
-    name: String,
+    text: String,
 }
 
 impl Names {
@@ -64,7 +64,7 @@ impl Names {
         let name = Name {
             group: text(crd, "/spec/group").to_owned(),
             of_kind,
-            name: name.to_owned(),
+            text: name.to_owned(),
         };
         let definition = crate::meta::name(crd);
         let owners = self.owners.get(&name);
@@ -85,7 +85,7 @@ fn accepted(crd: &Value) -> BTreeSet<Name> {
         .map(|(of_kind, name)| Name {
             group: group.to_owned(),
             of_kind,
-            name,
+            text: name,
         })
         .collect()
 }

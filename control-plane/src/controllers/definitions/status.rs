@@ -76,38 +76,29 @@ fn accept_names(crd: &Value, names: &Names) -> (Value, Option<(&'static str, Str
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
+    // The last of several is told of, as apiextensions-apiserver has it.
     let mut conflict = None;
     let mut refuse = |reason, name: &str| {
-        let message = format!("{name:?} is already in use");
-        conflict.get_or_insert((reason, message));
+        conflict = Some((reason, format!("{name:?} is already in use")));
     };
     for (field, reason) in [
         ("plural", "PluralConflict"),
         ("singular", "SingularConflict"),
+        ("shortNames", "ShortNamesConflict"),
         ("kind", "KindConflict"),
         ("listKind", "ListKindConflict"),
     ] {
-        let wanted = text(crd, &format!("/spec/names/{field}"));
+        let pointer = format!("/spec/names/{field}");
+        let wanted = crd.pointer(&pointer).cloned();
+        let all = match &wanted {
+            Some(Value::String(name)) if !name.is_empty() => vec![name.clone()],
+            _ => strings(crd, &pointer),
+        };
         let of_kind = matches!(field, "kind" | "listKind");
-        if wanted.is_empty() {
-            continue;
+        match all.iter().find(|name| names.is_taken(crd, of_kind, name)) {
+            Some(name) => refuse(reason, name),
+            None => put(&mut accepted, field, wanted.filter(|_| !all.is_empty())),
         }
-        if names.is_taken(crd, of_kind, wanted) {
-            refuse(reason, wanted);
-        } else {
-            accepted.insert(field.to_owned(), wanted.into());
-        }
-    }
-    let short = strings(crd, "/spec/names/shortNames");
-    match short.iter().find(|name| names.is_taken(crd, false, name)) {
-        Some(name) => refuse("ShortNamesConflict", name),
-        None => put(
-            &mut accepted,
-            "shortNames",
-            Some(short)
-                .filter(|names| !names.is_empty())
-                .map(Value::from),
-        ),
     }
     let categories = crd.pointer("/spec/names/categories").cloned();
     put(&mut accepted, "categories", categories);
