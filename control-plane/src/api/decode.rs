@@ -27,7 +27,7 @@ const LIMIT: usize = 3 * 1024 * 1024;
 const REST: usize = 32 * 1024 * 1024;
 
 /// How long a body may take to come.
-const READING: Duration = Duration::from_secs(60);
+const READING: Duration = Duration::from_mins(1);
 
 /// Reads a body.
 pub(crate) async fn read(mut body: axum::body::Body) -> Result<bytes::Bytes, ApiError> {

@@ -163,15 +163,12 @@ fn merge_by_key(
         let fields = as_object(item)?;
         let value = key_of(fields, key)?;
         let there = known.get(value).and_then(|&index| items.get_mut(index));
-        match there {
-            Some(Value::Object(there)) => {
-                let merged = merge_object(std::mem::take(there), fields.clone(), schema)?;
-                *there = merged;
-            }
-            _ => {
-                known.entry(value.clone()).or_insert(items.len());
-                items.push(item.clone());
-            }
+        if let Some(Value::Object(there)) = there {
+            let merged = merge_object(std::mem::take(there), fields.clone(), schema)?;
+            *there = merged;
+        } else {
+            known.entry(value.clone()).or_insert(items.len());
+            items.push(item.clone());
         }
     }
     Ok(items)

@@ -4,7 +4,7 @@
 //! `HOSTILE_SECONDS` is how long random input is tried (default 20); `HOSTILE_SEED` repeats a run,
 //! which prints its seed.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod fuzz;
 mod input;

@@ -259,7 +259,7 @@ fn silent_connections_and_slow_bodies() {
             .unwrap();
         // The server does not read on once there are too many.
         let _ = stream.write_all(head.as_bytes());
-        let _ = stream.write_all(&[b' '; 2_900_000]);
+        let _ = stream.write_all(&vec![b' '; 2_900_000]);
         stream
     });
     let slow: Vec<TcpStream> = slow.collect();

@@ -1,7 +1,7 @@
 //! How many values of a schema an object can have, for what checking them may cost. As in
 //! apiextensions-apiserver, whose requests have 3 MiB at most.
 
-use super::props::{Additional, Props};
+use super::props::Props;
 
 /// Bytes of a request at most.
 const REQUEST: u64 = 3 * 1024 * 1024;
@@ -48,7 +48,7 @@ fn least_size(props: &Props) -> u64 {
     match props.type_name.as_str() {
         "boolean" => 4,
         "string" | "array" => 2,
-        "object" if !matches!(props.additional_properties, Some(Additional::Schema(_))) => {
+        "object" => {
             let required = props.properties.iter();
             let required = required.filter(|(name, _)| props.required.contains(name));
             // Each with two quotes, a colon and a comma.
@@ -56,7 +56,6 @@ fn least_size(props: &Props) -> u64 {
                 sum.saturating_add(name.len() as u64 + 4 + least_size(props))
             })
         }
-        "object" => 2,
         _ => 1,
     }
 }

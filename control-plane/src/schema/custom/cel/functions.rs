@@ -33,11 +33,14 @@ fn compiled(function: &str, pattern: &str) -> Result<Arc<Regex>, ExecutionError>
     })
 }
 
+// The interpreter hands arguments over by value.
+#[allow(clippy::needless_pass_by_value)]
 fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<Cel, ExecutionError> {
     let regex = compiled("matches", &pattern)?;
     Ok(Cel::Bool(regex.is_match(&text)))
 }
 
+#[allow(clippy::needless_pass_by_value)]
 fn find(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<Cel, ExecutionError> {
     let regex = compiled("find", &pattern)?;
     let found = regex.find(&text).map_or("", |found| found.as_str());

@@ -213,6 +213,7 @@ fn measure(value: Cel) -> Result<Cel, ExecutionError> {
 
 /// Pays for a function before it is called: of its last argument, the name of the function and how
 /// many arguments were measured. Gives the argument.
+#[allow(clippy::needless_pass_by_value)]
 fn pay(value: Cel, name: Arc<String>, count: i64) -> Result<Cel, ExecutionError> {
     let is_paid = spend(|meter| {
         meter.measured.push(content(&value));
