@@ -79,10 +79,8 @@ fn user(certificate: &CertificateDer<'_>) -> Option<User> {
         .collect::<Result<_, _>>()
         .ok()?;
     groups.push("system:authenticated".to_owned());
-    let mut id = "X509SHA256=".to_owned();
-    for byte in Sha256::digest(certificate) {
-        id.push_str(&format!("{byte:02x}"));
-    }
+    let hash = Sha256::digest(certificate);
+    let id = format!("X509SHA256={hash:x}");
     Some(User {
         name: name.to_owned(),
         groups,

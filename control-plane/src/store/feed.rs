@@ -47,7 +47,7 @@ impl Feed {
 
     /// The next event, if it has happened.
     pub fn try_next(&mut self) -> Option<Result<Arc<Event>, Expired>> {
-        self.queue.try_next().flatten()
+        self.queue.try_next()
     }
 }
 

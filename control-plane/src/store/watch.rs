@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
@@ -133,7 +134,7 @@ impl Watch {
 
     /// The next event, if it has happened; as [`next`](Self::next) otherwise.
     pub fn try_next(&mut self) -> Option<Result<Arc<Event>, Expired>> {
-        let next = self.queue.try_next().flatten();
+        let next = self.queue.try_next();
         if let Some(Ok(event)) = &next {
             self.seen = event.revision;
         }
@@ -224,25 +225,33 @@ impl Queue {
         loop {
             // Before the look at the queue, so that nothing is missed in between.
             let changed = self.changed.notified();
-            if let Some(next) = self.try_next() {
+            if let Poll::Ready(next) = self.poll_next() {
                 return next;
             }
             changed.await;
         }
     }
 
+    /// The next event, if it has happened.
+    pub(super) fn try_next(&self) -> Option<Result<Arc<Event>, Expired>> {
+        match self.poll_next() {
+            Poll::Ready(next) => next,
+            Poll::Pending => None,
+        }
+    }
+
     /// The next event or the end, if there is one.
-    pub(super) fn try_next(&self) -> Option<Option<Result<Arc<Event>, Expired>>> {
+    fn poll_next(&self) -> Poll<Option<Result<Arc<Event>, Expired>>> {
         let mut waiting = self.waiting();
         if let Some(event) = waiting.pop() {
-            return Some(Some(Ok(event)));
+            return Poll::Ready(Some(Ok(event)));
         }
         match waiting.end {
-            None => None,
-            Some(End::Closed) => Some(None),
+            None => Poll::Pending,
+            Some(End::Closed) => Poll::Ready(None),
             Some(End::Expired(expired)) => {
                 waiting.end = Some(End::Closed);
-                Some(Some(Err(expired)))
+                Poll::Ready(Some(Err(expired)))
             }
         }
     }

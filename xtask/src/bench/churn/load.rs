@@ -19,7 +19,7 @@ pub(super) const WRITES: u32 = 440;
 
 /// Writes until one fails.
 pub(super) async fn run(hub: Client) -> Result<()> {
-    let mut load = Load::new(hub);
+    let mut load = Load::new(&hub);
     loop {
         load.round().await?;
     }
@@ -32,7 +32,7 @@ struct Load {
 }
 
 impl Load {
-    fn new(hub: Client) -> Self {
+    fn new(hub: &Client) -> Self {
         let api = |kind: &str| {
             let kind = GroupVersionKind::gvk("fogguru.eu", "v1", kind);
             Api::default_namespaced_with(hub.clone(), &ApiResource::from_gvk(&kind))

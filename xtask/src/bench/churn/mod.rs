@@ -72,7 +72,8 @@ fn figures(samples: &[Sample], took: Duration) -> Option<Vec<Figure>> {
     let half = samples.get(samples.len() / 2)?;
     let most = samples.iter().map(|sample| sample.resident).max()?;
     let writes = (last.revisions - first.revisions) as f64 / minutes;
-    let processor = (last.processor - first.processor).as_secs_f64() / took.as_secs_f64();
+    let processor =
+        last.processor.saturating_sub(first.processor).as_secs_f64() / took.as_secs_f64();
     let row = |sample: &Sample| format!("{} MB", sample.resident / 1_000_000);
     let conditions = format!(
         "{minutes:.0} min of churn, {} writes a minute",
