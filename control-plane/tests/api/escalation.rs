@@ -32,7 +32,7 @@ async fn fixture(rules: Value) -> Fixture {
     fixture
 }
 
-fn role(kind: &str, name: &str, rules: Value) -> Value {
+fn role(kind: &str, name: &str, rules: &Value) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
         "metadata": {"name": name}, "rules": rules,
@@ -93,8 +93,8 @@ async fn a_role_needs_the_rights_in_it() {
         ),
     ] {
         let refused = format!("{plural}.rbac.authorization.k8s.io \"a\" is forbidden: {why}");
-        let own = role(kind, "a", json!([reads_maps]));
-        let more = role(kind, "a", json!([reads_maps, reads_secrets]));
+        let own = role(kind, "a", &json!([reads_maps]));
+        let more = role(kind, "a", &json!([reads_maps, reads_secrets]));
         let one = format!("{path}/a");
         let applied = format!("{one}?fieldManager=t");
         // While it is not there: each of these would create it.
@@ -150,7 +150,7 @@ async fn who_may_escalate_may_write_any_role() {
         Method::POST,
         &path,
         JSON,
-        &role("Role", "a", all.clone()),
+        &role("Role", "a", &all),
     )
     .await
     .expect(201);
@@ -160,7 +160,7 @@ async fn who_may_escalate_may_write_any_role() {
         Method::POST,
         &path,
         JSON,
-        &role("ClusterRole", "a", all),
+        &role("ClusterRole", "a", &all),
     )
     .await
     .expect(403);
@@ -175,7 +175,7 @@ async fn a_binding_needs_the_rights_of_its_role() {
     let fixture = fixture(rbac_rules(&[binds])).await;
     let reads_secrets = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
     for name in ["allowed", "other"] {
-        let role = role("ClusterRole", name, reads_secrets.clone());
+        let role = role("ClusterRole", name, &reads_secrets);
         fixture
             .post(&format!("{RBAC}/clusterroles"), &role)
             .await
@@ -216,7 +216,7 @@ async fn a_binding_needs_the_rights_of_its_role() {
 #[tokio::test]
 async fn an_aggregated_role_needs_every_right() {
     let fixture = fixture(rbac_rules(&[])).await;
-    let mut role = role("ClusterRole", "a", json!([]));
+    let mut role = role("ClusterRole", "a", &json!([]));
     role["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]});
     let path = format!("{RBAC}/clusterroles");
     let answer = ann(&fixture, Method::POST, &path, JSON, &role).await;
@@ -289,16 +289,16 @@ async fn until_resources(fixture: &Fixture, name: &str, wanted: &[&str]) {
 async fn aggregated_roles_are_kept_filled_in() {
     let fixture = fixture(json!([])).await;
     let path = format!("{RBAC}/clusterroles");
-    let mut all = role("ClusterRole", "all", json!([]));
+    let mut all = role("ClusterRole", "all", &json!([]));
     all["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {"to": "all"}}]});
     fixture.post(&path, &all).await.expect(201);
-    let mut further = role("ClusterRole", "further", json!([]));
+    let mut further = role("ClusterRole", "further", &json!([]));
     further["metadata"]["labels"] = json!({"rbac.authorization.k8s.io/aggregate-to-view": "true"});
     further["aggregationRule"] = all["aggregationRule"].clone();
     fixture.post(&path, &further).await.expect(201);
     for name in ["widgets", "gadgets"] {
         let rules = json!([{"apiGroups": ["example.com"], "resources": [name], "verbs": ["get"]}]);
-        let mut role = role("ClusterRole", name, rules);
+        let mut role = role("ClusterRole", name, &rules);
         role["metadata"]["labels"] = json!({"to": "all"});
         fixture.post(&path, &role).await.expect(201);
     }
