@@ -312,8 +312,10 @@ impl Scheduler {
         if timeout_at(limit, under_way.wait()).await.is_err() {
             warn!("not all that is under way has ended; it goes on after the next start");
         }
-        self.wait_until(limit, LAST_DELIVERIES / 100, |this| !this.is_delivering())
-            .await;
+        self.wait_until(limit, LAST_DELIVERIES / 100, |this| {
+            !this.is_delivering_until(limit)
+        })
+        .await;
     }
 
     /// What the hub refuses is said on the object.
@@ -358,11 +360,13 @@ impl Scheduler {
         }
     }
 
-    /// A member that answers is being brought something.
-    fn is_delivering(&self) -> bool {
+    /// A member that answers is being brought something, or is again by `limit`.
+    fn is_delivering_until(&self, limit: Instant) -> bool {
         let state = self.state();
         let mut members = state.members.values().filter(|one| one.is_open());
-        members.any(|one| one.member.as_ref().is_some_and(Member::is_delivering))
+        members.any(|one| {
+            (one.member.as_ref()).is_some_and(|member| member.is_delivering_until(limit))
+        })
     }
 
     /// Lets the hub's writes of a burst go before the members'.

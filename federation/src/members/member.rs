@@ -191,9 +191,9 @@ impl Member {
         true
     }
 
-    /// Something is being delivered, or is about to be; what failed and waits is not.
-    pub fn is_delivering(&self) -> bool {
-        self.inner.queue.is_busy()
+    /// Something is being delivered or is about to be, or failed and is tried again by `limit`.
+    pub fn is_delivering_until(&self, limit: Instant) -> bool {
+        self.inner.queue.is_busy_until(limit)
     }
 
     /// The state of the owner's main object, if the member has it.

@@ -188,10 +188,13 @@ impl<K: Ord + Clone> WorkQueue<K> {
         self.state().ready.len()
     }
 
-    /// Whether any key is ready or being worked; those that wait do not count.
-    pub fn is_busy(&self) -> bool {
+    /// Whether any key is ready, being worked, or failed and will be tried again by `limit`; others
+    /// that wait do not count.
+    pub fn is_busy_until(&self, limit: Instant) -> bool {
         let state = self.state();
-        !state.ready.is_empty() || state.keys.values().any(|entry| entry.working)
+        let is_retried = |entry: &Entry| entry.retry_at.is_some_and(|retry_at| retry_at <= limit);
+        let mut entries = state.keys.values();
+        !state.ready.is_empty() || entries.any(|entry| entry.working || is_retried(entry))
     }
 
     fn state(&self) -> MutexGuard<'_, State<K>> {

@@ -198,3 +198,23 @@ async fn a_waiting_worker_wakes_for_an_earlier_key_and_several_workers_share() {
     seen.sort_unstable();
     assert_eq!(seen, ["a", "b", "c"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_due_by_then_keeps_the_queue_busy_and_a_later_one_does_not() {
+    let queue = queue();
+    let now = Instant::now();
+    assert!(!queue.is_busy_until(now + SECOND));
+    queue.add_after("sweep", SECOND / 2);
+    assert!(!queue.is_busy_until(now + SECOND));
+    queue.add("web", Priority::High);
+    assert!(queue.is_busy_until(now));
+    let job = queue.next().await.unwrap();
+    assert!(queue.is_busy_until(now));
+    let wait = job.fail();
+    assert!(!queue.is_busy_until(now + wait - SECOND / 10));
+    assert!(queue.is_busy_until(now + wait));
+    sleep(wait).await;
+    let mut jobs = vec![queue.next().await.unwrap(), queue.next().await.unwrap()];
+    jobs.drain(..).for_each(Job::succeed);
+    assert!(!queue.is_busy_until(now + 100 * SECOND));
+}
