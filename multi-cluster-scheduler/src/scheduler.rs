@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use federation::members::{Kubeconfig, Member, MemberEvent};
+use federation::members::{Kubeconfig, MemberEvent};
 use federation::operator::access_args::AccessRules;
 use federation::operator::clock::SharedClock;
 use federation::operator::http::Health;
