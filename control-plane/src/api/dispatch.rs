@@ -43,9 +43,17 @@ async fn complete(server: Arc<Server>, trusted: Option<User>, request: Request) 
     let head = request.method() == Method::HEAD;
     let headers = request.headers().clone();
     let is_served = request.extensions().get::<Served>().is_some();
-    let observed = is_served.then(|| Observed::begin(&server.objects.registry.now(), &request));
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let asked = Asked {
+        watch: query.flag("watch").unwrap_or(false),
+        field_selector: query.text("fieldSelector"),
+    };
+    let info = RequestInfo::of(request.method(), request.uri().path(), asked);
+    let observed =
+        is_served.then(|| Observed::begin(&server.objects.registry.now(), info.as_ref()));
     let mut recording = Recording::begin(&server, &request);
-    let answered = answer(Arc::clone(&server), trusted, request, &mut recording).await;
+    let asked = (info, query);
+    let answered = answer(Arc::clone(&server), trusted, asked, request, &mut recording).await;
     let response = answered.unwrap_or_else(|error| failure(&error, &headers));
     let mut response = recording.end(response).await;
     if head {
@@ -60,16 +68,12 @@ async fn complete(server: Arc<Server>, trusted: Option<User>, request: Request) 
 async fn answer(
     server: Arc<Server>,
     trusted: Option<User>,
+    (info, query): (Option<RequestInfo>, Query),
     request: Request,
     recording: &mut Recording,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let asked = Asked {
-        watch: query.flag("watch").unwrap_or(false),
-        field_selector: query.text("fieldSelector"),
-    };
-    let Some(info) = RequestInfo::of(&parts.method, parts.uri.path(), asked) else {
+    let Some(info) = info else {
         return Err(ApiError::bad_request("the path is not UTF-8"));
     };
     let limits = parts.extensions.get::<Served>();

@@ -3,7 +3,6 @@
 use std::fs;
 use std::time::Instant;
 
-use axum::extract::Request;
 use axum::response::Response;
 use http::header::{self, HeaderValue};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -15,7 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::call::plain;
-use crate::access::request_info::{Asked, RequestInfo};
+use crate::access::request_info::RequestInfo;
 use crate::kinds::Kinds;
 use crate::serving::Limits;
 
@@ -86,16 +85,7 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    pub(super) fn begin(kinds: &Kinds, request: &Request) -> Self {
-        let query = request.uri().query().unwrap_or_default();
-        let watches = query
-            .split('&')
-            .any(|pair| pair.starts_with("watch=") && pair != "watch=0");
-        let asked = Asked {
-            watch: watches,
-            field_selector: "",
-        };
-        let info = RequestInfo::of(request.method(), request.uri().path(), asked);
+    pub(super) fn begin(kinds: &Kinds, info: Option<&RequestInfo>) -> Self {
         Self {
             began: Instant::now(),
             labels: info.map(|info| labels(kinds, info)).unwrap_or_default(),
@@ -103,30 +93,25 @@ impl Observed {
     }
 }
 
-fn labels(kinds: &Kinds, info: RequestInfo) -> RequestLabels {
-    let known = |text: String, all: &[&str]| {
-        if all.contains(&text.as_str()) {
-            text
+fn labels(kinds: &Kinds, info: &RequestInfo) -> RequestLabels {
+    let known = |text: &str, all: &[&str]| {
+        if all.contains(&text) {
+            text.to_owned()
         } else {
             String::new()
         }
     };
-    let verb = known(info.verb, &VERBS).to_uppercase();
-    let Some(path) = info.resource else {
+    let verb = known(&info.verb, &VERBS).to_uppercase();
+    let served = info.resource.as_ref().filter(|path| {
+        let found = kinds.find(&path.group, &path.version, &path.plural);
+        found.is_some()
+    });
+    let Some(path) = served else {
         return RequestLabels {
             verb,
             ..RequestLabels::default()
         };
     };
-    if kinds
-        .find(&path.group, &path.version, &path.plural)
-        .is_none()
-    {
-        return RequestLabels {
-            verb,
-            ..RequestLabels::default()
-        };
-    }
     let scope = if path.named {
         "resource"
     } else if path.namespace.is_empty() {
@@ -136,10 +121,10 @@ fn labels(kinds: &Kinds, info: RequestInfo) -> RequestLabels {
     };
     RequestLabels {
         verb,
-        group: path.group,
-        version: path.version,
-        resource: path.plural,
-        subresource: known(path.subresource, &SUBRESOURCES),
+        group: path.group.clone(),
+        version: path.version.clone(),
+        resource: path.plural.clone(),
+        subresource: known(&path.subresource, &SUBRESOURCES),
         scope: scope.to_owned(),
     }
 }

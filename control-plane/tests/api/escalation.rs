@@ -3,7 +3,6 @@
 use axum::body::Body;
 use control_plane::{Options, User};
 use http::{Method, Request};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -57,13 +56,7 @@ async fn ann(fixture: &Fixture, method: Method, path: &str, kind: &str, body: &V
         .body(Body::from(body.to_string()))
         .unwrap();
     let response = fixture.plane.router().oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.unwrap().to_bytes();
-    Answer {
-        code: parts.status.as_u16(),
-        headers: parts.headers,
-        text: String::from_utf8_lossy(&bytes).into_owned(),
-    }
+    Answer::of(response).await
 }
 
 fn rbac_rules(more: &[Value]) -> Value {

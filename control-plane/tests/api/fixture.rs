@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
 use control_plane::store::{Options as StoreOptions, Store};
 use control_plane::{ControlPlane, Options, User};
 use http::{HeaderMap, Method, Request};
@@ -28,6 +29,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub async fn of(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Self {
+            code: parts.status.as_u16(),
+            headers: parts.headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+
     /// The answer as JSON; null if it is none.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
@@ -79,13 +90,7 @@ impl Fixture {
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        Answer {
-            code: parts.status.as_u16(),
-            headers: parts.headers,
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-        }
+        Answer::of(response).await
     }
 
     pub async fn call(&self, method: Method, path: &str, content_type: &str, body: &str) -> Answer {
