@@ -14,6 +14,7 @@ use crate::access::service_accounts::Verified;
 use crate::access::{Access, Tokens, User};
 use crate::api::{LogSource, MetricsSource, Server, Telemetry, handle};
 use crate::audit::Audit;
+use crate::builtin;
 use crate::controllers;
 use crate::kinds::Registry;
 use crate::objects::{Objects, ServiceNetwork, Settling};
@@ -69,7 +70,7 @@ impl ControlPlane {
         let (definitions, waiting) = Settling::new();
         let objects = Arc::new(Objects {
             store,
-            registry: Registry::new(options.metrics.is_some()),
+            registry: Registry::new(builtin::resources(options.metrics.is_some())),
             sources: options.sources,
             service_network: options.service_network,
             definitions,

@@ -17,6 +17,15 @@ const EVENT: &[(&str, &str)] = &[
 ];
 
 impl Conversion {
+    /// The group and the version in which objects of a version are stored.
+    pub(crate) fn stored_type<'a>(self, group: &'a str, version: &'a str) -> (&'a str, &'a str) {
+        match self {
+            Self::None => (group, version),
+            Self::Event => ("", "v1"),
+            Self::AutoscalerV1 => (group, "v2"),
+        }
+    }
+
     /// From what a client sent to what is stored.
     pub(crate) fn to_stored(self, mut value: Value) -> Value {
         match self {

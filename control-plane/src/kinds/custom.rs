@@ -4,10 +4,22 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{ALL_VERBS, Conversion, Resource, Subresource, Traits, table};
+use super::{Conversion, Resource, Subresource, Traits, table};
 use crate::meta::{items, strings, text};
 use crate::schema::Path;
 use crate::schema::custom::CustomSchema;
+
+/// What can be done with custom resources.
+const VERBS: &[&str] = &[
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
 /// What a CRD says about one version.
 #[derive(Debug)]
@@ -65,7 +77,7 @@ fn resource(crd: &Value, version: &Value) -> Resource {
         group: group.to_owned(),
         version: version.to_owned(),
         kind: kind.to_owned(),
-        verbs: &["get", "patch", "update"],
+        verbs: vec!["get", "patch", "update"],
     };
     let mut subresources = Vec::new();
     if version.pointer("/subresources/status").is_some() {
@@ -84,7 +96,7 @@ fn resource(crd: &Value, version: &Value) -> Resource {
         namespaced: text(crd, "/spec/scope") == "Namespaced",
         short_names: strings(crd, "/status/acceptedNames/shortNames"),
         categories: strings(crd, "/status/acceptedNames/categories"),
-        verbs: ALL_VERBS,
+        verbs: VERBS.to_vec(),
         subresources,
         table: table(group, plural),
         traits: Traits {
@@ -93,6 +105,8 @@ fn resource(crd: &Value, version: &Value) -> Resource {
             ..Traits::default()
         },
         conversion: Conversion::None,
+        builtin: None,
+        storage_hash: "",
         custom: Some(Arc::new(custom_version(crd, version))),
     }
 }
