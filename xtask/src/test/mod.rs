@@ -92,8 +92,12 @@ impl Check {
                 ])
             }),
             Self::Generate => step(report, "generated files", || {
-                generate::check()?;
-                Ok(Outcome::Passed)
+                Ok(
+                    generate::check()?.map_or(Outcome::Passed, |why| Outcome::NotRun {
+                        why,
+                        matters: true,
+                    }),
+                )
             }),
             Self::Deny => {
                 step(report, "licences, bans, sources", || {
