@@ -43,22 +43,18 @@ impl Sources {
         let mut directories = BTreeMap::new();
         for module in Deserializer::from_str(&text).into_iter::<Value>() {
             let module = module.map_err(|error| format!("Go's answer can't be read ({error})"))?;
-            if let (Some(path), Some(directory)) = (module["Path"].as_str(), module["Dir"].as_str())
-            {
-                directories.insert(path.to_owned(), directory.into());
-            }
+            let path = module["Path"].as_str().unwrap_or_default();
+            let Some(directory) = module["Dir"].as_str() else {
+                let error = module["Error"].as_str().unwrap_or_default();
+                return Err(format!("Go can't fetch {path} ({error})"));
+            };
+            directories.insert(path.to_owned(), directory.into());
         }
-        match MODULES
-            .iter()
-            .find(|&&module| !directories.contains_key(module))
-        {
-            None => Ok(Self { directories }),
-            Some(module) => {
-                let errors = String::from_utf8_lossy(&output.stderr);
-                let error = errors.lines().last().unwrap_or_default();
-                Err(format!("Go can't fetch {module} {error}"))
-            }
+        if directories.is_empty() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Err(errors.trim_end().replace('\n', "; "));
         }
+        Ok(Self { directories })
     }
 
     /// A document that Kubernetes publishes, by its path under `api/`.
