@@ -15,9 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::backend::MemberBackend;
 use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::contest::Contest;
-use super::delivery::{Delivery, Pusher, lock};
+use super::delivery::{Pusher, lock};
 use super::diagnosis::{Diagnosis, DiagnosisKind};
 use super::failure::Outcome;
 use super::health::Requests;
@@ -168,16 +169,14 @@ impl Member {
     pub fn name(&self) -> &ClusterName {
         &self.inner.name
     }
+}
 
-    /// It answers, and what it holds is known.
-    pub fn is_open(&self) -> bool {
+impl MemberBackend for Member {
+    fn is_open(&self) -> bool {
         *self.inner.open.borrow()
     }
 
-    /// From now on the cluster of this uid is served, or none is: nothing is watched on any other
-    /// cluster, and nothing is written to it. Whether that is a change; then what was handed over
-    /// for the cluster before is forgotten.
-    pub fn admit(&self, uid: Option<&str>) -> bool {
+    fn admit(&self, uid: Option<&str>) -> bool {
         let inner = &self.inner;
         let before = inner.admitted.borrow().clone();
         if before.as_deref() == uid {
@@ -191,21 +190,18 @@ impl Member {
         true
     }
 
-    /// Something is being delivered or is about to be, or failed and is tried again by `limit`.
-    pub fn is_delivering_until(&self, limit: Instant) -> bool {
+    fn is_delivering_until(&self, limit: Instant) -> bool {
         self.inner.queue.is_busy_until(limit)
     }
 
-    /// The state of the owner's main object, if the member has it.
-    pub fn observed(&self, owner: u128, kind: ManagedKind) -> Option<Observed> {
+    fn observed(&self, owner: u128, kind: ManagedKind) -> Option<Observed> {
         lock(&self.inner.inventory)
             .of(owner)
             .find(|(key, _)| key.kind == kind)
             .map(|(_, record)| record.observed)
     }
 
-    /// What the member says is wrong with the owner's main object, or with its pods.
-    pub fn diagnosis(&self, owner: u128, kind: ManagedKind) -> Option<Diagnosis> {
+    fn diagnosis(&self, owner: u128, kind: ManagedKind) -> Option<Diagnosis> {
         let said = lock(&self.inner.inventory)
             .of(owner)
             .find(|(key, _)| key.kind == kind)
@@ -221,20 +217,17 @@ impl Member {
         }
     }
 
-    /// How many pods the member has not been able to schedule for that long, by owner.
-    pub fn unschedulable(&self, longer_than: Duration) -> BTreeMap<u128, u32> {
+    fn unschedulable(&self, longer_than: Duration) -> BTreeMap<u128, u32> {
         let now = Instant::now();
         self.inner.troubles().unschedulable(longer_than, now)
     }
 
-    /// The first of the owner's objects that another writer undoes again and again.
-    pub fn contest(&self, owner: u128) -> Option<Contest> {
+    fn contest(&self, owner: u128) -> Option<Contest> {
         let keys = self.inner.keys(owner);
         self.inner.pusher.contest(keys.into_iter())
     }
 
-    /// Whether the member holds anything of the owner, or is being brought something.
-    pub fn holds(&self, owner: u128) -> bool {
+    fn holds(&self, owner: u128) -> bool {
         let bundles = self.inner.bundles();
         let coming = bundles
             .get(&owner)
@@ -245,19 +238,15 @@ impl Member {
         coming || lock(&self.inner.inventory).of(owner).any(ours)
     }
 
-    /// What the member holds of the owner is left as it is from now on.
-    pub fn forget(&self, owner: u128) {
+    fn forget(&self, owner: u128) {
         self.inner.bundles().remove(&owner);
         self.inner.refusals.forget(owner);
     }
 
-    /// Every owner of this hub that the member holds something of.
-    pub fn owners(&self) -> Vec<u128> {
+    fn owners(&self) -> Vec<u128> {
         lock(&self.inner.inventory).owners(&self.inner.options.hub)
     }
-}
 
-impl Delivery for Member {
     fn deliver(&self, bundle: Bundle) {
         let owner = uid_bits(&bundle.owner.uid);
         let before = self.inner.bundles().insert(owner, bundle.clone());

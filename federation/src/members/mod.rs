@@ -4,6 +4,7 @@
 mod access;
 mod access_sources;
 mod applied;
+mod backend;
 mod bundle;
 mod contest;
 mod delivery;
@@ -26,9 +27,9 @@ mod writer;
 pub use access::{
     AccessProblem, AccessReason, LOOK_AGAIN, Plugins, ResolvedAccess, connect_late, resolve,
 };
+pub use backend::MemberBackend;
 pub use bundle::{Bundle, Ending, Item, ManagedKind, ObjectKey, Owner, uid_bits};
 pub use contest::{Contest, Rival};
-pub use delivery::Delivery;
 pub use diagnosis::{Diagnosis, DiagnosisKind};
 pub use failure::{Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};
