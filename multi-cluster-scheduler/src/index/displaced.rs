@@ -56,7 +56,7 @@ impl Displaced {
 
     /// Those whose room is to be checked: `room` is the version of the room at the locations of one.
     /// Where there was none, there is none before it grows.
-    pub(super) fn to_check(&mut self, room: impl Fn(&Key) -> u64) -> Vec<(Key, u32)> {
+    pub(super) fn due_for_check(&mut self, room: impl Fn(&Key) -> u64) -> Vec<(Key, u32)> {
         let mut all = Vec::new();
         for (key, entry) in &mut self.0 {
             let version = room(key);
@@ -105,7 +105,7 @@ mod tests {
         let after = Duration::from_secs(30);
         displaced.track(&key(), 3);
         let check = |displaced: &mut Displaced, room, seconds| {
-            let is_checked = !displaced.to_check(|_| 7).is_empty();
+            let is_checked = !displaced.due_for_check(|_| 7).is_empty();
             assert!(is_checked);
             displaced.checked(&key(), room, after, start + Duration::from_secs(seconds))
         };
@@ -115,11 +115,11 @@ mod tests {
             !check(&mut displaced, false, 29),
             "it was there for a moment"
         );
-        assert!(displaced.to_check(|_| 7).is_empty(), "nothing has grown");
+        assert!(displaced.due_for_check(|_| 7).is_empty(), "nothing has grown");
         displaced.check_again(&key());
         assert!(!check(&mut displaced, true, 30));
         assert!(check(&mut displaced, true, 60));
         displaced.track(&key(), 0);
-        assert!(displaced.to_check(|_| 8).is_empty());
+        assert!(displaced.due_for_check(|_| 8).is_empty());
     }
 }

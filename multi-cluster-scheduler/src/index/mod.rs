@@ -402,7 +402,7 @@ impl Index {
             locations.map(|name| snapshot.version(&name)).sum()
         };
         let mut due = Vec::new();
-        for (key, replicas) in self.displaced.to_check(room) {
+        for (key, replicas) in self.displaced.due_for_check(room) {
             let has_room = (self.trial(&key)).is_some_and(|plan| plan.away < replicas);
             let after = self.settings.return_after;
             if self.displaced.checked(&key, has_room, after, now) {
@@ -449,5 +449,7 @@ fn clusters_of(assignment: &Assignment) -> BTreeSet<ClusterName> {
     names.collect()
 }
 
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod tests;
