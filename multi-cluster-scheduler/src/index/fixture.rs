@@ -161,13 +161,13 @@ impl World {
             index: Index::new(Settings {
                 hub_uid: HUB.to_owned(),
                 failover: FailoverSettings {
-                    toleration: Duration::from_secs(60),
+                    toleration: Duration::from_mins(1),
                     per_minute: 60,
                     threshold: 55,
                 },
                 return_after: Duration::from_secs(30),
-                unschedulable_after: Duration::from_secs(60),
-                reservation: Duration::from_secs(60),
+                unschedulable_after: Duration::from_mins(1),
+                reservation: Duration::from_mins(1),
                 report_delay: Duration::from_millis(300),
             }),
             now: Instant::now(),

@@ -130,7 +130,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_comes_back_lasts_twice_as_long() {
         let (mut limits, now) = (Limits::default(), Instant::now());
-        let after = Duration::from_secs(60);
+        let after = Duration::from_mins(1);
         assert!(limits.limit(stuck(2), 5, after, now));
         assert!(!limits.limit(stuck(3), 5, after, now), "one at a time");
         assert_eq!(limits.active(), [(ClusterName::from("a"), 3)].into());
