@@ -229,7 +229,8 @@ impl Pusher {
 }
 
 fn content_of(item: &Item) -> u128 {
-    digest_bits(format!("{} {}", item.retain.join(","), item.object).as_bytes())
+    let digest = item.manifest.digest();
+    digest_bits(format!("{} {digest}", item.retain.join(",")).as_bytes())
 }
 
 fn released(key: &ObjectKey, metadata: ObjectMeta, before: &Record) -> Record {

@@ -115,7 +115,10 @@ mod tests {
             !check(&mut displaced, false, 29),
             "it was there for a moment"
         );
-        assert!(displaced.due_for_check(|_| 7).is_empty(), "nothing has grown");
+        assert!(
+            displaced.due_for_check(|_| 7).is_empty(),
+            "nothing has grown"
+        );
         displaced.check_again(&key());
         assert!(!check(&mut displaced, true, 30));
         assert!(check(&mut displaced, true, 60));

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Delivery, Effect, Event, FailoverSettings, Index, Settings, Tracked};
-use crate::bundles;
+use crate::bundles::Bundler;
 use crate::decide::is_over;
 use crate::plan;
 use crate::report;
@@ -322,7 +322,14 @@ impl World {
         let told = self.told(cluster);
         let bundles = told.bundles.iter();
         bundles
-            .map(|bundle| bundle.items.last()?.object["spec"]["replicas"].as_u64())
+            .map(|bundle| {
+                bundle
+                    .items
+                    .last()?
+                    .manifest
+                    .value("/spec/replicas")
+                    .as_u64()
+            })
             .collect()
     }
 
@@ -388,9 +395,9 @@ impl World {
         let workload = tracked.workload().clone();
         let shares = tracked.assignment().placements.iter();
         let shares = shares.filter(|one| !is_over(one));
-        let bundle = |one| bundles::bundle(HUB, &workload, one, &[]);
+        let bundler = Bundler::new(HUB, &workload, &[]);
         let bundles = shares
-            .map(|one| (ClusterName::from(one.cluster.as_str()), bundle(one)))
+            .map(|one| (ClusterName::from(one.cluster.as_str()), bundler.bundle(one)))
             .collect();
         self.on(Event::Deliver(Box::new(Delivery {
             key: key(name),
@@ -412,7 +419,7 @@ impl World {
         let replicas = bundle
             .items
             .last()
-            .map(|item| &item.object["spec"]["replicas"]);
+            .map(|item| item.manifest.value("/spec/replicas"));
         let replicas = replicas
             .and_then(Value::as_u64)
             .map(|all| u32::try_from(all).unwrap());

@@ -227,7 +227,7 @@ impl Tracked {
     }
 
     /// The fetched dependencies, if they were fetched for these names.
-    pub fn fetched(&self, asked: &BTreeMap<ObjectKey, Need>) -> Option<Vec<Item>> {
+    pub fn fetched(&self, asked: &BTreeMap<ObjectKey, Need>) -> Option<Vec<Arc<Item>>> {
         let fetched = self.dependencies.fetched.as_ref();
         let fetched = fetched.filter(|fetched| fetched.covers(asked));
         fetched.map(|fetched| fetched.items.clone())

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::{HubError, Scheduler};
-use crate::bundles;
+use crate::bundles::Bundler;
 use crate::decide::{Assignment, is_over};
 use crate::dependencies;
 use crate::follow;
@@ -105,7 +105,10 @@ impl Scheduler {
     }
 
     /// Fetches what the object's template needs. Nothing is read for one that needs nothing.
-    async fn dereference(&self, workload: &Arc<Workload>) -> Result<Vec<Item>, ReconcileError> {
+    async fn dereference(
+        &self,
+        workload: &Arc<Workload>,
+    ) -> Result<Vec<Arc<Item>>, ReconcileError> {
         let asked = dependencies::named_by(workload);
         let mut names: BTreeSet<ObjectKey> = asked.keys().cloned().collect();
         loop {
@@ -254,16 +257,16 @@ impl Scheduler {
     }
 
     /// Hands each member its bundle.
-    fn deliver(&self, recorded: &Recorded, dependencies: &[Item]) {
+    fn deliver(&self, recorded: &Recorded, dependencies: &[Arc<Item>]) {
         let workload = &recorded.workload;
         let shares = recorded.assignment.placements.iter();
         let shares = shares.filter(|one| !is_over(one));
         // A Job of no pods at a time would never end.
         let shares = shares.filter(|one| workload.key.kind != Kind::Job || one.replicas > 0);
+        let bundler = Bundler::new(&self.hub_uid, workload, dependencies);
         let bundle = |share: &PlacementStatus| {
             let cluster = ClusterName::from(share.cluster.as_str());
-            let bundle = bundles::bundle(&self.hub_uid, workload, share, dependencies);
-            (cluster, bundle)
+            (cluster, bundler.bundle(share))
         };
         self.handle(Event::Deliver(Box::new(Delivery {
             key: workload.key.clone(),
