@@ -11,7 +11,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use placement::ClusterName;
 use serde::de::DeserializeOwned;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -24,6 +24,7 @@ use super::failure::Outcome;
 use super::health::Requests;
 use super::inventory::{Inventory, Observed, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
+use super::outbox::Outbox;
 use super::readable::{Item as Readable, Read};
 use super::watching::{map_event, refusal, watch_member};
 use super::writer::Writer;
@@ -107,7 +108,7 @@ struct Inner {
     name: ClusterName,
     client: Client,
     options: MemberOptions,
-    events: mpsc::UnboundedSender<MemberEvent>,
+    events: Outbox,
     inventory: Mutex<Inventory>,
     pusher: Pusher,
     bundles: Mutex<BTreeMap<u128, Bundle>>,
@@ -127,7 +128,7 @@ impl Member {
         name: ClusterName,
         client: Client,
         options: MemberOptions,
-        events: mpsc::UnboundedSender<MemberEvent>,
+        events: Outbox,
     ) -> Self {
         let stop = CancellationToken::new();
         let (hub, deadline) = (options.hub.clone(), options.deadline);
@@ -263,7 +264,11 @@ impl MemberBackend for Member {
 
 impl Inner {
     fn watch(self: Arc<Self>, cancel: &CancellationToken) {
-        let feed = WatchFeed::new(self.client.clone(), self.name.to_string());
+        let feed = WatchFeed::new(
+            self.client.clone(),
+            self.name.to_string(),
+            self.events.clone(),
+        );
         let sink = self.clone();
         tokio::spawn(feed.run(
             Box::new(move |event| match event {
@@ -303,7 +308,7 @@ impl Inner {
         if matches!(kind, ManagedKind::Deployment | ManagedKind::Job) {
             let api: Api<Readable<Watched>> = Api::all_with(self.client.clone(), &resource);
             let observe = |event| self.observe(kind, self.readable(kind, event, |one| one));
-            watch_member(name, api, observe, failed, &cancel).await;
+            watch_member(name, api, observe, failed, &self.events, &cancel).await;
         } else {
             let api: Api<Readable<PartialObjectMeta<DynamicObject>>> =
                 Api::all_with(self.client.clone(), &resource);
@@ -311,7 +316,7 @@ impl Inner {
                 let of = |partial: PartialObjectMeta<DynamicObject>| Watched::of(partial.metadata);
                 self.observe(kind, self.readable(kind, event, of));
             };
-            watch_member(name, api, observe, failed, &cancel).await;
+            watch_member(name, api, observe, failed, &self.events, &cancel).await;
         }
     }
 
@@ -335,11 +340,10 @@ impl Inner {
     }
 
     fn send(&self, change: Change) {
-        // Nobody listens any more only when the operator stops.
-        drop(self.events.send(MemberEvent {
+        self.events.send(MemberEvent {
             cluster: self.name.clone(),
             change,
-        }));
+        });
     }
 
     fn requests(&self) -> MutexGuard<'_, Requests> {

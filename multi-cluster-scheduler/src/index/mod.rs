@@ -119,6 +119,8 @@ pub enum Event {
     Proximity(Proximity),
     /// Traffic was fetched; empty when there was no sample.
     Traffic(BTreeMap<ClusterName, f64>),
+    /// The hub is listed, and the members are known or known to be away: decisions begin.
+    Settled,
     /// A second has passed.
     Tick,
     /// Members' events were handled: what waits is retried where room has grown.
@@ -191,6 +193,7 @@ impl Index {
             Event::Proximity(proximity) => self.proximity = Some(proximity),
             // No sample at all is no traffic data, not silence everywhere.
             Event::Traffic(traffic) => self.traffic = Some(traffic).filter(|all| !all.is_empty()),
+            Event::Settled => self.hold_recorded(now),
             Event::Tick => self.tick(now),
             Event::RoomChanged => self.retry_where_room_grew(now),
         }
@@ -328,6 +331,22 @@ impl Index {
         }
         if before != after {
             self.follow_service(key);
+        }
+    }
+
+    /// What was decided before this process started holds its room before anything else is decided: its
+    /// pods may not be there.
+    fn hold_recorded(&mut self, now: Instant) {
+        let recorded = self.workloads.iter().filter(|(_, tracked)| {
+            let is_going = tracked.workload().deleted_at.is_some();
+            tracked.is_placed_by_record() && !tracked.is_reserved() && !is_going
+        });
+        let shapes = recorded.filter_map(|(key, tracked)| {
+            let shape = validate(tracked.workload()).ok()?.shape;
+            Some((key.clone(), tracked.assignment().clone(), shape))
+        });
+        for (key, assignment, shape) in shapes.collect::<Vec<_>>() {
+            self.assign(&key, assignment, &shape, now);
         }
     }
 

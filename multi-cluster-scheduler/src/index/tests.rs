@@ -131,6 +131,22 @@ fn two_objects_are_not_given_the_same_room() {
 }
 
 #[test]
+fn what_is_on_record_at_the_start_holds_its_room_before_the_first_decision() {
+    let mut world = World::of(&[("a", 4)]);
+    let mut web = deployment("web", 3);
+    // Its pods are gone with a node, and come back.
+    web["status"] = json!({
+        "decision": { "sequence": 1, "key": "k" },
+        "placements": [{ "cluster": "a", "replicas": 3, "location": true }],
+    });
+    world.apply(&deployment("api", 3));
+    world.apply(&web);
+    world.on(Event::Settled);
+    assert_eq!(world.place("api"), [("a".to_owned(), 1)]);
+    assert_eq!(world.place("web"), [("a".to_owned(), 3)]);
+}
+
+#[test]
 fn room_that_is_held_for_pods_that_never_come_lapses_and_is_given_to_who_waits() {
     let mut world = World::of(&[("a", 4)]);
     world.apply(&deployment("web", 4));

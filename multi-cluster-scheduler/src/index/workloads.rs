@@ -193,6 +193,11 @@ impl Tracked {
         self.assignment.decision.sequence <= self.recorded
     }
 
+    /// The hub has an assignment of replicas on record.
+    pub(super) fn is_placed_by_record(&self) -> bool {
+        self.recorded > 0 && self.workload.key.kind != Kind::Service && !self.has_ended()
+    }
+
     /// What is written with this status.
     pub fn recordable(&self, status: WorkloadStatus) -> Recordable {
         Recordable {

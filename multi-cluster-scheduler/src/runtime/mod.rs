@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use federation::members::{Kubeconfig, MemberEvent};
+use federation::members::{Inbox, Kubeconfig, Outbox, outbox};
 use federation::operator::access_args::AccessRules;
 use federation::operator::clock::SharedClock;
 use federation::operator::http::Health;
@@ -21,7 +21,7 @@ use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
 use federation::operator::queue::{Backoff, Priority, WorkQueue};
 use federation::traffic::Traffic;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -88,7 +88,7 @@ pub struct Scheduler {
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Announcer,
     pub(crate) traffic: Option<Arc<dyn Traffic>>,
-    pub(crate) events: mpsc::UnboundedSender<MemberEvent>,
+    pub(crate) events: Outbox,
     pub(crate) connections: Mutex<Connections>,
     /// Round-trip times and traffic were fetched, or cannot be.
     pub(crate) sources_tried: AtomicBool,
@@ -117,8 +117,8 @@ pub(crate) struct Parts {
 
 impl Scheduler {
     /// A scheduler, and where its members' events arrive.
-    pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::UnboundedReceiver<MemberEvent>) {
-        let (events, received) = mpsc::unbounded_channel();
+    pub(crate) fn new(parts: Parts) -> (Arc<Self>, Inbox) {
+        let (events, received) = outbox(parts.metrics.throttled.clone());
         let backoff = Backoff {
             first: Duration::from_millis(100),
             longest: Duration::from_secs(30),
@@ -209,7 +209,7 @@ impl Scheduler {
     /// Works until cancelled.
     pub(crate) async fn work(
         self: &Arc<Self>,
-        events: mpsc::UnboundedReceiver<MemberEvent>,
+        events: Inbox,
         health: &Health,
         cancel: &CancellationToken,
     ) {
@@ -226,6 +226,7 @@ impl Scheduler {
             self.follow_member_statuses(cancel),
             async {
                 cancel.run_until_cancelled(self.settle(&listed)).await;
+                self.handle(Event::Settled);
                 health.set("members", true);
                 futures::join!(self.reconcile_all(cancel), self.report_all(cancel));
             },
@@ -257,11 +258,7 @@ impl Scheduler {
         info!(members, objects, "ready");
     }
 
-    async fn take_events(
-        &self,
-        mut events: mpsc::UnboundedReceiver<MemberEvent>,
-        cancel: &CancellationToken,
-    ) {
+    async fn take_events(&self, mut events: Inbox, cancel: &CancellationToken) {
         let mut batch = Vec::new();
         loop {
             let received = tokio::select! {
