@@ -9,6 +9,7 @@ use federation::api::{FINALIZER, KOPF_FINALIZER, OBSOLETE_ANNOTATION, WorkloadSt
 use federation::members::Deadlined as _;
 use federation::operator::queue::Priority;
 use federation::operator::redacted::redacted_message;
+use federation::operator::status::WriteError;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt as _};
@@ -45,6 +46,9 @@ pub enum HubError {
     /// The hub had an error or did not answer.
     #[error("the hub: {}", redacted_message(.0.as_ref()))]
     Api(#[source] Box<kube::Error>),
+    /// The status of a member was not written.
+    #[error("the status of a member: {0}")]
+    MemberStatus(#[from] WriteError),
     /// A patch could not be built.
     #[error("a patch cannot be built: {0}")]
     Patch(#[from] serde_json::Error),

@@ -7,24 +7,24 @@ use federation::api::{
     CONDITION_FAILED_OVER, CONDITION_READY, MemberCluster, MemberClusterStatus, Neighbour,
     NodeClass, REASON_DUPLICATE_CLUSTER, REASON_HUB_CLUSTER,
 };
-use federation::members::{AccessReason, Deadlined as _};
+use federation::members::AccessReason;
+use federation::operator::conditions::Conditions;
+use federation::operator::status::{Precondition, WriteError, apply_status};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
 use placement::{ClusterName, Resources};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::failover::Held;
-use crate::hub::HubError;
 use crate::identity::Identity;
 use crate::scheduler::Scheduler;
 use crate::state::{Registered, State};
 
 /// How often statuses are written, if only amounts have changed.
 const INTERVAL: Duration = Duration::from_secs(3);
+/// Owner of the status fields that the scheduler writes.
+const STATUS_MANAGER: &str = "mck8s-scheduler-status";
 /// Neighbours in a status.
 const NEAREST: usize = 8;
 
@@ -55,10 +55,10 @@ impl Scheduler {
         }
     }
 
-    pub(crate) async fn write_member_status(&self, name: &ClusterName) -> Result<(), HubError> {
+    pub(crate) async fn write_member_status(&self, name: &ClusterName) -> Result<(), WriteError> {
         // One after the other: the one that is written last is the one that was made last.
         let _turn = self.member_status_turn.lock().await;
-        let status = {
+        let (status, precondition) = {
             let state = self.state();
             // What is on record of one that cannot be read would be lost.
             let Some(registered) = state.members.get(name).filter(|one| one.is_readable) else {
@@ -68,16 +68,20 @@ impl Scheduler {
             if registered.reported.as_ref() == Some(&status) {
                 return Ok(());
             }
-            status
+            let precondition = Precondition::same_object(&registered.object.metadata);
+            (status, precondition)
         };
         let members: Api<MemberCluster> = Api::all(self.hub.clone());
-        let patch = json!({ "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster", "metadata": { "name": name.as_str() }, "status": status });
-        let params = PatchParams::apply("mck8s-scheduler-status").force();
-        match members
-            .patch_status(name.as_str(), &params, &Patch::Apply(&patch))
-            .within(self.options.deadline)
-            .await
-        {
+        let written = apply_status(
+            &members,
+            &(),
+            name.as_str(),
+            STATUS_MANAGER,
+            &precondition,
+            &status,
+            self.options.deadline,
+        );
+        match written.await {
             Ok(_) => {
                 let mut guard = self.state();
                 let state = &mut *guard;
@@ -90,8 +94,9 @@ impl Scheduler {
                 }
                 Ok(())
             }
-            Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
-            Err(error) => Err(HubError::Api(Box::new(error))),
+            // Another object has its name by now.
+            Err(WriteError::Gone | WriteError::Stale) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -127,8 +132,15 @@ impl Scheduler {
         let is_denied = (registered.problem.as_ref())
             .is_some_and(|problem| problem.reason != AccessReason::Unreachable);
         let status = open && refused.is_none() && !is_denied;
-        let ready = self.member_condition(registered, CONDITION_READY, status, reason, message);
-        let failed_over = self.failed_over(state, name, registered);
+        let reported = registered.reported.iter();
+        let reported: Vec<_> = reported.flat_map(|one| one.conditions.clone()).collect();
+        let (generation, now) = (registered.object.metadata.generation, self.clock.now());
+        let mut conditions = Conditions::after(&reported);
+        conditions.set(CONDITION_READY, status, reason, message, generation, now);
+        if let Some((status, reason, message)) = self.failed_over(state, name, registered) {
+            let kind = CONDITION_FAILED_OVER;
+            conditions.set(kind, status, reason, message, generation, now);
+        }
         let summary = state.snapshot.summary(name);
         let nearest = state
             .proximity
@@ -150,7 +162,7 @@ impl Scheduler {
             });
         MemberClusterStatus {
             observed_generation: registered.object.metadata.generation,
-            conditions: failed_over.into_iter().chain([ready]).collect(),
+            conditions: conditions.into_vec(),
             cluster_uid: match registered.identity {
                 Identity::Unique => registered.uid.clone(),
                 Identity::Unknown => registered.recorded_uid().map(str::to_owned),
@@ -180,8 +192,8 @@ impl Scheduler {
         state: &State,
         name: &ClusterName,
         registered: &Registered,
-    ) -> Option<Condition> {
-        let (status, reason, message) = match state.failover.held(name) {
+    ) -> Option<(bool, &'static str, String)> {
+        Some(match state.failover.held(name) {
             _ if registered.is_refused() || registered.silent_since.is_none() => return None,
             Some(Held::TooMany { silent, of }) => (
                 false,
@@ -206,37 +218,7 @@ impl Scheduler {
                     .to_owned(),
             ),
             None => return None,
-        };
-        let kind = CONDITION_FAILED_OVER;
-        Some(self.member_condition(registered, kind, status, reason, message))
-    }
-
-    /// A condition keeps its transition time while its status stays.
-    fn member_condition(
-        &self,
-        registered: &Registered,
-        kind: &str,
-        status: bool,
-        reason: &str,
-        message: String,
-    ) -> Condition {
-        let status = if status { "True" } else { "False" };
-        let reported = registered.reported.iter();
-        let before = reported
-            .flat_map(|reported| &reported.conditions)
-            .find(|one| one.type_ == kind && one.status == status);
-        let now = || k8s_openapi::jiff::Timestamp::from_second(self.clock.now().as_second());
-        Condition {
-            type_: kind.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message,
-            observed_generation: registered.object.metadata.generation,
-            last_transition_time: before.map_or_else(
-                || Time(now().unwrap_or_default()),
-                |one| one.last_transition_time.clone(),
-            ),
-        }
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use federation::api::{Leftover, MemberCluster};
 use federation::capacity::CapacityEvent;
 use federation::members::{
-    AccessReason, Bundle, Change, Delivery as _, Ending, Failure, MemberEvent, Outcome, Owner,
-    Plugins, uid_bits,
+    AccessProblem, AccessReason, Bundle, Change, Delivery as _, Ending, Failure, MemberEvent,
+    Outcome, Owner, uid_bits,
 };
 use federation::operator::queue::Priority;
 use kube::ResourceExt as _;
@@ -15,11 +15,11 @@ use placement::ClusterName;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::connections::same;
 use crate::decide::is_over;
 use crate::identity::Identity;
 use crate::scheduler::Scheduler;
 use crate::state::{Registered, State};
-use crate::ways::same;
 
 /// The least time between two retries of what waits.
 const RETRY: Duration = Duration::from_millis(100);
@@ -49,12 +49,8 @@ impl Scheduler {
             state.members.remove(&name);
             state.forget_cluster(&name);
         }
-        let generation = object.metadata.generation;
-        let known = state.members.get(&name);
-        if known.is_none_or(|known| known.object.metadata.generation != generation) {
-            self.member_changed.notify_one();
-        }
         let object = Arc::new(object);
+        self.connections.apply(object.clone());
         let registered = state
             .members
             .entry(name.clone())
@@ -62,15 +58,12 @@ impl Scheduler {
                 object: object.clone(),
                 is_readable: true,
                 member: None,
-                digest: 0,
-                attempt: None,
                 reachable: None,
                 silent_since: None,
                 uid: None,
                 identity: Identity::Unknown,
                 version: None,
                 problem: None,
-                plugins: Plugins::default(),
                 refused: None,
                 nodes_listed: false,
                 pods_listed: false,
@@ -84,12 +77,18 @@ impl Scheduler {
         self.judge_identities(state);
     }
 
+    fn access_problem(&self, cluster: &ClusterName) -> Option<AccessProblem> {
+        self.connections
+            .read(|all| all.get(cluster.as_str())?.problem().cloned())
+    }
+
     /// A `MemberCluster` left: its tasks end, its shares are decided anew.
     pub(crate) fn member_gone(&self, name: &str) {
         let name = ClusterName::from(name);
         let mut guard = self.state();
         let state = &mut *guard;
         if state.members.remove(&name).is_some() {
+            self.connections.remove(name.as_str());
             info!(cluster = %name, "is no longer a member");
             self.cluster_changed(state, &name);
             state.forget_cluster(&name);
@@ -150,7 +149,8 @@ impl Scheduler {
                 registered.version = version.or(registered.version.take());
                 registered.reachable = Some(true);
                 registered.silent_since = None;
-                registered.problem = None;
+                // It answers by its old access, whatever is wrong with the one that it should have.
+                registered.problem = self.access_problem(&cluster);
                 registered.refused = None;
                 self.cluster_changed(state, &cluster);
             }

@@ -2,7 +2,7 @@
 
 use federation::api::{PlacementStatus, WorkloadStatus};
 use federation::members::Observed;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use federation::operator::conditions::Conditions;
 use placement::ClusterName;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -122,38 +122,21 @@ impl Scheduler {
             Kind::Job => verdicts.extend(conditions::finished(state, tracked, &mut status)),
             Kind::Service => {}
         }
-        status.conditions = verdicts
-            .into_iter()
-            .map(|verdict| self.condition(tracked, verdict))
-            .collect();
-        status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-        status
-    }
-
-    /// A condition keeps its transition time while its status stays.
-    fn condition(&self, tracked: &Tracked, verdict: conditions::Verdict) -> Condition {
-        let status = if verdict.status { "True" } else { "False" };
-        let before = tracked
-            .reported
-            .conditions
-            .iter()
-            .find(|one| one.type_ == verdict.kind && one.status == status);
-        Condition {
-            type_: verdict.kind.to_owned(),
-            status: status.to_owned(),
-            reason: verdict.reason.to_owned(),
-            message: verdict.message,
-            observed_generation: Some(tracked.workload.generation),
-            last_transition_time: before.map_or_else(
-                || {
-                    Time(
-                        k8s_openapi::jiff::Timestamp::from_second(self.clock.now().as_second())
-                            .unwrap_or_default(),
-                    )
-                },
-                |one| one.last_transition_time.clone(),
-            ),
+        let mut current = Conditions::after(&tracked.reported.conditions);
+        for one in verdicts {
+            let generation = Some(workload.generation);
+            let now = self.clock.now();
+            current.set(
+                one.kind,
+                one.status,
+                one.reason,
+                one.message,
+                generation,
+                now,
+            );
         }
+        status.conditions = current.into_vec();
+        status
     }
 
     /// One Event for each condition that changed its status or reason.

@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use federation::members::{Kubeconfig, MemberEvent};
-use federation::operator::access_args::AccessRules;
+use federation::members::{Connections, Member, MemberEvent, MemberOptions, MemberSessions};
 use federation::operator::clock::SharedClock;
+use federation::operator::context::OperatorContext;
 use federation::operator::http::Health;
-use federation::operator::leader::Leadership;
-use federation::operator::network::Network;
 use federation::operator::queue::{Backoff, WorkQueue};
 use federation::traffic::Traffic;
 use kube::Client;
@@ -29,10 +27,6 @@ use crate::workload::{Key, Kind};
 /// How the scheduler works.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The file whose contexts are members.
-    pub kubeconfig: Option<Kubeconfig>,
-    /// Which access to members counts.
-    pub access: AccessRules,
     /// When the replicas of a silent member are placed elsewhere.
     pub failover: failover::Settings,
     /// How long a deleted object waits for a member that is away.
@@ -69,10 +63,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What the parts of the scheduler share.
 pub struct Scheduler {
-    pub(crate) network: Network,
     pub(crate) hub: Client,
     pub(crate) hub_uid: String,
-    pub(crate) leadership: Leadership,
+    pub(crate) connections: Connections<Member>,
     pub(crate) options: Options,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
@@ -80,10 +73,7 @@ pub struct Scheduler {
     pub(crate) traffic: Option<Arc<dyn Traffic>>,
     pub(crate) queue: WorkQueue<Key>,
     pub(crate) reports: WorkQueue<Key>,
-    pub(crate) events: mpsc::UnboundedSender<MemberEvent>,
     pub(crate) member_status_turn: tokio::sync::Mutex<()>,
-    /// A member's object is new or changed: the way to it is to be looked at.
-    pub(crate) member_changed: Notify,
     /// A member came, went, opened or closed: its status is to be written.
     pub(crate) standing_changed: Notify,
     state: Mutex<State>,
@@ -91,16 +81,10 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// A scheduler, and where its members' events arrive.
-    #[allow(clippy::too_many_arguments, reason = "called once, by `run`")]
     pub(crate) fn new(
-        network: Network,
-        hub: Client,
-        hub_uid: String,
-        leadership: Leadership,
+        context: &OperatorContext,
         options: Options,
-        clock: SharedClock,
         metrics: Metrics,
-        recorder: Announcer,
         traffic: Option<Arc<dyn Traffic>>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<MemberEvent>) {
         let (events, received) = mpsc::unbounded_channel();
@@ -108,21 +92,28 @@ impl Scheduler {
             first: Duration::from_millis(100),
             longest: Duration::from_secs(30),
         };
+        let member_options = MemberOptions {
+            hub: context.hub_uid.clone(),
+            deadline: options.deadline,
+            probe_interval: options.probe_interval,
+            parallel: options.member_parallel,
+        };
+        let sessions = MemberSessions {
+            options: member_options,
+            events,
+        };
         let scheduler = Self {
-            network,
-            hub,
-            hub_uid,
-            leadership,
+            hub: context.hub.clone(),
+            hub_uid: context.hub_uid.clone(),
+            connections: Connections::new(context, sessions),
             options,
-            clock,
+            clock: context.clock.clone(),
             metrics,
-            recorder,
+            recorder: Announcer(context.recorder.clone()),
             traffic,
             queue: WorkQueue::new(backoff),
             reports: WorkQueue::new(backoff),
-            events,
             member_status_turn: tokio::sync::Mutex::default(),
-            member_changed: Notify::new(),
             standing_changed: Notify::new(),
             state: Mutex::default(),
         };

@@ -27,7 +27,7 @@ pub enum ProximitySource {
         /// Its key.
         key: Option<AuthKey>,
     },
-    /// A CSV file; read again and again, so that it may change.
+    /// A CSV file; read every time, so that it may change.
     Matrix(PathBuf),
     /// Times that are known and stay.
     Fixed(RoundTripTimes),
@@ -35,7 +35,7 @@ pub enum ProximitySource {
 
 impl Scheduler {
     /// Keeps round-trip times and traffic fresh until cancelled. What cannot be fetched is left as
-    /// it was when it was last fetched, and said once.
+    /// it was when it was last fetched, and logged once.
     pub(crate) async fn follow_sources(
         &self,
         proximity: Option<ProximitySource>,
@@ -48,7 +48,7 @@ impl Scheduler {
                     .round_trips(source)
                     .await
                     .map(|times| self.state().proximity = Some(times));
-                said_once(&mut problems, "round-trip times", fetched);
+                log_once(&mut problems, "round-trip times", fetched);
             }
             if let Some(source) = &self.traffic {
                 let fetched = source
@@ -63,11 +63,11 @@ impl Scheduler {
                     // No sample at all is no traffic data, not silence everywhere.
                     self.state().traffic = Some(traffic).filter(|traffic| !traffic.is_empty());
                 });
-                said_once(&mut problems, "traffic", fetched);
+                log_once(&mut problems, "traffic", fetched);
             }
             let pause = {
                 let mut state = self.state();
-                // Before the members are known, there is nothing to ask serf for.
+                // Before the members are known, there is nothing to query serf for.
                 state.sources_tried = !state.members.is_empty();
                 if state.sources_tried { INTERVAL } else { FIRST }
             };
@@ -127,7 +127,7 @@ fn proximity_of(times: RoundTripTimes, names: &BTreeMap<String, ClusterName>) ->
     proximity
 }
 
-fn said_once(
+fn log_once(
     problems: &mut BTreeMap<&'static str, String>,
     what: &'static str,
     result: Result<(), String>,
@@ -135,7 +135,7 @@ fn said_once(
     match result {
         Ok(()) => {
             if problems.remove(what).is_some() {
-                info!("{what} are there again");
+                info!("{what} are available again");
             }
         }
         Err(problem) => {

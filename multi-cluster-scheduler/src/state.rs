@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use federation::api::{Leftover, MemberCluster, MemberClusterStatus, Role, WorkloadStatus};
-use federation::members::{AccessProblem, Failure, Member, ObjectKey, Observed, Plugins};
+use federation::members::{AccessProblem, Failure, Member, ObjectKey, Observed};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use placement::{Cluster, ClusterName, Health, OwnerKey, PodShape, Proximity, Snapshot, Taint};
 use tokio::time::Instant;
@@ -101,12 +101,8 @@ pub struct Registered {
     pub object: Arc<MemberCluster>,
     /// Its object could be read: what the hub has in its status is known.
     pub is_readable: bool,
-    /// Its tasks, while there is a way to it.
-    pub member: Option<Member>,
-    /// Digest of the way.
-    pub digest: u128,
-    /// Digest of the way for which a client is being made.
-    pub attempt: Option<u128>,
+    /// Its tasks, once it is connected.
+    pub member: Option<Arc<Member>>,
     /// Whether it answers; unknown at first.
     pub reachable: Option<bool>,
     /// Since when it does not answer, if it was found to be silent. One that answers and cannot be
@@ -120,8 +116,6 @@ pub struct Registered {
     pub version: Option<String>,
     /// Why it cannot be reached.
     pub problem: Option<AccessProblem>,
-    /// The credential plugins that run for it.
-    pub plugins: Plugins,
     /// Why it does not let itself be watched.
     pub refused: Option<String>,
     /// Its nodes are known.
@@ -162,7 +156,7 @@ impl Registered {
             && self.nodes_listed
             && self.pods_listed
             && self.refused.is_none()
-            && self.member.as_ref().is_some_and(Member::is_open)
+            && self.member.as_deref().is_some_and(Member::is_open)
     }
 }
 

@@ -103,6 +103,9 @@ pub enum ConditionKind {
 }
 
 impl ConditionKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::AbleToScale, Self::ScalingActive, Self::ScalingLimited];
+
     /// The type as it is written.
     pub const fn name(self) -> &'static str {
         match self {

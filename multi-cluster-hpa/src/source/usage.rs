@@ -15,7 +15,7 @@ use placement::parse_milli;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{Answer, Asked, PodUsage, Question, SourceError};
+use super::{PodUsage, Query, QueryFuture, QueryResult, SourceError};
 
 /// Asks members what their pods use. One request for all pods of a namespace.
 pub(crate) struct MemberUsage {
@@ -26,11 +26,11 @@ pub(crate) struct MemberUsage {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// When a question was answered last; the timestamp of each pod's sample then, and since when that
+/// When a query was answered last; the timestamp of each pod's sample then, and since when that
 /// has been seen.
-type Seen = BTreeMap<Question, (Instant, BTreeMap<String, (Timestamp, Instant)>)>;
+type Seen = BTreeMap<Query, (Instant, BTreeMap<String, (Timestamp, Instant)>)>;
 
-/// Questions that nobody has asked for so long are forgotten. Autoscalers are evaluated once an hour
+/// Queries that were not made for so long are forgotten. Autoscalers are evaluated once an hour
 /// at the least.
 const FORGOTTEN: Duration = Duration::from_hours(2);
 
@@ -49,12 +49,12 @@ impl MemberUsage {
         client: Result<Client, String>,
         cluster: &str,
         namespace: &str,
-    ) -> Asked {
+    ) -> QueryFuture {
         let failed = {
             let cluster = cluster.to_owned();
             move |problem| SourceError::Member { cluster, problem }
         };
-        let question = Question::Usage {
+        let query = Query::Usage {
             cluster: cluster.to_owned(),
             namespace: namespace.to_owned(),
         };
@@ -68,10 +68,10 @@ impl MemberUsage {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
             seen.retain(|_, (asked, _)| now.duration_since(*asked) <= FORGOTTEN);
-            let (_, before) = seen.remove(&question).unwrap_or((now, BTreeMap::new()));
+            let (_, before) = seen.remove(&query).unwrap_or((now, BTreeMap::new()));
             let (fresh, samples) = fresh(usage(list), &before, longest, now);
-            seen.insert(question, (now, samples));
-            Ok(Arc::new(Answer::Usage(fresh)))
+            seen.insert(query, (now, samples));
+            Ok(Arc::new(QueryResult::Usage(fresh)))
         }
         .boxed()
     }

@@ -1,0 +1,30 @@
+//! A member at work is the session of whoever delivers to it.
+
+use std::sync::Arc;
+
+use kube::{Client, ResourceExt as _};
+use placement::ClusterName;
+use tokio::sync::mpsc;
+
+use super::{Member, MemberEvent, MemberOptions};
+use crate::api::MemberCluster;
+use crate::members::connections::Session;
+
+/// What all members of an operator share.
+#[derive(Debug)]
+pub struct MemberSessions {
+    /// How they are dealt with.
+    pub options: MemberOptions,
+    /// Where their events go.
+    pub events: mpsc::UnboundedSender<MemberEvent>,
+}
+
+impl Session for Member {
+    type Shared = MemberSessions;
+
+    fn open(shared: &MemberSessions, member: &Arc<MemberCluster>, client: Client) -> Self {
+        let name = ClusterName::from(member.name_any());
+        let (options, events) = (shared.options.clone(), shared.events.clone());
+        Self::start(name, client, options, events)
+    }
+}
