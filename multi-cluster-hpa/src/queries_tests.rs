@@ -48,7 +48,7 @@ fn one_number_or_one_by_cluster() {
 }
 
 #[test]
-fn numbers_that_cannot_be_told_apart_are_an_error_that_says_what_to_write() {
+fn numbers_without_a_distinct_label_are_an_error_that_says_what_to_write() {
     let twice = vector(&[
         (&[(CLUSTER, "a"), ("x", "1")], 1.0),
         (&[(CLUSTER, "a")], 2.0),

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_object_of_a_metric_is_told_by_its_name() {
+    fn the_object_of_a_metric_is_shown_by_its_name() {
         let depth = metric(
             Kind::Object {
                 metric: "depth".to_owned(),

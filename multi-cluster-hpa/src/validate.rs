@@ -21,7 +21,7 @@ pub(crate) struct Validated {
     /// The fewest of each location, where the object says it.
     min_per_cluster: Option<u32>,
     schedules: Vec<schedule::Schedule>,
-    /// The metrics, and how each is asked for.
+    /// The metrics, and how each is queried.
     pub(crate) metrics: Vec<(decision::Metric, MetricQuery)>,
     /// The time between two evaluations, where the object says it.
     pub(crate) interval: Option<Duration>,

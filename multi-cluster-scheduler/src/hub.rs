@@ -5,8 +5,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use federation::api::{FINALIZER, KOPF_FINALIZER, OBSOLETE_ANNOTATION, WorkloadStatus};
+use federation::api::{FINALIZER, OBSOLETE_ANNOTATION, WorkloadStatus};
 use federation::members::Deadlined as _;
+use federation::operator::finalizer::{with_finalizer, without_finalizer};
 use federation::operator::queue::Priority;
 use federation::operator::redacted::redacted_message;
 use federation::operator::status::WriteError;
@@ -104,11 +105,7 @@ impl Scheduler {
         workload: &Arc<Workload>,
         resource_version: &str,
     ) -> Result<(), HubError> {
-        let others = workload
-            .finalizers
-            .iter()
-            .filter(|one| one.as_str() != KOPF_FINALIZER && one.as_str() != FINALIZER);
-        let finalizers: Vec<&str> = others.map(String::as_str).chain([FINALIZER]).collect();
+        let finalizers = with_finalizer(&workload.finalizers, FINALIZER);
         let mut metadata = json!({
             "uid": workload.uid,
             "resourceVersion": resource_version,
@@ -125,14 +122,8 @@ impl Scheduler {
 
     /// Takes our finalizer off (and the original's): the object may go.
     pub(crate) async fn let_go(&self, workload: &Arc<Workload>) -> Result<(), HubError> {
-        let kept = workload
-            .finalizers
-            .iter()
-            .filter(|one| *one != FINALIZER && *one != KOPF_FINALIZER);
-        match self
-            .replace_finalizers(workload, kept.cloned().collect())
-            .await
-        {
+        let kept = without_finalizer(&workload.finalizers, FINALIZER);
+        match self.replace_finalizers(workload, kept).await {
             Err(HubError::Gone(_)) => Ok(()),
             result => result,
         }

@@ -7,12 +7,12 @@ use federation::api::{Leftover, MemberCluster};
 use federation::members::{
     Delivery as _, Ending, ManagedKind, ObjectKey, Read, Readable, metadata, watch_with,
 };
+use federation::operator::hub::log_watch_error;
 use federation::operator::queue::Priority;
-use federation::operator::redacted::redacted_message;
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::Event;
 use placement::ClusterName;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -55,7 +55,7 @@ impl Scheduler {
                 listed.send_modify(|lists| lists.extend(["members"]));
             }
         };
-        watch_with(api, handle, complain, cancel).await;
+        watch_with(api, handle, log_watch_error, cancel).await;
     }
 
     /// A member whose object cannot be read goes on as it is known; one that is not known yet is
@@ -129,7 +129,7 @@ impl Scheduler {
                 listed.send_modify(|lists| lists.extend([kind.name()]));
             }
         };
-        watch_with(api, handle, complain, cancel).await;
+        watch_with(api, handle, log_watch_error, cancel).await;
     }
 
     fn workload_applied(&self, workload: Workload) {
@@ -318,7 +318,7 @@ impl Scheduler {
                     }
                 }
             };
-            watch_with(api, handle, complain, cancel).await;
+            watch_with(api, handle, log_watch_error, cancel).await;
         }))
         .await;
     }
@@ -334,12 +334,4 @@ impl Scheduler {
             self.queue.renew(dependant, Priority::High);
         }
     }
-}
-
-fn complain(error: &watcher::Error) {
-    let error = redacted_message(error);
-    warn!(
-        error,
-        "a watch on the hub was interrupted; it goes on by itself"
-    );
 }

@@ -61,7 +61,7 @@ pub struct LocationReport {
     pub current: u32,
     /// Replicas wanted from now on.
     pub desired: u32,
-    /// What each metric said, in the order of the spec. Empty where no metric was asked.
+    /// What each metric said, in the order of the spec. Empty where no metric was queried.
     pub metrics: Vec<MetricReport>,
     /// What was made of it.
     pub verdict: Verdict,

@@ -16,7 +16,7 @@ pub struct Layout {
     pub has_stale_entries: bool,
 }
 
-/// Why a deployment's locations cannot be told.
+/// Why the locations of a deployment are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// `replicaOverrides` does not hold numbers.

@@ -74,7 +74,7 @@ pub(super) fn conditions(locations: &[Location<'_>], sum: Option<Limit>) -> Vec<
     ]
 }
 
-/// One location at least can be told; the message names those that cannot.
+/// There is a recommendation for one location at least; the message names those without one.
 fn scaling_active(locations: &[Location<'_>]) -> Condition {
     let mut followed: Vec<&str> = Vec::new();
     let mut kept = Vec::new();

@@ -83,7 +83,7 @@ fn unasked(pools: &Pools<'_>, wanted: &BTreeMap<String, u32>) -> Decision {
         current: pool.current,
         desired: desired(name),
         metrics: Vec::new(),
-        verdict: Verdict::Kept("no metric was asked".to_owned()),
+        verdict: Verdict::Kept("no metric was queried".to_owned()),
     });
     finish(reports.collect(), vec![reachable()])
 }
@@ -150,7 +150,7 @@ fn ask(snapshot: &Snapshot, history: &mut History, pools: &Pools<'_>) -> Decisio
         } else {
             BTreeMap::new()
         };
-        // Nobody knows what they need: they keep what they have, if that leaves enough for the others.
+        // It is not known what they need: they keep what they have, if that leaves enough for the others.
         let least = |one: &Location<'_>| {
             if one.recommendation.is_err() {
                 one.allowed.replicas

@@ -29,7 +29,7 @@ pub(super) struct Recommendation {
     pub(super) metric: String,
 }
 
-/// Why no number can be told.
+/// Why no recommendation is available.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     /// For the condition `ScalingActive`.
@@ -186,7 +186,7 @@ pub(super) fn highest(
 }
 
 impl Snapshot {
-    /// Why a cluster on which replicas are to stay cannot be told.
+    /// Why there is no recommendation for a cluster on which replicas are to stay.
     pub(super) fn unreachable(&self, cluster: &str) -> Option<Failure> {
         let why = self.unknown.get(cluster)?;
         (self.layout.placed_on(cluster) > 0).then(|| Failure {
@@ -196,7 +196,7 @@ impl Snapshot {
     }
 
     /// Why no metric of pods can ask for fewer replicas than there are: some are to run on a
-    /// cluster, and nobody has seen them, so what they use counts nowhere.
+    /// cluster, and they were not seen, so what they use counts nowhere.
     pub(super) fn unseen(&self) -> Option<Failure> {
         let unseen = self.unknown.keys().find(|cluster| {
             let pods = self.pods.iter().filter(|pod| pod.is_active());

@@ -4,9 +4,9 @@ use federation::api::ReplicaScheduling;
 
 use super::{Condition, ConditionKind, Decision, Scaling, Scope, Snapshot};
 
-/// What a number outside its bounds becomes before any metric is asked.
+/// What a number outside its bounds becomes before any metric is queried.
 pub(super) enum Start {
-    /// Nothing: somebody has set it to zero, which turns scaling off.
+    /// Nothing: the target is set to zero, which turns scaling off.
     Disabled,
     /// The nearest bound, and why.
     Jump(u32, &'static str),

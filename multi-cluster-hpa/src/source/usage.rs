@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{PodUsage, Query, QueryFuture, QueryResult, SourceError};
 
-/// Asks members what their pods use. One request for all pods of a namespace.
+/// Queries what the pods of members use. One request for all pods of a namespace.
 pub(crate) struct MemberUsage {
     deadline: Duration,
     /// A sample that has not changed for this long is stale. Not compared with the time of day: a
@@ -26,7 +26,7 @@ pub(crate) struct MemberUsage {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// When a query was answered last; the timestamp of each pod's sample then, and since when that
+/// When a query was made last; the timestamp of each pod's sample then, and since when that
 /// has been seen.
 type Seen = BTreeMap<Query, (Instant, BTreeMap<String, (Timestamp, Instant)>)>;
 
@@ -43,7 +43,7 @@ impl MemberUsage {
         }
     }
 
-    /// Asks a member, if there is a way to it.
+    /// Queries a member, if there is a client for it.
     pub(crate) fn read(
         &self,
         client: Result<Client, String>,
@@ -67,7 +67,7 @@ impl MemberUsage {
             let list = list.map_err(|error| failed(problem(&error)))?;
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            seen.retain(|_, (asked, _)| now.duration_since(*asked) <= FORGOTTEN);
+            seen.retain(|_, (made, _)| now.duration_since(*made) <= FORGOTTEN);
             let (_, before) = seen.remove(&query).unwrap_or((now, BTreeMap::new()));
             let (fresh, samples) = fresh(usage(list), &before, longest, now);
             seen.insert(query, (now, samples));

@@ -381,7 +381,7 @@ fn traffic_divides_one_number_over_the_clusters() {
         assert_eq!(status["desiredReplicas"], 3, "{status}");
         let kept = status["clusters"][0]["limitedBy"].as_str().unwrap();
         assert!(
-            kept.contains("nobody knows where requests arrive"),
+            kept.contains("it is not known where requests arrive"),
             "{kept}"
         );
         let pods = scene.world.members.iter().flat_map(|(cluster, member)| {
