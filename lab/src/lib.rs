@@ -3,11 +3,13 @@
 //! [`real`] runs clusters as plain processes: Kubernetes itself (API server, controllers, scheduler,
 //! etcd), with KWOK in the place of nodes and kubelets, or [`embedded`] ones. [`simulated`] plays
 //! whole member clusters in the process, in virtual time if need be, and [`simulation`] a federation
-//! of them. [`e2e`] plays scenarios with operators that are processes.
+//! of them. [`e2e`] plays scenarios with operators that are processes. [`operators`] is the table of
+//! the operators that there are.
 
 pub mod access;
 pub mod e2e;
 pub mod embedded;
+pub mod operators;
 pub mod real;
 pub mod scenario;
 pub mod simulated;

@@ -94,11 +94,8 @@ fn told(action: &Action) -> String {
             "{} times as many requests for {} during {:?}",
             flash.times, flash.workload, flash.lasts
         ),
-        Action::Kill(OperatorName::Scheduler, down) => {
-            format!("the scheduler dies, and is down for {down:?}")
-        }
-        Action::Kill(OperatorName::Autoscaler, down) => {
-            format!("the autoscaler dies, and is down for {down:?}")
+        Action::Kill(operator, down) => {
+            format!("{} dies, and is down for {down:?}", operator.as_str())
         }
     }
 }

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
-use clap::Parser as _;
+use anyhow::Result;
 use federation::operator::clock::SharedClock;
+use federation::operator::context::Substitutes;
+use federation::operator::frame::{Environment, OperatorEntry};
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
+use federation::traffic::Traffic as TrafficSource;
+use lab::operators::OPERATORS;
 use lab::simulated::{OperatorName, Prometheus, Traffic};
 use lab::simulation::{Error, Network, Operator, Vantage};
+use multi_cluster_hpa::source::MetricSource;
 use multi_cluster_scheduler::ProximitySource;
-use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -27,84 +30,67 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// What they work with.
 #[derive(Clone)]
-pub(crate) struct Setting {
+pub(crate) struct OperatorConfig {
     kubeconfig: PathBuf,
     clock: SharedClock,
-    traffic: Arc<Traffic>,
-    proximity: Option<ProximitySource>,
-    prometheus: Prometheus,
+    substitutes: Substitutes,
 }
 
-/// All operators that there are, at work.
-pub(crate) struct Operators {
-    scheduler: Operator,
-    autoscaler: Operator,
-    health: [Health; 2],
+/// All operators of the table, at work.
+pub(crate) struct Operators(Vec<Running>);
+
+struct Running {
+    name: &'static str,
+    process: Operator,
+    health: Health,
 }
 
 impl Operators {
     /// Starts them, in this thread.
-    pub(crate) fn start(network: &Network, setting: &Setting) -> Self {
-        let health = [(); 2].map(|()| Health::new(&["hub", "members"]));
-        let [of_scheduler, of_autoscaler] = health.clone();
-        let scheduler = {
-            let setting = setting.clone();
-            start(network, "scheduler", async move |vantage, stop| {
-                setting.schedule(vantage, &of_scheduler, stop).await
-            })
-        };
-        let autoscaler = {
-            let setting = setting.clone();
-            start(network, "autoscaler", async move |vantage, stop| {
-                setting.autoscale(vantage, &of_autoscaler, stop).await
-            })
-        };
-        Self {
-            scheduler,
-            autoscaler,
-            health,
-        }
+    pub(crate) fn start(network: &Network, config: &OperatorConfig) -> Self {
+        let running = OPERATORS.iter().map(|entry| start(network, config, *entry));
+        Self(running.collect())
     }
 
     /// Whether all of them know the hub and the members.
     pub(crate) fn are_ready(&self) -> bool {
-        self.health.iter().all(|health| health.missing().is_empty())
+        self.0.iter().all(|one| one.health.missing().is_empty())
     }
 
     /// One dies, and is started again after so long.
     pub(crate) fn kill(&self, operator: OperatorName, down: Duration) {
-        let operator = match operator {
-            OperatorName::Scheduler => &self.scheduler,
-            OperatorName::Autoscaler => &self.autoscaler,
-        };
-        operator.kill_at(1, down);
+        let named = self.0.iter().filter(|one| one.name == operator.as_str());
+        named.for_each(|one| one.process.kill_at(1, down));
     }
 
     /// Ends them, after what they are at.
     pub(crate) async fn stop(self) {
-        let ended = futures::future::join(self.scheduler.stop(), self.autoscaler.stop());
+        let ended = self.0.into_iter().map(|one| one.process.stop());
         // What takes longer goes on at the next start.
+        let ended = futures::future::join_all(ended);
         tokio::time::timeout(GRACE, ended).await.ok();
     }
 }
 
-/// Starts one, and says why it has ended.
-fn start(
-    network: &Network,
-    name: &'static str,
-    work: impl AsyncFn(&Vantage, &CancellationToken) -> Result<()> + 'static,
-) -> Operator {
+/// Starts one, and logs why it has ended.
+fn start(network: &Network, config: &OperatorConfig, entry: OperatorEntry) -> Running {
+    let (config, health) = (config.clone(), Health::of_operator());
+    let shared = health.clone();
     let work = async move |vantage: &Vantage, stop: &CancellationToken| {
-        let ended = work(vantage, stop).await;
+        let ended = config.lead(entry, vantage, &shared, stop).await;
         ended.map_err(|error| {
-            warn!("the {name} has ended and is started again: {error:#}");
+            warn!("{} has ended and is started again: {error:#}", entry.name);
             Error::from(error.to_string())
         })
     };
-    Operator::start(network.clone(), name.to_owned(), work)
+    Running {
+        name: entry.name,
+        process: Operator::start(network.clone(), entry.name.to_owned(), work),
+        health,
+    }
 }
 
-impl Setting {
+impl OperatorConfig {
     /// What they work with in this world.
     pub(crate) fn of(
         world: &World,
@@ -114,70 +100,38 @@ impl Setting {
     ) -> Self {
         let metrics = world.metrics().into_iter();
         let metrics = metrics.map(|one| (one.cluster().to_owned(), one));
-        let times = Some(&world.round_trip_times).filter(|times| !times.is_empty());
+        let traffic: Arc<dyn TrafficSource> = Arc::new(Traffic::of(metrics.collect()));
+        let prometheus: Arc<dyn MetricSource> = Arc::new(prometheus.clone());
+        let mut substitutes = Substitutes::default().with(traffic).with(prometheus);
+        if !world.round_trip_times.is_empty() {
+            let times = ProximitySource::Fixed(world.round_trip_times.clone());
+            substitutes = substitutes.with(times);
+        }
         Self {
             kubeconfig: kubeconfig.to_owned(),
             clock: clock.clone(),
-            traffic: Arc::new(Traffic::of(metrics.collect())),
-            proximity: times.cloned().map(ProximitySource::Fixed),
-            prometheus: prometheus.clone(),
+            substitutes,
         }
     }
 
-    /// A command line, for what is usual.
-    fn flags(&self, name: &str) -> [String; 2] {
-        let kubeconfig = format!("--kubeconfig={}", self.kubeconfig.display());
-        [name.to_owned(), kubeconfig]
-    }
-
-    async fn schedule(
+    async fn lead(
         &self,
+        entry: OperatorEntry,
         vantage: &Vantage,
         health: &Health,
         stop: &CancellationToken,
     ) -> Result<()> {
-        use multi_cluster_scheduler::{Args, Context, Metrics, lead};
-        let args = Args::try_parse_from(self.flags("multi-cluster-scheduler"))?;
-        let hub = args.common.hub().await?;
-        let context = Context {
+        let flags = [format!("--kubeconfig={}", self.kubeconfig.display())];
+        let hub = entry.common(&flags)?.hub().await?;
+        let environment = Environment {
             network: door(vantage, &hub.config.cluster_url),
-            hub: hub.config,
-            hub_context: hub.context,
-            member_contexts: None,
+            hub,
             identity: IDENTITY.to_owned(),
             leadership: Leadership::always(),
-            options: args.options(),
             clock: self.clock.clone(),
-            metrics: Metrics::new(&mut Registry::default()),
             health: health.clone(),
-            traffic: Some(self.traffic.clone()),
-            proximity: self.proximity.clone(),
+            substitutes: self.substitutes.clone(),
         };
-        let ended = Box::pin(lead(context, stop.clone())).await;
-        ended.map_err(|error| anyhow!(error))
-    }
-
-    async fn autoscale(
-        &self,
-        vantage: &Vantage,
-        health: &Health,
-        stop: &CancellationToken,
-    ) -> Result<()> {
-        use multi_cluster_hpa::{Args, Context, Metrics, lead};
-        let args = Args::try_parse_from(self.flags("multi-cluster-hpa"))?;
-        let hub = args.common.hub().await?;
-        let context = Context {
-            network: door(vantage, &hub.config.cluster_url),
-            hub: hub.config,
-            identity: IDENTITY.to_owned(),
-            leadership: Leadership::always(),
-            options: args.options(),
-            clock: self.clock.clone(),
-            metrics: Metrics::new(&mut Registry::default()),
-            health: health.clone(),
-            prometheus: Some(Arc::new(self.prometheus.clone())),
-        };
-        let ended = Box::pin(lead(context, stop.clone())).await;
-        ended.map_err(|error| anyhow!(error))
+        Ok(entry.lead(&flags, environment, stop.clone()).await?)
     }
 }

@@ -16,7 +16,7 @@ use crate::folder::Folder;
 use crate::greeting::Greeting;
 use crate::log_file::LogFile;
 use crate::member::Storage;
-use crate::operators::{Operators, Setting};
+use crate::operators::{OperatorConfig, Operators};
 use crate::performance::{Theatre, perform};
 use crate::screen::Screen;
 use crate::world::World;
@@ -49,7 +49,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
 
     let stop = signals::stop_on_signal()?;
     let prometheus = Prometheus::of(world.metrics(), clock.clone());
-    let setting = Setting::of(&world, &entrance.kubeconfig, &clock, &prometheus);
+    let config = OperatorConfig::of(&world, &entrance.kubeconfig, &clock, &prometheus);
     let root = prometheus::router(&prometheus, &entrance.token);
     let router = world.host().router_over(root);
     let (address, kubeconfig) = (entrance.address, entrance.kubeconfig);
@@ -60,7 +60,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         control_plane::serve(entrance.listener, tls, router, ended.cancelled_owned()).await
     });
     let network = world.network();
-    let operators = Operators::start(&network, &setting);
+    let operators = Operators::start(&network, &config);
     let working = async {
         registry::until_ready(&operators).await;
         let greeting = Greeting {

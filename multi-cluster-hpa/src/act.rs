@@ -2,6 +2,7 @@
 
 use federation::api::MultiClusterDeployment;
 use federation::members::Deadlined as _;
+use federation::operator::key::NamespacedName;
 use federation::operator::redacted::redacted_message;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
@@ -9,7 +10,6 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::decision::Wanted;
-use crate::state::Key;
 
 /// Owner of what is written into targets.
 pub(crate) const FIELD_MANAGER: &str = "multi-cluster-hpa";
@@ -17,7 +17,7 @@ pub(crate) const FIELD_MANAGER: &str = "multi-cluster-hpa";
 /// Why it was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ActError {
-    /// Somebody else owns the field.
+    /// Another manager owns the field.
     #[error("{0}")]
     Conflict(String),
     /// The hub refused it, or did not answer.
@@ -25,11 +25,11 @@ pub(crate) enum ActError {
     Api(#[from] Box<kube::Error>),
 }
 
-/// Writes replicas by server-side apply, without force: a field that somebody else set stays as it
-/// is. The uid makes sure that it is this object and not one that was made anew.
+/// Writes replicas by server-side apply, without force: a field that another manager set stays as
+/// it is. The uid makes sure that it is this object and not one that was created again.
 pub(crate) async fn apply(
     hub: &Client,
-    target: &Key,
+    target: &NamespacedName,
     uid: &str,
     wanted: &Wanted,
     deadline: Duration,
@@ -73,13 +73,13 @@ pub(crate) async fn apply(
     })
 }
 
-fn message(target: &Key, wanted: &Wanted, with: &str) -> String {
+fn message(target: &NamespacedName, wanted: &Wanted, with: &str) -> String {
     let field = match wanted {
         Wanted::PerCluster(_) => "clusterReplicas",
         Wanted::Total(_) => "replicas",
     };
     format!(
-        "{field} of MultiClusterDeployment {target} is set by somebody else ({with}), so it is left as it is: take {field} out of what they apply, or delete this autoscaler"
+        "{field} of MultiClusterDeployment {target} is set by another manager ({with}) and stays as it is: remove {field} from what that manager applies, or delete this autoscaler"
     )
 }
 

@@ -1,44 +1,26 @@
 //! The flags.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
-use federation::members::Kubeconfig;
-use federation::operator::args::{CommonArgs, duration};
+use federation::operator::args::duration;
+use federation::operator::context::OperatorContext;
 use federation::operator::prometheus::PrometheusArgs;
 use federation::prometheus::PrometheusError;
 use jiff::SignedDuration;
+use tracing::warn;
 
+use crate::controller::Options;
 use crate::decision::Defaults;
-use crate::operator::Options;
 use crate::source::{MetricSource, PrometheusSource};
 
-/// The port of /healthz, /readyz and /metrics; each operator has its own.
-pub const DEFAULT_PORT: u16 = 9441;
-
 /// The bytes per second that the pods of a namespace receive.
-const TRAFFIC_QUERY: &str = "sum by (cluster_name, pod) \
+const POD_TRAFFIC_QUERY: &str = "sum by (cluster_name, pod) \
     (rate(container_network_receive_bytes_total{namespace=\"{namespace}\"}[1m]))";
 
-/// Scales multi-cluster deployments from metrics.
-///
-/// It serves the hub, the cluster that the kubeconfig's current context names, and reads the pods
-/// and `metrics.k8s.io` of the member clusters (see `kubectl get memberclusters`, which the
-/// scheduler keeps). Metrics of other types need a Prometheus that sees all clusters.
-#[derive(Debug, Parser)]
-#[command(
-    name = "multi-cluster-hpa",
-    version,
-    max_term_width = 100,
-    args_override_self = true
-)]
+/// The flags of the autoscaler besides those of every operator.
+#[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What every operator has.
-    #[command(flatten)]
-    pub common: CommonArgs,
-
     /// The time between two evaluations of an autoscaler that has no evaluationIntervalSeconds
     #[arg(long, env = "MCK8S_INTERVAL", value_name = "TIME", default_value = "15s", value_parser = duration)]
     pub interval: Duration,
@@ -60,22 +42,9 @@ pub struct Args {
     #[arg(long, env = "MCK8S_INITIAL_READINESS_DELAY", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub initial_readiness_delay: Duration,
 
-    /// A pod's usage that has not been measured anew for this long is missing
+    /// A pod's usage that has not been measured again for this long is missing
     #[arg(long, env = "MCK8S_MAX_METRIC_AGE", value_name = "TIME", default_value = "2m", value_parser = duration)]
     pub max_metric_age: Duration,
-
-    /// The longest that one call to the hub, to a member or to Prometheus may take
-    #[arg(long, env = "MCK8S_DEADLINE", value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub deadline: Duration,
-
-    /// Autoscalers that are written at the same time, and questions to one server at the same time
-    #[arg(
-        long,
-        env = "MCK8S_CONCURRENT_SYNCS",
-        value_name = "NUMBER",
-        default_value = "64"
-    )]
-    pub concurrent_syncs: NonZeroUsize,
 
     /// Prometheus, for metrics that are not of resources.
     #[command(flatten)]
@@ -83,34 +52,52 @@ pub struct Args {
 
     /// `PromQL` for what the pods of a namespace receive, by `cluster_name` and `pod`, for
     /// `distribution: Traffic`; {namespace} is filled in
-    #[arg(long, env = "MCK8S_POD_TRAFFIC_QUERY", value_name = "PROMQL", default_value = TRAFFIC_QUERY)]
-    pub traffic_query: String,
+    #[arg(long, env = "MCK8S_POD_TRAFFIC_QUERY", value_name = "PROMQL", default_value = POD_TRAFFIC_QUERY)]
+    pub pod_traffic_query: String,
+
+    /// The former name of --pod-traffic-query; the scheduler's flag of that name is another query.
+    #[arg(long, hide = true, value_name = "PROMQL")]
+    traffic_query: Option<String>,
 }
 
 impl Args {
-    /// How the operator works.
-    pub fn options(&self) -> Options {
-        let signed = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+    /// How the autoscaler works.
+    pub(crate) fn options(&self, context: &OperatorContext) -> Options {
         Options {
-            kubeconfig: self.common.kubeconfig.clone().map(Kubeconfig::at),
-            access: self.common.access.rules(),
             interval: self.interval,
-            defaults: Defaults {
-                tolerance: self.tolerance,
-                downscale_stabilization: signed(self.downscale_stabilization),
-                cpu_initialization_period: signed(self.cpu_initialization_period),
-                initial_readiness_delay: signed(self.initial_readiness_delay),
-            },
-            deadline: self.deadline,
+            defaults: self.defaults(),
+            deadline: context.deadline,
             longest_age: self.max_metric_age,
-            traffic_query: self.traffic_query.clone(),
-            parallel: self.concurrent_syncs.get(),
+            pod_traffic_query: self.pod_traffic_query().to_owned(),
+            concurrent_syncs: context.concurrent_syncs,
         }
     }
 
-    /// What answers queries, if anything does.
-    pub fn prometheus(&self) -> Result<Option<Arc<dyn MetricSource>>, PrometheusError> {
-        let server = self.prometheus.server(self.deadline)?;
+    /// What holds for autoscalers that do not say it.
+    fn defaults(&self) -> Defaults {
+        let signed = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        Defaults {
+            tolerance: self.tolerance,
+            downscale_stabilization: signed(self.downscale_stabilization),
+            cpu_initialization_period: signed(self.cpu_initialization_period),
+            initial_readiness_delay: signed(self.initial_readiness_delay),
+        }
+    }
+
+    fn pod_traffic_query(&self) -> &str {
+        let Some(query) = &self.traffic_query else {
+            return &self.pod_traffic_query;
+        };
+        warn!("--traffic-query is deprecated for this operator: write --pod-traffic-query");
+        query
+    }
+
+    /// What answers queries, if anything does; within a deadline.
+    pub(crate) fn prometheus(
+        &self,
+        deadline: Duration,
+    ) -> Result<Option<Arc<dyn MetricSource>>, PrometheusError> {
+        let server = self.prometheus.server(deadline)?;
         Ok(server.map(|server| Arc::new(PrometheusSource::new(server)) as Arc<dyn MetricSource>))
     }
 }
@@ -123,19 +110,37 @@ fn tolerance(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    use federation::operator::frame::CommandLine;
+
     use super::*;
-    use clap::CommandFactory as _;
+    use crate::MultiClusterHpa;
+
+    fn read(flags: &[&str]) -> CommandLine<Args> {
+        let name = ["multi-cluster-hpa"];
+        CommandLine::read::<MultiClusterHpa>([&name, flags].concat()).unwrap()
+    }
 
     #[test]
     fn the_flags_fit_together() {
-        Args::command().debug_assert();
+        CommandLine::command_of::<MultiClusterHpa>().debug_assert();
     }
 
     #[test]
     fn the_defaults_are_those_of_kubernetes() {
-        let options = Args::parse_from(["multi-cluster-hpa"]).options();
-        assert_eq!(options.defaults, Defaults::default());
-        assert_eq!(options.interval, Duration::from_secs(15));
+        let flags = read(&[]);
+        assert_eq!(flags.own.defaults(), Defaults::default());
+        assert_eq!(flags.own.interval, Duration::from_secs(15));
+        assert_eq!(flags.common.deadline, Duration::from_secs(5));
+        assert_eq!(flags.common.concurrent_syncs.get(), 64);
+    }
+
+    #[test]
+    fn the_former_name_of_the_traffic_query_is_accepted() {
+        assert_eq!(read(&[]).own.pod_traffic_query(), POD_TRAFFIC_QUERY);
+        let former = read(&["--traffic-query=up"]);
+        assert_eq!(former.own.pod_traffic_query(), "up");
+        let current = read(&["--pod-traffic-query=up"]);
+        assert_eq!(current.own.pod_traffic_query(), "up");
     }
 
     #[test]

@@ -5,34 +5,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use federation::api::MultiClusterHorizontalPodAutoscaler as Autoscaler;
 use federation::operator::events::EventType;
+use federation::operator::finalizer::remove_kopf_finalizer;
+use federation::operator::key::NamespacedName;
 use federation::operator::redacted::redacted_message;
+use federation::operator::status::WriteError;
 use federation::prometheus::string_escaped;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
 use tokio::time::Instant;
+use tracing::instrument;
 
 use crate::act::{self, ActError};
-use crate::ask::{self, usage_of};
 use crate::calculator::PodKey;
+use crate::controller::Controller;
 use crate::decision::{self, Condition, ConditionKind, Decision, Layout, Snapshot};
-use crate::operator::Operator;
+use crate::members;
+use crate::queries::{self, usage_of};
 use crate::report::Outcome;
-use crate::source::{Answer, Question};
-use crate::state::{Key, State, Target, Tracked};
+use crate::source::{Query, QueryResult};
+use crate::state::{State, Target, Tracked};
 use crate::validate::Validated;
 
 /// What kept an evaluation from its end. It is tried again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EvaluateError {
-    /// The original's finalizer was not taken off.
-    #[error("the finalizer of kopf not taken off: {}", redacted_message(.0.as_ref()))]
-    Finalizer(Box<kube::Error>),
+    /// The original's finalizer was not removed.
+    #[error("the finalizer of kopf was not removed: {0}")]
+    Finalizer(WriteError),
     /// The replicas were not written.
-    #[error("replicas not written: {}", redacted_message(.0.as_ref()))]
+    #[error("the replicas were not written: {}", redacted_message(.0.as_ref()))]
     Act(Box<kube::Error>),
     /// The status was not written.
-    #[error("status not written: {}", redacted_message(.0.as_ref()))]
-    Report(Box<kube::Error>),
+    #[error("the status was not written: {0}")]
+    Report(WriteError),
 }
 
 impl EvaluateError {
@@ -48,7 +56,7 @@ impl EvaluateError {
 /// An autoscaler that can be evaluated, with its target.
 struct Subject {
     spec: Arc<Validated>,
-    name: Key,
+    name: NamespacedName,
     target: Target,
     layout: Layout,
 }
@@ -59,13 +67,17 @@ struct Read {
     traffic: Option<BTreeMap<String, f64>>,
     /// When the oldest number was measured that counts.
     oldest: Option<Timestamp>,
-    /// What could not be asked, by cluster.
+    /// What could not be queried, by cluster.
     silent: BTreeMap<String, String>,
 }
 
-impl Operator {
+impl Controller {
     /// Evaluates an autoscaler; gives the time between its evaluations, none when it is gone.
-    pub(crate) async fn evaluate(&self, key: &Key) -> Result<Option<Duration>, EvaluateError> {
+    #[instrument(skip_all, fields(%key))]
+    pub(crate) async fn evaluate(
+        &self,
+        key: &NamespacedName,
+    ) -> Result<Option<Duration>, EvaluateError> {
         let (interval, deleting, held) = {
             let state = self.state();
             let Some(tracked) = state.autoscalers.get(key) else {
@@ -76,8 +88,7 @@ impl Operator {
         };
         if let Some(held) = held {
             let _turn = self.writers.acquire().await;
-            let taken = self.take_off(key, held).await;
-            taken.map_err(|error| EvaluateError::Finalizer(Box::new(error)))?;
+            self.release(key, &held).await?;
         }
         if deleting {
             return Ok(None);
@@ -115,33 +126,48 @@ impl Operator {
         acted.map(|()| Some(interval))
     }
 
-    /// Asks all that the autoscaler needs, at once.
+    /// Removes the original's finalizer: it left one on every object that it served, and nothing else
+    /// removes it, so that such an object could never be deleted. If the object has changed
+    /// meanwhile, its next revision leads here again.
+    async fn release(&self, key: &NamespacedName, held: &ObjectMeta) -> Result<(), EvaluateError> {
+        let api: Api<Autoscaler> = Api::namespaced(self.hub.clone(), &key.namespace);
+        match remove_kopf_finalizer(&api, held, self.options.deadline).await {
+            Ok(()) | Err(WriteError::Stale) => Ok(()),
+            Err(error) => Err(EvaluateError::Finalizer(error)),
+        }
+    }
+
+    /// Makes all queries that the autoscaler needs, at once.
+    #[instrument(skip_all)]
     async fn read(&self, subject: &Subject, since: Instant) -> Read {
         let namespace = &subject.name.namespace;
-        let pods = self.members.pods(&subject.target.uid);
+        let pods = members::pods(&self.members, &subject.target.uid);
         let keys: BTreeSet<PodKey> = pods.iter().map(|pod| pod.key.clone()).collect();
         let clusters: BTreeSet<String> = keys.iter().map(|key| key.cluster.clone()).collect();
         let traffic = subject.spec.needs_traffic().then(|| {
-            let query = &self.options.traffic_query;
-            Question::Query(query.replace("{namespace}", &string_escaped(namespace)))
+            let query = &self.options.pod_traffic_query;
+            Query::PromQl(query.replace("{namespace}", &string_escaped(namespace)))
         });
-        let questions: Vec<Vec<Question>> = (subject.spec.metrics.iter())
-            .map(|(_, ask)| ask.questions(namespace, &clusters))
+        let queries: Vec<Vec<Query>> = (subject.spec.metrics.iter())
+            .map(|(_, metric)| metric.queries(namespace, &clusters))
             .collect();
-        let all: BTreeSet<&Question> = questions.iter().flatten().chain(&traffic).collect();
-        let asked = all.into_iter().map(async |question| {
-            let answer = self.ask(question, since).await;
-            let answer = answer.map_err(|error| {
+        let all: BTreeSet<&Query> = queries.iter().flatten().chain(&traffic).collect();
+        let results = all.into_iter().map(async |query| {
+            let result = self.query(query, since).await;
+            let result = result.map_err(|error| {
                 self.metrics.unanswered(error.category());
                 error.to_string()
             });
-            (question.clone(), answer)
+            (query.clone(), result)
         });
-        let answers: BTreeMap<_, _> = futures::future::join_all(asked).await.into_iter().collect();
+        let results: BTreeMap<_, _> = (futures::future::join_all(results).await)
+            .into_iter()
+            .collect();
         let mut oldest: Option<Timestamp> = None;
-        let metrics = subject.spec.metrics.iter().zip(&questions);
-        let metrics = metrics.map(|((metric, ask), questions)| {
-            let (reading, measured) = ask::reading(&metric.kind, ask, &answers, questions, &keys);
+        let metrics = subject.spec.metrics.iter().zip(&queries);
+        let metrics = metrics.map(|((metric, query), queries)| {
+            let (reading, measured) =
+                queries::reading(&metric.kind, query, &results, queries, &keys);
             oldest = measured.map_or(oldest, |one| Some(oldest.map_or(one, |old| old.min(one))));
             decision::Metric {
                 reading,
@@ -149,30 +175,31 @@ impl Operator {
             }
         });
         let metrics = metrics.collect();
-        let traffic = traffic.and_then(|question| answers.get(&question)?.as_ref().ok());
+        let traffic = traffic.and_then(|query| results.get(&query)?.as_ref().ok());
         let silent = clusters.iter().filter_map(|cluster| {
-            let answer = answers.get(&usage_of(cluster, namespace))?;
-            Some((cluster.clone(), answer.as_ref().err()?.clone()))
+            let result = results.get(&usage_of(cluster, namespace))?;
+            Some((cluster.clone(), result.as_ref().err()?.clone()))
         });
         Read {
             metrics,
-            traffic: traffic.and_then(|answer: &Arc<Answer>| ask::traffic(answer, &keys)),
+            traffic: traffic.and_then(|result: &Arc<QueryResult>| queries::traffic(result, &keys)),
             oldest,
             silent: silent.collect(),
         }
     }
 
     /// Decides on what is known now; none when the autoscaler or its target is not the same any more:
-    /// then it is evaluated anew.
+    /// then it is evaluated again.
+    #[instrument(skip_all)]
     fn decide(
         &self,
-        key: &Key,
+        key: &NamespacedName,
         subject: &Subject,
         metrics: Vec<decision::Metric>,
         traffic: Option<BTreeMap<String, f64>>,
     ) -> Option<(Snapshot, Decision)> {
-        let pods = self.members.pods(&subject.target.uid);
-        let unknown = self.members.unknown();
+        let pods = members::pods(&self.members, &subject.target.uid);
+        let unknown = members::unknown(&self.members);
         let mut state = self.state();
         let latest = dereference(&state, key).ok()?;
         let same_target = latest.target.uid == subject.target.uid;
@@ -182,7 +209,7 @@ impl Operator {
         let spec = latest.target.spec.ok()?;
         let mut layout = latest.layout;
         let tracked = state.autoscalers.get_mut(key)?;
-        layout.has_strays &= tracked.tidied != Some(latest.target.generation);
+        layout.has_stale_entries &= tracked.pruned_generation != Some(latest.target.generation);
         let now = self.clock.now();
         tracked.follow_the_clock(now, Instant::now());
         let snapshot = Snapshot {
@@ -204,9 +231,10 @@ impl Operator {
     }
 
     /// Writes the numbers, if they are others.
+    #[instrument(skip_all)]
     async fn act(
         &self,
-        key: &Key,
+        key: &NamespacedName,
         subject: &Subject,
         snapshot: &Snapshot,
         mut outcome: Outcome,
@@ -220,10 +248,10 @@ impl Operator {
         let written = act::apply(&self.hub, target, &subject.target.uid, &wanted, deadline).await;
         match written {
             Ok(()) => {
-                if snapshot.layout.has_strays
+                if snapshot.layout.has_stale_entries
                     && let Some(tracked) = self.state().autoscalers.get_mut(key)
                 {
-                    tracked.tidied = Some(subject.target.generation);
+                    tracked.pruned_generation = Some(subject.target.generation);
                 }
                 if !outcome.decision.has_changed() {
                     self.metrics.evaluated(outcome.result());
@@ -237,7 +265,12 @@ impl Operator {
                         .scaled(&outcome.decision, snapshot.now, behavior);
                 }
                 outcome.scaled(snapshot.now);
-                self.announce(key, EventType::Normal, "SuccessfulRescale", &outcome.news());
+                self.announce(
+                    key,
+                    EventType::Normal,
+                    "SuccessfulRescale",
+                    &outcome.summary(),
+                );
                 Ok(outcome)
             }
             Err(ActError::Conflict(message)) => {
@@ -276,7 +309,7 @@ impl Tracked {
 }
 
 /// Finds the target, and what stands in the way.
-fn dereference(state: &State, key: &Key) -> Result<Subject, Condition> {
+fn dereference(state: &State, key: &NamespacedName) -> Result<Subject, Condition> {
     let Some(tracked) = state.autoscalers.get(key) else {
         return Err(unable("Gone", "the autoscaler is gone".to_owned()));
     };

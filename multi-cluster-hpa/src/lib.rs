@@ -9,27 +9,21 @@
 
 mod act;
 mod args;
-mod ask;
 pub mod behavior;
 pub mod calculator;
+mod controller;
 pub mod decision;
 mod evaluate;
-mod finalizer;
 mod hub_watches;
 mod members;
 mod metrics;
-mod operator;
+mod queries;
 mod report;
 mod run;
 pub mod schedule;
-mod serve;
 pub mod source;
 mod state;
+mod status_format;
 mod validate;
-mod words;
 
-pub use args::{Args, DEFAULT_PORT};
-pub use metrics::Metrics;
-pub use operator::Options;
-pub use run::{Context, RunError, lead};
-pub use serve::serve;
+pub use run::MultiClusterHpa;

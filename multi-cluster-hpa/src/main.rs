@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use federation::operator::process::run;
-use multi_cluster_hpa::{Args, serve};
+use multi_cluster_hpa::MultiClusterHpa;
 
 fn main() -> ExitCode {
-    run("multi-cluster-hpa", Box::pin(serve(Args::parse())))
+    federation::operator::process::main::<MultiClusterHpa>()
 }

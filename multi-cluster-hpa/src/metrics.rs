@@ -1,6 +1,6 @@
-//! What the operator counts. Besides the autoscalers' names, labels are closed sets.
+//! What the autoscaler counts. Besides the autoscalers' names, labels are closed sets.
 
-use federation::operator::fence::ApiRequests;
+use federation::operator::key::NamespacedName;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,20 +8,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::state::Key;
-
-/// The operator's metrics.
+/// The autoscaler's metrics.
 #[derive(Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     desired: Family<Autoscaler, Gauge>,
     current: Family<Autoscaler, Gauge>,
     age: Family<Autoscaler, Gauge<f64, std::sync::atomic::AtomicU64>>,
     evaluations: Family<Evaluation, Counter>,
     decision: Histogram,
     errors: Family<Reason, Counter>,
-    questions: Family<Reason, Counter>,
-    pub(crate) requests: ApiRequests,
-    pub(crate) events_dropped: Counter,
+    queries: Family<Reason, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,8 +37,8 @@ struct Reason {
 }
 
 impl Metrics {
-    /// Registers them.
-    pub fn new(registry: &mut Registry) -> Self {
+    /// Registers them in the operator's own registry.
+    pub(crate) fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
             desired: Family::default(),
             current: Family::default(),
@@ -50,12 +46,8 @@ impl Metrics {
             evaluations: Family::default(),
             decision: Histogram::new(exponential_buckets(10e-6, 2.0, 16)),
             errors: Family::default(),
-            questions: Family::default(),
-            requests: ApiRequests::default(),
-            events_dropped: Counter::default(),
+            queries: Family::default(),
         };
-        metrics.requests.register(registry);
-        let registry = registry.sub_registry_with_prefix("mck8s_hpa");
         registry.register(
             "desired_replicas",
             "Replicas that an autoscaler wants, over all clusters",
@@ -88,18 +80,13 @@ impl Metrics {
         );
         registry.register(
             "unanswered_questions",
-            "Questions to sources of metrics that were not answered, by source",
-            metrics.questions.clone(),
-        );
-        registry.register(
-            "events_dropped",
-            "Events that were not written",
-            metrics.events_dropped.clone(),
+            "Queries to sources of metrics that were not answered, by source",
+            metrics.queries.clone(),
         );
         metrics
     }
 
-    pub(crate) fn replicas(&self, key: &Key, current: u32, desired: u32) {
+    pub(crate) fn replicas(&self, key: &NamespacedName, current: u32, desired: u32) {
         self.current
             .get_or_create(&labels(key))
             .set(i64::from(current));
@@ -109,7 +96,7 @@ impl Metrics {
     }
 
     /// In seconds; none where no number counted.
-    pub(crate) fn age(&self, key: &Key, age: Option<f64>) {
+    pub(crate) fn age(&self, key: &NamespacedName, age: Option<f64>) {
         match age {
             Some(age) => drop(self.age.get_or_create(&labels(key)).set(age)),
             None => drop(self.age.remove(&labels(key))),
@@ -117,7 +104,7 @@ impl Metrics {
     }
 
     /// The autoscaler is no more.
-    pub(crate) fn forget(&self, key: &Key) {
+    pub(crate) fn forget(&self, key: &NamespacedName) {
         self.current.remove(&labels(key));
         self.desired.remove(&labels(key));
         self.age.remove(&labels(key));
@@ -136,13 +123,11 @@ impl Metrics {
     }
 
     pub(crate) fn unanswered(&self, source: &'static str) {
-        self.questions
-            .get_or_create(&Reason { reason: source })
-            .inc();
+        self.queries.get_or_create(&Reason { reason: source }).inc();
     }
 }
 
-fn labels(key: &Key) -> Autoscaler {
+fn labels(key: &NamespacedName) -> Autoscaler {
     Autoscaler {
         namespace: key.namespace.clone(),
         name: key.name.clone(),

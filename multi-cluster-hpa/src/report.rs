@@ -6,25 +6,25 @@ use federation::api::{
     ClusterScale, MultiClusterHorizontalPodAutoscaler as Autoscaler,
     MultiClusterHorizontalPodAutoscalerStatus as Status,
 };
-use federation::members::Deadlined as _;
+use federation::operator::conditions::{Conditions, whole_seconds};
 use federation::operator::events::EventType;
+use federation::operator::key::NamespacedName;
+use federation::operator::status::{Precondition, WriteError, apply_status};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use tracing::instrument;
 
+use crate::controller::Controller;
 use crate::decision::{Condition, ConditionKind, Decision, LocationReport, Verdict};
 use crate::evaluate::EvaluateError;
-use crate::operator::Operator;
-use crate::state::Key;
+use crate::status_format;
 use crate::validate::Validated;
-use crate::words;
 
 /// What came of an evaluation.
 pub(crate) struct Outcome {
     pub(crate) decision: Decision,
-    /// Conditions that nothing was said about stay as they were.
+    /// Conditions that are not decided stay as they were.
     keeps: bool,
     metrics: Option<String>,
     current_metrics: Vec<federation::api::MetricStatus>,
@@ -54,9 +54,9 @@ impl Outcome {
         decision: Decision,
         silent: &BTreeMap<String, String>,
     ) -> Self {
-        let asked: Vec<_> = spec.metrics.iter().map(|(metric, _)| metric).collect();
+        let given: Vec<_> = spec.metrics.iter().map(|(metric, _)| metric).collect();
         let clusters = decision.locations.iter().map(|location| {
-            let metrics = words::metrics(&asked, &location.metrics, true);
+            let metrics = status_format::metrics(&given, &location.metrics, true);
             ClusterScale {
                 cluster: location.cluster.clone(),
                 current: location.current,
@@ -67,8 +67,8 @@ impl Outcome {
         });
         Self {
             keeps: true,
-            metrics: Some(words::metrics(&asked, &decision.metrics, false)),
-            current_metrics: words::current(&asked, &decision.metrics),
+            metrics: Some(status_format::metrics(&given, &decision.metrics, false)),
+            current_metrics: status_format::current(&given, &decision.metrics),
             clusters: clusters.collect(),
             scaled: None,
             decision,
@@ -118,7 +118,7 @@ impl Outcome {
     }
 
     /// The change in a sentence.
-    pub(crate) fn news(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let changed = self
             .decision
             .locations
@@ -136,7 +136,7 @@ impl Outcome {
             .decision
             .reason
             .as_deref()
-            .unwrap_or("the replicas were divided anew");
+            .unwrap_or("the replicas were divided again");
         format!(
             "New size: {}{clusters}; reason: {reason}",
             self.decision.desired
@@ -145,19 +145,18 @@ impl Outcome {
 
     fn status(self, before: &Status, generation: i64, now: Timestamp) -> Status {
         let scaled = self.scaled.map(|at| meta::Time(whole_seconds(at)));
-        let mut conditions = Vec::new();
-        for kind in [
-            ConditionKind::AbleToScale,
-            ConditionKind::ScalingActive,
-            ConditionKind::ScalingLimited,
-        ] {
-            let known = before
-                .conditions
-                .iter()
-                .find(|one| one.type_ == kind.name());
+        let mut conditions = Conditions::after(&before.conditions);
+        for kind in ConditionKind::ALL {
             match self.decision.conditions.iter().find(|one| one.kind == kind) {
-                Some(decided) => conditions.push(written(decided, known, generation, now)),
-                None if self.keeps => conditions.extend(known.cloned()),
+                Some(one) => conditions.set(
+                    kind.name(),
+                    one.status,
+                    one.reason,
+                    &one.message,
+                    Some(generation),
+                    now,
+                ),
+                None if self.keeps => conditions.keep(kind.name()),
                 None => {}
             }
         }
@@ -178,84 +177,69 @@ impl Outcome {
             metrics: self.metrics,
             current_metrics: self.current_metrics,
             clusters: self.clusters,
-            conditions,
+            conditions: conditions.into_vec(),
         }
     }
 }
 
 /// What kept a location from following its metrics.
 fn limited_by(location: &LocationReport, silent: Option<&String>) -> Option<String> {
-    let said = match &location.verdict {
+    let reason = match &location.verdict {
         Verdict::Followed => return silent.cloned(),
         Verdict::Limited(why) => why.clone(),
         Verdict::Kept(why) => format!("stays as it is: {why}"),
     };
     Some(match silent {
-        Some(silent) => format!("{said} ({silent})"),
-        None => said,
+        Some(silent) => format!("{reason} ({silent})"),
+        None => reason,
     })
 }
 
-fn written(
-    decided: &Condition,
-    known: Option<&meta::Condition>,
-    generation: i64,
-    now: Timestamp,
-) -> meta::Condition {
-    let status = if decided.status { "True" } else { "False" };
-    let since = known.filter(|one| one.status == status);
-    meta::Condition {
-        type_: decided.kind.name().to_owned(),
-        status: status.to_owned(),
-        reason: decided.reason.to_owned(),
-        message: decided.message.clone(),
-        observed_generation: Some(generation),
-        last_transition_time: since.map_or_else(
-            || meta::Time(whole_seconds(now)),
-            |one| one.last_transition_time.clone(),
-        ),
-    }
-}
+/// Owner of the status fields that the autoscaler writes.
+const STATUS_MANAGER: &str = "multi-cluster-hpa-status";
 
-/// The API server keeps no parts of seconds.
-fn whole_seconds(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
-}
-
-impl Operator {
-    /// Writes the status, if it is another one, and says what is new.
-    pub(crate) async fn report(&self, key: &Key, outcome: Outcome) -> Result<(), EvaluateError> {
+impl Controller {
+    /// Writes the status, if it is another one, and records Events for what is new.
+    #[instrument(skip_all, fields(%key))]
+    pub(crate) async fn report(
+        &self,
+        key: &NamespacedName,
+        outcome: Outcome,
+    ) -> Result<(), EvaluateError> {
         let now = self.clock.now();
-        let (before, status) = {
+        let (before, status, precondition) = {
             let state = self.state();
             let Some(tracked) = state.autoscalers.get(key) else {
                 return Ok(());
             };
             let before = tracked.reported.clone();
             let status = outcome.status(&before, tracked.generation, now);
-            (before, status)
+            let precondition = Precondition {
+                uid: Some(tracked.uid.clone()),
+                resource_version: None,
+            };
+            (before, status, precondition)
         };
         if status == before {
             return Ok(());
         }
         let api: Api<Autoscaler> = Api::namespaced(self.hub.clone(), &key.namespace);
-        let patch = json!({
-            "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterHorizontalPodAutoscaler",
-            "metadata": { "name": key.name, "namespace": key.namespace }, "status": status,
-        });
-        let params = PatchParams::apply("multi-cluster-hpa-status").force();
-        let patch = Patch::Apply(&patch);
-        let answer = api
-            .patch_status(&key.name, &params, &patch)
-            .within(self.options.deadline)
-            .await;
-        match answer {
+        let written = apply_status(
+            &api,
+            &(),
+            &key.name,
+            STATUS_MANAGER,
+            &precondition,
+            &status,
+            self.options.deadline,
+        );
+        match written.await {
             Ok(_) => {}
-            // It is gone.
-            Err(kube::Error::Api(answer)) if answer.code == 404 => return Ok(()),
-            Err(error) => return Err(EvaluateError::Report(Box::new(error))),
+            // Another object has its name by now.
+            Err(WriteError::Gone | WriteError::Stale) => return Ok(()),
+            Err(error) => return Err(EvaluateError::Report(error)),
         }
-        for condition in news(&before, &status) {
+        for condition in degraded(&before, &status) {
             self.announce(
                 key,
                 EventType::Warning,
@@ -270,7 +254,13 @@ impl Operator {
     }
 
     /// Records an Event on an autoscaler.
-    pub(crate) fn announce(&self, key: &Key, kind: EventType, reason: &str, message: &str) {
+    pub(crate) fn announce(
+        &self,
+        key: &NamespacedName,
+        kind: EventType,
+        reason: &str,
+        message: &str,
+    ) {
         let about = self
             .state()
             .autoscalers
@@ -283,7 +273,7 @@ impl Operator {
 }
 
 /// Conditions that have become false, or are so for another reason.
-fn news<'a>(before: &Status, status: &'a Status) -> Vec<&'a meta::Condition> {
+fn degraded<'a>(before: &Status, status: &'a Status) -> Vec<&'a meta::Condition> {
     let was = |condition: &meta::Condition| {
         before.conditions.iter().any(|one| {
             one.type_ == condition.type_

@@ -1,109 +1,76 @@
-//! From a context to an operator at work.
+//! The autoscaler as an operator of the frame.
 
 use std::sync::Arc;
 
 use federation::api::{MemberCluster, MultiClusterDeployment, MultiClusterHorizontalPodAutoscaler};
-use federation::operator::clock::SharedClock;
-use federation::operator::events::Recorder;
-use federation::operator::fence::{Server, fenced_client};
-use federation::operator::http::Health;
-use federation::operator::hub::{HubError, require_kinds};
-use federation::operator::leader::{Leadership, LeaseLost};
-use federation::operator::network::Network;
-use kube::Config;
+use federation::operator::args::CommonArgs;
+use federation::operator::context::OperatorContext;
+use federation::operator::frame::{Operator, OperatorError};
 use kube::core::ApiResource;
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::members::Members;
+use crate::args::Args;
+use crate::controller::Controller;
 use crate::metrics::Metrics;
-use crate::operator::{Operator, Options};
 use crate::source::MetricSource;
 
-/// What the operator needs from outside.
-pub struct Context {
-    /// The network that hub and members are on.
-    pub network: Network,
-    /// The way to the hub.
-    pub hub: Config,
-    /// The name of this copy of the operator.
-    pub identity: String,
-    /// Whether this process may write.
-    pub leadership: Leadership,
-    /// How it works.
-    pub options: Options,
-    /// The time.
-    pub clock: SharedClock,
-    /// What it counts.
-    pub metrics: Metrics,
-    /// Whether it is ready: "hub" and "members".
-    pub health: Health,
+/// Scales multi-cluster deployments from metrics.
+pub struct MultiClusterHpa {
+    args: Args,
+    metrics: Metrics,
     /// What answers queries, if anything does.
-    pub prometheus: Option<Arc<dyn MetricSource>>,
+    prometheus: Option<Arc<dyn MetricSource>>,
 }
 
-/// Why the operator ended by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The hub cannot be talked to, or does not know our kinds.
-    #[error(transparent)]
-    Hub(#[from] HubError),
-    /// Another copy leads now.
-    #[error(transparent)]
-    LeaseLost(#[from] LeaseLost),
-}
+impl Operator for MultiClusterHpa {
+    const NAME: &'static str = "multi-cluster-hpa";
+    const ABOUT: &'static str = "\
+Scales multi-cluster deployments from metrics
 
-/// Waits for the lease and works until cancelled, or until the lease is lost.
-pub async fn lead(context: Context, cancel: CancellationToken) -> Result<(), RunError> {
-    let leadership = context.leadership.clone();
-    let work = Box::pin(run(context, cancel.clone()));
-    leadership.work(work, &cancel).await
-}
+It serves the hub, the cluster that the kubeconfig's current context names, and reads the pods
+and `metrics.k8s.io` of the member clusters (see `kubectl get memberclusters`, which the
+scheduler keeps). Metrics of other types need a Prometheus that sees all clusters.";
+    const PORT: u16 = 9441;
+    const METRICS_PREFIX: &'static str = "mck8s_hpa";
+    const DEADLINE: &'static str = "5s";
+    const CONCURRENT_SYNCS: &'static str = "64";
 
-/// Runs the operator until cancelled. Only a leader's writes get through.
-async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunError> {
-    let hub = fenced_client(
-        &context.network,
-        context.hub,
-        context.leadership.clone(),
-        &context.metrics.requests,
-        Server::Hub,
-    )
-    .map_err(HubError::from)?;
-    let kinds = [
-        ApiResource::erase::<MultiClusterHorizontalPodAutoscaler>(&()),
-        ApiResource::erase::<MultiClusterDeployment>(&()),
-        ApiResource::erase::<MemberCluster>(&()),
-    ];
-    require_kinds(&hub, kinds, context.options.deadline).await?;
-    context.health.set("hub", true);
-    let (recorder, writer) = Recorder::new(
-        hub.clone(),
-        "multi-cluster-hpa",
-        &context.identity,
-        context.clock.clone(),
-        context.metrics.events_dropped.clone(),
-    );
-    let members = Members::new(
-        context.network,
-        context.leadership,
-        context.metrics.requests.clone(),
-        hub.clone(),
-        context.options.kubeconfig.clone(),
-        context.options.access.clone(),
-        context.options.deadline,
-    );
-    let operator = Operator::new(
-        hub,
-        context.options,
-        context.clock,
-        context.metrics,
-        recorder,
-        members,
-        context.prometheus,
-    );
-    futures::join!(
-        writer.run(cancel.clone()),
-        operator.work(&context.health, &cancel),
-    );
-    Ok(())
+    type Args = Args;
+
+    fn kinds() -> Vec<ApiResource> {
+        vec![
+            ApiResource::erase::<MultiClusterHorizontalPodAutoscaler>(&()),
+            ApiResource::erase::<MultiClusterDeployment>(&()),
+            ApiResource::erase::<MemberCluster>(&()),
+        ]
+    }
+
+    fn new(args: Args, common: &CommonArgs, metrics: &mut Registry) -> Result<Self, OperatorError> {
+        let prometheus = args.prometheus(common.deadline);
+        let prometheus = prometheus.map_err(|error| OperatorError::Flag {
+            flag: "--prometheus-url",
+            problem: error.to_string(),
+        })?;
+        Ok(Self {
+            prometheus,
+            metrics: Metrics::new(metrics),
+            args,
+        })
+    }
+
+    /// A substitute `Arc<dyn MetricSource>` answers in place of the Prometheus of the flags.
+    async fn run(
+        self,
+        context: OperatorContext,
+        stop: CancellationToken,
+    ) -> Result<(), OperatorError> {
+        let substitute = context.substitutes.get::<Arc<dyn MetricSource>>();
+        let prometheus = substitute.or(self.prometheus);
+        let options = self.args.options(&context);
+        let health = context.health.clone();
+        let controller = Controller::new(&context, options, self.metrics, prometheus);
+        controller.work(&health, &stop).await;
+        Ok(())
+    }
 }

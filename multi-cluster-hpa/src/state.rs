@@ -7,8 +7,11 @@ use federation::api::{
     MultiClusterDeploymentSpec, MultiClusterHorizontalPodAutoscalerSpec,
     MultiClusterHorizontalPodAutoscalerStatus, WorkloadStatus,
 };
+use federation::operator::finalizer::is_held_by_kopf;
+use federation::operator::key::NamespacedName;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde::de::DeserializeOwned;
@@ -16,40 +19,15 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::decision::History;
-use crate::finalizer::Finalizers;
 use crate::validate::{Invalid, Validated, validate};
-
-/// An object on the hub.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl Key {
-    pub(crate) fn of(object: &DynamicObject) -> Self {
-        Self {
-            namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
-        }
-    }
-}
-
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// Everything that is known of the hub.
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) autoscalers: BTreeMap<Key, Tracked>,
-    pub(crate) targets: BTreeMap<Key, Target>,
+    pub(crate) autoscalers: BTreeMap<NamespacedName, Tracked>,
+    pub(crate) targets: BTreeMap<NamespacedName, Target>,
     /// Who wants to scale a target.
-    claims: BTreeMap<Key, BTreeSet<Key>>,
+    claims: BTreeMap<NamespacedName, BTreeSet<NamespacedName>>,
 }
 
 /// An autoscaler.
@@ -57,14 +35,14 @@ pub(crate) struct Tracked {
     pub(crate) uid: String,
     pub(crate) generation: i64,
     pub(crate) spec: Result<Arc<Validated>, Invalid>,
-    pub(crate) target: Option<Key>,
+    pub(crate) target: Option<NamespacedName>,
     pub(crate) deleting: bool,
-    /// The original's finalizer is to be taken off.
-    pub(crate) held: Option<Finalizers>,
+    /// Its metadata, if the original's finalizer is to be removed.
+    pub(crate) held: Option<ObjectMeta>,
     pub(crate) history: History,
-    /// The target's generation of which entries that are no locations' were taken out, or are
-    /// somebody else's.
-    pub(crate) tidied: Option<i64>,
+    /// The target's generation of which entries that are no locations' were removed, or belong to
+    /// another manager.
+    pub(crate) pruned_generation: Option<i64>,
     /// The time of the last evaluation, by the clock and by what has passed.
     pub(crate) evaluated: Option<(Timestamp, Instant)>,
     /// The status that the hub has.
@@ -83,7 +61,7 @@ pub(crate) struct Target {
 
 impl Tracked {
     /// What an Event is about.
-    pub(crate) fn reference(&self, key: &Key) -> ObjectReference {
+    pub(crate) fn reference(&self, key: &NamespacedName) -> ObjectReference {
         ObjectReference {
             api_version: Some("fogguru.eu/v1".to_owned()),
             kind: Some("MultiClusterHorizontalPodAutoscaler".to_owned()),
@@ -97,28 +75,31 @@ impl Tracked {
 
 impl State {
     /// When an autoscaler was evaluated last.
-    pub(crate) fn evaluated(&self, key: &Key) -> Option<Instant> {
+    pub(crate) fn evaluated(&self, key: &NamespacedName) -> Option<Instant> {
         let (_, at) = self.autoscalers.get(key)?.evaluated?;
         Some(at)
     }
 
     /// Takes in an autoscaler as the hub has it. Gives those that are to be evaluated because of it.
-    pub(crate) fn autoscaler_applied(&mut self, object: &DynamicObject) -> BTreeSet<Key> {
-        let key = Key::of(object);
+    pub(crate) fn autoscaler_applied(
+        &mut self,
+        object: &DynamicObject,
+    ) -> BTreeSet<NamespacedName> {
+        let key = NamespacedName::of(object);
         let uid = object.uid().unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or_default();
-        let held = Finalizers::of(object);
+        let held = is_held_by_kopf(&object.metadata).then(|| object.metadata.clone());
         let deleting = object.metadata.deletion_timestamp.is_some();
         if let Some(known) = self.autoscalers.get_mut(&key)
             && (&known.uid, known.generation, known.deleting) == (&uid, generation, deleting)
         {
             known.held = held;
-            let news = known.held.is_some();
-            return news.then_some(key).into_iter().collect();
+            let is_held = known.held.is_some();
+            return is_held.then_some(key).into_iter().collect();
         }
         let spec: Result<MultiClusterHorizontalPodAutoscalerSpec, _> =
             read(&object.data, "spec").map_err(Invalid);
-        let target = spec.as_ref().ok().map(|spec| Key {
+        let target = spec.as_ref().ok().map(|spec| NamespacedName {
             namespace: key.namespace.clone(),
             name: spec.scale_target_ref.name.clone(),
         });
@@ -147,7 +128,7 @@ impl State {
                 deleting,
                 held,
                 history: same_target.map(|before| before.history).unwrap_or_default(),
-                tidied: None,
+                pruned_generation: None,
                 evaluated,
                 reported,
             },
@@ -156,14 +137,14 @@ impl State {
     }
 
     /// Forgets an autoscaler. Gives those that are to be evaluated because of it.
-    pub(crate) fn autoscaler_gone(&mut self, key: &Key) -> BTreeSet<Key> {
+    pub(crate) fn autoscaler_gone(&mut self, key: &NamespacedName) -> BTreeSet<NamespacedName> {
         let moved = self.release(key);
         self.autoscalers.remove(key);
         moved
     }
 
     /// Takes an autoscaler's claim back; gives the others on the same target.
-    fn release(&mut self, key: &Key) -> BTreeSet<Key> {
+    fn release(&mut self, key: &NamespacedName) -> BTreeSet<NamespacedName> {
         let target = self.autoscalers.get(key).and_then(|one| one.target.clone());
         let Some(target) = target else {
             return BTreeSet::new();
@@ -180,8 +161,8 @@ impl State {
     }
 
     /// Takes in a deployment as the hub has it. Gives the autoscalers that it is new for.
-    pub(crate) fn target_applied(&mut self, object: &DynamicObject) -> BTreeSet<Key> {
-        let key = Key::of(object);
+    pub(crate) fn target_applied(&mut self, object: &DynamicObject) -> BTreeSet<NamespacedName> {
+        let key = NamespacedName::of(object);
         let target = Target {
             uid: object.uid().unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or_default(),
@@ -212,13 +193,13 @@ impl State {
     }
 
     /// Forgets a deployment. Gives the autoscalers that scaled it.
-    pub(crate) fn target_gone(&mut self, key: &Key) -> BTreeSet<Key> {
+    pub(crate) fn target_gone(&mut self, key: &NamespacedName) -> BTreeSet<NamespacedName> {
         self.targets.remove(key);
         self.claims(key)
     }
 
     /// The autoscalers of a target.
-    pub(crate) fn claims(&self, target: &Key) -> BTreeSet<Key> {
+    pub(crate) fn claims(&self, target: &NamespacedName) -> BTreeSet<NamespacedName> {
         self.claims.get(target).cloned().unwrap_or_default()
     }
 }

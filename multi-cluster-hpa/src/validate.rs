@@ -9,9 +9,9 @@ use federation::api::{
 };
 use k8s_openapi::api::autoscaling::v2::{MetricTarget, ResourceMetricSource};
 
-use crate::ask::Ask;
 use crate::behavior::{Behavior, Bounds};
 use crate::decision::{self, Kind, Reading, Scaling, Target};
+use crate::queries::MetricQuery;
 use crate::schedule::{self, Written, bounds};
 use crate::source::promql;
 
@@ -21,8 +21,8 @@ pub(crate) struct Validated {
     /// The fewest of each location, where the object says it.
     min_per_cluster: Option<u32>,
     schedules: Vec<schedule::Schedule>,
-    /// The metrics, and how each is asked for.
-    pub(crate) metrics: Vec<(decision::Metric, Ask)>,
+    /// The metrics, and how each is queried.
+    pub(crate) metrics: Vec<(decision::Metric, MetricQuery)>,
     /// The time between two evaluations, where the object says it.
     pub(crate) interval: Option<Duration>,
 }
@@ -132,18 +132,20 @@ fn read_schedule(one: &Schedule, spec: &Spec) -> Result<schedule::Schedule, Inva
     schedule::Schedule::read(&written).map_err(|error| Invalid(error.to_string()))
 }
 
-fn metric(namespace: &str, given: &Metric) -> Result<(decision::Metric, Ask), Invalid> {
+fn metric(namespace: &str, given: &Metric) -> Result<(decision::Metric, MetricQuery), Invalid> {
     let invalid = |error: decision::MetricError| Invalid(error.to_string());
     match given.kubernetes() {
         Some(spec) => {
-            let ask = Ask::of(namespace, &spec).map_err(Invalid)?;
+            let ask = MetricQuery::of(namespace, &spec).map_err(Invalid)?;
             Ok((decision::Metric::read(&spec).map_err(invalid)?, ask))
         }
         None => prometheus(given.prometheus.as_ref()),
     }
 }
 
-fn prometheus(given: Option<&PrometheusMetricSource>) -> Result<(decision::Metric, Ask), Invalid> {
+fn prometheus(
+    given: Option<&PrometheusMetricSource>,
+) -> Result<(decision::Metric, MetricQuery), Invalid> {
     let given = given.ok_or_else(|| {
         Invalid("spec.metrics: type Prometheus without prometheus: write prometheus: {query: …, target: {type: AverageValue, averageValue: \"100\"}}".to_owned())
     })?;
@@ -167,5 +169,5 @@ fn prometheus(given: Option<&PrometheusMetricSource>) -> Result<(decision::Metri
         kind,
         reading: Reading::Failed("not read yet".to_owned()),
     };
-    Ok((metric, Ask::ByCluster(given.query.clone())))
+    Ok((metric, MetricQuery::ByCluster(given.query.clone())))
 }

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
-use federation::members::Kubeconfig;
-use federation::operator::args::{CommonArgs, duration};
+use federation::operator::args::duration;
+use federation::operator::context::OperatorContext;
 use federation::operator::prometheus::PrometheusArgs;
 use federation::prometheus::PrometheusError;
 use federation::proximity::serf::AuthKey;
@@ -18,29 +17,12 @@ use crate::index::FailoverSettings;
 use crate::runtime::Options;
 use crate::sources::ProximitySource;
 
-/// The port of /healthz, /readyz and /metrics; each operator has its own.
-pub const DEFAULT_PORT: u16 = 9440;
-
 /// The longest that one query for traffic may take.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Places multi-cluster deployments, jobs and services on member clusters.
-///
-/// It serves the hub, the cluster that the kubeconfig's current context names. Every other context
-/// of that file becomes a member cluster (see `kubectl get memberclusters`). Prometheus and serf
-/// are optional: without them the policies that need them fall back to `worst_fit` and say so.
-#[derive(Debug, Parser)]
-#[command(
-    name = "multi-cluster-scheduler",
-    version,
-    max_term_width = 100,
-    args_override_self = true
-)]
+/// The flags of the scheduler besides those of every operator.
+#[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What every operator has.
-    #[command(flatten)]
-    pub common: CommonArgs,
-
     /// Contexts of the kubeconfig that are members, comma-separated [default: all but the hub's]
     #[arg(
         long,
@@ -86,22 +68,9 @@ pub struct Args {
     #[arg(long, env = "MCK8S_RESERVATION", value_name = "TIME", default_value = "1m", value_parser = duration)]
     pub reservation: Duration,
 
-    /// The longest that one call to the hub or to a member may take
-    #[arg(long, env = "MCK8S_DEADLINE", value_name = "TIME", default_value = "10s", value_parser = duration)]
-    pub deadline: Duration,
-
-    /// The time between two looks at a member's health
+    /// The time between two probes of a member's health
     #[arg(long, env = "MCK8S_PROBE_INTERVAL", value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub probe_interval: Duration,
-
-    /// Objects that are worked on at the same time
-    #[arg(
-        long,
-        env = "MCK8S_CONCURRENT_SYNCS",
-        value_name = "NUMBER",
-        default_value = "16"
-    )]
-    pub concurrent_syncs: NonZeroUsize,
 
     /// Deliveries to one member at the same time
     #[arg(
@@ -151,10 +120,8 @@ pub struct Args {
 
 impl Args {
     /// How the scheduler works.
-    pub fn options(&self) -> Options {
+    pub(crate) fn options(&self, context: &OperatorContext) -> Options {
         Options {
-            kubeconfig: self.common.kubeconfig.clone().map(Kubeconfig::at),
-            access: self.common.access.rules(),
             failover: FailoverSettings {
                 toleration: self.cluster_toleration,
                 per_minute: self.failover_rate,
@@ -164,16 +131,16 @@ impl Args {
             return_after: self.return_after,
             unschedulable_after: self.unschedulable_after,
             reservation: self.reservation,
-            deadline: self.deadline,
+            deadline: context.deadline,
             probe_interval: self.probe_interval,
             member_parallel: self.concurrent_member_syncs.get(),
-            parallel: self.concurrent_syncs.get(),
+            parallel: context.concurrent_syncs,
             report_delay: Duration::from_millis(300),
         }
     }
 
     /// Where traffic comes from, if anywhere.
-    pub fn traffic(&self) -> Result<Option<Arc<dyn Traffic>>, PrometheusError> {
+    pub(crate) fn traffic(&self) -> Result<Option<Arc<dyn Traffic>>, PrometheusError> {
         let Some(server) = self.prometheus.server(QUERY_TIMEOUT)? else {
             return Ok(None);
         };
@@ -186,7 +153,7 @@ impl Args {
     }
 
     /// Where round-trip times come from, if anywhere.
-    pub fn proximity(&self) -> std::io::Result<Option<ProximitySource>> {
+    pub(crate) fn proximity(&self) -> std::io::Result<Option<ProximitySource>> {
         if let Some(address) = self.serf {
             let key = self
                 .serf_auth_file
@@ -205,10 +172,12 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use federation::operator::frame::CommandLine;
+
+    use crate::MultiClusterScheduler;
 
     #[test]
     fn the_flags_fit_together() {
-        super::Args::command().debug_assert();
+        CommandLine::command_of::<MultiClusterScheduler>().debug_assert();
     }
 }

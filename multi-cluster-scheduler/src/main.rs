@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use federation::operator::process::run;
-use multi_cluster_scheduler::{Args, serve};
+use multi_cluster_scheduler::MultiClusterScheduler;
 
 fn main() -> ExitCode {
-    run("multi-cluster-scheduler", Box::pin(serve(Args::parse())))
+    federation::operator::process::main::<MultiClusterScheduler>()
 }

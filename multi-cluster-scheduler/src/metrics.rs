@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use federation::members::FailureKind;
-use federation::operator::fence::ApiRequests;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -28,8 +27,6 @@ pub struct Metrics {
     members: Family<MemberLabels, Gauge>,
     failovers: Counter,
     failover_suspended: Gauge,
-    pub(crate) requests: ApiRequests,
-    pub(crate) events_dropped: Counter,
     pub(crate) throttled: Counter,
 }
 
@@ -75,12 +72,8 @@ impl Metrics {
             members: Family::default(),
             failovers: Counter::default(),
             failover_suspended: Gauge::default(),
-            requests: ApiRequests::default(),
-            events_dropped: Counter::default(),
             throttled: Counter::default(),
         };
-        metrics.requests.register(registry);
-        let registry = registry.sub_registry_with_prefix("mck8s_scheduler");
         registry.register(
             "placements",
             "Decisions that changed an assignment, by policy and result",
@@ -130,11 +123,6 @@ impl Metrics {
             "member_watches_throttled",
             "Watches on members that were paused because too many of their events were waiting",
             metrics.throttled.clone(),
-        );
-        registry.register(
-            "events_dropped",
-            "Events that were not written",
-            metrics.events_dropped.clone(),
         );
         registry.register(
             "member_ready",

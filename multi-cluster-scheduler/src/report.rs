@@ -2,7 +2,7 @@
 
 use federation::api::{PlacementStatus, WorkloadStatus};
 use federation::members::Observed;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use federation::operator::conditions::Conditions;
 use k8s_openapi::jiff::Timestamp;
 use placement::ClusterName;
 
@@ -44,26 +44,20 @@ pub(crate) fn status_of(index: &Index, tracked: &Tracked, now: Timestamp) -> Wor
         Kind::Job => verdicts.extend(conditions::finished(index, tracked, &mut status)),
         Kind::Service => {}
     }
-    let verdicts = verdicts.into_iter();
-    let conditions = verdicts.map(|verdict| condition(tracked, verdict, now));
-    status.conditions = conditions.collect();
-    status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-    status
-}
-
-/// A condition keeps its transition time while its status stays.
-fn condition(tracked: &Tracked, verdict: conditions::Verdict, now: Timestamp) -> Condition {
-    let status = if verdict.status { "True" } else { "False" };
-    let mut before = tracked.reported().conditions.iter();
-    let before = before.find(|one| one.type_ == verdict.kind && one.status == status);
-    Condition {
-        type_: verdict.kind.to_owned(),
-        status: status.to_owned(),
-        reason: verdict.reason.to_owned(),
-        message: verdict.message,
-        observed_generation: Some(tracked.workload().generation),
-        last_transition_time: before.map_or(Time(now), |one| one.last_transition_time.clone()),
+    let mut current = Conditions::after(&tracked.reported().conditions);
+    for one in verdicts {
+        let generation = Some(workload.generation);
+        current.set(
+            one.kind,
+            one.status,
+            one.reason,
+            one.message,
+            generation,
+            now,
+        );
     }
+    status.conditions = current.into_vec();
+    status
 }
 
 /// The assignment with what is seen of it on the members.

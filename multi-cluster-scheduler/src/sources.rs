@@ -29,7 +29,7 @@ pub enum ProximitySource {
         /// Its key.
         key: Option<AuthKey>,
     },
-    /// A CSV file; read again and again, so that it may change.
+    /// A CSV file; read every time, so that it may change.
     Matrix(PathBuf),
     /// Times that are known and stay.
     Fixed(RoundTripTimes),
@@ -37,7 +37,7 @@ pub enum ProximitySource {
 
 impl Scheduler {
     /// Keeps round-trip times and traffic fresh until cancelled. What cannot be fetched is left as
-    /// it was when it was last fetched, and said once.
+    /// it was when it was last fetched, and logged once.
     pub(crate) async fn follow_sources(
         &self,
         proximity: Option<ProximitySource>,
@@ -50,7 +50,7 @@ impl Scheduler {
                     .round_trips(source)
                     .await
                     .map(|times| self.handle(Event::Proximity(times)));
-                said_once(&mut problems, "round-trip times", fetched);
+                log_once(&mut problems, "round-trip times", fetched);
             }
             if let Some(source) = &self.traffic {
                 let fetched = source
@@ -63,9 +63,9 @@ impl Scheduler {
                         .map(|(name, value)| (ClusterName::from(name), value));
                     self.handle(Event::Traffic(traffic.collect()));
                 });
-                said_once(&mut problems, "traffic", fetched);
+                log_once(&mut problems, "traffic", fetched);
             }
-            // Before the members are known, there is nothing to ask serf for.
+            // Before the members are known, there is nothing to query serf for.
             let has_members = !self.index().members().is_empty();
             self.sources_tried.store(has_members, Relaxed);
             let pause = if has_members { INTERVAL } else { FIRST };
@@ -125,7 +125,7 @@ fn proximity_of(times: RoundTripTimes, names: &BTreeMap<String, ClusterName>) ->
     proximity
 }
 
-fn said_once(
+fn log_once(
     problems: &mut BTreeMap<&'static str, String>,
     what: &'static str,
     result: Result<(), String>,
@@ -133,7 +133,7 @@ fn said_once(
     match result {
         Ok(()) => {
             if problems.remove(what).is_some() {
-                info!("{what} are there again");
+                info!("{what} are available again");
             }
         }
         Err(problem) => {

@@ -146,6 +146,8 @@ fn service(schema: &mut Value) {
 }
 
 fn member_cluster(schema: &mut Value) {
+    let status = &mut schema["properties"]["status"]["properties"];
+    map_list(&mut status["conditions"], "type", 16);
     rules(
         schema,
         &[(

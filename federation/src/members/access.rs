@@ -20,10 +20,6 @@ use crate::operator::leader::Leadership;
 use crate::operator::network::Network;
 use crate::operator::redacted::redacted_message;
 
-/// How often an operator looks at the ways again, which may change without their objects: a
-/// kubeconfig is edited, a Secret is renewed.
-pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
 /// The most credential plugins that run for one member at the same time. One that hangs cannot be
 /// stopped, and the kubeconfig may change while it does.
 const MOST_PLUGINS: usize = 3;
@@ -71,12 +67,12 @@ impl AccessReason {
     }
 }
 
-/// A way to a member, and a digest that changes when the way does.
+/// The access to a member, and a digest that changes when endpoint or credentials do.
 #[derive(Clone, Debug)]
 pub struct ResolvedAccess {
     /// Changes with address or credentials.
     pub digest: u128,
-    /// The parts of a kubeconfig that are the way.
+    /// The parts of a kubeconfig that it consists of.
     kubeconfig: kube::config::Kubeconfig,
     context: String,
     /// Where they are from.
@@ -124,15 +120,15 @@ impl ResolvedAccess {
     }
 }
 
-/// The way to a member now, or what is wrong with it; the kubeconfig is what the operator was given.
-pub async fn resolve(
+/// The access to a member now, or what is wrong with it; the kubeconfig is what the operator was given.
+pub(super) async fn resolve(
     hub: &Client,
     kubeconfig: Option<&Content>,
     spec: &MemberClusterSpec,
     rules: &AccessRules,
     deadline: Duration,
 ) -> Result<ResolvedAccess, AccessProblem> {
-    within(deadline, find(hub, kubeconfig, spec, rules)).await?
+    with_deadline(deadline, find(hub, kubeconfig, spec, rules)).await?
 }
 
 async fn find(
@@ -170,7 +166,7 @@ async fn find(
 
 /// The credential plugins that run for one member. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Plugins(Arc<Semaphore>);
+pub(super) struct Plugins(Arc<Semaphore>);
 
 impl Default for Plugins {
     fn default() -> Self {
@@ -179,12 +175,12 @@ impl Default for Plugins {
 }
 
 impl Plugins {
-    /// Lets one more run, if this way has one: what is given is kept until it has ended.
-    pub fn admit(
+    /// Lets one more run, if this access has one: what is given is kept until it has ended.
+    pub(super) fn admit(
         &self,
-        way: &ResolvedAccess,
+        access: &ResolvedAccess,
     ) -> Result<Option<OwnedSemaphorePermit>, AccessProblem> {
-        if !way.has_plugin() {
+        if !access.has_plugin() {
             return Ok(None);
         }
         let permit = self.0.clone().try_acquire_owned();
@@ -199,8 +195,8 @@ impl Plugins {
 /// A client for a member, which writes only while this process leads.
 ///
 /// A credential plugin runs in here. It blocks, and it cannot be stopped: it has a thread of its own,
-/// which goes on when nobody waits for it any more.
-async fn connect(
+/// which goes on when nothing waits for it any more.
+async fn make_client(
     network: Network,
     config: Config,
     leadership: Leadership,
@@ -223,36 +219,40 @@ async fn connect(
     })
 }
 
-/// The same from a way to a member. It must be found in time: `late` is told what is wrong when the
-/// deadline is over. It is waited for nevertheless, because a credential plugin cannot be stopped:
-/// whoever gave it up would start it again beside itself.
-pub async fn connect_late(
+/// The same from a resolved access. It must be there in time: `on_slow` is told what is wrong when
+/// the deadline is over. It is waited for nevertheless, because a credential plugin cannot be stopped:
+/// if it were given up, it would be started again beside itself.
+pub(super) async fn connect(
     network: Network,
-    way: ResolvedAccess,
+    access: ResolvedAccess,
     leadership: Leadership,
     requests: ApiRequests,
     deadline: Duration,
-    late: impl FnOnce(AccessProblem),
+    on_slow: impl FnOnce(AccessProblem),
 ) -> Result<Client, AccessProblem> {
-    let has_plugin = way.has_plugin();
-    let network = if way.refuses_link_local {
+    let has_plugin = access.has_plugin();
+    let network = if access.refuses_link_local {
         network.without_link_local()
     } else {
         network
     };
-    let config = way.config().await?;
-    let mut client = pin!(connect(network, config, leadership, requests, has_plugin));
-    match within(deadline, &mut client).await {
+    let config = access.config().await?;
+    let client = make_client(network, config, leadership, requests, has_plugin);
+    let mut client = pin!(client);
+    match with_deadline(deadline, &mut client).await {
         Ok(client) => client,
         Err(problem) => {
-            late(problem);
+            on_slow(problem);
             client.await
         }
     }
 }
 
-/// The way to a member must be found in time.
-async fn within<T>(deadline: Duration, step: impl Future<Output = T>) -> Result<T, AccessProblem> {
+/// The access to a member must be there in time.
+async fn with_deadline<T>(
+    deadline: Duration,
+    step: impl Future<Output = T>,
+) -> Result<T, AccessProblem> {
     let late = |_| {
         let message = format!("its credentials were not there within {deadline:?}");
         AccessReason::Unreachable.problem(message)

@@ -35,8 +35,10 @@ mod drift;
 mod probing;
 mod pushing;
 mod refusals;
+mod session;
 
 use refusals::Refusals;
+pub use session::MemberSessions;
 
 /// Something happened at a member.
 #[derive(Debug)]

@@ -37,6 +37,12 @@ pub fn metadata<K: kube::Resource>(object: &Read<K>) -> &ObjectMeta {
     }
 }
 
+/// The object, without what of its metadata cannot be read if that is all that keeps it from being
+/// read.
+pub fn mended<K: DeserializeOwned>(object: Read<K>) -> Read<K> {
+    object.or_else(|unreadable| unreadable.mended().ok_or(unreadable))
+}
+
 /// An object of any kind; of one that cannot be read, what can be.
 pub fn or_metadata(object: Read<DynamicObject>) -> DynamicObject {
     object.unwrap_or_else(|unreadable| {
@@ -72,6 +78,9 @@ impl<K: kube::Resource> kube::Resource for Item<K> {
     }
     fn plural(dynamic: &K::DynamicType) -> Cow<'_, str> {
         K::plural(dynamic)
+    }
+    fn metadata_api() -> bool {
+        K::metadata_api()
     }
     fn meta(&self) -> &ObjectMeta {
         metadata(&self.0)

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,19 @@ pub struct CommonArgs {
     /// Access to members that comes from data on the hub.
     #[command(flatten)]
     pub access: AccessArgs,
+
+    /// The longest that one call to the hub, to a member or to another server may take
+    #[arg(long, env = "MCK8S_DEADLINE", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub deadline: Duration,
+
+    /// Objects that are reconciled at the same time
+    #[arg(
+        long,
+        env = "MCK8S_CONCURRENT_SYNCS",
+        value_name = "NUMBER",
+        default_value = "16"
+    )]
+    pub concurrent_syncs: NonZeroUsize,
 
     /// Elect one leader among the running copies of this operator; only the leader acts.
     ///
@@ -86,6 +100,10 @@ pub struct CommonArgs {
         default_value = "info"
     )]
     pub log_level: String,
+
+    /// OTLP receiver for traces over HTTP, e.g. <http://collector:4318> [default: none are sent]
+    #[arg(long, env = "MCK8S_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Why there is no access to the hub, or no valid lease.
@@ -123,7 +141,7 @@ pub enum ArgsError {
     },
 }
 
-/// The way to the hub.
+/// The access to the hub.
 #[derive(Clone, Debug)]
 pub struct HubAccess {
     /// Client configuration.

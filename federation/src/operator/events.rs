@@ -1,10 +1,9 @@
 //! Events for people, seen with `kubectl describe`.
 //!
 //! Written as core/v1 Events, which every API server and every kubectl knows. As in client-go,
-//! the same news about the same object within ten minutes raises the count of the Event that is
-//! there, similar news is combined, and an object has so many Events and no more
-//! ([`super::correlator`]). Recording never waits: news goes into a bounded queue, and a task writes
-//! it to the hub.
+//! the same Event of the same object within ten minutes raises the count of the one that is there,
+//! similar Events are combined, and an object has so many and no more ([`super::correlator`]).
+//! Recording never waits: an Event goes into a bounded queue, and a task writes it to the hub.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +24,7 @@ use super::clock::SharedClock;
 use super::correlator::{Correlated, Correlator, EventKey, Subject, Written};
 use super::redacted::redacted_message;
 
-/// How many news wait to be written.
+/// The most Events that wait to be written.
 const CAPACITY: usize = 1024;
 
 /// How long one write may take.
@@ -35,19 +34,19 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the news that still waits at the stop may take.
+/// How long those that still wait at the stop may take.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The API server's limits for the fields of an Event.
 const MAX_REASON: usize = 128;
 const MAX_NOTE: usize = 1024;
 
-/// Whether the news is good.
+/// The type of an Event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventType {
     /// It went as it should.
     Normal,
-    /// Somebody should look at it.
+    /// It needs attention.
     Warning,
 }
 
@@ -60,19 +59,19 @@ impl EventType {
     }
 }
 
-/// Takes news about objects. Clones share a queue.
+/// Records Events of objects. Clones share a queue.
 #[derive(Clone)]
 pub struct Recorder(Arc<Shared>);
 
 struct Shared {
-    queue: Mutex<VecDeque<News>>,
+    queue: Mutex<VecDeque<PendingEvent>>,
     changed: Notify,
     dropped: Counter,
     clock: SharedClock,
 }
 
 #[derive(Clone)]
-struct News {
+struct PendingEvent {
     event_type: EventType,
     reason: String,
     note: String,
@@ -84,7 +83,7 @@ impl Recorder {
     /// A recorder, and the writer that must be run for anything to be written.
     ///
     /// `operator` is the operator's name, `identity` that of this copy of it; `dropped` counts
-    /// the news that was not written, because the queue was full, the object had too many Events, or
+    /// the Events that were not written, because the queue was full, the object had too many Events, or
     /// the hub did not take it.
     pub fn new(
         client: Client,
@@ -111,12 +110,12 @@ impl Recorder {
         (recorder, writer)
     }
 
-    /// Records news about an object. Never waits: when the queue is full, the oldest news goes.
+    /// Records an Event of an object. Never waits: when the queue is full, the oldest is dropped.
     ///
     /// `reason` is one word in `CamelCase`, `note` a sentence for a person; neither may hold a
     /// secret.
     pub fn record(&self, object: ObjectReference, event_type: EventType, reason: &str, note: &str) {
-        let news = News {
+        let pending = PendingEvent {
             event_type,
             reason: cut(reason, MAX_REASON),
             note: cut(note, MAX_NOTE),
@@ -128,12 +127,12 @@ impl Recorder {
             queue.pop_front();
             self.0.dropped.inc();
         }
-        queue.push_back(news);
+        queue.push_back(pending);
         drop(queue);
         self.0.changed.notify_one();
     }
 
-    fn queue(&self) -> MutexGuard<'_, VecDeque<News>> {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<PendingEvent>> {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,7 +149,7 @@ pub struct Writer {
     identity: String,
     recorder: Recorder,
     /// What is being written.
-    current: Option<(News, Correlated)>,
+    current: Option<(PendingEvent, Correlated)>,
     correlator: Correlator,
     /// Of the Events written by this process; makes their names differ.
     number: u64,
@@ -186,50 +185,50 @@ impl Writer {
         loop {
             // A write that the stop interrupts is made again: it gives the same Event.
             if self.current.is_none() {
-                let Some(news) = self.recorder.queue().pop_front() else {
+                let Some(pending) = self.recorder.queue().pop_front() else {
                     return;
                 };
-                let correlated = self.correlator.correlate(self.key(&news), news.at);
-                self.current = correlated.map(|correlated| (news, correlated));
+                let correlated = self.correlator.correlate(self.key(&pending), pending.at);
+                self.current = correlated.map(|correlated| (pending, correlated));
             }
-            let Some((news, correlated)) = self.current.clone() else {
+            let Some((pending, correlated)) = self.current.clone() else {
                 self.recorder.0.dropped.inc();
                 continue;
             };
-            if let Err(error) = self.write_patiently(&news, &correlated).await {
+            if let Err(error) = self.write_patiently(&pending, &correlated).await {
                 self.recorder.0.dropped.inc();
                 let Subject { kind, name, .. } = &correlated.key.subject;
-                let reason = &news.reason;
+                let reason = &pending.reason;
                 tracing::warn!(kind, name, reason, %error, "an Event was not written");
             }
             self.current = None;
         }
     }
 
-    fn key(&self, news: &News) -> EventKey {
+    fn key(&self, pending: &PendingEvent) -> EventKey {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         EventKey {
             subject: Subject {
                 source: self.operator.clone(),
-                kind: text(&news.object.kind),
-                namespace: text(&news.object.namespace),
-                name: text(&news.object.name),
-                uid: text(&news.object.uid),
+                kind: text(&pending.object.kind),
+                namespace: text(&pending.object.namespace),
+                name: text(&pending.object.name),
+                uid: text(&pending.object.uid),
             },
-            event_type: news.event_type.as_str().to_owned(),
-            reason: news.reason.clone(),
-            message: news.note.clone(),
+            event_type: pending.event_type.as_str().to_owned(),
+            reason: pending.reason.clone(),
+            message: pending.note.clone(),
         }
     }
 
     async fn write_patiently(
         &mut self,
-        news: &News,
+        pending: &PendingEvent,
         correlated: &Correlated,
     ) -> Result<(), WriteError> {
         let mut attempt = 1;
         loop {
-            match timeout(DEADLINE, self.write(news, correlated)).await {
+            match timeout(DEADLINE, self.write(pending, correlated)).await {
                 Ok(Ok(())) => return Ok(()),
                 // What the API server refuses, it will refuse again.
                 Ok(Err(kube::Error::Api(status)))
@@ -246,13 +245,14 @@ impl Writer {
     }
 
     /// Counts an Event up, or writes a new one.
-    async fn write(&mut self, news: &News, correlated: &Correlated) -> kube::Result<()> {
-        let events: Api<Event> = Api::namespaced(self.client.clone(), namespace_of(&news.object));
+    async fn write(&mut self, pending: &PendingEvent, correlated: &Correlated) -> kube::Result<()> {
+        let events: Api<Event> =
+            Api::namespaced(self.client.clone(), namespace_of(&pending.object));
         let Correlated { key, message } = correlated;
         let message = cut(message, MAX_NOTE);
-        if let Some(written) = self.correlator.written(key, news.at).cloned() {
+        if let Some(written) = self.correlator.written(key, pending.at).cloned() {
             let count = written.count.saturating_add(1);
-            let last = Time(news.at);
+            let last = Time(pending.at);
             let patch = serde_json::json!({
                 "count": count, "lastTimestamp": last, "message": message,
             });
@@ -262,7 +262,7 @@ impl Writer {
                 .await
             {
                 Ok(_) => {
-                    let last = news.at;
+                    let last = pending.at;
                     let written = Written {
                         count,
                         last,
@@ -276,7 +276,7 @@ impl Writer {
                 Err(error) => return Err(error),
             }
         }
-        let event = self.event(news, message);
+        let event = self.event(pending, message);
         match events.create(&PostParams::default(), &event).await {
             Ok(_) => {}
             // The answer to an earlier attempt was lost.
@@ -287,27 +287,27 @@ impl Writer {
         let written = Written {
             name: event.metadata.name.unwrap_or_default(),
             count: 1,
-            last: news.at,
+            last: pending.at,
         };
         self.correlator.record(key.clone(), written);
         Ok(())
     }
 
-    fn event(&self, news: &News, message: String) -> Event {
-        let namespace = namespace_of(&news.object);
+    fn event(&self, pending: &PendingEvent, message: String) -> Event {
+        let namespace = namespace_of(&pending.object);
         Event {
             metadata: ObjectMeta {
-                name: Some(self.event_name(news)),
+                name: Some(self.event_name(pending)),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
-            involved_object: news.object.clone(),
-            type_: Some(news.event_type.as_str().to_owned()),
-            reason: Some(news.reason.clone()),
+            involved_object: pending.object.clone(),
+            type_: Some(pending.event_type.as_str().to_owned()),
+            reason: Some(pending.reason.clone()),
             message: Some(message),
             count: Some(1),
-            first_timestamp: Some(Time(news.at)),
-            last_timestamp: Some(Time(news.at)),
+            first_timestamp: Some(Time(pending.at)),
+            last_timestamp: Some(Time(pending.at)),
             source: Some(EventSource {
                 component: Some(self.operator.clone()),
                 host: None,
@@ -320,15 +320,15 @@ impl Writer {
 
     /// The object's name and a hash of the time and the number, so that the same run gives the
     /// same names, and two copies of an operator different ones.
-    fn event_name(&self, news: &News) -> String {
+    fn event_name(&self, pending: &PendingEvent) -> String {
         let mut hash = Sha256::new();
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let (uid, name) = (text(&news.object.uid), text(&news.object.name));
-        for part in [&self.identity, &uid, &news.reason, &news.note] {
+        let (uid, name) = (text(&pending.object.uid), text(&pending.object.name));
+        for part in [&self.identity, &uid, &pending.reason, &pending.note] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
-        hash.update(news.at.as_nanosecond().to_be_bytes());
+        hash.update(pending.at.as_nanosecond().to_be_bytes());
         hash.update(self.number.to_be_bytes());
         let digest = hash.finalize();
         let first = digest.iter().take(8);

@@ -106,6 +106,11 @@ impl Health {
         Self(Arc::new(Mutex::new(checks.collect())))
     }
 
+    /// The checks of an operator: the `hub` has answered, and the `members` are known.
+    pub fn of_operator() -> Self {
+        Self::new(&["hub", "members"])
+    }
+
     /// Sets a check; one that was not declared is added.
     pub fn set(&self, check: &str, ready: bool) {
         let mut checks = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,12 @@
-//! What an operator asks of its hub before it begins.
+//! What an operator needs of its hub.
 
 use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams};
 use kube::core::ApiResource;
+use kube::runtime::watcher;
 use kube::{Api, Client};
+use tracing::warn;
 
 use super::redacted::redacted_message;
 use crate::members::Deadlined as _;
@@ -14,7 +16,7 @@ use crate::members::Deadlined as _;
 pub enum HubError {
     /// It cannot be talked to.
     #[error("the hub: {}", redacted_message(.0))]
-    Silent(#[from] kube::Error),
+    Unreachable(#[from] kube::Error),
     /// It does not know one of our kinds.
     #[error("the hub does not know {0}: install the CRDs with kubectl apply -f manifests/crds/")]
     NoCrds(String),
@@ -38,4 +40,10 @@ pub async fn require_kinds(
         }
     }
     Ok(())
+}
+
+/// Logs that a watch on the hub was interrupted; it goes on.
+pub fn log_watch_error(error: &watcher::Error) {
+    let error = redacted_message(error);
+    warn!(error, "a watch on the hub was interrupted and is retried");
 }

@@ -59,7 +59,7 @@ impl Leadership {
 
     /// Whether this process may write now.
     ///
-    /// Cheap, to be asked right before every write. It compares with a monotonic deadline, so it
+    /// Cheap, to be checked right before every write. It compares with a monotonic deadline, so it
     /// is false as soon as a process that was suspended past its lease goes on, before any timer
     /// or answer has arrived.
     pub fn is_leader(&self) -> bool {
@@ -221,9 +221,9 @@ impl Election {
         }
     }
 
-    /// Renews the lease, takes it, or looks at it.
+    /// Renews the lease, takes it, or checks it.
     async fn turn(&mut self) -> Result<(), TurnError> {
-        // Dropped when the write fails, so that the next turn reads the lease anew.
+        // Dropped when the write fails, so that the next turn reads the lease again.
         if let Some(held) = self.held.take() {
             return self.take(held).await;
         }

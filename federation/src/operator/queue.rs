@@ -151,7 +151,7 @@ impl<K: Ord + Clone> WorkQueue<K> {
             let due = {
                 let mut state = self.state();
                 if state.closed {
-                    // Passes the news on to the next waiting worker.
+                    // Wakes the next waiting worker, too.
                     self.0.changed.notify_one();
                     return None;
                 }
@@ -208,7 +208,7 @@ impl<K: Ord + Clone> Clone for WorkQueue<K> {
     }
 }
 
-/// A key that is being worked, by nobody else, until this is dropped.
+/// A key that is being worked, by no other worker, until this is dropped.
 #[must_use = "the key is free for others as soon as the job is dropped"]
 pub struct Job<K: Ord + Clone> {
     key: K,

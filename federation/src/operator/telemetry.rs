@@ -1,18 +1,20 @@
-//! Logs: where they go, in which form, and with whose time.
+//! Logs and traces: where they go, in which form, and with whose time.
 
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::layer::{Filter, Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, filter, fmt, registry};
+use tracing_subscriber::{EnvFilter, Registry, fmt, registry};
 
 use super::clock::SharedClock;
+use super::traces::{BoxedLayer, Traces};
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -38,7 +40,7 @@ const CAPS: [(&str, LevelFilter); 4] = [
 ];
 
 /// Whether a log line or span is within what its library may log.
-fn is_within_caps(metadata: &Metadata<'_>) -> bool {
+pub(super) fn is_within_caps(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     let fits = |(name, _): &&(&str, LevelFilter)| {
         let rest = target.strip_prefix(name);
@@ -61,9 +63,59 @@ pub enum TelemetryError {
         /// What the parser says about it.
         reason: String,
     },
+    /// Traces cannot be sent there.
+    #[error(
+        "--otlp-endpoint={endpoint:?} is not a URL of an OTLP receiver ({reason}); write for example \"http://collector:4318\""
+    )]
+    OtlpEndpoint {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Something else in this process has set up logging before.
     #[error("logging is already set up in this process")]
     AlreadySet,
+}
+
+/// What an operator's process tells of itself, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct TelemetryOptions<'a> {
+    /// The form of log lines.
+    pub format: LogFormat,
+    /// What is logged, in the syntax of [`EnvFilter`]: a level, or levels by module.
+    pub filter: &'a str,
+    /// The OTLP receiver of traces, if there is one.
+    pub otlp_endpoint: Option<&'a str>,
+    /// The name of the service in traces.
+    pub service: &'static str,
+}
+
+/// Logs and traces at work.
+#[must_use = "the last traces are sent when it is shut down"]
+pub struct Telemetry(Option<Traces>);
+
+impl Telemetry {
+    /// Sends the traces that still wait.
+    pub async fn shut_down(self) {
+        if let Some(traces) = self.0 {
+            traces.shut_down().await;
+        }
+    }
+}
+
+/// Sends log lines to standard error, with times from `clock`, and traces to a receiver, if one is
+/// given; within a tokio runtime. Without a receiver, traces cost nothing.
+pub fn start(
+    options: &TelemetryOptions<'_>,
+    clock: SharedClock,
+) -> Result<Telemetry, TelemetryError> {
+    let traces = options.otlp_endpoint;
+    let traces = traces.map(|endpoint| Traces::start(endpoint, options.service));
+    let (traces, layer) = traces.transpose()?.unzip();
+    let lines = lines(options.format, options.filter, clock, std::io::stderr)?;
+    install([lines].into_iter().chain(layer))?;
+    Ok(Telemetry(traces))
 }
 
 /// Sends log lines to standard error, with times from `clock`.
@@ -80,6 +132,24 @@ pub fn init_to(
     clock: SharedClock,
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
 ) -> Result<(), TelemetryError> {
+    install([lines(format, filter, clock, writer)?])
+}
+
+fn install(layers: impl IntoIterator<Item = BoxedLayer>) -> Result<(), TelemetryError> {
+    let layers: Vec<_> = layers.into_iter().collect();
+    let subscriber = registry().with(layers);
+    subscriber
+        .try_init()
+        .map_err(|_| TelemetryError::AlreadySet)
+}
+
+/// The layer that writes log lines.
+fn lines(
+    format: LogFormat,
+    filter: &str,
+    clock: SharedClock,
+    writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
+) -> Result<BoxedLayer, TelemetryError> {
     let parsed = EnvFilter::try_new(filter).map_err(|error| TelemetryError::Filter {
         filter: filter.to_owned(),
         reason: error.to_string(),
@@ -89,16 +159,19 @@ pub fn init_to(
         // Colours are for people at a terminal.
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(writer);
-    let lines = match format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
-    registry()
-        .with(parsed)
-        .with(filter::filter_fn(is_within_caps))
-        .with(lines)
-        .try_init()
-        .map_err(|_| TelemetryError::AlreadySet)
+    Ok(match format {
+        LogFormat::Text => lines.with_filter(capped(parsed)).boxed(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            lines.with_filter(capped(parsed)).boxed()
+        }
+    })
+}
+
+/// A filter that nothing turns up beyond the caps.
+fn capped(filter: EnvFilter) -> impl Filter<Registry> {
+    let caps = filter_fn(is_within_caps).with_max_level_hint(LevelFilter::TRACE);
+    filter.and(caps)
 }
 
 /// Log lines carry the time of the injected clock, so that a simulated run logs simulated time.
@@ -143,11 +216,10 @@ mod tests {
     /// The levels that come through, with a filter that asks for everything.
     fn logged(log: impl FnOnce()) -> Vec<String> {
         let (send, lines) = std::sync::mpsc::channel::<String>();
+        let everything = EnvFilter::new("trace,kube_client=trace,kube_runtime=trace");
         let layer = fmt::layer().with_ansi(false);
-        let subscriber = registry()
-            .with(EnvFilter::new("trace,kube_client=trace,kube_runtime=trace"))
-            .with(filter::filter_fn(is_within_caps))
-            .with(layer.with_writer(move || Sink(send.clone())));
+        let layer = layer.with_writer(move || Sink(send.clone()));
+        let subscriber = registry().with(layer.with_filter(capped(everything)));
         tracing::subscriber::with_default(subscriber, log);
         let level = |line: String| {
             line.rsplit(' ')
@@ -188,6 +260,19 @@ mod tests {
             error.to_string().contains("info,federation=debug"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_is_no_url_names_the_flag_and_an_example() {
+        let clock = Arc::new(VirtualClock::starting_at(jiff::Timestamp::UNIX_EPOCH));
+        let options = TelemetryOptions {
+            format: LogFormat::Text,
+            filter: "info",
+            otlp_endpoint: Some("collector:4318"),
+            service: "test",
+        };
+        let error = start(&options, clock).err().unwrap().to_string();
+        assert!(error.contains("--otlp-endpoint") && error.contains("http://collector:4318"));
     }
 
     #[test]

@@ -10,8 +10,8 @@
 
 mod eventually;
 mod operator;
+mod operators;
 mod run;
-mod scheduler;
 mod world;
 
 use std::future::Future;
@@ -22,8 +22,9 @@ use anyhow::Result;
 
 pub use eventually::{eventually, holds};
 pub use operator::Operator;
+pub use operators::serve_if_asked;
 pub use run::main;
-pub use scheduler::serve_if_asked;
+
 pub use world::{World, condition};
 
 /// The members of every scenario.

@@ -4,7 +4,6 @@
 //! they are, against API servers that answer as they are. The same seed gives the same run, which
 //! the trace of all requests shows.
 
-mod autoscaler;
 mod faults;
 mod link;
 mod metering;

@@ -4,15 +4,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use clap::Parser as _;
+use federation::operator::args::HubAccess;
 use federation::operator::clock::SharedClock;
+use federation::operator::context::Substitutes;
 use federation::operator::fence::{ApiRequests, Server, fenced_client};
+use federation::operator::frame::{Environment, OperatorEntry};
 use federation::operator::http::Health;
 use federation::operator::leader::{Election, Leadership};
 use federation::operator::network::Network as Door;
-use kube::Config;
-use multi_cluster_scheduler::{Args, Context, Metrics, ProximitySource, lead};
-use prometheus_client::registry::Registry;
+use kube::{Client, Config};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -104,21 +104,21 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A scheduler that is to be started.
-#[derive(Clone)]
-pub(super) struct Scheduler {
+/// An operator that is to be started.
+pub(super) struct Launch {
+    pub(super) entry: OperatorEntry,
     pub(super) network: Network,
     pub(super) clock: SharedClock,
     pub(super) identity: String,
     pub(super) flags: Vec<String>,
-    pub(super) proximity: Option<ProximitySource>,
+    pub(super) substitutes: Substitutes,
 }
 
-impl Scheduler {
+impl Launch {
     /// Starts it, and again whenever it has ended.
     pub(super) fn start(self) -> Result<Operator, Error> {
-        // Wrong flags are said here.
-        self.context(&self.vantage(), Leadership::always())?;
+        // Wrong flags are reported here.
+        self.entry.common(&self.flags())?;
         let (network, identity) = (self.network.clone(), self.identity.clone());
         let work = async move |vantage: &Vantage, cancel: &CancellationToken| {
             self.work(vantage, cancel).await
@@ -126,62 +126,50 @@ impl Scheduler {
         Ok(Operator::start(network, identity, work))
     }
 
-    fn vantage(&self) -> Vantage {
-        self.network.vantage(&self.identity)
-    }
-
     async fn work(&self, vantage: &Vantage, cancel: &CancellationToken) -> Result<(), Error> {
-        let election = self.args()?.common.election("multi-cluster-scheduler")?;
-        let leadership = match election {
+        let flags = self.flags();
+        let network = Door::simulated(Arc::new(vantage.clone()));
+        let hub = HubAccess {
+            config: Config::new(format!("http://{HUB}").parse()?),
+            context: None,
+        };
+        let leadership = match self.entry.common(&flags)?.election(self.entry.name)? {
             None => Leadership::always(),
             Some(options) => {
-                let door = Door::simulated(Arc::new(vantage.clone()));
-                let requests = ApiRequests::default();
-                // As a candidate it must write the lease before it leads.
-                let client =
-                    fenced_client(&door, hub()?, Leadership::always(), &requests, Server::Hub)?;
-                let (election, leadership) = Election::new(client, options, self.clock.clone());
+                let candidate = candidate(&network, hub.config.clone())?;
+                let (election, leadership) = Election::new(candidate, options, self.clock.clone());
                 tokio::spawn(election.run(cancel.clone()));
                 leadership
             }
         };
-        let context = self.context(vantage, leadership)?;
-        Ok(lead(context, cancel.clone()).await?)
-    }
-
-    fn args(&self) -> Result<Args, Error> {
-        let identity = format!("--identity={}", self.identity);
-        let usual = [
-            "multi-cluster-scheduler".to_owned(),
-            identity,
-            access_flag(),
-        ];
-        Ok(Args::try_parse_from(usual.iter().chain(&self.flags))?)
-    }
-
-    fn context(&self, vantage: &Vantage, leadership: Leadership) -> Result<Context, Error> {
-        Ok(Context {
-            network: Door::simulated(Arc::new(vantage.clone())),
-            hub: hub()?,
-            hub_context: None,
-            member_contexts: None,
+        let environment = Environment {
+            network,
+            hub,
             identity: self.identity.clone(),
             leadership,
-            options: self.args()?.options(),
             clock: self.clock.clone(),
-            metrics: Metrics::new(&mut Registry::default()),
-            health: Health::new(&["hub", "members"]),
-            traffic: None,
-            proximity: self.proximity.clone(),
-        })
+            health: Health::of_operator(),
+            substitutes: self.substitutes.clone(),
+        };
+        let led = self.entry.lead(&flags, environment, cancel.clone());
+        Ok(led.await?)
+    }
+
+    /// The flags of everybody here, then those that were given.
+    fn flags(&self) -> Vec<String> {
+        let identity = format!("--identity={}", self.identity);
+        // Access is read from where [`super::World::register`] puts it.
+        let access = format!("--access-namespaces={ACCESS_NAMESPACE}");
+        let usual = [identity, access];
+        usual
+            .into_iter()
+            .chain(self.flags.iter().cloned())
+            .collect()
     }
 }
 
-/// Access is read from where [`super::World::register`] puts it.
-pub(super) fn access_flag() -> String {
-    format!("--access-namespaces={ACCESS_NAMESPACE}")
-}
-
-pub(super) fn hub() -> Result<Config, Error> {
-    Ok(Config::new(format!("http://{HUB}").parse()?))
+/// A client that writes the lease before its operator leads.
+fn candidate(network: &Door, hub: Config) -> kube::Result<Client> {
+    let (leadership, requests) = (Leadership::always(), ApiRequests::default());
+    fenced_client(network, hub, leadership, &requests, Server::Hub)
 }

@@ -1,5 +1,6 @@
 //! A simulated world as the stage of a scenario.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,25 +10,30 @@ use multi_cluster_hpa::source::MetricSource;
 use super::link::{Link, Reach};
 use super::operator::Operator;
 use super::world::{Error, World};
+use crate::operators::OPERATORS;
 use crate::scenario::Stage;
 use crate::simulated::{Cluster, Metrics, OperatorName};
 
 /// A world, and the operators that serve it.
 pub struct Theatre<'a> {
     world: &'a World,
-    scheduler: Operator,
-    autoscaler: Operator,
+    operators: BTreeMap<&'static str, Operator>,
 }
 
 impl<'a> Theatre<'a> {
-    /// Starts the operators, with the flags that they have if nothing is said. The world's Prometheus
-    /// is theirs.
+    /// Starts all operators, with the flags that they have by default. The world's Prometheus is
+    /// theirs.
     pub fn open(world: &'a World) -> Result<Self, Error> {
-        let prometheus = Some(Arc::new(world.prometheus()) as Arc<dyn MetricSource>);
+        let prometheus: Arc<dyn MetricSource> = Arc::new(world.prometheus());
+        let substitutes = world.substitutes().with(prometheus);
+        let alone = ["--leader-elect=false"];
+        let operators = OPERATORS.iter().map(|entry| {
+            let operator = world.operator(*entry, entry.name, &alone, substitutes.clone());
+            Ok((entry.name, operator?))
+        });
         Ok(Self {
+            operators: operators.collect::<Result<_, Error>>()?,
             world,
-            scheduler: world.scheduler(&[])?,
-            autoscaler: world.autoscaler(&[], world.clock.clone(), prometheus)?,
         })
     }
 }
@@ -56,10 +62,9 @@ impl Stage for Theatre<'_> {
     }
 
     fn kill(&self, operator: OperatorName, down: Duration) -> Result<(), String> {
-        let operator = match operator {
-            OperatorName::Scheduler => &self.scheduler,
-            OperatorName::Autoscaler => &self.autoscaler,
-        };
+        let name = operator.as_str();
+        let operator = self.operators.get(name);
+        let operator = operator.ok_or_else(|| format!("{name} does not run"))?;
         operator.kill_at(1, down);
         Ok(())
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use control_plane::store::Store;
 use control_plane::{ControlPlane, MetricsSource, Sources, User};
 use federation::operator::clock::{SharedClock, VirtualClock};
+use federation::operator::context::Substitutes;
+use federation::operator::frame::OperatorEntry;
 use federation::proximity::{RoundTripTimes, pair};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -15,12 +17,12 @@ use multi_cluster_hpa::source::MetricSource;
 use multi_cluster_scheduler::ProximitySource;
 use serde_json::{Value, json};
 
-use super::autoscaler::Autoscaler;
 use super::metering::MetricsServer;
 use super::network::Network;
-use super::operator::{Operator, Scheduler};
+use super::operator::{Launch, Operator};
 use super::trace::Trace;
 use crate::access;
+use crate::operators::OPERATORS;
 use crate::simulated::{self, Cluster, Clusters, Load, Metrics, Options, Prometheus};
 
 /// The name of the hub on the network.
@@ -179,15 +181,48 @@ impl World {
 
     /// Starts a copy of the scheduler, of which only the leader writes.
     pub fn copy_of_scheduler(&self, identity: &str, flags: &[&str]) -> Result<Operator, Error> {
-        let known = !self.round_trip_times.is_empty();
-        let scheduler = Scheduler {
+        self.operator(OPERATORS[0], identity, flags, self.substitutes())
+    }
+
+    /// Starts an operator by its row of a table, with these flags besides the usual.
+    pub fn operator(
+        &self,
+        entry: OperatorEntry,
+        identity: &str,
+        flags: &[&str],
+        substitutes: Substitutes,
+    ) -> Result<Operator, Error> {
+        let clock = self.clock.clone();
+        self.launch(entry, identity, flags, clock, substitutes)
+    }
+
+    fn launch(
+        &self,
+        entry: OperatorEntry,
+        identity: &str,
+        flags: &[&str],
+        clock: SharedClock,
+        substitutes: Substitutes,
+    ) -> Result<Operator, Error> {
+        let launch = Launch {
+            entry,
             network: self.network.clone(),
-            clock: self.clock.clone(),
+            clock,
             identity: identity.to_owned(),
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
-            proximity: known.then(|| ProximitySource::Fixed(self.round_trip_times.clone())),
+            substitutes,
         };
-        scheduler.start()
+        launch.start()
+    }
+
+    /// What takes the place of servers that are not simulated: the round-trip times, if they are
+    /// known.
+    pub(super) fn substitutes(&self) -> Substitutes {
+        let substitutes = Substitutes::default();
+        if self.round_trip_times.is_empty() {
+            return substitutes;
+        }
+        substitutes.with(ProximitySource::Fixed(self.round_trip_times.clone()))
     }
 
     /// A Prometheus that knows the members of now.
@@ -204,13 +239,13 @@ impl World {
         clock: SharedClock,
         prometheus: Option<Arc<dyn MetricSource>>,
     ) -> Result<Operator, Error> {
-        let autoscaler = Autoscaler {
-            network: self.network.clone(),
-            clock,
-            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
-            prometheus,
+        let alone = ["--leader-elect=false"];
+        let substitutes = match prometheus {
+            Some(prometheus) => self.substitutes().with(prometheus),
+            None => self.substitutes(),
         };
-        autoscaler.start()
+        let flags = [&alone, flags].concat();
+        self.launch(OPERATORS[1], "autoscaler", &flags, clock, substitutes)
     }
 }
 

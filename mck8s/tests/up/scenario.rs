@@ -112,8 +112,8 @@ async fn a_scenario_of_a_file_cuts_members_off_and_kills_operators() {
     let said = up.said();
     for event in [
         "== cluster2 is cut off",
-        "== the autoscaler dies, and is down for 1s",
-        "== the scheduler dies, and is down for 1s",
+        "== multi-cluster-hpa dies, and is down for 1s",
+        "== multi-cluster-scheduler dies, and is down for 1s",
         "== apply MultiClusterDeployment hello",
         "== cluster2 can be reached again",
         "== the way to cluster1 takes",

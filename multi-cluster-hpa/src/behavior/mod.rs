@@ -146,7 +146,7 @@ impl Limit {
 }
 
 /// What becomes of a step, after what is on record. The proposal goes on record; that a scaling was
-/// carried out is told by [`Series::scaled`].
+/// carried out is reported by [`Series::scaled`].
 pub fn limit(step: &Step<'_>, series: &mut Series) -> Allowed {
     match step.behavior {
         Some(behavior) => with_behavior(step, behavior, series),

@@ -10,7 +10,7 @@ pub(super) struct Groups<'a> {
     pub(super) ready: Vec<(&'a Pod, i64)>,
     /// They do not work yet: no load is expected of them, and a scale-up waits for them.
     pub(super) unready: Vec<&'a Pod>,
-    /// They work, and nobody knows how hard.
+    /// They work, and it is not known how hard.
     pub(super) missing: Vec<&'a Pod>,
 }
 

@@ -14,7 +14,7 @@ use crate::calculator::{Pod, PodKey};
 /// 2. The others belong to locations whose replicas do not all run at home, as many as those lack:
 ///    to the same one as before, or to the first by name.
 /// 3. What is still left (more than anyone wants: a rollout, a scale-down under way) stays whose it
-///    was; if it was nobody's it belongs to its cluster, or to the first location by name.
+///    was; if it was none's it belongs to its cluster, or to the first location by name.
 ///
 /// Without a location, no pod has one.
 pub fn attribute(

@@ -4,7 +4,7 @@ use super::pool::Failure;
 use super::{Condition, ConditionKind};
 use crate::behavior::{Limit, Stabilization};
 
-/// The target can be read, and no metric was asked.
+/// The target can be read, and no metric was queried.
 pub(super) fn reachable() -> Condition {
     Condition {
         kind: ConditionKind::AbleToScale,

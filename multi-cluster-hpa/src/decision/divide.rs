@@ -13,7 +13,7 @@ pub(super) struct Claim {
 }
 
 /// Divides `total` in proportion to the weights by largest remainder; ties go to the first by name.
-/// Nobody gets less than `floor`, unless `total` is too small for that: then all get the same. All
+/// None gets less than `floor`, unless `total` is too small for that: then all get the same. All
 /// weights zero count as all the same.
 pub fn divide(total: u32, weights: &BTreeMap<String, u64>, floor: u32) -> BTreeMap<String, u32> {
     let claim = |(name, weight): (&String, &u64)| {
@@ -66,7 +66,7 @@ pub(super) fn divide_among(total: u32, claims: &BTreeMap<String, Claim>) -> BTre
     let mut left = total;
     let mut shares = BTreeMap::new();
     // Whose part is outside its limits gets the limit, and the others divide what that leaves. Those
-    // on the side that is further out are first, so that nobody's limit is left for good too early
+    // on the side that is further out are first, so that no limit is left for good too early
     // (as CSS lays out flexible boxes).
     loop {
         if open.iter().all(|(_, claim)| claim.weight == 0) {
@@ -109,7 +109,7 @@ pub(super) fn divide_among(total: u32, claims: &BTreeMap<String, Claim>) -> BTre
     shares
 }
 
-/// The division that is there, if it is about as good: the same sum, and nobody further off its share
+/// The division that is there, if it is about as good: the same sum, and none further off its share
 /// than one replica or the tolerance (a part of the share). Else the shares.
 ///
 /// Shares move with what the metrics ask for, and that moves with the shares: within its tolerance a

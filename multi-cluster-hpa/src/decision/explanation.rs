@@ -61,7 +61,7 @@ pub struct LocationReport {
     pub current: u32,
     /// Replicas wanted from now on.
     pub desired: u32,
-    /// What each metric said, in the order of the spec. Empty where no metric was asked.
+    /// What each metric said, in the order of the spec. Empty where no metric was queried.
     pub metrics: Vec<MetricReport>,
     /// What was made of it.
     pub verdict: Verdict,
@@ -103,6 +103,9 @@ pub enum ConditionKind {
 }
 
 impl ConditionKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::AbleToScale, Self::ScalingActive, Self::ScalingLimited];
+
     /// The type as it is written.
     pub const fn name(self) -> &'static str {
         match self {

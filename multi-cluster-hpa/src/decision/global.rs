@@ -43,7 +43,7 @@ fn total(snapshot: &Snapshot, history: &mut History, current: u32) -> Decision {
             decision.reason = Some(reason.to_owned());
             return decision;
         }
-        Start::Ask => {}
+        Start::Query => {}
     }
     let pool = Pool::whole(snapshot, current);
     let settings = snapshot.settings();
@@ -51,16 +51,16 @@ fn total(snapshot: &Snapshot, history: &mut History, current: u32) -> Decision {
     let asked = metrics.iter().map(|metric| pool.ask(metric, &settings));
     let answer = highest(metrics, asked.collect(), current);
     decision.metrics = answer.reports;
-    let wish = match (answer.wish, snapshot.unseen()) {
-        (Ok(wish), Some(unseen))
-            if wish.replicas < current && metrics.iter().any(Metric::counts_pods) =>
+    let recommendation = match (answer.recommendation, snapshot.unseen()) {
+        (Ok(recommendation), Some(unseen))
+            if recommendation.replicas < current && metrics.iter().any(Metric::counts_pods) =>
         {
             Err(unseen)
         }
-        (wish, _) => wish,
+        (recommendation, _) => recommendation,
     };
-    let wish = match wish {
-        Ok(wish) => wish,
+    let recommendation = match recommendation {
+        Ok(recommendation) => recommendation,
         Err(failure) => {
             decision.conditions.push(conditions::inactive(&failure));
             return decision;
@@ -69,26 +69,29 @@ fn total(snapshot: &Snapshot, history: &mut History, current: u32) -> Decision {
     let step = Step {
         now: snapshot.now,
         current,
-        proposed: wish.replicas,
+        proposed: recommendation.replicas,
         bounds,
         behavior: snapshot.scaling.behavior.as_ref(),
         downscale_stabilization: snapshot.defaults.downscale_stabilization,
     };
     let allowed = behavior::limit(&step, &mut history.total);
     decision.desired = allowed.replicas;
-    decision.reason = reason(current, &wish.metric, wish.replicas);
+    decision.reason = reason(current, &recommendation.metric, recommendation.replicas);
     decision.reason = decision.reason.filter(|_| allowed.replicas != current);
     decision.conditions = vec![
         conditions::able(allowed.stabilization, &[]),
-        conditions::active(format!("the replica count follows {}", wish.metric)),
+        conditions::active(format!(
+            "the replica count follows {}",
+            recommendation.metric
+        )),
         conditions::limited(allowed.limit, allowed.is_limited(), &[]),
     ];
     decision
 }
 
 /// Why the number changes, as Kubernetes words it.
-pub(super) fn reason(current: u32, metric: &str, wished: u32) -> Option<String> {
-    match wished.cmp(&current) {
+pub(super) fn reason(current: u32, metric: &str, recommended: u32) -> Option<String> {
+    match recommended.cmp(&current) {
         std::cmp::Ordering::Greater => Some(format!("{metric} above target")),
         std::cmp::Ordering::Less => Some("All metrics below target".to_owned()),
         std::cmp::Ordering::Equal => None,

@@ -13,10 +13,10 @@ pub struct Layout {
     /// location holds what others had no room for.
     pub placed: BTreeMap<String, u32>,
     /// `clusterReplicas` has entries for clusters that are no locations any more.
-    pub has_strays: bool,
+    pub has_stale_entries: bool,
 }
 
-/// Why a deployment's locations cannot be told.
+/// Why the locations of a deployment are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// `replicaOverrides` does not hold numbers.
@@ -41,10 +41,10 @@ impl Layout {
             .collect();
         wanted.extend(by_position(fields)?);
         let are_named = fields.clusters.is_some() || fields.locations.is_some();
-        let mut has_strays = false;
+        let mut has_stale_entries = false;
         for named in &fields.cluster_replicas {
             if are_named && !wanted.contains_key(&named.cluster) {
-                has_strays = true;
+                has_stale_entries = true;
             } else {
                 wanted.insert(named.cluster.clone(), named.replicas);
             }
@@ -56,7 +56,7 @@ impl Layout {
         Ok(Self {
             wanted,
             placed: placed.collect(),
-            has_strays,
+            has_stale_entries,
         })
     }
 

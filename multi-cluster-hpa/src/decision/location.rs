@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::divide::Claim;
 use super::global::reason;
-use super::pool::{Failure, Pool, Wish};
+use super::pool::{Failure, Pool, Recommendation};
 use super::{Condition, LocationReport, MetricReport, Verdict, conditions};
 use crate::behavior::{Allowed, Limit, Stabilization};
 
@@ -13,19 +13,22 @@ pub(super) struct Location<'a> {
     pub(super) name: &'a str,
     pub(super) pool: &'a Pool<'a>,
     pub(super) metrics: Vec<MetricReport>,
-    pub(super) wish: Result<Wish, Failure>,
+    pub(super) recommendation: Result<Recommendation, Failure>,
     pub(super) allowed: Allowed,
 }
 
 /// Why the numbers change, for the Event.
 pub(super) fn change(locations: &[Location<'_>], current: u32, total: u32) -> Option<String> {
-    let wishes = locations
+    let recommendations = locations
         .iter()
-        .filter_map(|one| Some((one, one.wish.as_ref().ok()?)));
-    let above = wishes.filter(|(one, wish)| wish.replicas > one.pool.current);
-    let above = above.map(|(_, wish)| wish).max_by_key(|wish| wish.replicas);
+        .filter_map(|one| Some((one, one.recommendation.as_ref().ok()?)));
+    let above =
+        recommendations.filter(|(one, recommendation)| recommendation.replicas > one.pool.current);
+    let above = above
+        .map(|(_, recommendation)| recommendation)
+        .max_by_key(|recommendation| recommendation.replicas);
     match (total < current, above) {
-        (false, Some(wish)) => reason(0, &wish.metric, wish.replicas),
+        (false, Some(recommendation)) => reason(0, &recommendation.metric, recommendation.replicas),
         (true, _) => reason(current, "", total),
         (false, None) => Some("a cluster is below minReplicasPerCluster".to_owned()),
     }
@@ -34,7 +37,9 @@ pub(super) fn change(locations: &[Location<'_>], current: u32, total: u32) -> Op
 /// `sum` is what limited the sum.
 pub(super) fn conditions(locations: &[Location<'_>], sum: Option<Limit>) -> Vec<Condition> {
     let sum = sum.map(|limit| conditions::limited(limit, true, &[]));
-    let failures = locations.iter().map(|one| one.wish.as_ref().err());
+    let failures = locations
+        .iter()
+        .map(|one| one.recommendation.as_ref().err());
     if let Some(failures) = failures.collect::<Option<Vec<_>>>() {
         let inactive = failures.first().map(|first| conditions::inactive(first));
         let reachable = std::iter::once(conditions::reachable());
@@ -69,14 +74,14 @@ pub(super) fn conditions(locations: &[Location<'_>], sum: Option<Limit>) -> Vec<
     ]
 }
 
-/// One location at least can be told; the message names those that cannot.
+/// There is a recommendation for one location at least; the message names those without one.
 fn scaling_active(locations: &[Location<'_>]) -> Condition {
     let mut followed: Vec<&str> = Vec::new();
     let mut kept = Vec::new();
     for one in locations {
-        match &one.wish {
-            Ok(wish) if followed.contains(&wish.metric.as_str()) => {}
-            Ok(wish) => followed.push(&wish.metric),
+        match &one.recommendation {
+            Ok(recommendation) if followed.contains(&recommendation.metric.as_str()) => {}
+            Ok(recommendation) => followed.push(&recommendation.metric),
             Err(failure) => {
                 let (name, current) = (one.name, one.pool.current);
                 kept.push(format!("{name} keeps {current} ({})", failure.message));
@@ -116,7 +121,7 @@ impl Location<'_> {
     ) -> LocationReport {
         let desired = wanted.get(self.name).copied().unwrap_or_default();
         let allowed = self.allowed;
-        let verdict = if let Err(failure) = &self.wish {
+        let verdict = if let Err(failure) = &self.recommendation {
             Verdict::Kept(failure.message.clone())
         } else if let Some(limit) = sum.filter(|_| desired != allowed.replicas) {
             Verdict::Limited(format!(

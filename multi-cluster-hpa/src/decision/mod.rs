@@ -42,7 +42,7 @@ pub fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
             global::decide(snapshot, history)
         }
     };
-    if start::has_to_tidy(snapshot) {
+    if start::must_prune(snapshot) {
         let numbers = || Wanted::PerCluster(snapshot.layout.wanted.clone());
         decision.wanted.get_or_insert_with(numbers);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::conditions::{disabled, reachable};
 use super::divide::{divide_among, divide_around, settle};
 use super::location::{Location, change, conditions};
-use super::pool::{Answer, Failure, Pool, Wish, highest};
+use super::pool::{Failure, Pool, Proposed, Recommendation, highest};
 use super::start::Start;
 use super::{
     Condition, Decision, History, LocationReport, Metric, Reading, Snapshot, Verdict, Wanted,
@@ -44,7 +44,7 @@ pub(super) fn decide(snapshot: &Snapshot, history: &mut History) -> Decision {
             decision.reason = Some(reason.to_owned());
             decision
         }
-        Start::Ask => ask(snapshot, history, &pools),
+        Start::Query => ask(snapshot, history, &pools),
     }
 }
 
@@ -83,7 +83,7 @@ fn unasked(pools: &Pools<'_>, wanted: &BTreeMap<String, u32>) -> Decision {
         current: pool.current,
         desired: desired(name),
         metrics: Vec::new(),
-        verdict: Verdict::Kept("no metric was asked".to_owned()),
+        verdict: Verdict::Kept("no metric was queried".to_owned()),
     });
     finish(reports.collect(), vec![reachable()])
 }
@@ -117,13 +117,16 @@ fn ask(snapshot: &Snapshot, history: &mut History, pools: &Pools<'_>) -> Decisio
     let locations: Vec<Location<'_>> = pools
         .iter()
         .filter_map(|(name, pool)| {
-            let Answer { reports, wish } = answers.remove(name)?;
-            let allowed = allow(snapshot, history, name, pool.current, &wish);
+            let Proposed {
+                reports,
+                recommendation,
+            } = answers.remove(name)?;
+            let allowed = allow(snapshot, history, name, pool.current, &recommendation);
             Some(Location {
                 name,
                 pool,
                 metrics: reports,
-                wish,
+                recommendation,
                 allowed,
             })
         })
@@ -147,9 +150,9 @@ fn ask(snapshot: &Snapshot, history: &mut History, pools: &Pools<'_>) -> Decisio
         } else {
             BTreeMap::new()
         };
-        // Nobody knows what they need: they keep what they have, if that leaves enough for the others.
+        // It is not known what they need: they keep what they have, if that leaves enough for the others.
         let least = |one: &Location<'_>| {
-            if one.wish.is_err() {
+            if one.recommendation.is_err() {
                 one.allowed.replicas
             } else {
                 floor
@@ -213,7 +216,7 @@ fn needs<'a>(snapshot: &Snapshot, whole: &Pool<'_>, pools: &Pools<'a>) -> BTreeM
     let overall = overall(snapshot, whole, &exact);
     let answers = answers(snapshot, pools, &overall, &exact).into_iter();
     answers
-        .filter_map(|(name, answer)| Some((name, answer.wish.ok()?.replicas)))
+        .filter_map(|(name, answer)| Some((name, answer.recommendation.ok()?.replicas)))
         .collect()
 }
 
@@ -224,7 +227,7 @@ fn answers<'a>(
     pools: &Pools<'a>,
     overall: &[Result<Proposal, String>],
     settings: &Settings,
-) -> BTreeMap<&'a str, Answer> {
+) -> BTreeMap<&'a str, Proposed> {
     // One with nothing counts as if it had one, or it would never get any again.
     let mut as_it_is = weights(&snapshot.layout.wanted);
     as_it_is
@@ -250,9 +253,9 @@ fn answers<'a>(
     };
     let answer = |(name, pool): (&&'a str, &Pool<'_>)| {
         let answer = match snapshot.unreachable(name) {
-            Some(failure) => Answer {
+            Some(failure) => Proposed {
                 reports: Vec::new(),
-                wish: Err(failure),
+                recommendation: Err(failure),
             },
             None => ask(name, pool),
         };
@@ -261,25 +264,25 @@ fn answers<'a>(
     pools.iter().map(answer).collect()
 }
 
-/// What windows, rates and the limits of one cluster leave of a wish. Without a wish the number
+/// What windows, rates and the limits of one cluster leave of a recommendation. Without a recommendation the number
 /// stays.
 fn allow(
     snapshot: &Snapshot,
     history: &mut History,
     name: &str,
     current: u32,
-    wish: &Result<Wish, Failure>,
+    recommendation: &Result<Recommendation, Failure>,
 ) -> Allowed {
     let floor = snapshot.scaling.min_per_cluster;
     let Bounds { min, max } = snapshot.scaling.bounds;
     // One location alone has the limits of the sum, and so exactly Kubernetes' answers.
     let is_alone = snapshot.layout.wanted.len() == 1;
-    match (wish, history.locations.get_mut(name)) {
-        (Ok(wish), Some(series)) if current >= floor => {
+    match (recommendation, history.locations.get_mut(name)) {
+        (Ok(recommendation), Some(series)) if current >= floor => {
             let step = Step {
                 now: snapshot.now,
                 current,
-                proposed: wish.replicas,
+                proposed: recommendation.replicas,
                 bounds: Bounds {
                     min: if is_alone { floor.max(min) } else { floor },
                     max,

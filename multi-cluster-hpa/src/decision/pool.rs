@@ -14,22 +14,22 @@ pub(super) struct Pool<'a> {
 }
 
 /// What the metrics ask for together.
-pub(super) struct Answer {
+pub(super) struct Proposed {
     /// What each said, in the order of the spec.
     pub(super) reports: Vec<MetricReport>,
     /// The highest number, or why there is none.
-    pub(super) wish: Result<Wish, Failure>,
+    pub(super) recommendation: Result<Recommendation, Failure>,
 }
 
 /// The highest number of all metrics.
 #[derive(Clone, Debug)]
-pub(super) struct Wish {
+pub(super) struct Recommendation {
     pub(super) replicas: u32,
     /// The metric that asked for it.
     pub(super) metric: String,
 }
 
-/// Why no number can be told.
+/// Why no recommendation is available.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     /// For the condition `ScalingActive`.
@@ -138,7 +138,7 @@ pub(super) fn highest(
     metrics: &[Metric],
     outcomes: Vec<Result<Proposal, String>>,
     current: u32,
-) -> Answer {
+) -> Proposed {
     let reports: Vec<_> = metrics
         .iter()
         .zip(outcomes)
@@ -147,7 +147,7 @@ pub(super) fn highest(
             outcome,
         })
         .collect();
-    let mut wish: Option<Wish> = None;
+    let mut recommendation: Option<Recommendation> = None;
     let mut failure = None;
     for (metric, report) in metrics.iter().zip(&reports) {
         match &report.outcome {
@@ -158,11 +158,11 @@ pub(super) fn highest(
                 });
             }
             Ok(proposal) => {
-                if wish
+                if recommendation
                     .as_ref()
                     .is_none_or(|best| proposal.replicas > best.replicas)
                 {
-                    wish = Some(Wish {
+                    recommendation = Some(Recommendation {
                         replicas: proposal.replicas,
                         metric: report.name.clone(),
                     });
@@ -170,20 +170,23 @@ pub(super) fn highest(
             }
         }
     }
-    let wish = match (wish, failure) {
-        (Some(wish), None) => Ok(wish),
-        (Some(wish), Some(_)) if wish.replicas >= current => Ok(wish),
+    let recommendation = match (recommendation, failure) {
+        (Some(recommendation), None) => Ok(recommendation),
+        (Some(recommendation), Some(_)) if recommendation.replicas >= current => Ok(recommendation),
         (_, Some(failure)) => Err(failure),
         (None, None) => Err(Failure {
             reason: "InvalidMetricSourceType",
             message: "there is no metric: write one into spec.metrics".to_owned(),
         }),
     };
-    Answer { reports, wish }
+    Proposed {
+        reports,
+        recommendation,
+    }
 }
 
 impl Snapshot {
-    /// Why a cluster on which replicas are to stay cannot be told.
+    /// Why there is no recommendation for a cluster on which replicas are to stay.
     pub(super) fn unreachable(&self, cluster: &str) -> Option<Failure> {
         let why = self.unknown.get(cluster)?;
         (self.layout.placed_on(cluster) > 0).then(|| Failure {
@@ -193,7 +196,7 @@ impl Snapshot {
     }
 
     /// Why no metric of pods can ask for fewer replicas than there are: some are to run on a
-    /// cluster, and nobody has seen them, so what they use counts nowhere.
+    /// cluster, and they were not seen, so what they use counts nowhere.
     pub(super) fn unseen(&self) -> Option<Failure> {
         let unseen = self.unknown.keys().find(|cluster| {
             let pods = self.pods.iter().filter(|pod| pod.is_active());

@@ -31,7 +31,7 @@ pub struct Snapshot {
     pub unknown: BTreeMap<String, String>,
     /// The metrics of the object, each with what was read.
     pub metrics: Vec<Metric>,
-    /// Where requests arrive: any unit, by cluster. None when nobody knows.
+    /// Where requests arrive: any unit, by cluster. None when it is not known.
     pub traffic: Option<BTreeMap<String, f64>>,
 }
 
@@ -66,7 +66,7 @@ pub struct Scaling {
     /// The limits of the sum over all clusters, those of an active schedule applied.
     pub bounds: Bounds,
     /// Whether the minimum may be zero, now or at another time: then zero replicas are no sign
-    /// that somebody has turned scaling off.
+    /// that scaling is turned off.
     pub zero_is_allowed: bool,
     /// The fewest of each location.
     pub min_per_cluster: u32,

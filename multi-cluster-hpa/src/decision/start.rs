@@ -4,14 +4,14 @@ use federation::api::ReplicaScheduling;
 
 use super::{Condition, ConditionKind, Decision, Scaling, Scope, Snapshot};
 
-/// What a number outside its bounds becomes before any metric is asked.
+/// What a number outside its bounds becomes before any metric is queried.
 pub(super) enum Start {
-    /// Nothing: somebody has set it to zero, which turns scaling off.
+    /// Nothing: the target is set to zero, which turns scaling off.
     Disabled,
     /// The nearest bound, and why.
     Jump(u32, &'static str),
     /// It is within: the metrics decide.
-    Ask,
+    Query,
 }
 
 impl Start {
@@ -30,7 +30,7 @@ impl Start {
                 "Current number of replicas below Spec.MinReplicas",
             )
         } else {
-            Self::Ask
+            Self::Query
         }
     }
 }
@@ -73,8 +73,8 @@ pub(super) fn refuse(snapshot: &Snapshot) -> Option<Decision> {
 
 /// Whether the numbers are to be written even if none changes, because there are some of clusters
 /// that are no locations any more. Not where scaling is turned off.
-pub(super) fn has_to_tidy(snapshot: &Snapshot) -> bool {
+pub(super) fn must_prune(snapshot: &Snapshot) -> bool {
     let start = Start::of(snapshot.layout.total(), &snapshot.scaling);
     let is_off = matches!(start, Start::Disabled);
-    snapshot.layout.has_strays && snapshot.scaling.scope == Scope::PerCluster && !is_off
+    snapshot.layout.has_stale_entries && snapshot.scaling.scope == Scope::PerCluster && !is_off
 }

@@ -6,7 +6,7 @@ use super::divide::{divide_around, settle};
 use super::{Decision, LocationReport, Snapshot, Verdict, Wanted, divide};
 
 /// Divides the number. A location whose requests are not known keeps its own, if that leaves enough
-/// for the others; where nobody knows anything, all is divided as it was.
+/// for the others; where nothing is known, all is divided as it was.
 pub(super) fn spread(snapshot: &Snapshot, decision: &mut Decision) {
     let current = &snapshot.layout.wanted;
     let total = decision.desired;
@@ -39,7 +39,7 @@ pub(super) fn spread(snapshot: &Snapshot, decision: &mut Decision) {
     let wanted = settle(current, shares, floor, tolerance);
     let verdict = |name: &str, now: u32| match (&traffic, why.get(name)) {
         (None, _) => {
-            let why = "nobody knows where requests arrive; divided as it was";
+            let why = "it is not known where requests arrive: divided as it was";
             Verdict::Kept(why.to_owned())
         }
         (_, Some(why)) if wanted.get(name) == Some(&now) => Verdict::Kept(why.clone()),
@@ -74,7 +74,7 @@ fn unmeasured<'a>(
         let unreachable = snapshot.unreachable(name).map(|failure| failure.message);
         let unmeasured = !is_measured(name) && running.contains_key(name);
         unreachable
-            .or_else(|| unmeasured.then(|| "nobody knows what requests arrive here".to_owned()))
+            .or_else(|| unmeasured.then(|| "it is not known what requests arrive here".to_owned()))
     };
     let names = snapshot.layout.wanted.keys().map(String::as_str);
     names.filter_map(|name| Some((name, why(name)?))).collect()

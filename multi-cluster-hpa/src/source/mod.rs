@@ -1,8 +1,7 @@
 //! Where metrics come from.
 //!
-//! One question is for all autoscalers that need its answer ([`Shared`]): the usage of a
-//! namespace's pods on one member, or a query to Prometheus, which answers for all clusters at
-//! once.
+//! One query is for all autoscalers that need its result ([`Shared`]): the usage of a namespace's
+//! pods on one member, or a query to Prometheus, which answers for all clusters at once.
 
 mod prometheus;
 pub mod promql;
@@ -21,16 +20,16 @@ pub(crate) use usage::MemberUsage;
 
 /// A source of metrics.
 pub trait MetricSource: Send + Sync {
-    /// Asks once. The answer does not come later than the source's deadline.
-    fn read(&self, question: &Question) -> Asked;
+    /// Queries once. The result does not come later than the source's deadline.
+    fn read(&self, query: &Query) -> QueryFuture;
 }
 
-/// A question that is under way.
-pub type Asked = BoxFuture<'static, Result<Arc<Answer>, SourceError>>;
+/// A query that is under way.
+pub type QueryFuture = BoxFuture<'static, Result<Arc<QueryResult>, SourceError>>;
 
-/// What is asked.
+/// What can be queried.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Question {
+pub enum Query {
     /// What the pods of a namespace use on one member.
     Usage {
         /// Name of the `MemberCluster`.
@@ -38,13 +37,13 @@ pub enum Question {
         /// The namespace.
         namespace: String,
     },
-    /// What a query gives, for all clusters.
-    Query(String),
+    /// What an expression in `PromQL` gives, for all clusters.
+    PromQl(String),
 }
 
-/// What is answered. A sample that is too old or not a number is left out.
+/// What a query gives. A sample that is too old or not a number is left out.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum QueryResult {
     /// Usage by pod.
     Usage(BTreeMap<String, PodUsage>),
     /// One number.
@@ -80,7 +79,7 @@ impl Number {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// The operator knows no Prometheus.
@@ -89,7 +88,7 @@ pub enum SourceError {
     /// Prometheus did not answer the query.
     #[error("{0}")]
     Prometheus(String),
-    /// The member cannot be asked.
+    /// The member cannot be queried.
     #[error("{cluster}: {problem}")]
     Member {
         /// Its name.

@@ -6,7 +6,7 @@ use federation::prometheus::{Answer as Given, Sample, Server};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 
-use super::{Answer, Asked, MetricSource, Number, Question, SourceError};
+use super::{MetricSource, Number, Query, QueryFuture, QueryResult, SourceError};
 
 /// A Prometheus server that sees all clusters.
 ///
@@ -22,9 +22,9 @@ impl PrometheusSource {
 }
 
 impl MetricSource for PrometheusSource {
-    fn read(&self, question: &Question) -> Asked {
+    fn read(&self, query: &Query) -> QueryFuture {
         let server = self.0.clone();
-        let Question::Query(query) = question.clone() else {
+        let Query::PromQl(query) = query.clone() else {
             return std::future::ready(Err(SourceError::NoPrometheus)).boxed();
         };
         async move {
@@ -36,11 +36,13 @@ impl MetricSource for PrometheusSource {
     }
 }
 
-fn answer(given: Given) -> Answer {
+fn answer(given: Given) -> QueryResult {
     match given {
         // A scalar that is no number is a vector without samples.
-        Given::Scalar(sample) => number(sample).map_or(Answer::Vector(Vec::new()), Answer::Scalar),
-        Given::Vector(samples) => Answer::Vector(
+        Given::Scalar(sample) => {
+            number(sample).map_or(QueryResult::Vector(Vec::new()), QueryResult::Scalar)
+        }
+        Given::Vector(samples) => QueryResult::Vector(
             (samples.into_iter())
                 .filter_map(|(labels, sample)| Some((labels, number(sample)?)))
                 .collect(),
@@ -70,7 +72,7 @@ mod tests {
             (labels("b"), sample(f64::NAN)),
             (labels("c"), sample(f64::INFINITY)),
         ]);
-        let Answer::Vector(answered) = answer(given) else {
+        let QueryResult::Vector(answered) = answer(given) else {
             panic!("not a vector");
         };
         assert_eq!(answered.len(), 1);
@@ -78,7 +80,7 @@ mod tests {
         assert_eq!(answered[0].1.timestamp.as_millisecond(), 1500);
         assert_eq!(
             answer(Given::Scalar(sample(f64::NAN))),
-            Answer::Vector(vec![])
+            QueryResult::Vector(vec![])
         );
     }
 }

@@ -1,4 +1,4 @@
-//! One answer for all who ask the same in a round of evaluations.
+//! One result for all evaluations of a round that need the same.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,40 +8,40 @@ use futures::FutureExt as _;
 use futures::future::Shared as SharedFuture;
 use tokio::time::Instant;
 
-use super::{Asked, MetricSource, Question};
+use super::{MetricSource, Query, QueryFuture};
 
-/// Hands on answers that are new enough; asks for the others.
+/// Shares results that are new enough, and queries the others.
 pub struct Shared<S> {
     source: S,
-    asked: Mutex<BTreeMap<Question, (Instant, SharedFuture<Asked>)>>,
+    queried: Mutex<BTreeMap<Query, (Instant, SharedFuture<QueryFuture>)>>,
 }
 
 impl<S: MetricSource> Shared<S> {
-    /// Nobody has asked anything yet.
+    /// Nothing is queried yet.
     pub fn new(source: S) -> Self {
         Self {
             source,
-            asked: Mutex::default(),
+            queried: Mutex::default(),
         }
     }
 
-    /// The answer to a question that was asked then, or later.
-    pub fn read(&self, question: &Question, since: Instant) -> SharedFuture<Asked> {
+    /// The result of a query that was made then, or later.
+    pub fn read(&self, query: &Query, since: Instant) -> SharedFuture<QueryFuture> {
         let now = Instant::now();
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, answer)) = asked.get(question)
+        let mut queried = self.queried.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, result)) = queried.get(query)
             && *at >= since
         {
-            return answer.clone();
+            return result.clone();
         }
-        asked.retain(|_, (at, _)| now.duration_since(*at) <= FORGOTTEN);
-        let answer = self.source.read(question).shared();
-        asked.insert(question.clone(), (now, answer.clone()));
-        answer
+        queried.retain(|_, (at, _)| now.duration_since(*at) <= FORGOTTEN);
+        let result = self.source.read(query).shared();
+        queried.insert(query.clone(), (now, result.clone()));
+        result
     }
 }
 
-/// Answers that nobody has asked for again are dropped after this long.
+/// Results that are not needed again are dropped after this long.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
@@ -50,30 +50,30 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::source::Answer;
+    use crate::source::QueryResult;
 
     /// Answers after a second, and counts.
     #[derive(Clone, Default)]
     struct Slow(Arc<AtomicUsize>);
 
     impl MetricSource for Slow {
-        fn read(&self, _: &Question) -> Asked {
+        fn read(&self, _: &Query) -> QueryFuture {
             self.0.fetch_add(1, Ordering::Relaxed);
             async {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                Ok(Arc::new(Answer::Vector(Vec::new())))
+                Ok(Arc::new(QueryResult::Vector(Vec::new())))
             }
             .boxed()
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_asks_the_same_shares_the_answer() {
+    async fn the_same_query_is_made_once() {
         let slow = Slow::default();
         let shared = Shared::new(slow.clone());
         let round = Instant::now();
-        let one = Question::Query("up".to_owned());
-        let other = Question::Query("down".to_owned());
+        let one = Query::PromQl("up".to_owned());
+        let other = Query::PromQl("down".to_owned());
         let all = (0..1000).map(|_| shared.read(&one, round));
         assert_eq!(futures::future::join_all(all).await.len(), 1000);
         assert_eq!(slow.0.load(Ordering::Relaxed), 1);

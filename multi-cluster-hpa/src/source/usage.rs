@@ -15,9 +15,9 @@ use placement::parse_milli;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{Answer, Asked, PodUsage, Question, SourceError};
+use super::{PodUsage, Query, QueryFuture, QueryResult, SourceError};
 
-/// Asks members what their pods use. One request for all pods of a namespace.
+/// Queries what the pods of members use. One request for all pods of a namespace.
 pub(crate) struct MemberUsage {
     deadline: Duration,
     /// A sample that has not changed for this long is stale. Not compared with the time of day: a
@@ -26,11 +26,11 @@ pub(crate) struct MemberUsage {
     seen: Arc<Mutex<Seen>>,
 }
 
-/// When a question was answered last; the timestamp of each pod's sample then, and since when that
+/// When a query was made last; the timestamp of each pod's sample then, and since when that
 /// has been seen.
-type Seen = BTreeMap<Question, (Instant, BTreeMap<String, (Timestamp, Instant)>)>;
+type Seen = BTreeMap<Query, (Instant, BTreeMap<String, (Timestamp, Instant)>)>;
 
-/// Questions that nobody has asked for so long are forgotten. Autoscalers are evaluated once an hour
+/// Queries that were not made for so long are forgotten. Autoscalers are evaluated once an hour
 /// at the least.
 const FORGOTTEN: Duration = Duration::from_hours(2);
 
@@ -43,18 +43,18 @@ impl MemberUsage {
         }
     }
 
-    /// Asks a member, if there is a way to it.
+    /// Queries a member, if there is a client for it.
     pub(crate) fn read(
         &self,
         client: Result<Client, String>,
         cluster: &str,
         namespace: &str,
-    ) -> Asked {
+    ) -> QueryFuture {
         let failed = {
             let cluster = cluster.to_owned();
             move |problem| SourceError::Member { cluster, problem }
         };
-        let question = Question::Usage {
+        let query = Query::Usage {
             cluster: cluster.to_owned(),
             namespace: namespace.to_owned(),
         };
@@ -67,11 +67,11 @@ impl MemberUsage {
             let list = list.map_err(|error| failed(problem(&error)))?;
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            seen.retain(|_, (asked, _)| now.duration_since(*asked) <= FORGOTTEN);
-            let (_, before) = seen.remove(&question).unwrap_or((now, BTreeMap::new()));
+            seen.retain(|_, (made, _)| now.duration_since(*made) <= FORGOTTEN);
+            let (_, before) = seen.remove(&query).unwrap_or((now, BTreeMap::new()));
             let (fresh, samples) = fresh(usage(list), &before, longest, now);
-            seen.insert(question, (now, samples));
-            Ok(Arc::new(Answer::Usage(fresh)))
+            seen.insert(query, (now, samples));
+            Ok(Arc::new(QueryResult::Usage(fresh)))
         }
         .boxed()
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use multi_cluster_hpa::source::{Answer, Asked, MetricSource, Number, Question, SourceError};
+use multi_cluster_hpa::source::{
+    MetricSource, Number, Query, QueryFuture, QueryResult, SourceError,
+};
 use serde_json::{Value, json};
 
 use crate::fixture::{AUTOSCALER, Beginning, DEPLOYMENT, Scene, condition, play, replicas, yaml};
@@ -17,12 +19,12 @@ use crate::fixture::{AUTOSCALER, Beginning, DEPLOYMENT, Scene, condition, play, 
 struct Scripted(Arc<Mutex<Script>>);
 
 struct Script {
-    answer: Result<Answer, SourceError>,
+    answer: Result<QueryResult, SourceError>,
     asked: Vec<String>,
 }
 
 impl Scripted {
-    fn new(answer: Answer) -> Self {
+    fn new(answer: QueryResult) -> Self {
         let script = Script {
             answer: Ok(answer),
             asked: Vec::new(),
@@ -30,7 +32,7 @@ impl Scripted {
         Self(Arc::new(Mutex::new(script)))
     }
 
-    fn set(&self, answer: Result<Answer, SourceError>) {
+    fn set(&self, answer: Result<QueryResult, SourceError>) {
         self.0.lock().unwrap().answer = answer;
     }
 
@@ -40,9 +42,9 @@ impl Scripted {
 }
 
 impl MetricSource for Scripted {
-    fn read(&self, question: &Question) -> Asked {
+    fn read(&self, question: &Query) -> QueryFuture {
         let mut script = self.0.lock().unwrap();
-        let Question::Query(query) = question else {
+        let Query::PromQl(query) = question else {
             panic!("asked for {question:?}");
         };
         script.asked.push(query.clone());
@@ -57,12 +59,12 @@ fn number(value: f64) -> Number {
     }
 }
 
-fn by_cluster(values: &[(&str, f64)]) -> Answer {
+fn by_cluster(values: &[(&str, f64)]) -> QueryResult {
     let values = values.iter().map(|(cluster, value)| {
         let labels = BTreeMap::from([("cluster_name".to_owned(), (*cluster).to_owned())]);
         (labels, number(*value))
     });
-    Answer::Vector(values.collect())
+    QueryResult::Vector(values.collect())
 }
 
 /// Scales by a query: a hundred of them for each replica.
@@ -118,7 +120,7 @@ fn without_prometheus_nothing_is_scaled_and_the_condition_says_so() {
             ("False", "FailedGetPrometheusMetric")
         );
         assert!(message.contains("connection refused"), "{message}");
-        source.set(Ok(Answer::Vector(Vec::new())));
+        source.set(Ok(QueryResult::Vector(Vec::new())));
         scene.until(23, 0).await;
         assert_eq!(scene.wanted().await, wanted);
         let (_, _, message) = condition(&scene.status().await, "ScalingActive");
@@ -251,7 +253,7 @@ fn a_schedule_brings_a_deployment_back_from_zero() {
 struct Silent;
 
 impl MetricSource for Silent {
-    fn read(&self, _: &Question) -> Asked {
+    fn read(&self, _: &Query) -> QueryFuture {
         pending().boxed()
     }
 }
@@ -285,7 +287,7 @@ fn whoever_asks_members_does_not_wait_for_prometheus() {
 struct Slow(Scripted);
 
 impl MetricSource for Slow {
-    fn read(&self, question: &Question) -> Asked {
+    fn read(&self, question: &Query) -> QueryFuture {
         let answer = self.0.read(question);
         async move {
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -379,7 +381,7 @@ fn traffic_divides_one_number_over_the_clusters() {
         assert_eq!(status["desiredReplicas"], 3, "{status}");
         let kept = status["clusters"][0]["limitedBy"].as_str().unwrap();
         assert!(
-            kept.contains("nobody knows where requests arrive"),
+            kept.contains("it is not known where requests arrive"),
             "{kept}"
         );
         let pods = scene.world.members.iter().flat_map(|(cluster, member)| {
@@ -395,7 +397,7 @@ fn traffic_divides_one_number_over_the_clusters() {
                 )
             })
         });
-        let answer = Answer::Vector(pods.collect());
+        let answer = QueryResult::Vector(pods.collect());
         source.set(Ok(answer));
         scene.until(10, 0).await;
         let asked = source.asked();

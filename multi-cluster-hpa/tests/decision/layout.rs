@@ -91,8 +91,8 @@ fn numbers_add_no_cluster_to_those_that_are_named() {
             layout.wanted.into_iter().collect::<Vec<_>>(),
             named(&[("cluster1", 3)])
         );
-        assert!(layout.has_strays);
+        assert!(layout.has_stale_entries);
     }
     let layout = layout(&json!({"clusterReplicas": numbers}), &json!({})).unwrap();
-    assert!(!layout.has_strays);
+    assert!(!layout.has_stale_entries);
 }

@@ -61,12 +61,12 @@ fn zero_replicas_come_back_where_the_minimum_may_be_zero() {
 fn numbers_for_clusters_that_are_no_locations_any_more_are_taken_out() {
     let mut world = World::new(&[("cluster1", 5)]).run("cluster1", 5, 50);
     assert_eq!(world.clone().decide().wanted, None);
-    world.snapshot.layout.has_strays = true;
+    world.snapshot.layout.has_stale_entries = true;
     let wanted = BTreeMap::from([("cluster1".to_owned(), 5)]);
     assert_eq!(world.decide().wanted, Some(Wanted::PerCluster(wanted)));
     // Where scaling is turned off nothing is written.
     let mut off = World::new(&[("cluster1", 0)]);
-    off.snapshot.layout.has_strays = true;
+    off.snapshot.layout.has_stale_entries = true;
     assert_eq!(off.clone().decide().wanted, None);
     assert_eq!(off.traffic(&[]).decide().wanted, None);
 }

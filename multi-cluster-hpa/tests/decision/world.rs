@@ -42,7 +42,7 @@ impl World {
             layout: Layout {
                 placed: wanted.clone(),
                 wanted,
-                has_strays: false,
+                has_stale_entries: false,
             },
             pods: Vec::new(),
             unknown: BTreeMap::new(),

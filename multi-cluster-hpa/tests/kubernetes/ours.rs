@@ -76,7 +76,7 @@ impl Ours {
             layout: Layout {
                 wanted: here.clone(),
                 placed: here,
-                has_strays: false,
+                has_stale_entries: false,
             },
             pods: pods.collect(),
             unknown: BTreeMap::new(),

@@ -21,8 +21,10 @@ pub enum Effect {
     Report(Key, Duration),
     /// Hand a bundle to a member.
     Deliver(ClusterName, Bundle),
-    /// Resolve the access of members again.
-    Connect,
+    /// Keep a member connected as its object says.
+    Connect(Arc<MemberCluster>),
+    /// Close the connection to a member.
+    Disconnect(ClusterName),
     /// Write the status of members that have changed.
     WriteMemberStatuses,
     /// Record a warning Event about a member.

@@ -245,8 +245,7 @@ impl World {
         let fake = FakeMember::default();
         self.members.insert(name.to_owned(), fake.clone());
         let object = self.objects[name].clone();
-        let effects = self.index.connected(&object, Arc::new(fake));
-        self.perform(effects);
+        self.on(Event::Connected(Arc::new(object), Arc::new(fake)));
     }
 
     pub(super) fn list_members(&mut self) {

@@ -7,8 +7,7 @@ use std::time::Duration;
 use federation::api::{Leftover, MemberCluster, MemberClusterStatus};
 use federation::capacity::CapacityEvent;
 use federation::members::{
-    AccessProblem, AccessReason, Bundle, Change, Ending, Failure, MemberBackend, MemberEvent,
-    Outcome, Owner,
+    AccessReason, Bundle, Change, Ending, Failure, MemberBackend, MemberEvent, Outcome, Owner,
 };
 use federation::operator::queue::Priority;
 use kube::ResourceExt as _;
@@ -38,12 +37,9 @@ impl Index {
             self.members.remove(&name);
             self.forget_cluster(&name);
         }
-        let generation = object.metadata.generation;
-        let known = self.members.get(&name);
-        if known.is_none_or(|known| known.object().metadata.generation != generation) {
-            self.effects.push(Effect::Connect);
-        }
-        self.members.put(&name, Arc::new(object), is_readable);
+        let object = Arc::new(object);
+        self.effects.push(Effect::Connect(object.clone()));
+        self.members.put(&name, object, is_readable);
         self.cluster_changed(&name);
         // It may say by now that it may be the hub.
         self.judge_identities();
@@ -61,6 +57,7 @@ impl Index {
     /// Its tasks end, and its shares are decided again.
     pub(super) fn member_deleted(&mut self, name: &ClusterName) {
         if self.members.remove(name) {
+            self.effects.push(Effect::Disconnect(name.clone()));
             info!(cluster = %name, "is no longer a member");
             self.cluster_changed(name);
             self.forget_cluster(name);
@@ -88,30 +85,11 @@ impl Index {
     }
 
     /// A member is connected. What it was handed before is handed over again.
-    pub fn connected(
-        &mut self,
-        object: &MemberCluster,
-        backend: Arc<dyn MemberBackend>,
-    ) -> Vec<Effect> {
+    pub(super) fn connected(&mut self, object: &MemberCluster, backend: Arc<dyn MemberBackend>) {
         if let Some(record) = self.members.same_mut(object) {
             record.connected(backend);
             self.judge_identities();
             self.reconcile_placed_on(&ClusterName::from(object.name_any()));
-        }
-        std::mem::take(&mut self.effects)
-    }
-
-    pub(super) fn access_failed(&mut self, object: &MemberCluster, problem: AccessProblem) {
-        let Some(record) = self.members.same_mut(object) else {
-            return;
-        };
-        let message = problem.to_string();
-        if record.access_failed(problem) {
-            warn!(
-                cluster = object.name_any(),
-                problem = message,
-                "access failed"
-            );
         }
     }
 

@@ -30,7 +30,10 @@ pub struct MemberRecord {
     uid: Option<String>,
     identity: Identity,
     version: Option<String>,
-    problem: Option<AccessProblem>,
+    /// Why it does not answer.
+    silence: Option<AccessProblem>,
+    /// Why it cannot be connected as its object says.
+    access_problem: Option<AccessProblem>,
     /// Why watches are forbidden.
     forbidden: Option<String>,
     nodes_listed: bool,
@@ -53,7 +56,8 @@ impl MemberRecord {
             uid: None,
             identity: Identity::Unknown,
             version: None,
-            problem: None,
+            silence: None,
+            access_problem: None,
             forbidden: None,
             nodes_listed: false,
             pods_listed: false,
@@ -93,9 +97,9 @@ impl MemberRecord {
         self.version.as_deref()
     }
 
-    /// Why it cannot be reached.
+    /// Why it cannot be reached, at all or as its object says.
     pub fn problem(&self) -> Option<&AccessProblem> {
-        self.problem.as_ref()
+        self.silence.as_ref().or(self.access_problem.as_ref())
     }
 
     /// Why watches are forbidden.
@@ -236,14 +240,15 @@ impl MemberRecord {
         self.version = version.or(self.version.take());
         self.reachable = Some(true);
         self.silent_since = None;
-        self.problem = None;
+        // It answers by its old access, whatever is wrong with the one that it should have.
+        self.silence = None;
         self.forbidden = None;
     }
 
     pub(super) fn unreachable(&mut self, problem: AccessProblem, now: Instant) {
         self.reachable = Some(false);
         self.silent_since.get_or_insert(now);
-        self.problem = Some(problem);
+        self.silence = Some(problem);
     }
 
     /// Its watches are forbidden; whether that is another problem than before.
@@ -271,27 +276,22 @@ impl MemberRecord {
     pub(super) fn connected(&mut self, backend: Arc<dyn MemberBackend>) {
         self.backend = Some(backend);
         self.uid = None;
-        self.problem = None;
+        (self.silence, self.access_problem) = (None, None);
         self.forbidden = None;
         (self.nodes_listed, self.pods_listed) = (false, false);
     }
 
-    /// Its access does not work as its object says; whether that is another problem than before. One
-    /// that is connected stays connected.
-    pub(super) fn access_failed(&mut self, problem: AccessProblem) -> bool {
-        let is_new = self.problem.as_ref() != Some(&problem);
+    /// Its access does not work as its object says. One that is connected stays connected.
+    pub(super) fn access_failed(&mut self, problem: AccessProblem) {
         if self.backend.is_none() {
             self.reachable = Some(false);
         }
-        self.problem = Some(problem);
-        is_new
+        self.access_problem = Some(problem);
     }
 
     /// Its access works again as its object says.
     pub(super) fn access_restored(&mut self) {
-        if self.reachable == Some(true) {
-            self.problem = None;
-        }
+        self.access_problem = None;
     }
 
     pub(super) fn claim(&self) -> Claim<'_> {

@@ -15,10 +15,11 @@ mod workloads;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use federation::api::MemberCluster;
-use federation::members::{AccessProblem, Bundle, MemberEvent, ObjectKey};
+use federation::members::{AccessProblem, Bundle, MemberBackend, MemberEvent, ObjectKey};
 use federation::operator::queue::Priority;
 use placement::{ClusterName, OwnerKey, PodShape, Proximity, Snapshot};
 use tokio::time::Instant;
@@ -77,7 +78,6 @@ pub struct Index {
 }
 
 /// What happened.
-#[derive(Debug)]
 pub enum Event {
     /// A `MemberCluster` appeared or changed.
     MemberApplied(Box<MemberCluster>),
@@ -103,10 +103,12 @@ pub enum Event {
     Unreadable(&'static str),
     /// Something happened at a member.
     Member(MemberEvent),
+    /// A member is connected, with a new endpoint or new credentials.
+    Connected(Arc<MemberCluster>, Arc<dyn MemberBackend>),
     /// The access of a member does not work as its object says.
-    AccessFailed(Box<MemberCluster>, AccessProblem),
+    AccessFailed(Arc<MemberCluster>, AccessProblem),
     /// The access of a member works again, unchanged.
-    AccessRestored(Box<MemberCluster>),
+    AccessRestored(Arc<MemberCluster>),
     /// An object's spec cannot be served.
     Invalid(Key, String),
     /// The hub rejects what is written to an object, or takes it again.
@@ -176,7 +178,12 @@ impl Index {
             Event::DependencyChanged(name) => self.dependency_changed(&name),
             Event::Unreadable(kind) => self.measure(Measure::Unreadable(kind)),
             Event::Member(event) => self.member_event(event, now),
-            Event::AccessFailed(object, problem) => self.access_failed(&object, problem),
+            Event::Connected(object, backend) => self.connected(&object, backend),
+            Event::AccessFailed(object, problem) => {
+                if let Some(record) = self.members.same_mut(&object) {
+                    record.access_failed(problem);
+                }
+            }
             Event::AccessRestored(object) => {
                 if let Some(record) = self.members.same_mut(&object) {
                     record.access_restored();

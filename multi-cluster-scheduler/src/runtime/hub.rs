@@ -6,22 +6,24 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use federation::api::{
-    FINALIZER, KOPF_FINALIZER, MemberCluster, MemberClusterStatus, OBSOLETE_ANNOTATION,
-    WorkloadStatus,
+    FINALIZER, MemberCluster, MemberClusterStatus, OBSOLETE_ANNOTATION, WorkloadStatus,
 };
 use federation::members::Deadlined as _;
+use federation::operator::finalizer::{with_finalizer, without_finalizer};
 use federation::operator::redacted::redacted_message;
+use federation::operator::status::{Precondition, WriteError, apply_status};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, ObjectMeta, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
-use placement::ClusterName;
 use serde::Serialize;
 use serde_json::json;
 use tracing::debug;
 
 use crate::workload::{Key, Workload};
 
+/// Owner of the status fields of members that the scheduler writes.
+const STATUS_MANAGER: &str = "mck8s-scheduler-status";
 /// How much of the hub's words is repeated, in bytes.
 const MAX_MESSAGE: usize = 512;
 
@@ -46,6 +48,9 @@ pub enum HubError {
     /// The hub had an error or did not answer.
     #[error("the hub: {}", redacted_message(.0.as_ref()))]
     Api(#[source] Box<kube::Error>),
+    /// The status of a member was not written.
+    #[error("the status of a member: {0}")]
+    MemberStatus(#[from] WriteError),
     /// A patch could not be built.
     #[error("a patch cannot be built: {0}")]
     Patch(#[from] serde_json::Error),
@@ -116,11 +121,7 @@ impl Hub {
         workload: &Workload,
         resource_version: &str,
     ) -> Result<(), HubError> {
-        let others = workload
-            .finalizers
-            .iter()
-            .filter(|one| one.as_str() != KOPF_FINALIZER && one.as_str() != FINALIZER);
-        let finalizers: Vec<&str> = others.map(String::as_str).chain([FINALIZER]).collect();
+        let finalizers = with_finalizer(&workload.finalizers, FINALIZER);
         let mut metadata = json!({
             "uid": workload.uid,
             "resourceVersion": resource_version,
@@ -137,14 +138,8 @@ impl Hub {
 
     /// Takes our finalizer off (and the original's): the object may go.
     pub(crate) async fn remove_finalizer(&self, workload: &Workload) -> Result<(), HubError> {
-        let kept = workload
-            .finalizers
-            .iter()
-            .filter(|one| *one != FINALIZER && *one != KOPF_FINALIZER);
-        match self
-            .replace_finalizers(workload, kept.cloned().collect())
-            .await
-        {
+        let kept = without_finalizer(&workload.finalizers, FINALIZER);
+        match self.replace_finalizers(workload, kept).await {
             Err(HubError::Gone(_)) => Ok(()),
             result => result,
         }
@@ -278,29 +273,28 @@ impl Hub {
         Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
     }
 
-    /// Writes the status of a member, if it still exists.
+    /// Writes the status of a member, if its object is still this one; whether it was.
     pub(crate) async fn write_member_status(
         &self,
-        name: &ClusterName,
+        member: &ObjectMeta,
         status: &MemberClusterStatus,
-    ) -> Result<(), HubError> {
+    ) -> Result<bool, WriteError> {
         let members: Api<MemberCluster> = Api::all(self.client.clone());
-        let patch = json!({
-            "apiVersion": "fogguru.eu/v1",
-            "kind": "MemberCluster",
-            "metadata": { "name": name.as_str() },
-            "status": status,
-        });
-        let params = PatchParams::apply("mck8s-scheduler-status").force();
-        match members
-            .patch_status(name.as_str(), &params, &Patch::Apply(&patch))
-            .within(self.deadline)
-            .await
-        {
-            Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
-            written => written
-                .map(drop)
-                .map_err(|error| HubError::Api(Box::new(error))),
+        let precondition = Precondition::same_object(member);
+        let written = apply_status(
+            &members,
+            &(),
+            member.name.as_deref().unwrap_or_default(),
+            STATUS_MANAGER,
+            &precondition,
+            status,
+            self.deadline,
+        );
+        match written.await {
+            Ok(_) => Ok(true),
+            // Another object has its name by now.
+            Err(WriteError::Gone | WriteError::Stale) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use federation::operator::access_args::{AccessNamespaces, AccessRules};
 use federation::operator::clock::VirtualClock;
+use federation::operator::context::{OperatorContext, Substitutes};
 use federation::operator::events::Recorder;
+use federation::operator::fence::ApiRequests;
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
@@ -18,10 +20,9 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::Hub as Writer;
 use crate::index::FailoverSettings;
 use crate::metrics::Metrics;
-use crate::runtime::{Announcer, Options, Parts, Scheduler};
+use crate::runtime::{Options, Scheduler};
 
 const WORDS: &str = "ValidatingAdmissionPolicy 'no' with binding 'no' denied request: failed";
 const OBJECT: &str = "/apis/fogguru.eu/v1/namespaces/default/multiclusterdeployments/web";
@@ -182,11 +183,6 @@ fn lock(hub: &Arc<Mutex<Hub>>) -> MutexGuard<'_, Hub> {
 /// The scheduler at work, for so long.
 async fn at_work(hub: &Arc<Mutex<Hub>>, time: Duration) -> Registry {
     let options = Options {
-        kubeconfig: None,
-        access: AccessRules {
-            namespaces: AccessNamespaces::All,
-            link_local: false,
-        },
         failover: FailoverSettings {
             toleration: Duration::from_mins(5),
             per_minute: 6,
@@ -214,17 +210,27 @@ async fn at_work(hub: &Arc<Mutex<Hub>>, time: Duration) -> Registry {
         clock.clone(),
         Counter::default(),
     );
-    let (scheduler, events) = Scheduler::new(Parts {
+    let context = OperatorContext {
         network: Network::default(),
-        hub: Writer::new(client(hub), options.deadline),
+        hub: client(hub),
+        hub_context: None,
         hub_uid: "hub".to_owned(),
+        identity: "test".to_owned(),
         leadership: Leadership::always(),
-        options,
         clock,
-        metrics,
-        recorder: Announcer(recorder),
-        traffic: None,
-    });
+        health: Health::new(&[]),
+        requests: ApiRequests::default(),
+        recorder,
+        kubeconfig: None,
+        access: AccessRules {
+            namespaces: AccessNamespaces::Only(Vec::new()),
+            link_local: false,
+        },
+        deadline: options.deadline,
+        concurrent_syncs: options.parallel,
+        substitutes: Substitutes::default(),
+    };
+    let (scheduler, events) = Scheduler::new(&context, options, metrics, None);
     let (cancel, health) = (CancellationToken::new(), Health::new(&[]));
     let work = async {
         tokio::join!(

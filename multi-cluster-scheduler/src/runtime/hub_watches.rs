@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use federation::api::MemberCluster;
 use federation::members::{ManagedKind, ObjectKey, Read, Readable, metadata, watch_with};
-use federation::operator::redacted::redacted_message;
+use federation::operator::hub::log_watch_error;
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
-use kube::runtime::watcher::{self, Event as WatchEvent};
+use kube::runtime::watcher::Event as WatchEvent;
 use placement::ClusterName;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use super::Scheduler;
 use crate::index::Event;
@@ -157,9 +156,4 @@ fn member_read(object: Read<MemberCluster>) -> Event {
             })),
         },
     }
-}
-
-fn log_watch_error(error: &watcher::Error) {
-    let error = redacted_message(error);
-    warn!(error, "a watch on the hub was interrupted and is retried");
 }

@@ -9,9 +9,9 @@ use federation::api::{
     REASON_DUPLICATE_CLUSTER, REASON_HUB_CLUSTER,
 };
 use federation::members::AccessReason;
+use federation::operator::conditions::Conditions;
 use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use placement::{ClusterName, Resources};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -78,7 +78,7 @@ impl Scheduler {
     pub(super) async fn write_member_status(&self, name: &ClusterName) -> Result<(), HubError> {
         let turn = self.member_status_turns.of(name);
         let _turn = turn.lock().await;
-        let status = {
+        let (status, metadata) = {
             let index = self.index();
             // What is on record of one that cannot be read would be lost.
             let record = index.members().get(name).filter(|one| one.is_readable());
@@ -89,9 +89,11 @@ impl Scheduler {
             if record.reported() == Some(&status) {
                 return Ok(());
             }
-            status
+            (status, record.object().metadata.clone())
         };
-        self.hub.write_member_status(name, &status).await?;
+        if !self.hub.write_member_status(&metadata, &status).await? {
+            return Ok(());
+        }
         let mut index = self.index();
         let effects = index.member_status_written(name, status);
         self.perform(&index, effects);
@@ -130,8 +132,15 @@ impl Scheduler {
         let is_denied =
             (record.problem()).is_some_and(|problem| problem.reason != AccessReason::Unreachable);
         let status = open && forbidden.is_none() && !is_denied;
-        let ready = self.member_condition(record, CONDITION_READY, status, reason, message);
-        let failed_over = self.failed_over(index, name, record);
+        let reported = record.reported().into_iter();
+        let reported: Vec<_> = reported.flat_map(|one| one.conditions.clone()).collect();
+        let (generation, now) = (record.object().metadata.generation, self.clock.now());
+        let mut conditions = Conditions::after(&reported);
+        conditions.set(CONDITION_READY, status, reason, message, generation, now);
+        if let Some((status, reason, message)) = self.failed_over(index, name, record) {
+            let kind = CONDITION_FAILED_OVER;
+            conditions.set(kind, status, reason, message, generation, now);
+        }
         let summary = index.snapshot().summary(name);
         let nearest = index
             .proximity()
@@ -153,7 +162,7 @@ impl Scheduler {
             });
         MemberClusterStatus {
             observed_generation: record.object().metadata.generation,
-            conditions: failed_over.into_iter().chain([ready]).collect(),
+            conditions: conditions.into_vec(),
             cluster_uid: match record.identity() {
                 Identity::Unique => record.uid().map(str::to_owned),
                 Identity::Unknown => record.recorded_uid().map(str::to_owned),
@@ -183,8 +192,8 @@ impl Scheduler {
         index: &Index,
         name: &ClusterName,
         record: &MemberRecord,
-    ) -> Option<Condition> {
-        let (status, reason, message) = match index.failover().held(name) {
+    ) -> Option<(bool, &'static str, String)> {
+        Some(match index.failover().held(name) {
             _ if record.is_refused() || record.silent_since().is_none() => return None,
             Some(Held::TooMany { silent, of }) => (
                 false,
@@ -209,37 +218,7 @@ impl Scheduler {
                     .to_owned(),
             ),
             None => return None,
-        };
-        let kind = CONDITION_FAILED_OVER;
-        Some(self.member_condition(record, kind, status, reason, message))
-    }
-
-    /// A condition keeps its transition time while its status stays.
-    fn member_condition(
-        &self,
-        record: &MemberRecord,
-        kind: &str,
-        status: bool,
-        reason: &str,
-        message: String,
-    ) -> Condition {
-        let status = if status { "True" } else { "False" };
-        let reported = record.reported().into_iter();
-        let before = reported
-            .flat_map(|reported| &reported.conditions)
-            .find(|one| one.type_ == kind && one.status == status);
-        let now = || k8s_openapi::jiff::Timestamp::from_second(self.clock.now().as_second());
-        Condition {
-            type_: kind.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message,
-            observed_generation: record.object().metadata.generation,
-            last_transition_time: before.map_or_else(
-                || Time(now().unwrap_or_default()),
-                |one| one.last_transition_time.clone(),
-            ),
-        }
+        })
     }
 }
 

@@ -13,12 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use federation::members::{Inbox, Kubeconfig, Outbox, outbox};
-use federation::operator::access_args::AccessRules;
+use federation::members::{Connections, Inbox, Member, MemberOptions, MemberSessions, outbox};
 use federation::operator::clock::SharedClock;
+use federation::operator::context::OperatorContext;
 use federation::operator::http::Health;
-use federation::operator::leader::Leadership;
-use federation::operator::network::Network;
 use federation::operator::queue::{Backoff, Priority, WorkQueue};
 use federation::traffic::Traffic;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -30,19 +28,14 @@ use tracing::{info, warn};
 use crate::burst;
 use crate::index::{Effect, Event, FailoverSettings, Index, Measure, MemberRecord, Settings};
 use crate::metrics::Metrics;
-use crate::ways::Connections;
 use crate::workload::{Key, Kind};
-pub(crate) use announce::Announcer;
+use announce::Announcer;
 pub(crate) use hub::{Hub, HubError};
 use member_statuses::Turns;
 
 /// How the scheduler works.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The file whose contexts are members.
-    pub kubeconfig: Option<Kubeconfig>,
-    /// Which access to members counts.
-    pub access: AccessRules,
     /// When the replicas of a silent member are placed elsewhere.
     pub failover: FailoverSettings,
     /// How long a deleted object waits for a member that is away.
@@ -79,21 +72,16 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The scheduler at work.
 pub struct Scheduler {
-    pub(crate) network: Network,
     pub(crate) hub: Hub,
     pub(crate) hub_uid: String,
-    pub(crate) leadership: Leadership,
+    pub(crate) connections: Connections<Member>,
     pub(crate) options: Options,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Announcer,
     pub(crate) traffic: Option<Arc<dyn Traffic>>,
-    pub(crate) events: Outbox,
-    pub(crate) connections: Mutex<Connections>,
     /// Round-trip times and traffic were fetched, or cannot be.
     pub(crate) sources_tried: AtomicBool,
-    /// The access of a member may have changed.
-    pub(crate) access_changed: Notify,
     queue: WorkQueue<Key>,
     reports: WorkQueue<Key>,
     member_status_turns: Turns,
@@ -102,30 +90,31 @@ pub struct Scheduler {
     index: Mutex<Index>,
 }
 
-/// What a scheduler is made of.
-pub(crate) struct Parts {
-    pub(crate) network: Network,
-    pub(crate) hub: Hub,
-    pub(crate) hub_uid: String,
-    pub(crate) leadership: Leadership,
-    pub(crate) options: Options,
-    pub(crate) clock: SharedClock,
-    pub(crate) metrics: Metrics,
-    pub(crate) recorder: Announcer,
-    pub(crate) traffic: Option<Arc<dyn Traffic>>,
-}
-
 impl Scheduler {
     /// A scheduler, and where its members' events arrive.
-    pub(crate) fn new(parts: Parts) -> (Arc<Self>, Inbox) {
-        let (events, received) = outbox(parts.metrics.throttled.clone());
+    pub(crate) fn new(
+        context: &OperatorContext,
+        options: Options,
+        metrics: Metrics,
+        traffic: Option<Arc<dyn Traffic>>,
+    ) -> (Arc<Self>, Inbox) {
+        let (events, received) = outbox(metrics.throttled.clone());
         let backoff = Backoff {
             first: Duration::from_millis(100),
             longest: Duration::from_secs(30),
         };
-        let options = &parts.options;
+        let member_options = MemberOptions {
+            hub: context.hub_uid.clone(),
+            deadline: options.deadline,
+            probe_interval: options.probe_interval,
+            parallel: options.member_parallel,
+        };
+        let sessions = MemberSessions {
+            options: member_options,
+            events,
+        };
         let index = Index::new(Settings {
-            hub_uid: parts.hub_uid.clone(),
+            hub_uid: context.hub_uid.clone(),
             failover: options.failover,
             return_after: options.return_after,
             unschedulable_after: options.unschedulable_after,
@@ -133,19 +122,15 @@ impl Scheduler {
             report_delay: options.report_delay,
         });
         let scheduler = Self {
-            network: parts.network,
-            hub: parts.hub,
-            hub_uid: parts.hub_uid,
-            leadership: parts.leadership,
-            options: parts.options,
-            clock: parts.clock,
-            metrics: parts.metrics,
-            recorder: parts.recorder,
-            traffic: parts.traffic,
-            events,
-            connections: Mutex::default(),
+            hub: Hub::new(context.hub.clone(), options.deadline),
+            hub_uid: context.hub_uid.clone(),
+            connections: Connections::new(context, sessions),
+            options,
+            clock: context.clock.clone(),
+            metrics,
+            recorder: Announcer(context.recorder.clone()),
+            traffic,
             sources_tried: AtomicBool::new(false),
-            access_changed: Notify::new(),
             queue: WorkQueue::new(backoff),
             reports: WorkQueue::new(backoff),
             member_status_turns: Turns::default(),
@@ -182,7 +167,8 @@ impl Scheduler {
                         backend.deliver(bundle);
                     }
                 }
-                Effect::Connect => self.access_changed.notify_one(),
+                Effect::Connect(member) => self.connections.apply(member),
+                Effect::Disconnect(name) => self.connections.remove(name.as_str()),
                 Effect::WriteMemberStatuses => self.member_status_changed.notify_one(),
                 Effect::Warn {
                     about,

@@ -71,7 +71,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             arguments.only.is_empty() || arguments.only.contains(check)
         }
     };
-    let checks = Check::value_variants().iter().filter(|check| is_wanted(check));
+    let checks = Check::value_variants()
+        .iter()
+        .filter(|check| is_wanted(check));
     let checks: Vec<_> = checks.copied().collect();
     // Built beside what needs none of them: both leave cores idle for minutes.
     let programs = checks

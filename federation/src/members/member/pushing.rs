@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{Instrument as _, debug, info_span};
 
 use super::{Change, Inner};
 use crate::members::bundle::{Bundle, ObjectKey};
@@ -82,7 +82,10 @@ impl Inner {
     /// One delivery of what the owner shall have here now, if it shall have anything.
     async fn push(&self, owner: u128) -> Option<(Bundle, Outcome)> {
         let bundle = self.bundles().get(&owner).cloned()?;
-        let outcome = match self.pusher.push(&bundle, &self.inventory).await {
+        let key = format!("{}/{}", bundle.owner.namespace, bundle.owner.name);
+        let span = info_span!("deliver", cluster = %self.name, kind = bundle.owner.kind, key);
+        let pushed = self.pusher.push(&bundle, &self.inventory).instrument(span);
+        let outcome = match pushed.await {
             Ok(kept) => {
                 if let Some(kept) = kept {
                     self.send(Change::NamespaceKept(kept));

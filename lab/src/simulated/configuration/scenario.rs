@@ -15,12 +15,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::Problem;
 use super::event::objects;
 use super::{Clusters, ConfigurationError, File, text_of};
+use crate::operators::{OPERATORS, find};
 use crate::simulated::options::NodeGroup;
 
 /// How long a scenario goes on after its last event, if it does not say.
@@ -87,16 +89,35 @@ pub enum Action {
     Kill(OperatorName, Duration),
 }
 
-/// An operator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum OperatorName {
-    /// The scheduler.
-    #[default]
-    #[serde(rename = "multi-cluster-scheduler")]
-    Scheduler,
-    /// The autoscaler.
-    #[serde(rename = "multi-cluster-hpa")]
-    Autoscaler,
+/// The name of an operator of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperatorName(&'static str);
+
+impl OperatorName {
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl Default for OperatorName {
+    fn default() -> Self {
+        Self(OPERATORS[0].name)
+    }
+}
+
+impl<'de> Deserialize<'de> for OperatorName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let entry = find(&name).ok_or_else(|| {
+            let names: Vec<_> = OPERATORS.iter().map(|entry| entry.name).collect();
+            let known = names.join(", ");
+            D::Error::custom(format!(
+                "there is no operator {name:?}; write one of {known}"
+            ))
+        })?;
+        Ok(Self(entry.name))
+    }
 }
 
 /// An object of the hub.

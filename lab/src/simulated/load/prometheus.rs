@@ -10,7 +10,9 @@ use federation::operator::clock::SharedClock;
 use futures::FutureExt as _;
 use futures::future::ready;
 use jiff::Timestamp;
-use multi_cluster_hpa::source::{Answer, Asked, MetricSource, Number, Question, SourceError};
+use multi_cluster_hpa::source::{
+    MetricSource, Number, Query, QueryFuture, QueryResult, SourceError,
+};
 
 use super::Metrics;
 use super::family::Readings;
@@ -52,14 +54,14 @@ impl Prometheus {
     }
 
     /// The answer as the autoscaler reads it: without what is no number.
-    fn answer(&self, query: &str) -> Result<Answer, QueryError> {
+    fn answer(&self, query: &str) -> Result<QueryResult, QueryError> {
         let timestamp = self.now();
         let number = |value: f64| value.is_finite().then_some(Number { value, timestamp });
         Ok(match self.query(query)? {
             Value::Scalar(value) => {
-                number(value).map_or(Answer::Vector(Vec::new()), Answer::Scalar)
+                number(value).map_or(QueryResult::Vector(Vec::new()), QueryResult::Scalar)
             }
-            Value::Vector(samples) => Answer::Vector(
+            Value::Vector(samples) => QueryResult::Vector(
                 (samples.into_iter())
                     .filter_map(|(labels, value)| Some((labels, number(value)?)))
                     .collect(),
@@ -69,12 +71,12 @@ impl Prometheus {
 }
 
 impl MetricSource for Prometheus {
-    fn read(&self, question: &Question) -> Asked {
+    fn read(&self, question: &Query) -> QueryFuture {
         let answer = match question {
-            Question::Query(query) => (self.answer(query))
+            Query::PromQl(query) => (self.answer(query))
                 .map(Arc::new)
                 .map_err(|error| SourceError::Prometheus(error.to_string())),
-            Question::Usage { .. } => Err(SourceError::NoPrometheus),
+            Query::Usage { .. } => Err(SourceError::NoPrometheus),
         };
         ready(answer).boxed()
     }

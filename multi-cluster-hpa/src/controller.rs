@@ -1,15 +1,16 @@
-//! The operator at work: its queue, and the rounds of evaluations.
+//! The autoscaler at work: its queue, and the rounds of evaluations.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use federation::members::Kubeconfig;
-use federation::operator::access_args::AccessRules;
 use federation::operator::clock::SharedClock;
+use federation::operator::context::OperatorContext;
 use federation::operator::events::Recorder;
 use federation::operator::http::Health;
+use federation::operator::key::NamespacedName;
 use federation::operator::queue::{Backoff, Priority, WorkQueue};
+use futures::FutureExt as _;
 use kube::Client;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -18,50 +19,46 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::decision::Defaults;
-use crate::members::Members;
+use crate::members::{Members, are_settled};
 use crate::metrics::Metrics;
-use crate::source::{Asked, MemberUsage, MetricSource, Question, Shared, SourceError};
-use crate::state::{Key, State};
-use futures::FutureExt as _;
+use crate::source::{
+    MemberUsage, MetricSource, Query, QueryFuture, QueryResult, Shared, SourceError,
+};
+use crate::state::State;
 
-/// How the operator works.
+/// How the autoscaler works.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// The file whose contexts are members.
-    pub kubeconfig: Option<Kubeconfig>,
-    /// Which access to members counts.
-    pub access: AccessRules,
+pub(crate) struct Options {
     /// The time between two evaluations of an autoscaler that does not say it.
-    pub interval: Duration,
+    pub(crate) interval: Duration,
     /// What holds for autoscalers that do not say it.
-    pub defaults: Defaults,
+    pub(crate) defaults: Defaults,
     /// The longest that one call may take.
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
     /// A sample of a pod that has not changed for this long is missing.
-    pub longest_age: Duration,
+    pub(crate) longest_age: Duration,
     /// `PromQL` for the traffic of a namespace's pods, by `cluster_name` and `pod`;
     /// `{namespace}` is filled in.
-    pub traffic_query: String,
-    /// Autoscalers that are written at the same time, and questions that one server is asked at the
-    /// same time.
-    pub parallel: usize,
+    pub(crate) pod_traffic_query: String,
+    /// Autoscalers that are written at the same time, and queries of one server at the same time.
+    pub(crate) concurrent_syncs: usize,
 }
 
 /// How long evaluations wait for the members at the start.
 const SETTLE: Duration = Duration::from_secs(10);
-/// Answers that are older serve nobody else.
+/// Results that are older are not shared.
 const FRESH: Duration = Duration::from_secs(15);
 
-/// What the parts of the operator share.
-pub(crate) struct Operator {
+/// What the parts of the autoscaler share.
+pub(crate) struct Controller {
     pub(crate) hub: Client,
     pub(crate) options: Options,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Recorder,
     pub(crate) members: Members,
-    pub(crate) queue: WorkQueue<Key>,
-    /// Who may write.
+    pub(crate) queue: WorkQueue<NamespacedName>,
+    /// Limits the writes at the same time.
     pub(crate) writers: Semaphore,
     sources: Shared<Sources>,
     /// Rounds are counted from here.
@@ -75,9 +72,9 @@ struct Sources {
     usage: MemberUsage,
     prometheus: Option<Arc<dyn MetricSource>>,
     deadline: Duration,
-    /// Questions that one server is asked at the same time.
-    parallel: usize,
-    /// Who may ask a server, by its name.
+    /// Queries of one server at the same time.
+    concurrent_syncs: usize,
+    /// Limits them, by the server's name.
     turns: Mutex<BTreeMap<String, Arc<Semaphore>>>,
 }
 
@@ -85,73 +82,71 @@ impl Sources {
     fn turns(&self, server: &str) -> Arc<Semaphore> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let turns = turns.entry(server.to_owned());
-        let turns = turns.or_insert_with(|| Arc::new(Semaphore::new(self.parallel)));
+        let turns = turns.or_insert_with(|| Arc::new(Semaphore::new(self.concurrent_syncs)));
         turns.clone()
     }
 }
 
 impl MetricSource for Sources {
-    fn read(&self, question: &Question) -> Asked {
+    fn read(&self, query: &Query) -> QueryFuture {
         let late = format!("no answer within {:?}", self.deadline);
-        let (turns, asked, late) = match (question, &self.prometheus) {
-            (Question::Usage { cluster, namespace }, _) => {
+        let (turns, result, late) = match (query, &self.prometheus) {
+            (Query::Usage { cluster, namespace }, _) => {
                 let client = self.members.client(cluster);
                 let late = SourceError::Member {
                     cluster: cluster.clone(),
                     problem: late,
                 };
-                let asked = self.usage.read(client, cluster, namespace);
-                (self.turns(cluster), asked, late)
+                let result = self.usage.read(client, cluster, namespace);
+                (self.turns(cluster), result, late)
             }
-            (Question::Query(_), Some(prometheus)) => {
-                let asked = prometheus.read(question);
+            (Query::PromQl(_), Some(prometheus)) => {
+                let result = prometheus.read(query);
                 // No member has this name.
-                (self.turns(""), asked, SourceError::Prometheus(late))
+                (self.turns(""), result, SourceError::Prometheus(late))
             }
-            (Question::Query(_), None) => {
+            (Query::PromQl(_), None) => {
                 return std::future::ready(Err(SourceError::NoPrometheus)).boxed();
             }
         };
-        // Who waits for its turn has no more time than the others.
-        let answered = async move {
+        // What waits for its turn has no more time than the others.
+        let in_turn = async move {
             let _turn = turns.acquire().await;
-            asked.await
+            result.await
         };
-        let in_time = tokio::time::timeout(self.deadline, answered);
+        let in_time = tokio::time::timeout(self.deadline, in_turn);
         async move { in_time.await.unwrap_or(Err(late)) }.boxed()
     }
 }
 
-impl Operator {
+impl Controller {
     pub(crate) fn new(
-        hub: Client,
+        context: &OperatorContext,
         options: Options,
-        clock: SharedClock,
         metrics: Metrics,
-        recorder: Recorder,
-        members: Members,
         prometheus: Option<Arc<dyn MetricSource>>,
     ) -> Arc<Self> {
         let backoff = Backoff {
             first: Duration::from_millis(500),
             longest: options.interval,
         };
+        let members = Members::new(context, ());
         let sources = Sources {
             members: members.clone(),
             usage: MemberUsage::new(options.deadline, options.longest_age),
             prometheus,
             deadline: options.deadline,
-            parallel: options.parallel,
+            concurrent_syncs: options.concurrent_syncs,
             turns: Mutex::default(),
         };
         Arc::new(Self {
-            hub,
-            clock,
+            hub: context.hub.clone(),
+            clock: context.clock.clone(),
             metrics,
-            recorder,
+            recorder: context.recorder.clone(),
             members,
             queue: WorkQueue::new(backoff),
-            writers: Semaphore::new(options.parallel),
+            writers: Semaphore::new(options.concurrent_syncs),
             sources: Shared::new(sources),
             started: Instant::now(),
             state: Mutex::default(),
@@ -163,25 +158,25 @@ impl Operator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Autoscalers are to be looked at now.
-    pub(crate) fn look_at(&self, keys: impl IntoIterator<Item = Key>) {
+    /// Autoscalers are to be evaluated now.
+    pub(crate) fn reconcile(&self, keys: impl IntoIterator<Item = NamespacedName>) {
         for key in keys {
             self.queue.renew(key, Priority::High);
         }
     }
 
-    /// The answer to a question that was asked then, or later.
-    pub(crate) async fn ask(
+    /// The result of a query that was made then, or later.
+    pub(crate) async fn query(
         &self,
-        question: &Question,
+        query: &Query,
         since: Instant,
-    ) -> Result<Arc<crate::source::Answer>, SourceError> {
-        self.sources.read(question, since).await
+    ) -> Result<Arc<QueryResult>, SourceError> {
+        self.sources.read(query, since).await
     }
 
-    /// From when on answers count for an autoscaler: those of this round, but not of more than
+    /// From when on results count for an autoscaler: those of this round, but not of more than
     /// [`FRESH`] ago, and none that it has been evaluated with already.
-    pub(crate) fn fresh_since(&self, key: &Key, interval: Duration) -> Instant {
+    pub(crate) fn fresh_since(&self, key: &NamespacedName, interval: Duration) -> Instant {
         let (round, past) = self.round(interval);
         let evaluated = self.state().evaluated(key);
         let recent = round + past.saturating_sub(FRESH);
@@ -196,7 +191,7 @@ impl Operator {
             self.follow_members(&listed, cancel),
             self.follow_autoscalers(&listed, cancel),
             self.follow_targets(&listed, cancel),
-            self.members.follow(cancel),
+            self.members.run(|_, _| {}, cancel),
             async {
                 cancel.run_until_cancelled(self.settle(&listed)).await;
                 health.set("members", true);
@@ -211,7 +206,7 @@ impl Operator {
         let mut lists = listed.subscribe();
         drop(lists.wait_for(|lists| *lists >= 3).await);
         let limit = Instant::now() + SETTLE;
-        while !self.members.are_settled() {
+        while !are_settled(&self.members) {
             if Instant::now() >= limit {
                 warn!("some members are not known yet; beginning with the others");
                 break;
@@ -252,7 +247,7 @@ impl Operator {
     }
 
     /// When this round of evaluations has begun, and how long ago that is. Those that are evaluated
-    /// equally often are evaluated together, so that they share answers.
+    /// equally often are evaluated together, so that they share results.
     fn round(&self, interval: Duration) -> (Instant, Duration) {
         let elapsed = self.started.elapsed();
         let past = elapsed.as_nanos() % interval.as_nanos().max(1);

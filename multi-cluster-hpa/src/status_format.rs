@@ -1,4 +1,5 @@
-//! Metrics as people and `autoscaling/v2` write them. Pure.
+//! Formats metric values for the status and its columns, as people and `autoscaling/v2` write them.
+//! Pure.
 
 use federation::api::{MetricStatus, MetricType, PrometheusMetricStatus};
 use k8s_openapi::api::autoscaling::v2::{
@@ -15,9 +16,9 @@ use crate::decision::{Kind, Metric, MetricReport, Target};
 const NAME: usize = 40;
 
 /// Values against targets: `cpu: 62%/50%`, and the replicas that each asks for.
-pub(crate) fn metrics(asked: &[&Metric], reports: &[MetricReport], proposals: bool) -> String {
-    // Where no metric was asked, the targets are shown all the same.
-    let texts = asked.iter().enumerate().map(|(place, metric)| {
+pub(crate) fn metrics(given: &[&Metric], reports: &[MetricReport], proposals: bool) -> String {
+    // Where no metric was queried, the targets are shown all the same.
+    let texts = given.iter().enumerate().map(|(place, metric)| {
         let outcome = reports
             .get(place)
             .and_then(|report| report.outcome.as_ref().ok());
@@ -71,8 +72,8 @@ fn quantity(milli: i64) -> String {
 }
 
 /// The values as `autoscaling/v2` reports them; those that are known.
-pub(crate) fn current(asked: &[&Metric], reports: &[MetricReport]) -> Vec<MetricStatus> {
-    let known = asked.iter().zip(reports);
+pub(crate) fn current(given: &[&Metric], reports: &[MetricReport]) -> Vec<MetricStatus> {
+    let known = given.iter().zip(reports);
     known
         .filter_map(|(metric, report)| {
             let proposal = report.outcome.as_ref().ok()?;
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_object_of_a_metric_is_told_by_its_name() {
+    fn the_object_of_a_metric_is_shown_by_its_name() {
         let depth = metric(
             Kind::Object {
                 metric: "depth".to_owned(),
@@ -204,12 +205,12 @@ mod tests {
             milli: 2000,
             utilization: None,
         }))];
-        let asked = [&depth];
+        let given = [&depth];
         assert_eq!(
-            metrics(&asked, &reports, false),
+            metrics(&given, &reports, false),
             "depth of Deployment/queue: 2/1"
         );
-        let shown = serde_json::to_value(&current(&asked, &reports)[0]).unwrap();
+        let shown = serde_json::to_value(&current(&given, &reports)[0]).unwrap();
         assert_eq!(
             shown["object"]["describedObject"],
             serde_json::json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "queue" })
@@ -230,7 +231,7 @@ mod tests {
             },
             Target::AverageValue(100_000),
         );
-        let asked = [&cpu, &jobs];
+        let given = [&cpu, &jobs];
         let reports = [
             report(Ok(Proposal {
                 replicas: 5,
@@ -240,11 +241,11 @@ mod tests {
             report(Err("gone".to_owned())),
         ];
         assert_eq!(
-            metrics(&asked, &reports, true),
+            metrics(&given, &reports, true),
             "cpu: 62%/50%, asks for 5; sum by (cluster_name) (rate(http_reques…: <unknown>/100 (avg)"
         );
-        assert_eq!(metrics(&asked[..1], &[], false), "cpu: <unknown>/50%");
-        let current = current(&asked, &reports);
+        assert_eq!(metrics(&given[..1], &[], false), "cpu: <unknown>/50%");
+        let current = current(&given, &reports);
         assert_eq!(current.len(), 1);
         let shown = serde_json::to_value(&current[0]).unwrap();
         assert_eq!(

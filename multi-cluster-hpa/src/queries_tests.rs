@@ -18,9 +18,9 @@ fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn vector(numbers: &[(&[(&str, &str)], f64)]) -> Answer {
+fn vector(numbers: &[(&[(&str, &str)], f64)]) -> QueryResult {
     let numbers = numbers.iter();
-    Answer::Vector(
+    QueryResult::Vector(
         numbers
             .map(|(pairs, value)| (labels(pairs), number(*value)))
             .collect(),
@@ -36,8 +36,11 @@ fn key(cluster: &str, name: &str) -> PodKey {
 
 #[test]
 fn one_number_or_one_by_cluster() {
-    let read = |answer: &Answer| by_cluster(answer).0;
-    assert_eq!(read(&Answer::Scalar(number(1.5))), Reading::Total(1500));
+    let read = |answer: &QueryResult| by_cluster(answer).0;
+    assert_eq!(
+        read(&QueryResult::Scalar(number(1.5))),
+        Reading::Total(1500)
+    );
     assert_eq!(read(&vector(&[(&[], 2.0)])), Reading::Total(2000));
     let two = vector(&[(&[(CLUSTER, "a")], 1.0), (&[(CLUSTER, "b")], 2.0)]);
     let values = BTreeMap::from([("a".to_owned(), 1000), ("b".to_owned(), 2000)]);
@@ -45,7 +48,7 @@ fn one_number_or_one_by_cluster() {
 }
 
 #[test]
-fn numbers_that_cannot_be_told_apart_are_an_error_that_says_what_to_write() {
+fn numbers_without_a_distinct_label_are_an_error_that_says_what_to_write() {
     let twice = vector(&[
         (&[(CLUSTER, "a"), ("x", "1")], 1.0),
         (&[(CLUSTER, "a")], 2.0),
@@ -58,7 +61,7 @@ fn numbers_that_cannot_be_told_apart_are_an_error_that_says_what_to_write() {
         assert!(problem.contains("sum by (cluster_name)"), "{problem}");
     }
     assert!(matches!(
-        by_cluster(&Answer::Vector(vec![])).0,
+        by_cluster(&QueryResult::Vector(vec![])).0,
         Reading::Failed(_)
     ));
 }
@@ -71,7 +74,7 @@ fn only_the_targets_own_pods_have_samples() {
         (&[(CLUSTER, "a"), ("pod", "other")], 7.0),
         (&[(CLUSTER, "c"), ("pod", "web-1")], 7.0),
     ]);
-    let Answer::Vector(numbers) = &answer else {
+    let QueryResult::Vector(numbers) = &answer else {
         panic!("not a vector");
     };
     let samples = by_pod(numbers, &pods);
@@ -103,13 +106,13 @@ fn usage(containers: &[(&str, &[(&str, i64)])]) -> PodUsage {
 fn read_usage(kind: &Kind, usage: PodUsage) -> Reading {
     let clusters = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
     let pods = BTreeSet::from([key("a", "web-1"), key("b", "web-2")]);
-    let questions = Ask::Usage.questions("default", &clusters);
+    let queries = MetricQuery::Usage.queries("default", &clusters);
     let usage = BTreeMap::from([("web-1".to_owned(), usage)]);
     let answers = BTreeMap::from([
-        (questions[0].clone(), Ok(Arc::new(Answer::Usage(usage)))),
-        (questions[1].clone(), Err("b: down".to_owned())),
+        (queries[0].clone(), Ok(Arc::new(QueryResult::Usage(usage)))),
+        (queries[1].clone(), Err("b: down".to_owned())),
     ]);
-    reading(kind, &Ask::Usage, &answers, &questions, &pods).0
+    reading(kind, &MetricQuery::Usage, &answers, &queries, &pods).0
 }
 
 #[test]

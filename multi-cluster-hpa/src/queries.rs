@@ -1,4 +1,4 @@
-//! From a metric to questions, and from their answers to what the decision reads. Pure.
+//! From a metric to queries, and from their results to what the decision reads. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,14 @@ use k8s_openapi::api::autoscaling::v2::MetricSpec;
 
 use crate::calculator::{PodKey, Sample};
 use crate::decision::{Kind, Reading};
-use crate::source::{Answer, Number, PodUsage, Question, promql};
+use crate::source::{Number, PodUsage, Query, QueryResult, promql};
 
 /// The label whose value is the cluster's name.
 const CLUSTER: &str = "cluster_name";
 
-/// How a metric is asked for.
+/// How a metric is queried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
+pub(crate) enum MetricQuery {
     /// The usage that each member measures.
     Usage,
     /// A query that gives a number for each pod.
@@ -23,8 +23,8 @@ pub(crate) enum Ask {
     ByCluster(String),
 }
 
-impl Ask {
-    /// How a metric of `autoscaling/v2` is asked for.
+impl MetricQuery {
+    /// How a metric of `autoscaling/v2` is queried.
     pub(crate) fn of(namespace: &str, spec: &MetricSpec) -> Result<Self, String> {
         if let Some(pods) = &spec.pods {
             let labels = [("namespace", namespace)];
@@ -48,57 +48,57 @@ impl Ask {
         Ok(Self::ByCluster(format!("sum by (cluster_name) ({series})")))
     }
 
-    /// The questions, for the pods of a namespace on these clusters.
-    pub(crate) fn questions(&self, namespace: &str, clusters: &BTreeSet<String>) -> Vec<Question> {
+    /// The queries, for the pods of a namespace on these clusters.
+    pub(crate) fn queries(&self, namespace: &str, clusters: &BTreeSet<String>) -> Vec<Query> {
         match self {
             Self::Usage => clusters
                 .iter()
                 .map(|cluster| usage_of(cluster, namespace))
                 .collect(),
-            Self::ByPod(query) | Self::ByCluster(query) => vec![Question::Query(query.clone())],
+            Self::ByPod(query) | Self::ByCluster(query) => vec![Query::PromQl(query.clone())],
         }
     }
 }
 
 /// What the pods of a namespace use on a cluster.
-pub(crate) fn usage_of(cluster: &str, namespace: &str) -> Question {
-    Question::Usage {
+pub(crate) fn usage_of(cluster: &str, namespace: &str) -> Query {
+    Query::Usage {
         cluster: cluster.to_owned(),
         namespace: namespace.to_owned(),
     }
 }
 
-/// What the answers say of a metric, for these pods. Beside it the time of the oldest number that
+/// What the results say of a metric, for these pods. Beside it the time of the oldest number that
 /// counts.
 pub(crate) fn reading(
     kind: &Kind,
-    ask: &Ask,
-    answers: &BTreeMap<Question, Result<std::sync::Arc<Answer>, String>>,
-    questions: &[Question],
+    metric: &MetricQuery,
+    results: &BTreeMap<Query, Result<std::sync::Arc<QueryResult>, String>>,
+    queries: &[Query],
     pods: &BTreeSet<PodKey>,
 ) -> (Reading, Option<Timestamp>) {
     let mut samples = BTreeMap::new();
     let mut failures = Vec::new();
-    for question in questions {
-        let answer = match answers.get(question) {
-            Some(Ok(answer)) => &**answer,
+    for query in queries {
+        let result = match results.get(query) {
+            Some(Ok(result)) => &**result,
             Some(Err(problem)) => {
                 failures.push(problem.clone());
                 continue;
             }
             None => continue,
         };
-        match (question, answer) {
-            (Question::Usage { cluster, .. }, Answer::Usage(usage)) => {
+        match (query, result) {
+            (Query::Usage { cluster, .. }, QueryResult::Usage(usage)) => {
                 match usage_samples(kind, cluster, usage, pods) {
                     Ok(found) => samples.extend(found),
                     Err(problem) => failures.push(problem),
                 }
             }
-            (_, Answer::Vector(numbers)) if matches!(ask, Ask::ByPod(_)) => {
+            (_, QueryResult::Vector(numbers)) if matches!(metric, MetricQuery::ByPod(_)) => {
                 samples.extend(by_pod(numbers, pods));
             }
-            (_, answer) => return by_cluster(answer),
+            (_, result) => return by_cluster(result),
         }
     }
     if samples.is_empty() && !failures.is_empty() {
@@ -172,17 +172,19 @@ fn by_pod(
 }
 
 /// One number for all clusters, or one for each.
-fn by_cluster(answer: &Answer) -> (Reading, Option<Timestamp>) {
+fn by_cluster(result: &QueryResult) -> (Reading, Option<Timestamp>) {
     let failed = |problem: &str| {
         let problem = format!(
             "{problem}: write a query that gives one number, or one by {CLUSTER}, e.g. sum by ({CLUSTER}) (…)"
         );
         (Reading::Failed(problem), None)
     };
-    let numbers = match answer {
-        Answer::Scalar(number) => return (Reading::Total(number.milli()), Some(number.timestamp)),
-        Answer::Vector(numbers) => numbers,
-        Answer::Usage(_) => return failed("the source answered something else"),
+    let numbers = match result {
+        QueryResult::Scalar(number) => {
+            return (Reading::Total(number.milli()), Some(number.timestamp));
+        }
+        QueryResult::Vector(numbers) => numbers,
+        QueryResult::Usage(_) => return failed("the source gave a result of another kind"),
     };
     match numbers.as_slice() {
         [] => {
@@ -209,8 +211,11 @@ fn by_cluster(answer: &Answer) -> (Reading, Option<Timestamp>) {
 
 /// Where requests arrive, from numbers with the labels `cluster_name` and `pod`; none when there is
 /// no number of these pods.
-pub(crate) fn traffic(answer: &Answer, pods: &BTreeSet<PodKey>) -> Option<BTreeMap<String, f64>> {
-    let Answer::Vector(numbers) = answer else {
+pub(crate) fn traffic(
+    result: &QueryResult,
+    pods: &BTreeSet<PodKey>,
+) -> Option<BTreeMap<String, f64>> {
+    let QueryResult::Vector(numbers) = result else {
         return None;
     };
     let mut traffic = BTreeMap::new();
@@ -230,5 +235,5 @@ pub(crate) fn traffic(answer: &Answer, pods: &BTreeSet<PodKey>) -> Option<BTreeM
 }
 
 #[cfg(test)]
-#[path = "ask_tests.rs"]
+#[path = "queries_tests.rs"]
 mod tests;

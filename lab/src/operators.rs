@@ -1,0 +1,19 @@
+//! The operators that there are, in one table.
+//!
+//! An operator crate knows no other, so the table lies here, in the first crate that knows all of
+//! them: the simulation, the scenarios and `mck8s up` start every operator from its row.
+
+use federation::operator::frame::OperatorEntry;
+use multi_cluster_hpa::MultiClusterHpa;
+use multi_cluster_scheduler::MultiClusterScheduler;
+
+/// All operators. The scheduler is the first.
+pub static OPERATORS: [OperatorEntry; 2] = [
+    OperatorEntry::of::<MultiClusterScheduler>(),
+    OperatorEntry::of::<MultiClusterHpa>(),
+];
+
+/// The row of the operator of this name.
+pub fn find(name: &str) -> Option<OperatorEntry> {
+    OPERATORS.iter().find(|entry| entry.name == name).copied()
+}
