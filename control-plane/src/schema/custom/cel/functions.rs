@@ -8,6 +8,7 @@ use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use regex::Regex;
 
 use super::super::pattern;
+use super::measure::length;
 use super::meter;
 
 /// All functions that Kubernetes gives to rules.
@@ -20,6 +21,8 @@ pub(super) fn base() -> &'static Context<'static> {
         base.add_function("matches", matches);
         base.add_function("find", find);
         base.add_function("findAll", find_all);
+        // Of texts it counts characters, as in Go.
+        base.add_function("size", |This(value): This<Cel>| length(&value));
         meter::register(&mut base);
         base
     });

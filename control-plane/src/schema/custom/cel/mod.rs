@@ -2,11 +2,14 @@
 
 mod cost;
 mod depth;
+mod expression;
 pub(super) mod field_path;
 mod functions;
 mod measure;
 mod meter;
 mod program;
+mod reads;
+mod rewrite;
 mod stack;
 mod typing;
 mod value;
@@ -18,7 +21,7 @@ mod tests;
 use std::sync::Arc;
 
 use kube_cel::cel::objects::OptionalValue;
-use kube_cel::cel::{Context, Program, Value as Cel};
+use kube_cel::cel::{Program, Value as Cel};
 use serde_json::Value;
 
 use super::correlate::{Correlation, old_item};
@@ -260,17 +263,10 @@ impl Run<'_> {
             if rule.uses_old_self && old.is_none() && !is_optional {
                 continue;
             }
-            let mut scope = base().new_inner_scope();
-            scope.add_variable_from_value("self", this.clone());
-            match &old {
-                _ if is_optional => scope.add_variable_from_value("oldSelf", optional(old.clone())),
-                Some(old) => scope.add_variable_from_value("oldSelf", old.clone()),
-                None => {}
-            }
+            let optional = is_optional.then(|| optional(old.clone()));
             let values = Values {
                 this: &this,
-                old: old.as_ref(),
-                context: &scope,
+                old: optional.as_ref().or(old.as_ref()),
             };
             if let Some(error) = self.rule(rule, &rules.type_name, &values, path)?
                 && (rule.uses_old_self || !place.is_unchanged() || error.always)
@@ -362,12 +358,11 @@ impl Run<'_> {
 struct Values<'a> {
     this: &'a Cel,
     old: Option<&'a Cel>,
-    context: &'a Context<'a>,
 }
 
 impl Values<'_> {
     fn run(&self, program: &Metered, budget: &mut Budget) -> Result<Cel, Failed> {
-        program.run(self.context, (self.this, self.old), budget)
+        program.run(base(), (self.this, self.old), budget)
     }
 }
 
