@@ -12,7 +12,7 @@ use super::measure::length;
 use super::meter;
 
 /// All functions that Kubernetes gives to rules.
-pub(super) fn base() -> &'static Context<'static> {
+pub(in super::super) fn base() -> &'static Context<'static> {
     static BASE: LazyLock<Context<'static>> = LazyLock::new(|| {
         let mut base = Context::default().with_all();
         // It only matters to a type checker, which lets the value be compared with anything.

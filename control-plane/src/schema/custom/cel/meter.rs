@@ -28,16 +28,16 @@ const OBJECT: u64 = 10_000_000 * STEP;
 const KEEP: u64 = 16;
 
 /// What is left of the budget for an object.
-pub(super) struct Budget(u64);
+pub(in super::super) struct Budget(u64);
 
 impl Budget {
-    pub(super) fn new() -> Self {
+    pub(in super::super) fn new() -> Self {
         Self(OBJECT)
     }
 }
 
 /// Why a run came to nothing.
-pub(super) enum Failed {
+pub(in super::super) enum Failed {
     /// The expression is wrong for these values.
     Error(ExecutionError),
     /// The interpreter broke.
@@ -50,7 +50,7 @@ pub(super) enum Failed {
 
 /// An expression that pays for what it does.
 #[derive(Debug)]
-pub(super) struct Metered {
+pub(in super::super) struct Metered {
     program: Arc<Rewritten>,
     /// How deep it nests.
     depth: usize,
@@ -68,7 +68,7 @@ impl Metered {
     }
 
     /// Runs the expression with these values, for as long as the budget lasts.
-    pub(super) fn run(
+    pub(in super::super) fn run(
         &self,
         context: &Context<'_>,
         (this, old): (&Cel, Option<&Cel>),

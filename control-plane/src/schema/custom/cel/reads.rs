@@ -136,7 +136,12 @@ impl Path {
     }
 
     /// Sets the variable, if there is something at the path. Gives the price of reading it.
-    pub(super) fn bind(&self, number: usize, root: Option<&Cel>, context: &mut Context<'_>) -> Price {
+    pub(super) fn bind(
+        &self,
+        number: usize,
+        root: Option<&Cel>,
+        context: &mut Context<'_>,
+    ) -> Price {
         let Some(Ok(value)) = root.map(|root| self.find(root)) else {
             return Price::default();
         };

@@ -246,7 +246,11 @@ impl Writer {
         let outside = self.variables.len();
         let body = self.scopes.len();
         self.scopes.push(Scope::default());
-        let names = [Some(&all.iter_var), all.iter_var2.as_ref(), Some(&all.accu_var)];
+        let names = [
+            Some(&all.iter_var),
+            all.iter_var2.as_ref(),
+            Some(&all.accu_var),
+        ];
         let names: Vec<String> = names.into_iter().flatten().cloned().collect();
         for (index, name) in names.iter().enumerate() {
             self.variables.push((name.clone(), Root::Loop(body, index)));
@@ -287,7 +291,9 @@ fn is_addition(call: &CallExpr) -> bool {
 /// Lets a loop that makes a list collect the items, so that the variable is a number only.
 fn collect(all: &mut ComprehensionExpr) {
     let is_empty = matches!(&all.accu_init.expr, Expr::List(list) if list.elements.is_empty());
-    if is_empty && is_variable(&all.result, &all.accu_var) && collects(&all.loop_step, &all.accu_var)
+    if is_empty
+        && is_variable(&all.result, &all.accu_var)
+        && collects(&all.loop_step, &all.accu_var)
     {
         all.accu_init = call(COLLECT, Vec::new());
         add_instead(&mut all.loop_step);
@@ -320,7 +326,8 @@ fn add_instead(step: &mut IdedExpr) {
     let Expr::Call(sum) = &mut step.expr else {
         return;
     };
-    if let (operators::CONDITIONAL, [_, then, _]) = (sum.func_name.as_str(), sum.args.as_mut_slice())
+    if let (operators::CONDITIONAL, [_, then, _]) =
+        (sum.func_name.as_str(), sum.args.as_mut_slice())
     {
         add_instead(then);
     } else if let Some(Expr::List(list)) = sum.args.pop().map(|items| items.expr) {

@@ -246,10 +246,19 @@ fn a_rule_that_multiplies_thousands_of_items_ends(#[case] rule: &str) {
 #[case("self.o.missing.deeper == 1", "no such key: missing")]
 #[case("self.l.all(x, self.o.absent > x)", "no such key: absent")]
 #[case("!has(self.o.absent) && self.l.all(x, !has(self.o.missing))", "")]
-#[case("self.l.map(x, self.l.map(y, 1 / 0).size() == 0 || x > 0) == [true, true]", "")]
-#[case("self.l.filter(x, x > 1) == [2] && self.l.map(x, [x]) == [[1], [2]]", "")]
+#[case(
+    "self.l.map(x, self.l.map(y, 1 / 0).size() == 0 || x > 0) == [true, true]",
+    ""
+)]
+#[case(
+    "self.l.filter(x, x > 1) == [2] && self.l.map(x, [x]) == [[1], [2]]",
+    ""
+)]
 #[case("self.l.map(x, self.l.filter(y, y != x)) == [[2], [1]]", "")]
-#[case("self.s.size() == 2 && size(self.l) == 2 && [self.s][0].size() == 2", "")]
+#[case(
+    "self.s.size() == 2 && size(self.l) == 2 && [self.s][0].size() == 2",
+    ""
+)]
 fn what_is_rewritten_means_the_same(#[case] rule: &str, #[case] expected: &str) {
     let mut spec = numbers(Some(10), rule);
     let number = json!({"type": "integer"});
