@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use lab::real::{Binaries, Program};
 
-use crate::{generate, repository};
+use crate::{generate, imports, repository};
 use report::{Outcome, Report};
 use targets::Target;
 
@@ -36,6 +36,8 @@ enum Check {
     Clippy,
     /// Generated files are up to date
     Generate,
+    /// No files of the control plane import each other in a circle
+    Imports,
     /// Licences, advisories and sources of the dependencies (needs cargo-deny)
     Deny,
     /// Unit tests, properties and examples in the documentation
@@ -93,6 +95,10 @@ impl Check {
             }),
             Self::Generate => step(report, "generated files", || {
                 generate::check()?;
+                Ok(Outcome::Passed)
+            }),
+            Self::Imports => step(report, "no circles of imports", || {
+                imports::check()?;
                 Ok(Outcome::Passed)
             }),
             Self::Deny => {
