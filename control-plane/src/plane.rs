@@ -13,6 +13,7 @@ use crate::access::keys::Keys;
 use crate::access::{Access, Tokens, User, Verified};
 use crate::api::{LogSource, MetricsSource, Server, Telemetry, handle};
 use crate::audit::Audit;
+use crate::builtin;
 use crate::controllers;
 use crate::kinds::Registry;
 use crate::objects::{Objects, ServiceNetwork, Settling};
@@ -68,7 +69,7 @@ impl ControlPlane {
         let (definitions, waiting) = Settling::new();
         let objects = Arc::new(Objects {
             store,
-            registry: Registry::new(options.metrics.is_some()),
+            registry: Registry::new(builtin::resources(options.metrics.is_some())),
             sources: options.sources,
             service_network: options.service_network,
             definitions,

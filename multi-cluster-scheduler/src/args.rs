@@ -14,8 +14,8 @@ use federation::prometheus::PrometheusError;
 use federation::proximity::serf::AuthKey;
 use federation::traffic::{Traffic, TrafficQueries, TrafficSource};
 
-use crate::failover::Settings;
-use crate::scheduler::Options;
+use crate::index::FailoverSettings;
+use crate::runtime::Options;
 use crate::sources::ProximitySource;
 
 /// The port of /healthz, /readyz and /metrics; each operator has its own.
@@ -155,7 +155,7 @@ impl Args {
         Options {
             kubeconfig: self.common.kubeconfig.clone().map(Kubeconfig::at),
             access: self.common.access.rules(),
-            failover: Settings {
+            failover: FailoverSettings {
                 toleration: self.cluster_toleration,
                 per_minute: self.failover_rate,
                 threshold: self.unhealthy_cluster_threshold,

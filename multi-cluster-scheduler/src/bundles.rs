@@ -1,39 +1,130 @@
-//! From a workload and its share to what a member shall hold. Pure.
+//! From a workload and its share to what a member must hold: pure.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::sync::Arc;
 
 use federation::api::{
     ANNOTATION_OWNER, ClusterOverride, LABEL_HUB, LABEL_OWNER, PlacementStatus, normalize,
 };
-use federation::members::{Bundle, Item, ManagedKind, ObjectKey};
+use federation::members::{Bundle, Item, ManagedKind, Manifest, ObjectKey};
 use serde_json::{Map, Value, json};
 
 use crate::overrides;
-use crate::workload::{Spec, Workload};
+use crate::workload::{Kind, Spec, Workload};
 
 /// Annotations that speak of the hub's object and not of what it describes.
 const HUB_ONLY: [&str; 2] = ["kubectl.kubernetes.io/", "kopf.zalando.org/"];
 
+/// What differs on each cluster.
+const REPLICAS: &str = "/spec/replicas";
+const PARALLELISM: &str = "/spec/parallelism";
+const COMPLETIONS: &str = "/spec/completions";
+
 /// Cilium's global-service annotation, as it was and as it is now.
 const CILIUM_GLOBAL: [&str; 2] = ["io.cilium/global-service", "service.cilium.io/global"];
 
-/// What the cluster of `share` shall hold. The error names the field and what to write instead.
-pub fn bundle(
-    hub: &str,
-    workload: &Workload,
-    share: &PlacementStatus,
-    dependencies: &[Item],
-) -> Result<Bundle, String> {
+/// Makes the bundles of one workload. Clusters without overrides share the manifest.
+pub struct Bundler<'a> {
+    hub: &'a str,
+    workload: &'a Workload,
+    dependencies: &'a [Arc<Item>],
+    /// Without overrides, made when it is needed first.
+    plain: OnceCell<Result<Manifest, String>>,
+}
+
+impl<'a> Bundler<'a> {
+    /// For the hub of this uid.
+    pub fn new(hub: &'a str, workload: &'a Workload, dependencies: &'a [Arc<Item>]) -> Self {
+        Self {
+            hub,
+            workload,
+            dependencies,
+            plain: OnceCell::new(),
+        }
+    }
+
+    /// What the cluster of `share` must hold. The error names the field and what to write instead.
+    pub fn bundle(&self, share: &PlacementStatus) -> Result<Bundle, String> {
+        let workload = self.workload;
+        let base = if self.has_override(&share.cluster) {
+            Cow::Owned(self.manifest(&share.cluster)?)
+        } else {
+            let plain = self.plain.get_or_init(|| self.manifest(&share.cluster));
+            Cow::Borrowed(plain.as_ref().map_err(Clone::clone)?)
+        };
+        let mut items = self.dependencies.to_vec();
+        items.push(Arc::new(Item {
+            key: object_key(workload, workload.key.kind.on_members()),
+            manifest: base.with(self.fields(share)),
+            shared: false,
+            revision: 0,
+            retain: workload.retained().iter().map(|one| one.name()).collect(),
+        }));
+        Ok(Bundle {
+            owner: workload.owner(),
+            generation: workload.generation,
+            items,
+            ending: None,
+        })
+    }
+
+    fn has_override(&self, cluster: &str) -> bool {
+        let fields = self.workload.placement();
+        let overrides = fields.into_iter().flat_map(|fields| &fields.overrides);
+        overrides.into_iter().any(|one| one.cluster == cluster)
+    }
+
+    /// What differs on each cluster by its share.
+    fn fields(&self, share: &PlacementStatus) -> Vec<(&'static str, Value)> {
+        match self.workload.key.kind {
+            Kind::Deployment => vec![(REPLICAS, json!(share.replicas))],
+            Kind::Job => vec![
+                (PARALLELISM, json!(share.replicas)),
+                (
+                    COMPLETIONS,
+                    json!(self.workload.completions(share.replicas)),
+                ),
+            ],
+            Kind::Service => Vec::new(),
+        }
+    }
+
+    /// The object as a cluster gets it, with a share of nothing.
+    fn manifest(&self, cluster: &str) -> Result<Manifest, String> {
+        let workload = self.workload;
+        let kind = workload.key.kind.on_members();
+        let resource = kind.resource();
+        let (annotations, spec) = spec_of(workload, cluster)?;
+        let mut object = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {
+                "name": workload.key.name,
+                "namespace": workload.key.namespace,
+                "labels": labels(self.hub, workload),
+                "annotations": annotations,
+            },
+            "spec": spec,
+        });
+        object["metadata"]["annotations"][ANNOTATION_OWNER] = json!(workload.key.to_string());
+        remove_nulls(&mut object);
+        Ok(Manifest::new(object))
+    }
+}
+
+/// The annotations and the spec of the object as a cluster gets it, with a share of nothing.
+fn spec_of(workload: &Workload, cluster: &str) -> Result<(Map<String, Value>, Value), String> {
     let spec = workload.spec.as_ref().map_err(Clone::clone)?;
-    let kind = workload.key.kind.on_members();
-    let resource = kind.resource();
-    let (annotations, spec) = match spec {
+    Ok(match spec {
         Spec::Deployment(spec) => {
             let overrides = &spec.placement.overrides;
             (
                 Map::new(),
                 json!({
-                    "replicas": share.replicas,
+                    "replicas": 0,
                     "selector": spec.selector,
-                    "template": template(workload, &spec.template, overrides, &share.cluster)?,
+                    "template": template(workload, &spec.template, overrides, cluster)?,
                     "strategy": spec.strategy,
                     "minReadySeconds": spec.min_ready_seconds,
                     "revisionHistoryLimit": spec.revision_history_limit,
@@ -43,7 +134,7 @@ pub fn bundle(
         }
         Spec::Job(spec) => {
             let overrides = &spec.placement.overrides;
-            let mut template = template(workload, &spec.template, overrides, &share.cluster)?;
+            let mut template = template(workload, &spec.template, overrides, cluster)?;
             // A Job's pods must say how they end; the API server has no default for it.
             if template["spec"]["restartPolicy"].is_null() {
                 template["spec"]["restartPolicy"] = json!("Never");
@@ -51,8 +142,8 @@ pub fn bundle(
             (
                 Map::new(),
                 json!({
-                    "parallelism": share.replicas,
-                    "completions": workload.completions(share.replicas),
+                    "parallelism": 0,
+                    "completions": 0,
                     "backoffLimit": spec.backoff_limit,
                     "activeDeadlineSeconds": spec.active_deadline_seconds,
                     "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished,
@@ -72,33 +163,6 @@ pub fn bundle(
             }
             (service_annotations(workload), service)
         }
-    };
-    let mut object = json!({
-        "apiVersion": resource.api_version,
-        "kind": resource.kind,
-        "metadata": {
-            "name": workload.key.name,
-            "namespace": workload.key.namespace,
-            "labels": labels(hub, workload),
-            "annotations": annotations,
-        },
-        "spec": spec,
-    });
-    object["metadata"]["annotations"][ANNOTATION_OWNER] = json!(workload.key.to_string());
-    remove_nulls(&mut object);
-    let mut items = dependencies.to_vec();
-    items.push(Item {
-        key: object_key(workload, kind),
-        object,
-        shared: false,
-        revision: 0,
-        retain: workload.retained().iter().map(|one| one.name()).collect(),
-    });
-    Ok(Bundle {
-        owner: workload.owner(),
-        generation: workload.generation,
-        items,
-        ending: None,
     })
 }
 

@@ -3,7 +3,7 @@
 use federation::api::PlacementStatus;
 use serde_json::{Value, json};
 
-use super::bundle;
+use super::Bundler;
 use crate::dependencies::named_by;
 use crate::workload::{Kind, Workload};
 
@@ -45,13 +45,9 @@ fn an_override_that_does_not_fit_the_template_says_which() {
         cluster: "edge".into(),
         ..PlacementStatus::default()
     };
-    let error = bundle(
-        "hub-1",
-        &workload(Kind::Deployment, &spec, &json!({})),
-        &share,
-        &[],
-    )
-    .unwrap_err();
+    let error = Bundler::new("hub-1", &workload(Kind::Deployment, &spec, &json!({})), &[])
+        .bundle(&share)
+        .unwrap_err();
     assert!(
         error.starts_with("overrides[0].patch[0] for edge: "),
         "{error}"
@@ -136,9 +132,12 @@ fn main_object(
         replicas,
         ..PlacementStatus::default()
     };
-    let bundle = bundle("hub-1", &workload(kind, spec, annotations), &share, &[]).unwrap();
+    let workload = workload(kind, spec, annotations);
+    let bundle = Bundler::new("hub-1", &workload, &[])
+        .bundle(&share)
+        .unwrap();
     assert_eq!(bundle.items.len(), 1);
-    bundle.items[0].object.clone()
+    bundle.items[0].manifest.object()
 }
 
 fn workload(kind: Kind, spec: &Value, annotations: &Value) -> Workload {

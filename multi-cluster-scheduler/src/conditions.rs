@@ -8,8 +8,8 @@ use federation::members::{Diagnosis, DiagnosisKind, FailureKind, Observed, Obser
 use placement::ClusterName;
 
 use crate::decide::{Obstacle, is_over};
+use crate::index::{Index, MemberRecord, Tracked};
 use crate::seen::{contest, diagnoses, diagnosis, observed, wanted};
-use crate::state::{State, Tracked};
 use crate::workload::{Kind, Workload};
 
 /// What a condition says.
@@ -20,22 +20,22 @@ pub(crate) struct Verdict {
     pub(crate) message: String,
 }
 
-pub(crate) fn placed(state: &State, tracked: &Tracked) -> Verdict {
-    let assignment = &tracked.assignment;
+pub(crate) fn placed(index: &Index, tracked: &Tracked) -> Verdict {
+    let assignment = tracked.assignment();
     let verdict = |status, reason, message| Verdict {
         kind: CONDITION_PLACED,
         status,
         reason,
         message,
     };
-    if let Some(problem) = &tracked.invalid {
-        let reason = if tracked.workload.key.kind == Kind::Service && tracked.workload.spec.is_ok()
-        {
-            "DeploymentNotFound"
-        } else {
-            "InvalidSpec"
-        };
-        return verdict(false, reason, problem.clone());
+    if let Some(problem) = tracked.invalid() {
+        let reason =
+            if tracked.workload().key.kind == Kind::Service && tracked.workload().spec.is_ok() {
+                "DeploymentNotFound"
+            } else {
+                "InvalidSpec"
+            };
+        return verdict(false, reason, problem.to_owned());
     }
     let fallback = assignment
         .fallback
@@ -43,11 +43,7 @@ pub(crate) fn placed(state: &State, tracked: &Tracked) -> Verdict {
         .map(|fallback| format!(" ({fallback})"))
         .unwrap_or_default();
     if assignment.unplaced > 0 {
-        if !state
-            .members
-            .values()
-            .any(crate::state::Registered::is_open)
-        {
+        if !index.members().all().any(|(_, one)| one.is_open()) {
             return verdict(
                 false,
                 "NoCluster",
@@ -82,7 +78,7 @@ pub(crate) fn placed(state: &State, tracked: &Tracked) -> Verdict {
     }
     let unknown: Vec<_> = (assignment.placements.iter())
         .map(|one| one.cluster.as_str())
-        .filter(|name| state.member(name).is_none())
+        .filter(|name| index.members().member(name).is_none())
         .collect();
     if !unknown.is_empty() {
         return verdict(
@@ -94,7 +90,7 @@ pub(crate) fn placed(state: &State, tracked: &Tracked) -> Verdict {
             ),
         );
     }
-    if tracked.workload.key.kind == Kind::Service && assignment.placements.is_empty() {
+    if tracked.workload().key.kind == Kind::Service && assignment.placements.is_empty() {
         return verdict(
             false,
             "DeploymentNotPlaced",
@@ -109,22 +105,22 @@ pub(crate) fn refused(words: &str) -> String {
     format!("the hub refuses what the scheduler writes to this object: {words}")
 }
 
-pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
+pub(crate) fn progressing(index: &Index, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
     let verdict = |status, reason, message| Verdict {
         kind: CONDITION_PROGRESSING,
         status,
         reason,
         message,
     };
-    if let Some(words) = &tracked.refused {
+    if let Some(words) = tracked.rejected() {
         return verdict(false, "Rejected", refused(words));
     }
-    if tracked.workload.deleted_at.is_some() {
-        return deleting(state, tracked, status);
+    if tracked.workload().deleted_at.is_some() {
+        return deleting(index, tracked, status);
     }
     let first = |wanted: &[FailureKind]| {
         tracked
-            .failures
+            .failures()
             .iter()
             .find(|(_, failure)| wanted.contains(&failure.kind))
             .map(|(cluster, failure)| format!("{cluster}: {failure}"))
@@ -136,12 +132,8 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
             return verdict(!kind.is_permanent(), kind.reason(), message);
         }
     }
-    if let Some(fetched) = tracked
-        .dependencies
-        .as_ref()
-        .filter(|fetched| !fetched.missing.is_empty())
-    {
-        let names: Vec<_> = fetched.missing.iter().map(ToString::to_string).collect();
+    if !tracked.missing().is_empty() {
+        let names: Vec<_> = tracked.missing().iter().map(ToString::to_string).collect();
         return verdict(
             true,
             "DependencyMissing",
@@ -151,7 +143,7 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
             ),
         );
     }
-    let diagnoses = diagnoses(state, tracked);
+    let diagnoses = diagnoses(index, tracked);
     let said = |(cluster, one): &(&str, Diagnosis)| format!("{cluster}: {}", one.message);
     let is_late = |(_, one): &&(&str, Diagnosis)| one.kind == DiagnosisKind::DeadlineExceeded;
     if let Some(late) = diagnoses.iter().find(is_late) {
@@ -161,28 +153,28 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
     let why = worst
         .map(|one| format!("; {}", said(one)))
         .unwrap_or_default();
-    if tracked.assignment.is_moving() {
+    if tracked.assignment().is_moving() {
         return verdict(
             true,
             "Moving",
             format!("old replicas stay until the new ones are available{why}"),
         );
     }
-    let settled = tracked.assignment.placements.iter().all(|one| {
+    let settled = tracked.assignment().placements.iter().all(|one| {
         // A cluster whose share of a Job is no pods has no Job.
-        if tracked.workload.key.kind == Kind::Job && one.replicas == 0 {
+        if tracked.workload().key.kind == Kind::Job && one.replicas == 0 {
             return true;
         }
         // What is seen there may be the state of the spec before.
-        if !is_over(one) && !tracked.delivered.contains(one.cluster.as_str()) {
+        if !is_over(one) && !tracked.is_delivered(&one.cluster) {
             return false;
         }
-        match observed(state, tracked, &one.cluster) {
+        match observed(index, tracked, &one.cluster) {
             Some(Observed::Replicas(replicas)) => {
                 let wanted = wanted(tracked, one, Some(Observed::Replicas(replicas)));
                 replicas.current && replicas.updated == wanted && replicas.available == wanted
             }
-            Some(Observed::Job(job)) => has_done(&tracked.workload, one, &job) || job.given_up,
+            Some(Observed::Job(job)) => has_done(tracked.workload(), one, &job) || job.given_up,
             Some(Observed::Present) => true,
             None => false,
         }
@@ -217,7 +209,7 @@ pub(crate) fn progressing(state: &State, tracked: &Tracked, status: &WorkloadSta
 
 /// What a deletion waits for. The grace period is for members that do not answer: one that answers
 /// and refuses is waited for.
-fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
+fn deleting(index: &Index, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
     let verdict = |reason, message| Verdict {
         kind: CONDITION_PROGRESSING,
         status: true,
@@ -227,9 +219,9 @@ fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdic
     let with_problem = || (status.placements.iter()).filter(|one| one.problem.is_some());
     let answers = |one: &&PlacementStatus| {
         let name = ClusterName::from(one.cluster.as_str());
-        let failure = tracked.failures.get(&name);
-        let member = state.members.get(&name);
-        member.is_some_and(crate::state::Registered::is_open)
+        let failure = tracked.failures().get(&name);
+        let member = index.members().get(&name);
+        member.is_some_and(MemberRecord::is_open)
             && failure.is_none_or(|failure| failure.kind != FailureKind::Unreachable)
     };
     let refusals: Vec<_> = (with_problem().filter(answers))
@@ -256,7 +248,7 @@ fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdic
             ),
         );
     }
-    let message = if tracked.workload.is_orphaned() {
+    let message = if tracked.workload().is_orphaned() {
         "the copies stay on the members; their labels of mck8s are being removed"
     } else {
         "the copies on the members are being removed"
@@ -264,7 +256,7 @@ fn deleting(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdic
     verdict("Deleting", message.to_owned())
 }
 
-pub(crate) fn conflict(state: &State, tracked: &Tracked) -> Verdict {
+pub(crate) fn conflict(index: &Index, tracked: &Tracked) -> Verdict {
     let verdict = |status, reason, message| Verdict {
         kind: CONDITION_CONFLICT,
         status,
@@ -272,7 +264,7 @@ pub(crate) fn conflict(state: &State, tracked: &Tracked) -> Verdict {
         message,
     };
     let foreign: Vec<_> = tracked
-        .failures
+        .failures()
         .iter()
         .filter(|(_, failure)| failure.kind == FailureKind::Conflict)
         .map(|(cluster, failure)| format!("{cluster}: {failure}"))
@@ -280,8 +272,10 @@ pub(crate) fn conflict(state: &State, tracked: &Tracked) -> Verdict {
     if !foreign.is_empty() {
         return verdict(true, "ForeignObject", foreign.join("; "));
     }
-    let contested: Vec<_> = (state.members.keys())
-        .filter_map(|cluster| Some(format!("{cluster}: {}", contest(state, tracked, cluster)?)))
+    let contested: Vec<_> = (index.members().all())
+        .filter_map(|(cluster, _)| {
+            Some(format!("{cluster}: {}", contest(index, tracked, cluster)?))
+        })
         .collect();
     if !contested.is_empty() {
         return verdict(true, "Contested", contested.join("; "));
@@ -293,10 +287,10 @@ pub(crate) fn conflict(state: &State, tracked: &Tracked) -> Verdict {
     )
 }
 
-pub(crate) fn available(state: &State, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
+pub(crate) fn available(index: &Index, tracked: &Tracked, status: &WorkloadStatus) -> Verdict {
     let (mut available, mut wanted) = (0, status.unplaced_replicas);
     for one in &status.placements {
-        let observed = observed(state, tracked, &one.cluster);
+        let observed = observed(index, tracked, &one.cluster);
         let share = crate::seen::wanted(tracked, one, observed);
         available += one.available.min(share);
         wanted += share.saturating_sub(one.leaving);
@@ -311,9 +305,10 @@ pub(crate) fn available(state: &State, tracked: &Tracked, status: &WorkloadStatu
         .placements
         .iter()
         .filter(|one| {
-            !state
+            !index
+                .members()
                 .member(&one.cluster)
-                .is_some_and(crate::state::Registered::is_open)
+                .is_some_and(MemberRecord::is_open)
         })
         .map(|one| one.cluster.as_str())
         .collect();
@@ -350,28 +345,20 @@ fn has_done(workload: &Workload, share: &PlacementStatus, job: &ObservedJob) -> 
 
 /// `Complete` when the Job of every cluster is; `Failed` when all have ended and one has failed.
 pub(crate) fn finished(
-    state: &State,
+    index: &Index,
     tracked: &Tracked,
     status: &mut WorkloadStatus,
 ) -> [Verdict; 2] {
-    let (owner, kind) = (
-        tracked.workload.owner_bits(),
-        tracked.workload.key.kind.on_members(),
-    );
     let (mut complete, mut succeeded, mut failed) = (0, 0, 0);
     let mut failed_on: Vec<String> = Vec::new();
-    let running = || (tracked.assignment.placements.iter()).filter(|one| one.replicas > 0);
+    let running = || (tracked.assignment().placements.iter()).filter(|one| one.replicas > 0);
     for one in running() {
-        let member = state
-            .members
-            .get(&ClusterName::from(one.cluster.as_str()))
-            .and_then(|r| r.member.as_ref());
-        if let Some(Observed::Job(job)) = member.and_then(|member| member.observed(owner, kind)) {
+        if let Some(Observed::Job(job)) = observed(index, tracked, &one.cluster) {
             succeeded += job.succeeded;
             failed += job.failed;
-            complete += usize::from(has_done(&tracked.workload, one, &job));
+            complete += usize::from(has_done(tracked.workload(), one, &job));
             if job.given_up {
-                let why = diagnosis(state, tracked, &ClusterName::from(one.cluster.as_str()));
+                let why = diagnosis(index, tracked, &ClusterName::from(one.cluster.as_str()));
                 let why = why.map(|one| format!(" ({})", one.message));
                 failed_on.push(format!("{}{}", one.cluster, why.unwrap_or_default()));
             }
@@ -380,12 +367,12 @@ pub(crate) fn finished(
     (status.succeeded, status.failed) = (Some(succeeded), Some(failed));
     let clusters = running().count();
     // Fewer pods at a time than wanted do all the work of a queue, too.
-    let all_begun = (tracked.assignment.placements.iter()).all(|one| one.replicas > 0);
+    let all_begun = (tracked.assignment().placements.iter()).all(|one| one.replicas > 0);
     let placed = clusters > 0
-        && (status.unplaced_replicas == 0 || all_begun && tracked.workload.is_work_queue());
+        && (status.unplaced_replicas == 0 || all_begun && tracked.workload().is_work_queue());
     // As with a Job, no completions at all are complete at once.
     let nothing_to_do =
-        tracked.assignment.decision.sequence > 0 && tracked.workload.has_no_completions();
+        tracked.assignment().decision.sequence > 0 && tracked.workload().has_no_completions();
     let all = nothing_to_do || placed && complete == clusters;
     let ended = placed && complete + failed_on.len() == clusters;
     let (failed_status, reason, message) = match (failed_on.is_empty(), ended) {

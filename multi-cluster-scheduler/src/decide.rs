@@ -39,7 +39,7 @@ pub enum Obstacle {
 
 /// What is known of a cluster when an assignment is made.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Standing {
+pub struct MemberView {
     /// It can be written to.
     pub open: bool,
     /// Replicas that are available there.
@@ -81,7 +81,7 @@ impl Assignment {
 
     /// What stands for the record of an object that has none: what members hold of it stays there
     /// until it is decided otherwise.
-    pub fn of_what_is_held(standing: &BTreeMap<ClusterName, Standing>) -> Self {
+    pub fn of_what_is_held(standing: &BTreeMap<ClusterName, MemberView>) -> Self {
         let held = standing.iter().filter(|(_, member)| member.holds);
         let placements = held.map(|(cluster, member)| PlacementStatus {
             cluster: cluster.to_string(),
@@ -108,7 +108,7 @@ impl Assignment {
         plan: &Plan,
         validated: &Validated,
         cursor: u64,
-        standing: &BTreeMap<ClusterName, Standing>,
+        standing: &BTreeMap<ClusterName, MemberView>,
     ) -> Self {
         let mut placements: BTreeMap<String, PlacementStatus> = plan
             .placements
@@ -175,7 +175,7 @@ impl Assignment {
     pub fn keep_on_record(
         &self,
         placements: &mut BTreeMap<String, PlacementStatus>,
-        standing: &BTreeMap<ClusterName, Standing>,
+        standing: &BTreeMap<ClusterName, MemberView>,
     ) {
         for one in &self.placements {
             let known = standing.get(one.cluster.as_str());
@@ -197,7 +197,7 @@ impl Assignment {
         &self,
         targets: &BTreeMap<String, PlacementStatus>,
         unplaced: u32,
-        standing: &BTreeMap<ClusterName, Standing>,
+        standing: &BTreeMap<ClusterName, MemberView>,
     ) -> Vec<(String, u32)> {
         let target = |cluster: &str| targets.get(cluster).map_or(0, |one| one.replicas);
         let before: BTreeMap<&str, u32> = self

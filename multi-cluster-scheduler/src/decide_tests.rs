@@ -6,7 +6,7 @@ use federation::api::PlacementStatus;
 use placement::{ClusterName, Placement, Plan, Why};
 use serde_json::json;
 
-use super::{Assignment, Standing};
+use super::{Assignment, MemberView};
 use crate::validate::{Validated, validate};
 use crate::workload::{Kind, Workload};
 
@@ -25,7 +25,7 @@ fn a_move_keeps_the_old_replicas_until_the_new_ones_are_available() {
 
 #[test]
 fn an_object_whose_record_is_lost_goes_on_with_what_members_hold() {
-    let standing = |open, available, holds| Standing {
+    let standing = |open, available, holds| MemberView {
         open,
         available,
         holds,
@@ -126,7 +126,7 @@ fn an_evacuation_ends_though_there_was_too_little_room_before() {
 fn a_silent_member_does_not_use_up_what_keeps_a_healthy_one() {
     let before = assignment(&[("a", 3, 0), ("c", 3, 0)]);
     let mut standing = standing(&[("b", 0), ("c", 3)]);
-    standing.insert(ClusterName::from("a"), Standing::default());
+    standing.insert(ClusterName::from("a"), MemberView::default());
     let moving = before.next(&plan(&[("b", 3)]), &validated(), 0, &standing);
     assert_eq!(shares(&moving), [("a", 3, 3), ("b", 3, 0), ("c", 3, 3)]);
 }
@@ -145,9 +145,9 @@ fn what_a_silent_member_runs_stays_in_the_record() {
     let mut standing = standing(&[("b", 2), ("c", 2)]);
     standing.insert(
         ClusterName::from("a"),
-        Standing {
+        MemberView {
             open: false,
-            ..Standing::default()
+            ..MemberView::default()
         },
     );
     let lost = before.next(&plan, &validated(), 0, &standing);
@@ -163,7 +163,7 @@ fn a_cluster_is_on_record_until_it_holds_nothing() {
     let plan = plan(&[("b", 2)]);
     let mut standing = standing(&[("b", 2)]);
     let mut next = |before: &Assignment, open, holds| {
-        let a = Standing {
+        let a = MemberView {
             open,
             available: 0,
             holds,
@@ -201,8 +201,8 @@ fn next(before: &Assignment, plan: &Plan, available: &[(&str, u32)]) -> Assignme
     before.next(plan, &validated(), 0, &standing(available))
 }
 
-fn standing(available: &[(&str, u32)]) -> BTreeMap<ClusterName, Standing> {
-    let open = |available: &u32| Standing {
+fn standing(available: &[(&str, u32)]) -> BTreeMap<ClusterName, MemberView> {
+    let open = |available: &u32| MemberView {
         open: true,
         available: *available,
         holds: false,

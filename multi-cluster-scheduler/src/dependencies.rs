@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use federation::members::{Deadlined as _, Item, ManagedKind, ObjectKey};
@@ -30,7 +31,7 @@ pub struct Fetched {
     /// What the template names.
     asked: BTreeMap<ObjectKey, Need>,
     /// The objects.
-    pub items: Vec<Item>,
+    pub items: Vec<Arc<Item>>,
     /// Those that are needed and missing on the hub.
     pub missing: Vec<ObjectKey>,
     /// All that was looked for: a change of any concerns whoever asked.
@@ -63,13 +64,13 @@ pub async fn fetch(
                         pending.entry(named).or_insert(need);
                     }
                 }
-                fetched.items.push(localized(hub, key, &object));
+                fetched.items.push(Arc::new(localized(hub, key, &object)));
             }
             _ if need == Need::Required => fetched.missing.push(key),
             _ => {}
         }
     }
-    let order = |item: &Item| {
+    let order = |item: &Arc<Item>| {
         let order = ManagedKind::REMOVAL_ORDER.iter();
         Reverse(order.clone().position(|kind| *kind == item.key.kind))
     };

@@ -1,39 +1,30 @@
 //! The multi-cluster scheduler: places `MultiClusterDeployment`s, `MultiClusterJob`s and
 //! `MultiClusterService`s on member clusters.
 //!
-//! An object's way is in [`reconcile`]; what is decided is the `placement` crate's; what is written
+//! An object's way is in `runtime/reconcile.rs`; what is decided is the `placement` crate's; what is written
 //! to members is `federation::members`'.
 
-mod announce;
 mod args;
 mod bundles;
 mod burst;
 mod conditions;
 mod decide;
 mod dependencies;
-mod failover;
-mod finalize;
-mod hub;
-mod hub_watches;
-mod identity;
+mod follow;
+mod index;
 mod localized;
-mod member_status;
 mod metrics;
 mod overrides;
-pub mod reconcile;
+mod plan;
 mod record;
 mod references;
-mod registry;
 mod report;
-mod returning;
 mod run;
-mod scheduler;
+mod runtime;
 mod seen;
 mod serve;
 mod sources;
-mod state;
 mod status_guard;
-mod unschedulable;
 mod validate;
 mod ways;
 mod workload;
@@ -41,6 +32,6 @@ mod workload;
 pub use args::{Args, DEFAULT_PORT};
 pub use metrics::Metrics;
 pub use run::{Context, RunError, lead, run};
-pub use scheduler::Options;
+pub use runtime::Options;
 pub use serve::serve;
 pub use sources::ProximitySource;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use federation::api::LABEL_HUB;
-use federation::members::{Item, ManagedKind, ObjectKey};
+use federation::members::{Item, ManagedKind, Manifest, ObjectKey};
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
@@ -71,7 +71,7 @@ pub fn localized(hub: &str, key: ObjectKey, object: &DynamicObject) -> Item {
     let revision = version.map_or(0, version_of);
     Item {
         key,
-        object: value,
+        manifest: Manifest::new(value),
         shared: true,
         retain: Vec::new(),
         revision,

@@ -30,7 +30,7 @@ fn a_token_of_the_hub_never_leaves_it() {
     }));
     let item = localized("hub-1", key(ManagedKind::Secret), &secret);
     assert_eq!(
-        item.object,
+        item.manifest.object(),
         json!({
             "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
             "metadata": {
@@ -54,9 +54,9 @@ fn an_account_goes_with_what_it_pulls_images_with_and_without_its_tokens() {
         "secrets": [{ "name": "one-token-x" }], "imagePullSecrets": [{ "name": "registry" }],
     }));
     let item = localized("hub-1", key(ManagedKind::ServiceAccount), &account);
-    assert_eq!(item.object["secrets"], Value::Null);
+    assert_eq!(item.manifest.object()["secrets"], Value::Null);
     assert_eq!(
-        item.object["imagePullSecrets"],
+        item.manifest.object()["imagePullSecrets"],
         json!([{ "name": "registry" }])
     );
     let needs = named_by_object(&key(ManagedKind::ServiceAccount), &account);
@@ -83,12 +83,12 @@ fn a_claim_is_bound_by_the_member() {
     }));
     let item = localized("hub-1", key(ManagedKind::PersistentVolumeClaim), &claim);
     assert_eq!(
-        item.object["metadata"]["annotations"],
+        item.manifest.object()["metadata"]["annotations"],
         json!({ "team": "a" })
     );
     assert_eq!(
-        item.object["spec"],
+        item.manifest.object()["spec"],
         json!({ "accessModes": ["ReadWriteOnce"] })
     );
-    assert_eq!(item.object["status"], Value::Null);
+    assert_eq!(item.manifest.object()["status"], Value::Null);
 }

@@ -30,6 +30,7 @@ pub struct Metrics {
     failover_suspended: Gauge,
     pub(crate) requests: ApiRequests,
     pub(crate) events_dropped: Counter,
+    pub(crate) throttled: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -76,6 +77,7 @@ impl Metrics {
             failover_suspended: Gauge::default(),
             requests: ApiRequests::default(),
             events_dropped: Counter::default(),
+            throttled: Counter::default(),
         };
         metrics.requests.register(registry);
         let registry = registry.sub_registry_with_prefix("mck8s_scheduler");
@@ -123,6 +125,11 @@ impl Metrics {
             "unreadable_objects",
             "Objects in lists and watches that could not be read, by kind",
             metrics.unreadable.clone(),
+        );
+        registry.register(
+            "member_watches_throttled",
+            "Watches on members that were paused because too many of their events were waiting",
+            metrics.throttled.clone(),
         );
         registry.register(
             "events_dropped",

@@ -18,9 +18,8 @@ use kube::{Api, Client, Config, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::announce::Announcer;
 use crate::metrics::Metrics;
-use crate::scheduler::{Options, Scheduler};
+use crate::runtime::{Announcer, Hub, Options, Parts, Scheduler};
 use crate::sources::ProximitySource;
 use crate::workload::Kind;
 
@@ -97,17 +96,17 @@ pub async fn run(context: Context, cancel: CancellationToken) -> Result<(), RunE
         context.clock.clone(),
         context.metrics.events_dropped.clone(),
     );
-    let (scheduler, events) = Scheduler::new(
-        context.network,
-        hub.clone(),
-        hub_uid.clone(),
-        context.leadership,
-        context.options.clone(),
-        context.clock,
-        context.metrics,
-        Announcer(recorder),
-        context.traffic,
-    );
+    let (scheduler, events) = Scheduler::new(Parts {
+        network: context.network,
+        hub: Hub::new(hub.clone(), context.options.deadline),
+        hub_uid: hub_uid.clone(),
+        leadership: context.leadership,
+        options: context.options.clone(),
+        clock: context.clock,
+        metrics: context.metrics,
+        recorder: Announcer(recorder),
+        traffic: context.traffic,
+    });
     let stop = cancel.child_token();
     let kubeconfig = async {
         if let Some(file) = context.options.kubeconfig.clone() {

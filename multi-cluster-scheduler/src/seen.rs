@@ -4,43 +4,44 @@ use federation::api::{PlacementStatus, RetainedField};
 use federation::members::{Contest, Diagnosis, Observed, Rival};
 use placement::ClusterName;
 
-use crate::state::{State, Tracked};
+use crate::index::{Index, Tracked};
 use crate::workload::Kind;
 
 /// What members say is wrong with their shares, the leaving ones left out.
-pub(crate) fn diagnoses<'a>(state: &State, tracked: &'a Tracked) -> Vec<(&'a str, Diagnosis)> {
-    let shares = tracked.assignment.placements.iter();
+pub(crate) fn diagnoses<'a>(index: &Index, tracked: &'a Tracked) -> Vec<(&'a str, Diagnosis)> {
+    let shares = tracked.assignment().placements.iter();
     let staying = shares.filter(|one| one.replicas > one.leaving);
     staying
         .filter_map(|one| {
             let cluster = ClusterName::from(one.cluster.as_str());
-            Some((one.cluster.as_str(), diagnosis(state, tracked, &cluster)?))
+            Some((one.cluster.as_str(), diagnosis(index, tracked, &cluster)?))
         })
         .collect()
 }
 
 /// What a member says is wrong with its share.
 pub(crate) fn diagnosis(
-    state: &State,
+    index: &Index,
     tracked: &Tracked,
     cluster: &ClusterName,
 ) -> Option<Diagnosis> {
     let (owner, kind) = (
-        tracked.workload.owner_bits(),
-        tracked.workload.key.kind.on_members(),
+        tracked.workload().owner_bits(),
+        tracked.workload().key.kind.on_members(),
     );
-    let registered = state.members.get(cluster)?;
-    registered.member.as_ref()?.diagnosis(owner, kind)
+    index.members().get(cluster)?.diagnosis(owner, kind)
 }
 
 /// What is seen of the object on a member.
-pub(crate) fn observed(state: &State, tracked: &Tracked, cluster: &str) -> Option<Observed> {
+pub(crate) fn observed(index: &Index, tracked: &Tracked, cluster: &str) -> Option<Observed> {
     let (owner, kind) = (
-        tracked.workload.owner_bits(),
-        tracked.workload.key.kind.on_members(),
+        tracked.workload().owner_bits(),
+        tracked.workload().key.kind.on_members(),
     );
-    let registered = state.members.get(&ClusterName::from(cluster))?;
-    registered.member.as_ref()?.observed(owner, kind)
+    index
+        .members()
+        .get(&ClusterName::from(cluster))?
+        .observed(owner, kind)
 }
 
 /// How many replicas a cluster is to run: its share, unless the number is the member's to say.
@@ -49,7 +50,7 @@ pub(crate) fn wanted(
     share: &PlacementStatus,
     observed: Option<Observed>,
 ) -> u32 {
-    let retained = tracked.workload.retained();
+    let retained = tracked.workload().retained();
     match observed {
         Some(Observed::Replicas(replicas)) if retained.contains(&RetainedField::Replicas) => {
             replicas.wanted
@@ -59,10 +60,9 @@ pub(crate) fn wanted(
 }
 
 /// Another writer on a member who undoes again and again what is applied there; what to do.
-pub(crate) fn contest(state: &State, tracked: &Tracked, cluster: &ClusterName) -> Option<String> {
-    let registered = state.members.get(cluster)?;
-    let owner = tracked.workload.owner_bits();
-    let Contest { object, rival } = registered.member.as_ref()?.contest(owner)?;
+pub(crate) fn contest(index: &Index, tracked: &Tracked, cluster: &ClusterName) -> Option<String> {
+    let owner = tracked.workload().owner_bits();
+    let Contest { object, rival } = index.members().get(cluster)?.contest(owner)?;
     let (manager, fields) = match rival {
         Rival::Deletes => {
             return Some(format!(
@@ -74,7 +74,7 @@ pub(crate) fn contest(state: &State, tracked: &Tracked, cluster: &ClusterName) -
     let retainable = RetainedField::ALL.into_iter().find(|one| {
         let path = format!("spec.{}", one.name());
         let below = format!("{path}.");
-        tracked.workload.key.kind == Kind::Deployment
+        tracked.workload().key.kind == Kind::Deployment
             && (fields.iter()).any(|field| *field == path || field.starts_with(&below))
     });
     let leave = retainable.map_or(String::new(), |field| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use federation::proximity::serf::{AuthKey, round_trip_times};
@@ -10,7 +11,8 @@ use placement::{ClusterName, Proximity};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::scheduler::Scheduler;
+use crate::index::{Event, MemberRecord};
+use crate::runtime::Scheduler;
 
 /// How often they are fetched.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -47,7 +49,7 @@ impl Scheduler {
                 let fetched = self
                     .round_trips(source)
                     .await
-                    .map(|times| self.state().proximity = Some(times));
+                    .map(|times| self.handle(Event::Proximity(times)));
                 said_once(&mut problems, "round-trip times", fetched);
             }
             if let Some(source) = &self.traffic {
@@ -59,18 +61,14 @@ impl Scheduler {
                     let traffic = traffic
                         .into_iter()
                         .map(|(name, value)| (ClusterName::from(name), value));
-                    let traffic: BTreeMap<_, _> = traffic.collect();
-                    // No sample at all is no traffic data, not silence everywhere.
-                    self.state().traffic = Some(traffic).filter(|traffic| !traffic.is_empty());
+                    self.handle(Event::Traffic(traffic.collect()));
                 });
                 said_once(&mut problems, "traffic", fetched);
             }
-            let pause = {
-                let mut state = self.state();
-                // Before the members are known, there is nothing to ask serf for.
-                state.sources_tried = !state.members.is_empty();
-                if state.sources_tried { INTERVAL } else { FIRST }
-            };
+            // Before the members are known, there is nothing to ask serf for.
+            let has_members = !self.index().members().is_empty();
+            self.sources_tried.store(has_members, Relaxed);
+            let pause = if has_members { INTERVAL } else { FIRST };
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
@@ -88,17 +86,17 @@ impl Scheduler {
             ),
             ProximitySource::Serf { address, key } => {
                 let names: BTreeMap<String, ClusterName> = {
-                    let state = self.state();
-                    let serf_name = |name: &ClusterName, one: &crate::state::Registered| {
-                        one.object
+                    let index = self.index();
+                    let serf_name = |name: &ClusterName, one: &MemberRecord| {
+                        one.object()
                             .spec
                             .serf_name
                             .clone()
                             .unwrap_or_else(|| name.to_string())
                     };
-                    state
-                        .members
-                        .iter()
+                    index
+                        .members()
+                        .all()
                         .map(|(name, one)| (serf_name(name, one), name.clone()))
                         .collect()
                 };

@@ -1,97 +1,140 @@
-//! The ways to the members: from what an object says of its access to a member at work.
+//! Connections to the members: resolves a member's access and reconnects when endpoint or credentials
+//! change.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use federation::api::MemberCluster;
 use federation::members::{
-    AccessProblem, Content, Kubeconfig, LOOK_AGAIN, Member, MemberOptions, ResolvedAccess,
+    AccessProblem, Content, Kubeconfig, LOOK_AGAIN, Member, MemberOptions, Plugins, ResolvedAccess,
     connect_late, resolve,
 };
-use federation::operator::queue::Priority;
 use kube::{Client, ResourceExt as _};
 use placement::ClusterName;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::scheduler::Scheduler;
-use crate::state::{Registered, State};
+use crate::index::Event;
+use crate::runtime::Scheduler;
+
+/// The connections, by member and uid of its object.
+pub(crate) type Connections = BTreeMap<(ClusterName, Option<String>), Connection>;
+
+/// What is known of a connection.
+#[derive(Default)]
+pub(crate) struct Connection {
+    /// Digest of the access that is in use.
+    digest: Option<u128>,
+    /// Digest of the access for which a client is being made.
+    attempt: Option<u128>,
+    /// The credential plugins that run for it.
+    plugins: Plugins,
+}
 
 impl Scheduler {
-    /// Follows the ways to the members.
+    /// Keeps the members connected until cancelled.
     pub(crate) async fn connect_members(self: &Arc<Self>, cancel: &CancellationToken) {
         while !cancel.is_cancelled() {
-            let objects: Vec<_> = self
-                .state()
-                .members
-                .values()
-                .map(|registered| registered.object.clone())
-                .collect();
+            let objects: Vec<_> = {
+                let index = self.index();
+                let members = index.members().all();
+                members.map(|(_, one)| one.object().clone()).collect()
+            };
+            let keys: Vec<_> = objects.iter().map(|object| key(object)).collect();
+            self.connections().retain(|key, _| keys.contains(key));
             let file = self.options.kubeconfig.as_ref().map(Kubeconfig::read);
             let looks = objects
                 .iter()
-                .map(|object| self.follow_way(object, file.as_ref()));
+                .map(|object| self.reconcile_connection(object, file.as_ref()));
             cancel
                 .run_until_cancelled(futures::future::join_all(looks))
                 .await;
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                () = self.member_changed.notified() => {}
+                () = self.access_changed.notified() => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
     }
 
-    /// Looks at the way to a member; if it is another one, goes it.
-    async fn follow_way(self: &Arc<Self>, object: &Arc<MemberCluster>, file: Option<&Content>) {
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The member's object is still this one, with this spec.
+    fn is_current(&self, object: &MemberCluster) -> bool {
+        let index = self.index();
+        let record = index.members().same(object);
+        record.is_some_and(|one| one.object().metadata.generation == object.metadata.generation)
+    }
+
+    /// Resolves a member's access; connects if it is another one.
+    async fn reconcile_connection(
+        self: &Arc<Self>,
+        object: &Arc<MemberCluster>,
+        file: Option<&Content>,
+    ) {
         let options = &self.options;
         let spec = &object.spec;
-        let way = resolve(&self.hub, file, spec, &options.access, options.deadline).await;
-        let mut state = self.state();
-        let Some(registered) = same(&mut state, object) else {
-            return;
-        };
-        if registered.object.metadata.generation != object.metadata.generation {
+        let hub = self.hub.client();
+        let access = resolve(hub, file, spec, &options.access, options.deadline).await;
+        if !self.is_current(object) {
             return;
         }
-        match way {
-            Err(problem) => no_way(registered, problem),
-            Ok(way) if registered.attempt == Some(way.digest) => {}
-            Ok(way) if registered.member.is_some() && registered.digest == way.digest => {
-                registered.attempt = None;
-                // The way was not to be found for a while, and is again.
-                if registered.reachable == Some(true) {
-                    registered.problem = None;
-                }
+        let access = match access {
+            Err(problem) => return self.access_failed(object, problem),
+            Ok(access) => access,
+        };
+        let plugin = {
+            let mut connections = self.connections();
+            let connection = connections.entry(key(object)).or_default();
+            if connection.attempt == Some(access.digest) {
+                return;
             }
-            Ok(way) => match registered.plugins.admit(&way) {
-                Ok(plugin) => {
-                    registered.attempt = Some(way.digest);
-                    let connected = self.clone().connect(object.clone(), way);
-                    tokio::spawn(async move {
-                        connected.await;
-                        drop(plugin);
-                    });
-                }
-                Err(problem) => no_way(registered, problem),
-            },
+            if connection.digest == Some(access.digest) {
+                connection.attempt = None;
+                drop(connections);
+                return self.handle(Event::AccessRestored(Box::new((**object).clone())));
+            }
+            let plugin = connection.plugins.admit(&access);
+            if plugin.is_ok() {
+                connection.attempt = Some(access.digest);
+            }
+            plugin
+        };
+        match plugin {
+            Ok(plugin) => {
+                let connected = self.clone().connect(object.clone(), access);
+                tokio::spawn(async move {
+                    connected.await;
+                    drop(plugin);
+                });
+            }
+            Err(problem) => self.access_failed(object, problem),
         }
     }
 
-    /// Makes a client and starts the member with it, if its way is still this one.
-    async fn connect(self: Arc<Self>, object: Arc<MemberCluster>, way: ResolvedAccess) {
-        let digest = way.digest;
-        let client = self.client(&object, way).await;
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let attempted = |one: &&mut Registered| one.attempt == Some(digest);
-        let Some(registered) = same(state, &object).filter(attempted) else {
-            return;
-        };
-        registered.attempt = None;
+    /// Makes a client and starts the member with it, if its access is still this one.
+    async fn connect(self: Arc<Self>, object: Arc<MemberCluster>, access: ResolvedAccess) {
+        let digest = access.digest;
+        let client = self.client(&object, access).await;
+        {
+            let mut connections = self.connections();
+            let connection = connections.get_mut(&key(&object));
+            let Some(connection) = connection.filter(|one| one.attempt == Some(digest)) else {
+                return;
+            };
+            connection.attempt = None;
+            if client.is_ok() {
+                connection.digest = Some(digest);
+            }
+        }
         let client = match client {
             Ok(client) => client,
-            Err(problem) => return no_way(registered, problem),
+            Err(problem) => return self.access_failed(&object, problem),
         };
         let name = ClusterName::from(object.name_any());
         info!(cluster = %name, "connecting");
@@ -101,53 +144,30 @@ impl Scheduler {
             probe_interval: self.options.probe_interval,
             parallel: self.options.member_parallel,
         };
-        let events = self.events.clone();
-        registered.member = Some(Member::start(name.clone(), client, options, events));
-        // The way may lead to another cluster.
-        registered.uid = None;
-        registered.digest = digest;
-        registered.problem = None;
-        registered.refused = None;
-        (registered.nodes_listed, registered.pods_listed) = (false, false);
-        self.judge_identities(state);
-        // What was handed to the member under its way before is handed over again.
-        for key in state.placed_on(&name) {
-            self.queue.add(key, Priority::Low);
-        }
+        let member = Member::start(name, client, options, self.events.clone());
+        let mut index = self.index();
+        let effects = index.connected(&object, Arc::new(member));
+        self.perform(&index, effects);
     }
 
     async fn client(
         &self,
         object: &MemberCluster,
-        way: ResolvedAccess,
+        access: ResolvedAccess,
     ) -> Result<Client, AccessProblem> {
-        let late = |problem| {
-            if let Some(registered) = same(&mut self.state(), object) {
-                no_way(registered, problem);
-            }
-        };
+        let on_slow = |problem| self.access_failed(object, problem);
         let (network, leadership) = (self.network.clone(), self.leadership.clone());
         let requests = self.metrics.requests.clone();
         let deadline = self.options.deadline;
-        connect_late(network, way, leadership, requests, deadline, late).await
+        connect_late(network, access, leadership, requests, deadline, on_slow).await
+    }
+
+    fn access_failed(&self, object: &MemberCluster, problem: AccessProblem) {
+        self.handle(Event::AccessFailed(Box::new(object.clone()), problem));
     }
 }
 
-/// The member, if it is still the one of this object.
-pub(crate) fn same<'a>(state: &'a mut State, object: &MemberCluster) -> Option<&'a mut Registered> {
+fn key(object: &MemberCluster) -> (ClusterName, Option<String>) {
     let name = ClusterName::from(object.name_any());
-    let registered = state.members.get_mut(&name)?;
-    (registered.object.metadata.uid == object.metadata.uid).then_some(registered)
-}
-
-fn no_way(registered: &mut Registered, problem: AccessProblem) {
-    if registered.problem.as_ref() != Some(&problem) {
-        let cluster = registered.object.name_any();
-        warn!(cluster, %problem, "cannot be reached as its object says");
-    }
-    // One that is connected goes on by the old way until there is a new one.
-    if registered.member.is_none() {
-        registered.reachable = Some(false);
-    }
-    registered.problem = Some(problem);
+    (name, object.metadata.uid.clone())
 }

@@ -26,7 +26,7 @@ struct Arguments {
 enum Task {
     /// Check everything: format, lints, generated files, tests, scenarios on clusters
     Test(test::Arguments),
-    /// Write the files that are made from the code (CRDs)
+    /// Write the files that are made from the code (CRDs) and from what Kubernetes publishes
     Generate(generate::Arguments),
     /// Start and stop Kubernetes clusters on this machine
     #[command(subcommand)]

@@ -68,10 +68,28 @@ thread_local! {
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Many seeds by hand: as fast as they can be.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if cfg!(debug_assertions) {
         return repository::run_again_optimised();
     }
+    run_here(arguments)
+}
+
+/// The usual seeds, in the profile of the tests: with debug assertions, and without another build.
+pub(crate) fn check() -> Result<()> {
+    run_here(&Arguments {
+        seeds: 200,
+        from: 0,
+        seed: None,
+        trace: false,
+        jobs: None,
+        steps: Length::default().steps,
+        faults: Length::default().faults,
+    })
+}
+
+fn run_here(arguments: &Arguments) -> Result<()> {
     note_panics();
     let length = Length {
         steps: arguments.steps,

@@ -161,7 +161,7 @@ fn verbs(resource: &Resource) -> Vec<&'static str> {
             "watch",
         ];
     }
-    resource.verbs.to_vec()
+    resource.verbs.clone()
 }
 
 fn add_names(entry: &mut Value, resource: &Resource) {
@@ -175,16 +175,11 @@ fn add_names(entry: &mut Value, resource: &Resource) {
 
 /// Tells clients that migrate storage which version is stored.
 fn storage_hash(resource: &Resource) -> String {
-    let Resource { group, kind, .. } = resource;
-    // Definitions are still stored as they were in the beginning.
-    let (group, version) = match (&resource.custom, kind.as_str()) {
-        (Some(custom), _) => (group.as_str(), custom.storage_version.as_str()),
-        (None, "CustomResourceDefinition") => (group.as_str(), "v1beta1"),
-        (None, "HorizontalPodAutoscaler") => (group.as_str(), "v2"),
-        (None, "Event") => ("", "v1"),
-        (None, _) => (group.as_str(), resource.version.as_str()),
+    let Some(custom) = &resource.custom else {
+        return resource.storage_hash.to_owned();
     };
-    let hash = Sha256::digest(format!("{group}/{version}/{kind}"));
+    let Resource { group, kind, .. } = resource;
+    let hash = Sha256::digest(format!("{group}/{}/{kind}", custom.storage_version));
     STANDARD.encode(hash.get(..8).unwrap_or_default())
 }
 

@@ -6,11 +6,8 @@ use serde_json::json;
 use super::negotiate::Form;
 use super::query::Query;
 use super::response::{plain, respond};
+use crate::builtin::KUBERNETES_VERSION;
 use crate::store::Health;
-
-/// The release whose behaviour is followed.
-const MINOR: &str = "34";
-const VERSION: &str = "v1.34.3";
 
 /// What health checks look at, by name.
 const CHECKS: [&str; 3] = ["ping", "log", "etcd"];
@@ -67,14 +64,18 @@ fn architecture() -> &'static str {
 }
 
 fn version() -> Response {
+    let mut numbers = KUBERNETES_VERSION.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next(), numbers.next().unwrap_or_default());
+    // The release before it is emulated at most.
+    let oldest = minor.parse().unwrap_or(1_u32).saturating_sub(1).to_string();
     let version = json!({
-        "major": "1",
-        "minor": MINOR,
-        "emulationMajor": "1",
-        "emulationMinor": MINOR,
-        "minCompatibilityMajor": "1",
-        "minCompatibilityMinor": "33",
-        "gitVersion": VERSION,
+        "major": major,
+        "minor": minor,
+        "emulationMajor": major,
+        "emulationMinor": minor,
+        "minCompatibilityMajor": major,
+        "minCompatibilityMinor": oldest,
+        "gitVersion": KUBERNETES_VERSION,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

@@ -12,6 +12,7 @@ use super::discovery::hexadecimal;
 use super::negotiate::{Form, wants_only_protobuf};
 use super::openapi_v2;
 use super::response::{respond, send};
+use crate::builtin::KUBERNETES_VERSION;
 use crate::kinds::{Kinds, Resource};
 use crate::schema::builtin::{builtin, builtin_type};
 use crate::schema::{Form as SchemaForm, List, ListKind, PatchMerge, Schema};
@@ -104,7 +105,7 @@ fn document(kinds: &Kinds, group: &str, version: &str) -> Value {
     }
     json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "v1.34.3"},
+        "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION},
         "paths": paths,
         "components": {"schemas": components.done},
     })
@@ -119,7 +120,7 @@ fn v2(kinds: &Kinds) -> Value {
     components.done.values_mut().for_each(openapi_v2::simplify);
     json!({
         "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": "v1.34.3"},
+        "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION},
         "paths": {},
         "definitions": components.done,
     })

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Conversion;
 use crate::meta::{object_in, put};
 
 /// Fields of events.k8s.io/v1 and of core/v1, where they differ.
@@ -16,7 +15,28 @@ const EVENT: &[(&str, &str)] = &[
     ("deprecatedCount", "count"),
 ];
 
+/// How a version differs from what is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Conversion {
+    /// Not at all, but for `apiVersion`.
+    #[default]
+    None,
+    /// events.k8s.io/v1 renames the fields of core events.
+    Event,
+    /// autoscaling/v1 knows less than autoscaling/v2.
+    AutoscalerV1,
+}
+
 impl Conversion {
+    /// The group and the version in which objects of a version are stored.
+    pub(crate) fn stored_type<'a>(self, group: &'a str, version: &'a str) -> (&'a str, &'a str) {
+        match self {
+            Self::None => (group, version),
+            Self::Event => ("", "v1"),
+            Self::AutoscalerV1 => (group, "v2"),
+        }
+    }
+
     /// From what a client sent to what is stored.
     pub(crate) fn to_stored(self, mut value: Value) -> Value {
         match self {

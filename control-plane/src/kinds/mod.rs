@@ -3,25 +3,16 @@
 mod builtin;
 mod conversion;
 mod custom;
+mod custom_version;
 mod registry;
 
 use std::sync::Arc;
 
-pub(crate) use builtin::{Traits, builtin};
-pub(crate) use custom::{Column, CustomVersion, ScalePaths, resources as custom_resources};
+pub(crate) use builtin::{Builtin, PrinterColumn, Selectable, Traits};
+pub(crate) use conversion::Conversion;
+pub(crate) use custom::resources as custom_resources;
+pub(crate) use custom_version::{Column, CustomVersion, ScalePaths};
 pub(crate) use registry::{Kinds, Registry};
-
-/// All verbs of an object that is stored, as discovery lists them.
-pub(crate) const ALL_VERBS: &[&str] = &[
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
 
 /// One kind in one version, under the name that it has in paths.
 #[derive(Clone, Debug)]
@@ -36,13 +27,18 @@ pub(crate) struct Resource {
     pub(crate) namespaced: bool,
     pub(crate) short_names: Vec<String>,
     pub(crate) categories: Vec<String>,
-    pub(crate) verbs: &'static [&'static str],
+    pub(crate) verbs: Vec<&'static str>,
     pub(crate) subresources: Vec<Subresource>,
     /// Where the store keeps its objects: the same for all versions of a kind.
     pub(crate) table: String,
     pub(crate) traits: Traits,
     /// How it differs from what is stored.
     pub(crate) conversion: Conversion,
+    /// Its row in the table of built-in kinds; none for others.
+    pub(crate) builtin: Option<&'static Builtin>,
+    /// What discovery tells of how it is stored; empty for kinds that are not stored, and for those
+    /// of CRDs, of which it is computed.
+    pub(crate) storage_hash: &'static str,
     /// What the CRD says; none for built-in kinds.
     pub(crate) custom: Option<Arc<CustomVersion>>,
 }
@@ -55,25 +51,18 @@ pub(crate) struct Subresource {
     pub(crate) group: String,
     pub(crate) version: String,
     pub(crate) kind: String,
-    pub(crate) verbs: &'static [&'static str],
-}
-
-/// How a version differs from what is stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Conversion {
-    /// Not at all, but for `apiVersion`.
-    #[default]
-    None,
-    /// events.k8s.io/v1 renames the fields of core events.
-    Event,
-    /// autoscaling/v1 knows less than autoscaling/v2.
-    AutoscalerV1,
+    pub(crate) verbs: Vec<&'static str>,
 }
 
 impl Resource {
     /// `apps/v1`, or `v1` for the core.
     pub(crate) fn api_version(&self) -> String {
         group_version(&self.group, &self.version)
+    }
+
+    /// The group and the version in which its objects are stored.
+    pub(crate) fn stored_type(&self) -> (&str, &str) {
+        self.conversion.stored_type(&self.group, &self.version)
     }
 
     pub(crate) fn subresource(&self, name: &str) -> Option<&Subresource> {

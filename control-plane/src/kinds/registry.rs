@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
-use super::{Resource, builtin};
+use super::Resource;
 
 /// The kinds that are served, as of one moment. Never changed; replaced.
 #[derive(Debug, Default)]
@@ -125,14 +125,10 @@ struct Custom {
 }
 
 impl Registry {
-    /// With the built-in kinds.
-    pub(crate) fn new(metrics: bool) -> Self {
-        let mut all = builtin::builtin();
-        if metrics {
-            all.extend(builtin::metrics());
-        }
+    /// With the built-in kinds, in discovery's order.
+    pub(crate) fn new(builtin: Vec<Resource>) -> Self {
         Self {
-            builtin: all.into_iter().map(Arc::new).collect(),
+            builtin: builtin.into_iter().map(Arc::new).collect(),
             now: RwLock::default(),
         }
     }

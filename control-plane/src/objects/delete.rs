@@ -258,7 +258,7 @@ fn finalizers(resource: &Resource, value: &Value, options: &DeleteOptions) -> Op
         ),
         (None, None) if has(ORPHAN) => (true, false),
         (None, None) if has(FOREGROUND) => (false, true),
-        (None, None) => (orphans_by_default(resource), false),
+        (None, None) => (resource.traits.orphans_dependents, false),
     };
     let mut after = before.clone();
     after.retain(|finalizer| finalizer != ORPHAN && finalizer != FOREGROUND);
@@ -270,11 +270,6 @@ fn finalizers(resource: &Resource, value: &Value, options: &DeleteOptions) -> Op
         names
     };
     (sorted(&after) != sorted(&before)).then_some(after)
-}
-
-/// Old APIs keep dependents.
-fn orphans_by_default(resource: &Resource) -> bool {
-    resource.is("batch", "Job") || resource.is("", "ReplicationController")
 }
 
 /// A namespace is emptied first.

@@ -11,7 +11,7 @@ use super::{Cause, Error};
 use crate::apply::{self, ApplyError, FieldSet, Manager, Target};
 use crate::kinds::{Conversion, Resource};
 use crate::patch;
-use crate::schema::builtin::{self, builtin};
+use crate::schema::builtin::{self, builtin, validate};
 use crate::schema::metadata;
 use crate::schema::names::{path_segment, subdomain_name};
 use crate::schema::types::{Mismatch, mismatch};
@@ -46,21 +46,12 @@ fn schema_of(resource: &Resource) -> Option<Arc<Schema>> {
     }
 }
 
-/// The version in which a kind is stored.
-fn stored_version(resource: &Resource) -> (&str, &str) {
-    match resource.conversion {
-        Conversion::None => (&resource.group, &resource.version),
-        Conversion::Event => ("", "v1"),
-        Conversion::AutoscalerV1 => ("autoscaling", "v2"),
-    }
-}
-
 /// The schema of a kind as it is stored. What is not known may be anything.
 fn stored_schema(resource: &Resource) -> Arc<Schema> {
     let found = if resource.conversion == Conversion::None {
         schema_of(resource)
     } else {
-        let (group, version) = stored_version(resource);
+        let (group, version) = resource.stored_type();
         builtin(group, version, &resource.kind)
     };
     found.unwrap_or_default()
@@ -95,8 +86,11 @@ pub(crate) fn default(resource: &Resource, value: &mut Value) {
         }
         return;
     }
-    let (group, version) = stored_version(resource);
-    builtin::default(group, version, &resource.kind, value);
+    let (group, version) = resource.stored_type();
+    builtin::normalize(group, version, &resource.kind, value);
+    if let Some(kind) = resource.builtin {
+        (kind.defaults)(value);
+    }
 }
 
 /// An object as it is read: what was stored before its definition had a default has it, too.
@@ -125,9 +119,10 @@ fn compiled(resource: &Resource) -> Option<&schema::custom::CustomSchema> {
 
 /// What is wrong with a new object.
 pub(crate) fn validate_create(resource: &Resource, value: &Value) -> Vec<Cause> {
-    if resource.custom.is_none() {
-        let (group, _) = stored_version(resource);
-        return causes(&builtin::validate_create(group, &resource.kind, value));
+    if let Some(kind) = resource.builtin {
+        let rules = kind.validation.as_ref();
+        let errors = rules.map(|rules| validate::create(rules, resource.namespaced, value));
+        return causes(&errors.unwrap_or_default());
     }
     let path = Path::new("metadata");
     let all = value.get("metadata").unwrap_or(&Value::Null);
@@ -151,9 +146,10 @@ pub(crate) fn validate_update(
     // The real server checks what all kinds have, and then the kind checks it again.
     let mut errors = metadata::validate(all, resource.namespaced, path_segment, &path);
     errors.extend(metadata::validate_update(all, all_old, &path));
-    if resource.custom.is_none() {
-        let (group, _) = stored_version(resource);
-        errors.extend(builtin::validate_update(group, &resource.kind, new, old));
+    if let Some(kind) = resource.builtin {
+        if let Some(rules) = &kind.validation {
+            errors.extend(validate::update(rules, new, old));
+        }
         return causes(&errors);
     }
     errors.extend(metadata::validate_update(all, all_old, &path));
@@ -173,8 +169,12 @@ fn reset(resource: &Resource, subresource: &str) -> &'static FieldSet {
     static SPEC: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of(&[&["spec"]]));
     static LABELS: LazyLock<FieldSet> =
         LazyLock::new(|| FieldSet::of(&[&["spec"], &["metadata", "labels"]]));
+    let restored = resource
+        .builtin
+        .map_or(&[][..], |kind| kind.restored_by_status);
+    let keeps_labels = restored.contains(&"labels");
     match subresource {
-        "status" if matches!(resource.group.as_str(), "apps" | "batch") => &LABELS,
+        "status" if keeps_labels => &LABELS,
         "status" => &SPEC,
         "" | "scale" if resource.has_status() => &STATUS,
         _ => &NOTHING,
@@ -187,7 +187,7 @@ fn with_target<T>(
     writer: &Writer<'_>,
     call: impl FnOnce(&Target<'_>, &Manager<'_>) -> T,
 ) -> T {
-    let (group, version) = stored_version(resource);
+    let (group, version) = resource.stored_type();
     let api_version = crate::kinds::group_version(group, version);
     let schema = stored_schema(resource);
     let target = Target {

@@ -1,10 +1,10 @@
 //! Bodies in Kubernetes' protobuf, which some clients send whatever the server answers in.
 //!
 //! `messages.txt` has what the wire does not say: for each message its fields, with their numbers,
-//! their names in JSON, and what they hold. It lists facts of the `protobuf` tags in k8s.io/api
-//! v0.34.3: a letter for a type (`s` text, `b` flag, `i` whole number, `f` number, `y` bytes,
-//! `m…` message, `T` and `U` times, `Q` quantity, `O` number or text, `R` JSON, `D` duration) after
-//! `*` for lists, `%` for maps, `L` for lists in a message, and `?` for what may be unset.
+//! their names in JSON, and what they hold: a letter for a type (`s` text, `b` flag, `i` whole number,
+//! `f` number, `y` bytes, `m…` message, `T` and `U` times, `Q` quantity, `O` number or text, `R` JSON,
+//! `D` duration) after `*` for lists, `%` for maps, `L` for lists in a message, and `?` for what may be
+//! unset. `cargo xtask generate` makes it from the Go types of the built-in kinds.
 
 mod messages;
 mod wire;
@@ -52,7 +52,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Value, ProtobufError> {
             _ => {}
         }
     }
-    let known = message(&name(&version, &kind)).ok_or(ProtobufError::Unknown)?;
+    let known = message_of(&version, &kind).ok_or(ProtobufError::Unknown)?;
     let mut object = read(raw, known, DEPTH)?;
     object.insert("apiVersion".to_owned(), version.into());
     object.insert("kind".to_owned(), kind.into());
@@ -61,14 +61,22 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Value, ProtobufError> {
 
 const DAMAGED: ProtobufError = ProtobufError::Damaged("the message is cut short or damaged");
 
-/// The message of a type: `apps.v1.Deployment`.
-fn name(api_version: &str, kind: &str) -> String {
+/// The message of a type, such as `apps.v1.Deployment`. Only groups of Kubernetes itself have one.
+fn message_of(api_version: &str, kind: &str) -> Option<&'static [Field]> {
     if kind == "DeleteOptions" {
-        return "meta.v1.DeleteOptions".to_owned();
+        return message("meta.v1.DeleteOptions");
     }
     let (group, version) = api_version.split_once('/').unwrap_or(("core", api_version));
-    let package = group.split('.').next().unwrap_or_default();
-    format!("{package}.{version}.{kind}")
+    let (package, domain) = group.split_once('.').unwrap_or((group, "k8s.io"));
+    let is_ours = domain == "k8s.io" || domain.ends_with(".k8s.io");
+    let name = is_ours.then(|| format!("{package}.{version}.{kind}"))?;
+    message(&name)
+}
+
+/// Whether a type can be read.
+#[cfg(test)]
+pub(crate) fn knows(api_version: &str, kind: &str) -> bool {
+    message_of(api_version, kind).is_some()
 }
 
 fn string(bytes: &[u8]) -> String {
@@ -292,8 +300,17 @@ mod tests {
                 "spec": {"replicas": 0},
             })
         );
-        let unknown = decode(&object("example.com/v1", "Widget", b""));
-        assert_eq!(unknown, Err(ProtobufError::Unknown));
+        for version in ["example.com/v1", "apps.example.com/v1"] {
+            let unknown = decode(&object(version, "Deployment", b""));
+            assert_eq!(unknown, Err(ProtobufError::Unknown), "{version}");
+        }
+    }
+
+    #[test]
+    fn deletions_say_how_they_propagate() {
+        let raw = field(4, b"Orphan");
+        let decoded = decode(&object("policy/v1", "DeleteOptions", &raw)).unwrap();
+        assert_eq!(decoded["propagationPolicy"], "Orphan");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::kinds::{Conversion, Resource};
+use crate::kinds::Resource;
 
 /// What an object's fields must be like. The default takes all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,11 +10,19 @@ pub(crate) struct FieldSelector(Vec<Requirement>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Requirement {
-    field: String,
-    /// Where the field is in what is stored.
-    pointer: String,
+    /// What the selector calls it.
+    label: String,
+    field: Field,
     value: String,
     equal: bool,
+}
+
+/// A field of what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Field {
+    pointer: String,
+    /// What counts where it is not there.
+    absent: &'static str,
 }
 
 impl FieldSelector {
@@ -26,12 +34,12 @@ impl FieldSelector {
                 continue;
             }
             let wrong = || format!("invalid selector: '{selector}'; can't understand '{part}'");
-            let (field, equal, value) = term(part).ok_or_else(wrong)?;
+            let (label, equal, value) = term(part).ok_or_else(wrong)?;
             let value = unescape(value).ok_or_else(wrong)?;
-            let pointer = pointer(resource, field)?;
+            let field = selectable(resource, label)?;
             requirements.push(Requirement {
-                field: field.to_owned(),
-                pointer,
+                label: label.to_owned(),
+                field,
                 value,
                 equal,
             });
@@ -46,17 +54,17 @@ impl FieldSelector {
     /// Whether an object, as it is stored, is like that.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.0.iter().all(|requirement| {
-            let value = field(object, &requirement.pointer);
+            let value = requirement.field.of(object);
             (value == requirement.value) == requirement.equal
         })
     }
 
     /// The value that a field must have, if there is one.
-    pub(crate) fn exact(&self, field: &str) -> Option<&str> {
+    pub(crate) fn exact(&self, label: &str) -> Option<&str> {
         let mut found = self
             .0
             .iter()
-            .filter(|requirement| requirement.field == field);
+            .filter(|requirement| requirement.label == label);
         let requirement = found.find(|requirement| requirement.equal)?;
         Some(&requirement.value)
     }
@@ -76,16 +84,14 @@ pub(crate) fn required_name(selector: &str) -> Option<String> {
     name.filter(|name| !matches!(name.as_str(), "" | "." | "..") && !name.contains(['/', '%']))
 }
 
-/// A field as text; what is not there is empty.
-fn field(object: &Value, pointer: &str) -> String {
-    match object.pointer(pointer) {
-        None | Some(Value::Null) => match pointer {
-            "/spec/unschedulable" | "/spec/hostNetwork" => "false".to_owned(),
-            "/status/successful" | "/status/succeeded" | "/status/replicas" => "0".to_owned(),
-            _ => String::new(),
-        },
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+impl Field {
+    /// Its value as text.
+    fn of(&self, object: &Value) -> String {
+        match object.pointer(&self.pointer) {
+            None | Some(Value::Null) => self.absent.to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
     }
 }
 
@@ -136,90 +142,35 @@ fn unescape(value: &str) -> Option<String> {
     Some(text)
 }
 
-/// The fields that objects of a kind may be selected by, beside name and namespace.
-fn known(resource: &Resource) -> &'static [&'static str] {
-    match (resource.group.as_str(), resource.kind.as_str()) {
-        ("", "Pod") => &[
-            "spec.nodeName",
-            "spec.restartPolicy",
-            "spec.schedulerName",
-            "spec.serviceAccountName",
-            "spec.hostNetwork",
-            "status.phase",
-            "status.podIP",
-            "status.podIPs",
-            "status.nominatedNodeName",
-        ],
-        ("", "Event") => &[
-            "involvedObject.kind",
-            "involvedObject.namespace",
-            "involvedObject.name",
-            "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
-            "involvedObject.fieldPath",
-            "reason",
-            "reportingComponent",
-            "source",
-            "type",
-        ],
-        ("events.k8s.io", "Event") => &[
-            "regarding.kind",
-            "regarding.namespace",
-            "regarding.name",
-            "regarding.uid",
-            "regarding.apiVersion",
-            "regarding.resourceVersion",
-            "regarding.fieldPath",
-            "reason",
-            "reportingController",
-            "type",
-        ],
-        ("", "Namespace") => &["status.phase"],
-        ("", "Node") => &["spec.unschedulable"],
-        ("", "ReplicationController") => &["status.replicas"],
-        ("", "Secret") => &["type"],
-        ("", "Service") => &["spec.clusterIP", "spec.type"],
-        ("batch", "Job") => &["status.successful"],
-        ("certificates.k8s.io", "CertificateSigningRequest") => &["spec.signerName"],
-        ("resource.k8s.io", "ResourceSlice") => &["spec.nodeName", "spec.driver"],
-        _ => &[],
-    }
-}
-
-fn pointer(resource: &Resource, field: &str) -> Result<String, String> {
-    let plain = || format!("/{}", field.replace('.', "/"));
-    if field == "metadata.name"
-        || (field == "metadata.namespace" && resource.is_selected_by_namespace())
+/// The field that a selector names, of those that a resource has; the error is in the words of the
+/// real server.
+fn selectable(resource: &Resource, label: &str) -> Result<Field, String> {
+    let plain = || Field {
+        pointer: format!("/{}", label.replace('.', "/")),
+        absent: "",
+    };
+    if label == "metadata.name"
+        || (label == "metadata.namespace" && resource.is_selected_by_namespace())
     {
         return Ok(plain());
     }
+    let unsupported = || format!("field label not supported: {label}");
     if let Some(custom) = &resource.custom {
-        let selectable = custom.selectable.iter();
-        let mut selectable = selectable.map(|path| path.trim_start_matches('.'));
-        if selectable.any(|path| path == field) {
-            return Ok(plain());
-        }
-        return Err(format!("field label not supported: {field}"));
+        let mut paths = custom.selectable.iter();
+        let found = paths.any(|path| path.trim_start_matches('.') == label);
+        return found.then(plain).ok_or_else(unsupported);
     }
-    let known = known(resource);
-    if !known.contains(&field) {
-        return Err(if known.is_empty() {
-            let only = "only \"metadata.name\", \"metadata.namespace\"";
-            format!("{field:?} is not a known field selector: {only}")
-        } else {
-            format!("field label not supported: {field}")
-        });
+    let known = resource.builtin.map_or(&[][..], |kind| kind.selectable);
+    if known.is_empty() {
+        let only = "only \"metadata.name\", \"metadata.namespace\"";
+        return Err(format!("{label:?} is not a known field selector: {only}"));
     }
-    Ok(match field {
-        "source" => "/source/component".to_owned(),
-        "status.successful" => "/status/succeeded".to_owned(),
-        "reportingController" => "/reportingComponent".to_owned(),
-        _ if resource.conversion == Conversion::Event => {
-            plain().replace("/regarding", "/involvedObject")
-        }
-        _ => plain(),
-    })
+    let found = known.iter().find(|field| field.label == label);
+    let field = found.map(|field| Field {
+        pointer: field.pointer.to_owned(),
+        absent: field.absent,
+    });
+    field.ok_or_else(unsupported)
 }
 
 impl Resource {

@@ -2,7 +2,7 @@
 
 mod autoscaler;
 mod cells;
-mod columns;
+pub(crate) mod columns;
 mod duration;
 mod kinds;
 mod network;
@@ -12,24 +12,24 @@ mod pods;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::kinds::{Column as CustomColumn, Resource};
+use crate::kinds::{Column as CustomColumn, PrinterColumn, Resource};
 use crate::meta::name;
 use crate::schema::builtin::builtin_type;
 use crate::schema::{Form, Schema};
-use columns::Column;
 use duration::since;
 
 /// How the objects of a resource become rows.
 pub(crate) enum Table<'a> {
-    Builtin(Vec<Column>, Timestamp),
+    Builtin(Vec<PrinterColumn>, Timestamp),
     Custom(&'a [CustomColumn], Timestamp),
 }
 
 impl<'a> Table<'a> {
     pub(crate) fn of(resource: &'a Resource, now: Timestamp) -> Self {
-        match &resource.custom {
-            Some(custom) => Self::Custom(&custom.columns, now),
-            None => Self::Builtin(columns::of(resource), now),
+        match (&resource.custom, resource.builtin) {
+            (Some(custom), _) => Self::Custom(&custom.columns, now),
+            (None, Some(builtin)) => Self::Builtin((builtin.columns)(), now),
+            (None, None) => Self::Builtin(columns::created(), now),
         }
     }
 
@@ -87,13 +87,13 @@ fn definition(name: &str, kind: &str, format: &str, description: &str, priority:
     })
 }
 
-fn define(column: &Column) -> Value {
+fn define(column: &PrinterColumn) -> Value {
     let description = match column.name {
         "Name" => described("name"),
         "Age" | "Created At" => described("creationTimestamp"),
         _ => String::new(),
     };
-    let Column {
+    let PrinterColumn {
         name,
         kind,
         priority,

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::trouble::Trouble;
 use super::watched::{WatchedNode, WatchedPod};
-use crate::members::{Read, Readable, Unreadable, metadata, refusal, uid_bits, watch_member};
+use crate::members::{
+    Outbox, Read, Readable, Unreadable, metadata, refusal, uid_bits, watch_member,
+};
 
 /// One change of a member's capacity.
 #[derive(Clone, Debug)]
@@ -49,12 +51,18 @@ pub trait CapacityFeed: Send + Sync {
 pub struct WatchFeed {
     client: Client,
     cluster: String,
+    outbox: Outbox,
 }
 
 impl WatchFeed {
-    /// A feed from watches through `client` on the cluster of this name.
-    pub fn new(client: Client, cluster: String) -> Self {
-        Self { client, cluster }
+    /// A feed from watches through `client` on the cluster of this name. Nothing is read while `outbox`
+    /// is full.
+    pub fn new(client: Client, cluster: String, outbox: Outbox) -> Self {
+        Self {
+            client,
+            cluster,
+            outbox,
+        }
     }
 }
 
@@ -66,7 +74,7 @@ impl CapacityFeed for WatchFeed {
     ) -> BoxFuture<'static, ()> {
         let nodes: Api<Readable<WatchedNode>> = Api::all(self.client.clone());
         let pods: Api<Readable<WatchedPod>> = Api::all(self.client.clone());
-        let cluster = self.cluster.clone();
+        let (cluster, outbox) = (self.cluster.clone(), self.outbox.clone());
         Box::pin(async move {
             let mut listed_nodes = BTreeSet::new();
             // What cannot be read is there, with what was last known of it.
@@ -157,8 +165,8 @@ impl CapacityFeed for WatchFeed {
                 }
             };
             futures::join!(
-                watch_member(&cluster, nodes, on_node, failed, &cancel),
-                watch_member(&cluster, pods, on_pod, failed, &cancel),
+                watch_member(&cluster, nodes, on_node, failed, &outbox, &cancel),
+                watch_member(&cluster, pods, on_pod, failed, &outbox, &cancel),
             );
         })
     }

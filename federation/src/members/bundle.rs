@@ -1,13 +1,16 @@
 //! A bundle: everything that one member shall hold for one owner.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount,
 };
 use kube::core::ApiResource;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use super::manifest::Manifest;
 
 /// The owning object on the hub.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +33,7 @@ pub struct Bundle {
     /// The generation of the owner's spec that it was made from.
     pub generation: i64,
     /// The objects: what the main one needs first, and the main one last.
-    pub items: Vec<Item>,
+    pub items: Vec<Arc<Item>>,
     /// The owner is being deleted on the hub, so this is its last bundle. Without it a claim (PVC)
     /// outlives an empty bundle: a move never deletes data.
     pub ending: Option<Ending>,
@@ -51,10 +54,10 @@ pub struct Ending {
 pub struct Item {
     /// Which object.
     pub key: ObjectKey,
-    /// The object: only the fields that are ours to say.
-    pub object: Value,
+    /// The object: only the fields that are ours to set.
+    pub manifest: Manifest,
     /// A dependency that several owners may bring; it stays until the last one leaves. The label of
-    /// the owner is not part of `object`.
+    /// the owner is not part of the manifest.
     pub shared: bool,
     /// Of a dependency: the resource version of the hub's object that it was made from. A newer one
     /// that another owner brought is not overwritten.

@@ -106,7 +106,7 @@ impl Contests {
 
 /// Who holds fields by now that the item sets, and we do not hold any more.
 pub(super) fn rival(managed: &[ManagedFieldsEntry], item: &Item) -> Option<Rival> {
-    let mut applied = item.object.clone();
+    let mut applied = item.manifest.object();
     if let Some(spec) = applied["spec"].as_object_mut() {
         spec.retain(|field, _| !item.retain.iter().any(|one| one == field));
     }
@@ -186,6 +186,7 @@ mod tests {
     use super::*;
     use crate::api::FIELD_MANAGER;
     use crate::members::bundle::ManagedKind;
+    use crate::members::manifest::Manifest;
 
     fn entry(manager: &str, operation: &str, time: &str, fields: &Value) -> ManagedFieldsEntry {
         serde_json::from_value(json!({
@@ -232,7 +233,7 @@ mod tests {
         );
         let item = |retain: &[&'static str]| Item {
             key: key(),
-            object: applied.clone(),
+            manifest: Manifest::new(applied.clone()),
             shared: false,
             revision: 0,
             retain: retain.to_vec(),

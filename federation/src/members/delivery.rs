@@ -15,13 +15,6 @@ use super::inventory::{Inventory, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
 use super::writer::{Removed, Writer};
 
-/// Brings bundles to one member. Pushed now; pulled by an agent on the member later.
-pub trait Delivery: Send + Sync {
-    /// From now on the member shall hold exactly this for the bundle's owner. Returns at once;
-    /// what comes of it is reported as a [`super::Change::Delivered`].
-    fn deliver(&self, bundle: Bundle);
-}
-
 /// Makes one member hold what bundles say.
 pub(super) struct Pusher {
     writer: Writer,
@@ -236,7 +229,8 @@ impl Pusher {
 }
 
 fn content_of(item: &Item) -> u128 {
-    digest_bits(format!("{} {}", item.retain.join(","), item.object).as_bytes())
+    let digest = item.manifest.digest();
+    digest_bits(format!("{} {digest}", item.retain.join(",")).as_bytes())
 }
 
 fn released(key: &ObjectKey, metadata: ObjectMeta, before: &Record) -> Record {

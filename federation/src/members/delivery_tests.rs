@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::members::inventory::Watched;
+use crate::members::manifest::Manifest;
 
 /// What the member holds by path, what it refuses, and the writes in order.
 #[derive(Clone, Default)]
@@ -156,7 +157,7 @@ fn item(kind: ManagedKind, name: &str, content: &Value) -> Item {
             namespace: "default".to_owned(),
             name: name.to_owned(),
         },
-        object,
+        manifest: Manifest::new(object),
         shared: !kind.is_main(),
         revision: 1,
         retain: Vec::new(),
@@ -167,7 +168,7 @@ fn bundle(uid: &str, items: Vec<Item>) -> Bundle {
     Bundle {
         owner: owner(uid),
         generation: 1,
-        items,
+        items: items.into_iter().map(Arc::new).collect(),
         ending: None,
     }
 }
@@ -242,8 +243,14 @@ async fn a_refused_change_of_a_dependency_does_not_hold_the_workload_back() {
         json!([{ "field": "spec", "message": "field is immutable" }]),
     );
     let mut items = all_kinds();
-    items[3].object["spec"] = json!({ "storageClassName": "other" });
-    items[4].object["spec"] = json!({ "replicas": 3 });
+    for (at, spec) in [
+        (3, json!({ "storageClassName": "other" })),
+        (4, json!({ "replicas": 3 })),
+    ] {
+        let mut object = items[at].manifest.object();
+        object["spec"] = spec;
+        items[at].manifest = Manifest::new(object);
+    }
     let failed = pusher
         .push(&bundle("a", items), &member.inventory())
         .await

@@ -11,18 +11,20 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use placement::ClusterName;
 use serde::de::DeserializeOwned;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::backend::MemberBackend;
 use super::bundle::{Bundle, ManagedKind, uid_bits};
 use super::contest::Contest;
-use super::delivery::{Delivery, Pusher, lock};
+use super::delivery::{Pusher, lock};
 use super::diagnosis::{Diagnosis, DiagnosisKind};
 use super::failure::Outcome;
 use super::health::Requests;
 use super::inventory::{Inventory, Observed, Record, Watched};
 use super::namespaces::{NamespaceKept, Namespaces};
+use super::outbox::Outbox;
 use super::readable::{Item as Readable, Read};
 use super::watching::{map_event, refusal, watch_member};
 use super::writer::Writer;
@@ -106,7 +108,7 @@ struct Inner {
     name: ClusterName,
     client: Client,
     options: MemberOptions,
-    events: mpsc::UnboundedSender<MemberEvent>,
+    events: Outbox,
     inventory: Mutex<Inventory>,
     pusher: Pusher,
     bundles: Mutex<BTreeMap<u128, Bundle>>,
@@ -126,7 +128,7 @@ impl Member {
         name: ClusterName,
         client: Client,
         options: MemberOptions,
-        events: mpsc::UnboundedSender<MemberEvent>,
+        events: Outbox,
     ) -> Self {
         let stop = CancellationToken::new();
         let (hub, deadline) = (options.hub.clone(), options.deadline);
@@ -168,16 +170,14 @@ impl Member {
     pub fn name(&self) -> &ClusterName {
         &self.inner.name
     }
+}
 
-    /// It answers, and what it holds is known.
-    pub fn is_open(&self) -> bool {
+impl MemberBackend for Member {
+    fn is_open(&self) -> bool {
         *self.inner.open.borrow()
     }
 
-    /// From now on the cluster of this uid is served, or none is: nothing is watched on any other
-    /// cluster, and nothing is written to it. Whether that is a change; then what was handed over
-    /// for the cluster before is forgotten.
-    pub fn admit(&self, uid: Option<&str>) -> bool {
+    fn admit(&self, uid: Option<&str>) -> bool {
         let inner = &self.inner;
         let before = inner.admitted.borrow().clone();
         if before.as_deref() == uid {
@@ -191,21 +191,18 @@ impl Member {
         true
     }
 
-    /// Something is being delivered or is about to be, or failed and is tried again by `limit`.
-    pub fn is_delivering_until(&self, limit: Instant) -> bool {
+    fn is_delivering_until(&self, limit: Instant) -> bool {
         self.inner.queue.is_busy_until(limit)
     }
 
-    /// The state of the owner's main object, if the member has it.
-    pub fn observed(&self, owner: u128, kind: ManagedKind) -> Option<Observed> {
+    fn observed(&self, owner: u128, kind: ManagedKind) -> Option<Observed> {
         lock(&self.inner.inventory)
             .of(owner)
             .find(|(key, _)| key.kind == kind)
             .map(|(_, record)| record.observed)
     }
 
-    /// What the member says is wrong with the owner's main object, or with its pods.
-    pub fn diagnosis(&self, owner: u128, kind: ManagedKind) -> Option<Diagnosis> {
+    fn diagnosis(&self, owner: u128, kind: ManagedKind) -> Option<Diagnosis> {
         let said = lock(&self.inner.inventory)
             .of(owner)
             .find(|(key, _)| key.kind == kind)
@@ -221,20 +218,17 @@ impl Member {
         }
     }
 
-    /// How many pods the member has not been able to schedule for that long, by owner.
-    pub fn unschedulable(&self, longer_than: Duration) -> BTreeMap<u128, u32> {
+    fn unschedulable(&self, longer_than: Duration) -> BTreeMap<u128, u32> {
         let now = Instant::now();
         self.inner.troubles().unschedulable(longer_than, now)
     }
 
-    /// The first of the owner's objects that another writer undoes again and again.
-    pub fn contest(&self, owner: u128) -> Option<Contest> {
+    fn contest(&self, owner: u128) -> Option<Contest> {
         let keys = self.inner.keys(owner);
         self.inner.pusher.contest(keys.into_iter())
     }
 
-    /// Whether the member holds anything of the owner, or is being brought something.
-    pub fn holds(&self, owner: u128) -> bool {
+    fn holds(&self, owner: u128) -> bool {
         let bundles = self.inner.bundles();
         let coming = bundles
             .get(&owner)
@@ -245,19 +239,15 @@ impl Member {
         coming || lock(&self.inner.inventory).of(owner).any(ours)
     }
 
-    /// What the member holds of the owner is left as it is from now on.
-    pub fn forget(&self, owner: u128) {
+    fn forget(&self, owner: u128) {
         self.inner.bundles().remove(&owner);
         self.inner.refusals.forget(owner);
     }
 
-    /// Every owner of this hub that the member holds something of.
-    pub fn owners(&self) -> Vec<u128> {
+    fn owners(&self) -> Vec<u128> {
         lock(&self.inner.inventory).owners(&self.inner.options.hub)
     }
-}
 
-impl Delivery for Member {
     fn deliver(&self, bundle: Bundle) {
         let owner = uid_bits(&bundle.owner.uid);
         let before = self.inner.bundles().insert(owner, bundle.clone());
@@ -274,7 +264,11 @@ impl Delivery for Member {
 
 impl Inner {
     fn watch(self: Arc<Self>, cancel: &CancellationToken) {
-        let feed = WatchFeed::new(self.client.clone(), self.name.to_string());
+        let feed = WatchFeed::new(
+            self.client.clone(),
+            self.name.to_string(),
+            self.events.clone(),
+        );
         let sink = self.clone();
         tokio::spawn(feed.run(
             Box::new(move |event| match event {
@@ -314,7 +308,7 @@ impl Inner {
         if matches!(kind, ManagedKind::Deployment | ManagedKind::Job) {
             let api: Api<Readable<Watched>> = Api::all_with(self.client.clone(), &resource);
             let observe = |event| self.observe(kind, self.readable(kind, event, |one| one));
-            watch_member(name, api, observe, failed, &cancel).await;
+            watch_member(name, api, observe, failed, &self.events, &cancel).await;
         } else {
             let api: Api<Readable<PartialObjectMeta<DynamicObject>>> =
                 Api::all_with(self.client.clone(), &resource);
@@ -322,7 +316,7 @@ impl Inner {
                 let of = |partial: PartialObjectMeta<DynamicObject>| Watched::of(partial.metadata);
                 self.observe(kind, self.readable(kind, event, of));
             };
-            watch_member(name, api, observe, failed, &cancel).await;
+            watch_member(name, api, observe, failed, &self.events, &cancel).await;
         }
     }
 
@@ -346,11 +340,10 @@ impl Inner {
     }
 
     fn send(&self, change: Change) {
-        // Nobody listens any more only when the operator stops.
-        drop(self.events.send(MemberEvent {
+        self.events.send(MemberEvent {
             cluster: self.name.clone(),
             change,
-        }));
+        });
     }
 
     fn requests(&self) -> MutexGuard<'_, Requests> {

@@ -4,6 +4,7 @@
 mod access;
 mod access_sources;
 mod applied;
+mod backend;
 mod bundle;
 mod contest;
 mod delivery;
@@ -14,8 +15,10 @@ mod inventory;
 mod kubeconfig;
 mod kubeconfig_file;
 mod listing;
+mod manifest;
 mod member;
 mod namespaces;
+mod outbox;
 mod readable;
 mod replacement;
 mod sources;
@@ -26,16 +29,18 @@ mod writer;
 pub use access::{
     AccessProblem, AccessReason, LOOK_AGAIN, Plugins, ResolvedAccess, connect_late, resolve,
 };
+pub use backend::MemberBackend;
 pub use bundle::{Bundle, Ending, Item, ManagedKind, ObjectKey, Owner, uid_bits};
 pub use contest::{Contest, Rival};
-pub use delivery::Delivery;
 pub use diagnosis::{Diagnosis, DiagnosisKind};
 pub use failure::{Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};
 pub use kubeconfig_file::{Content, Kubeconfig};
 pub use listing::list_metadata;
+pub use manifest::Manifest;
 pub use member::{Change, Member, MemberEvent, MemberOptions};
 pub use namespaces::NamespaceKept;
+pub use outbox::{Inbox, Outbox, outbox};
 pub use readable::{Item as Readable, Read, Unreadable, metadata, or_metadata};
 pub use sources::{follow_kubeconfig, follow_kubefed};
 pub use watching::{Deadlined, map_event, watch_selected, watch_with};

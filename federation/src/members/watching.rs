@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::bundle::digest_bits;
+use super::outbox::Outbox;
 use super::readable::{Item, Read, Warnings};
 use crate::operator::redacted::redacted_message;
 
@@ -64,17 +65,20 @@ pub async fn watch_with<K>(
 }
 
 /// As [`watch_with`], on the member of this name: those of many members are not tried again in step.
+/// Nothing is read while `outbox` is full.
 pub(crate) async fn watch_member<K>(
     cluster: &str,
     api: Api<Item<K>>,
     handle: impl FnMut(Event<Read<K>>),
     failed: impl FnMut(&watcher::Error),
+    outbox: &Outbox,
     cancel: &CancellationToken,
 ) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
     let all = watcher::Config::default();
-    watch_spread(cluster, api, all, handle, failed, cancel).await;
+    let ready = || outbox.ready();
+    watch_spread(cluster, api, all, handle, failed, ready, cancel).await;
 }
 
 /// As [`watch_with`], of the objects that `selection` selects.
@@ -87,15 +91,17 @@ pub async fn watch_selected<K>(
 ) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    watch_spread("", api, selection, handle, failed, cancel).await;
+    let ready = || std::future::ready(());
+    watch_spread("", api, selection, handle, failed, ready, cancel).await;
 }
 
-async fn watch_spread<K>(
+async fn watch_spread<K, F: Future<Output = ()>>(
     cluster: &str,
     api: Api<Item<K>>,
     selection: watcher::Config,
     mut handle: impl FnMut(Event<Read<K>>),
     mut failed: impl FnMut(&watcher::Error),
+    ready: impl Fn() -> F,
     cancel: &CancellationToken,
 ) where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
@@ -107,10 +113,14 @@ async fn watch_spread<K>(
     let mut failures = 0;
     let mut warnings = Warnings::default();
     loop {
+        let next = async {
+            ready().await;
+            events.next().await
+        };
         let next = tokio::select! {
             biased;
             () = cancel.cancelled() => return,
-            next = events.next() => next,
+            next = next => next,
         };
         match next {
             // A list begins before anybody knows whether it will be answered.

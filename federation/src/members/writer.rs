@@ -279,7 +279,7 @@ impl Writer {
 
 /// The object with the owner's label on it, if it may have several.
 fn labelled(owner: &Owner, item: &Item) -> Value {
-    let mut object = item.object.clone();
+    let mut object = item.manifest.object();
     if item.shared {
         object["metadata"]["labels"][format!("{LABEL_OWNER_PREFIX}{}", owner.uid)] = json!("true");
     }
@@ -318,19 +318,18 @@ fn lacks_namespace(error: &kube::Error) -> bool {
 
 /// A Service keeps the address that it has, also none; it gets another only when it is made again.
 fn changes_headless(item: &Item, live: &Value) -> bool {
-    let is_external = |object: &Value| object["spec"]["type"] == "ExternalName";
-    let is_headless = |object: &Value| object["spec"]["clusterIP"] == "None";
+    let (wanted, external, none) = (&item.manifest, "ExternalName", "None");
     item.key.kind == ManagedKind::Service
-        && !is_external(&item.object)
-        && !is_external(live)
-        && is_headless(&item.object) != is_headless(live)
+        && wanted.value("/spec/type") != external
+        && live["spec"]["type"] != external
+        && (wanted.value("/spec/clusterIP") == none) != (live["spec"]["clusterIP"] == none)
 }
 
 /// Whether a Job has done what is wanted of it, or has failed for good.
 fn has_done(item: &Item, live: &Value) -> bool {
     Watched::deserialize(live).is_ok_and(|live| {
         let observed = live.record(item.key.kind).observed;
-        observed.has_done(&item.object["spec"]["completions"])
+        observed.has_done(item.manifest.value("/spec/completions"))
     })
 }
 

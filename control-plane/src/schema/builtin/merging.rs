@@ -1,8 +1,9 @@
 //! How the lists and structs of the Go types are merged. The generated schemas do not say.
 //!
-//! `merging.txt` has the facts, taken from the markers in `k8s.io/api` (`+listType`,
-//! `+listMapKey`, `+structType`, `+mapType`, `patchStrategy`, `patchMergeKey`), one line for each
-//! field that is not merged by the rule: lists are atomic, structs and maps are granular.
+//! `merging.txt` has the facts, one line for each field that is not merged by the rule: lists are
+//! atomic, structs and maps are granular. `cargo xtask generate` makes it from the published
+//! `OpenAPI` document (`x-kubernetes-list-type`, `-list-map-keys`, `-map-type`, `-patch-strategy`,
+//! `-patch-merge-key`).
 //!
 //! ```text
 //! type                field       apply                          strategic merge patch

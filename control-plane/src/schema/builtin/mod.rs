@@ -1,22 +1,24 @@
-//! The built-in types: their schemas, their defaults, and what is valid.
+//! The built-in types: their schemas, their defaults, and what is valid. Which of it is that of a
+//! kind says its row in [`crate::builtin`].
 
 mod convert;
-mod defaults;
+pub(crate) mod defaults;
 mod kinds;
 mod merging;
 mod metrics;
 mod normalize;
-mod prepare;
+pub(crate) mod prepare;
 mod quantity;
+pub(crate) mod status;
 #[cfg(test)]
 mod tests;
-mod validate;
+pub(crate) mod validate;
 
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
-use super::{FieldError, Schema, metadata};
+use super::{Schema, metadata};
 
 /// The schema of a built-in kind, with the descriptions that `kubectl explain` shows. The group of
 /// the core is empty.
@@ -42,34 +44,10 @@ pub fn metadata() -> &'static Schema {
     &SCHEMA
 }
 
-/// Fills in the defaults of an object of a built-in kind, in place, and brings it into the form in
-/// which it is stored: without nulls and empty lists, quantities in canonical form.
-pub fn default(group: &str, version: &str, kind: &str, object: &mut Value) {
+/// Brings an object of a built-in kind into the form in which it is stored, in place: without nulls
+/// and empty lists, quantities in canonical form.
+pub(crate) fn normalize(group: &str, version: &str, kind: &str, object: &mut Value) {
     if let Some(schema) = builtin(group, version, kind) {
         normalize::normalize(&schema, object);
     }
-    defaults::default(group, version, kind, object);
-}
-
-/// Does to a new object of a built-in kind what the server itself does, beyond defaults: a
-/// job gets the selector of its own pods, a daemon set the generation of its template. The object
-/// has its name and its uid; it is not validated yet.
-pub fn prepare_create(group: &str, kind: &str, object: &mut Value) {
-    prepare::create(group, kind, object);
-}
-
-/// Does to an object of a built-in kind that is written again what the server itself does.
-pub fn prepare_update(group: &str, kind: &str, object: &mut Value, old: &Value) {
-    prepare::update(group, kind, object, old);
-}
-
-/// Checks a new object of a built-in kind, prepared, with its defaults filled in and its
-/// name generated.
-pub fn validate_create(group: &str, kind: &str, object: &Value) -> Vec<FieldError> {
-    validate::create(group, kind, object)
-}
-
-/// Checks an object of a built-in kind that is written again.
-pub fn validate_update(group: &str, kind: &str, object: &Value, old: &Value) -> Vec<FieldError> {
-    validate::update(group, kind, object, old)
 }

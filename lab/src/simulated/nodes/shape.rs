@@ -41,7 +41,7 @@ pub(super) fn node(name: &str, number: usize, group: &NodeGroup, now: Timestamp)
                 architecture: "amd64".to_owned(),
                 container_runtime_version: "simulated://1".to_owned(),
                 kernel_version: "simulated".to_owned(),
-                kubelet_version: "v1.34.3".to_owned(),
+                kubelet_version: control_plane::KUBERNETES_VERSION.to_owned(),
                 operating_system: "linux".to_owned(),
                 os_image: "simulated".to_owned(),
                 ..NodeSystemInfo::default()

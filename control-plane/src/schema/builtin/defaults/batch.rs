@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::fill::{each, is_unset, replace_if_unset, set, where_there, within};
 use super::pod::{template, zeros};
 
-pub(super) fn job(job: &mut Value) {
+pub(crate) fn job(job: &mut Value) {
     within(job, "spec", job_spec);
     let labels = job["spec"]["template"]["metadata"]["labels"].clone();
     if labels.is_object() {
@@ -42,7 +42,7 @@ fn job_spec(spec: &mut Value) {
     template(spec, "template");
 }
 
-pub(super) fn cron_job(job: &mut Value) {
+pub(crate) fn cron_job(job: &mut Value) {
     within(job, "spec", |spec| {
         set(spec, "concurrencyPolicy", "Allow");
         set(spec, "suspend", false);
@@ -57,15 +57,7 @@ pub(super) fn cron_job(job: &mut Value) {
     zeros(job, &[]);
 }
 
-pub(super) fn autoscaler_v1(autoscaler: &mut Value) {
-    within(autoscaler, "spec", |spec| {
-        set(spec, "minReplicas", 1);
-        set(spec, "targetCPUUtilizationPercentage", 80);
-    });
-    zeros(autoscaler, &["currentReplicas", "desiredReplicas"]);
-}
-
-pub(super) fn autoscaler(autoscaler: &mut Value) {
+pub(crate) fn autoscaler(autoscaler: &mut Value) {
     within(autoscaler, "spec", |spec| {
         set(spec, "minReplicas", 1);
         if is_unset(spec, "metrics") {
@@ -100,7 +92,7 @@ pub(super) fn autoscaler(autoscaler: &mut Value) {
     });
 }
 
-pub(super) fn disruption_budget(budget: &mut Value) {
+pub(crate) fn disruption_budget(budget: &mut Value) {
     zeros(
         budget,
         &[

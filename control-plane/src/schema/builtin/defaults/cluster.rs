@@ -7,7 +7,7 @@ use super::fill::{add_missing, each, is_unset, replace_if_unset, set, where_ther
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Texts in `stringData` are put into `data`, encoded.
-pub(super) fn secret(secret: &mut Value) {
+pub(crate) fn secret(secret: &mut Value) {
     set(secret, "type", "Opaque");
     let Value::Object(fields) = secret else {
         return;
@@ -43,7 +43,7 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-pub(super) fn namespace(namespace: &mut Value) {
+pub(crate) fn namespace(namespace: &mut Value) {
     let name = namespace["metadata"]["name"].clone();
     if name.as_str().is_some_and(|name| !name.is_empty()) {
         within(namespace, "metadata", |metadata| {
@@ -72,7 +72,7 @@ const NODE_INFO: [&str; 10] = [
     "architecture",
 ];
 
-pub(super) fn node(node: &mut Value) {
+pub(crate) fn node(node: &mut Value) {
     within(node, "spec", |spec| {
         if let (Value::String(range), true) = (&spec["podCIDR"], is_unset(spec, "podCIDRs")) {
             let ranges = json!([range]);
@@ -99,7 +99,7 @@ pub(super) fn node(node: &mut Value) {
     });
 }
 
-pub(super) fn volume(volume: &mut Value) {
+pub(crate) fn volume(volume: &mut Value) {
     within(volume, "spec", |spec| {
         set(spec, "persistentVolumeReclaimPolicy", "Retain");
         set(spec, "volumeMode", "Filesystem");
@@ -112,7 +112,7 @@ pub(super) fn volume(volume: &mut Value) {
     within(volume, "status", |status| set(status, "phase", "Pending"));
 }
 
-pub(super) fn claim(claim: &mut Value) {
+pub(crate) fn claim(claim: &mut Value) {
     within(claim, "spec", claim_spec);
     within(claim, "status", |status| set(status, "phase", "Pending"));
 }
@@ -126,7 +126,7 @@ pub(super) fn claim_spec(spec: &mut Value) {
     }
 }
 
-pub(super) fn limit_range(range: &mut Value) {
+pub(crate) fn limit_range(range: &mut Value) {
     within(range, "spec", |spec| {
         each(spec, "limits", |limit| {
             if limit["type"] == "Container" {
@@ -143,19 +143,19 @@ pub(super) fn limit_range(range: &mut Value) {
     });
 }
 
-pub(super) fn quota(quota: &mut Value) {
+pub(crate) fn quota(quota: &mut Value) {
     within(quota, "spec", |_| {});
     within(quota, "status", |_| {});
 }
 
-pub(super) fn role(role: &mut Value) {
+pub(crate) fn role(role: &mut Value) {
     // Rules are always shown, be there none.
     if let (true, Value::Object(fields)) = (is_unset(role, "rules"), role) {
         fields.insert("rules".to_string(), Value::Null);
     }
 }
 
-pub(super) fn role_binding(binding: &mut Value) {
+pub(crate) fn role_binding(binding: &mut Value) {
     within(binding, "roleRef", |role| set(role, "apiGroup", RBAC));
     each(binding, "subjects", |subject| {
         if matches!(subject["kind"].as_str(), Some("User" | "Group")) {
@@ -164,12 +164,12 @@ pub(super) fn role_binding(binding: &mut Value) {
     });
 }
 
-pub(super) fn storage_class(class: &mut Value) {
+pub(crate) fn storage_class(class: &mut Value) {
     set(class, "reclaimPolicy", "Delete");
     set(class, "volumeBindingMode", "Immediate");
 }
 
-pub(super) fn csi_driver(driver: &mut Value) {
+pub(crate) fn csi_driver(driver: &mut Value) {
     within(driver, "spec", |spec| {
         set(spec, "attachRequired", true);
         for field in [
@@ -188,13 +188,13 @@ pub(super) fn csi_driver(driver: &mut Value) {
     });
 }
 
-pub(super) fn priority_class(class: &mut Value) {
+pub(crate) fn priority_class(class: &mut Value) {
     set(class, "preemptionPolicy", "PreemptLowerPriority");
     set(class, "value", 0);
 }
 
 /// A `CustomResourceDefinition`.
-pub(super) fn custom_resource(definition: &mut Value) {
+pub(crate) fn custom_resource(definition: &mut Value) {
     within(definition, "spec", |spec| {
         within(spec, "names", |names| {
             let kind = names["kind"].as_str().unwrap_or_default().to_string();

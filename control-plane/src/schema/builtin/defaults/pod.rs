@@ -7,7 +7,7 @@ use super::fill::{add_missing, each, is_unset, set, set_number, where_there, wit
 
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
-pub(super) fn pod(pod: &mut Value) {
+pub(crate) fn pod(pod: &mut Value) {
     within(pod, "spec", |spec| {
         pod_spec(spec);
         for list in ["containers", "initContainers"] {
@@ -35,7 +35,7 @@ pub(super) fn pod(pod: &mut Value) {
 }
 
 /// The template of a workload's pods, which is in the given field.
-pub(super) fn template(object: &mut Value, field: &str) {
+pub(crate) fn template(object: &mut Value, field: &str) {
     within(object, field, |template| {
         within(template, "metadata", |_| {});
         within(template, "spec", pod_spec);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::fill::{each, is_unset, replace_if_unset, set, where_there, within};
 
-pub(super) fn service(service: &mut Value) {
+pub(crate) fn service(service: &mut Value) {
     within(service, "spec", |spec| {
         set(spec, "sessionAffinity", "None");
         if spec["sessionAffinity"] == "None"
@@ -49,13 +49,13 @@ fn service_port(port: &mut Value) {
     }
 }
 
-pub(super) fn endpoints(endpoints: &mut Value) {
+pub(crate) fn endpoints(endpoints: &mut Value) {
     each(endpoints, "subsets", |subset| {
         each(subset, "ports", |port| set(port, "protocol", "TCP"));
     });
 }
 
-pub(super) fn endpoint_slice(slice: &mut Value) {
+pub(crate) fn endpoint_slice(slice: &mut Value) {
     each(slice, "endpoints", |endpoint| {
         set(endpoint, "conditions", Map::new());
     });
@@ -67,7 +67,7 @@ pub(super) fn endpoint_slice(slice: &mut Value) {
     });
 }
 
-pub(super) fn network_policy(policy: &mut Value) {
+pub(crate) fn network_policy(policy: &mut Value) {
     within(policy, "spec", |spec| {
         within(spec, "podSelector", |_| {});
         if is_unset(spec, "policyTypes") {
@@ -86,13 +86,13 @@ pub(super) fn network_policy(policy: &mut Value) {
     });
 }
 
-pub(super) fn ingress(ingress: &mut Value) {
+pub(crate) fn ingress(ingress: &mut Value) {
     within(ingress, "status", |status| {
         set(status, "loadBalancer", Map::new());
     });
 }
 
-pub(super) fn ingress_class(class: &mut Value) {
+pub(crate) fn ingress_class(class: &mut Value) {
     where_there(class, "spec", |spec| {
         where_there(spec, "parameters", |parameters| {
             set(parameters, "scope", "Cluster");

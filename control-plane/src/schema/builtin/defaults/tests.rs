@@ -4,10 +4,11 @@ use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::builtin::by_name;
 use crate::schema::builtin;
 
 fn filled(group: &str, version: &str, kind: &str, mut object: Value) -> Value {
-    builtin::default(group, version, kind, &mut object);
+    by_name::default(group, version, kind, &mut object);
     object
 }
 

@@ -8,7 +8,7 @@ use super::pod::{template, zeros};
 
 const ROLLING: &str = "RollingUpdate";
 
-pub(super) fn deployment(deployment: &mut Value) {
+pub(crate) fn deployment(deployment: &mut Value) {
     within(deployment, "spec", |spec| {
         set(spec, "replicas", 1);
         within(spec, "strategy", |strategy| {
@@ -27,7 +27,7 @@ pub(super) fn deployment(deployment: &mut Value) {
     zeros(deployment, &[]);
 }
 
-pub(super) fn replica_set(set_of: &mut Value) {
+pub(crate) fn replica_set(set_of: &mut Value) {
     within(set_of, "spec", |spec| {
         set(spec, "replicas", 1);
         if spec.get("template").is_some() {
@@ -37,7 +37,7 @@ pub(super) fn replica_set(set_of: &mut Value) {
     zeros(set_of, &["replicas"]);
 }
 
-pub(super) fn replication_controller(controller: &mut Value) {
+pub(crate) fn replication_controller(controller: &mut Value) {
     within(controller, "spec", |spec| {
         set(spec, "replicas", 1);
         if spec.get("template").is_some() {
@@ -56,7 +56,7 @@ pub(super) fn replication_controller(controller: &mut Value) {
     zeros(controller, &["replicas"]);
 }
 
-pub(super) fn stateful_set(set_of: &mut Value) {
+pub(crate) fn stateful_set(set_of: &mut Value) {
     within(set_of, "spec", |spec| {
         if spec["serviceName"].is_null() {
             set(spec, "serviceName", "");
@@ -89,7 +89,7 @@ pub(super) fn stateful_set(set_of: &mut Value) {
     zeros(set_of, &["replicas", "availableReplicas"]);
 }
 
-pub(super) fn daemon_set(set_of: &mut Value) {
+pub(crate) fn daemon_set(set_of: &mut Value) {
     within(set_of, "metadata", |metadata| {
         within(metadata, "annotations", |annotations| {
             set(annotations, "deprecated.daemonset.template.generation", "1");

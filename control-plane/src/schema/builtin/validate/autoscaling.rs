@@ -15,7 +15,7 @@ const SOURCES: [(&str, &str); 5] = [
     ("Resource", "resource"),
 ];
 
-pub(super) fn autoscaler(autoscaler: &Value, errors: &mut Errors) {
+pub(crate) fn autoscaler(autoscaler: &Value, errors: &mut Errors) {
     let (spec, path) = (&autoscaler["spec"], Path::new("spec"));
     let (min, max) = (spec["minReplicas"].as_i64(), integer(spec, "maxReplicas"));
     if let Some(min) = min.filter(|min| *min < 1) {
@@ -129,7 +129,7 @@ fn check_resource(source: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-pub(super) fn disruption_budget(budget: &Value, errors: &mut Errors) {
+pub(crate) fn disruption_budget(budget: &Value, errors: &mut Errors) {
     let (spec, path) = (&budget["spec"], Path::new("spec"));
     let fields = ["minAvailable", "maxUnavailable"];
     if fields.iter().all(|field| !spec[*field].is_null()) {

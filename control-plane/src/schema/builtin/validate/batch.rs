@@ -6,7 +6,7 @@ use super::check::{Errors, is_set, not_negative, one_of, text, unchanged};
 use super::{pod, selector};
 use crate::schema::{FieldError, Path};
 
-pub(super) fn job(job: &Value, errors: &mut Errors) {
+pub(crate) fn job(job: &Value, errors: &mut Errors) {
     let (spec, path) = (&job["spec"], Path::new("spec"));
     generated(job, errors);
     check(spec, &path, errors);
@@ -134,7 +134,7 @@ fn completion_mode(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-pub(super) fn job_update(job: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn job_update(job: &Value, old: &Value, errors: &mut Errors) {
     let path = Path::new("spec");
     let (new, old) = (&job["spec"], &old["spec"]);
     let completions = &new["completions"];
@@ -183,7 +183,7 @@ fn is_placement_only(new: &Value, old: &Value) -> bool {
     without(new) == without(old)
 }
 
-pub(super) fn cron_job(job: &Value, errors: &mut Errors) {
+pub(crate) fn cron_job(job: &Value, errors: &mut Errors) {
     let (spec, path) = (&job["spec"], Path::new("spec"));
     let schedule = text(spec, "schedule");
     if schedule.is_empty() {

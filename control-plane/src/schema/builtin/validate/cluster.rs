@@ -15,7 +15,7 @@ const MAX_DATA: usize = 1024 * 1024;
 
 const IMMUTABLE: &str = "field is immutable when `immutable` is set";
 
-pub(super) fn secret(secret: &Value, errors: &mut Errors) {
+pub(crate) fn secret(secret: &Value, errors: &mut Errors) {
     let path = Path::new("data");
     let data = &secret["data"];
     let mut size = 0;
@@ -55,14 +55,14 @@ fn decoded_size(base64: &str) -> usize {
     base64.trim_end_matches('=').len() * 3 / 4
 }
 
-pub(super) fn secret_update(secret: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn secret_update(secret: &Value, old: &Value, errors: &mut Errors) {
     if secret["type"] != old["type"] {
         errors.push(immutable(&Path::new("type"), secret["type"].clone()));
     }
     keeps(secret, old, &["data"], errors);
 }
 
-pub(super) fn config_map(map: &Value, errors: &mut Errors) {
+pub(crate) fn config_map(map: &Value, errors: &mut Errors) {
     let mut size = 0;
     let (texts, binary) = (&map["data"], &map["binaryData"]);
     for (field, values) in [("data", texts), ("binaryData", binary)] {
@@ -86,7 +86,7 @@ pub(super) fn config_map(map: &Value, errors: &mut Errors) {
     }
 }
 
-pub(super) fn config_map_update(map: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn config_map_update(map: &Value, old: &Value, errors: &mut Errors) {
     keeps(map, old, &["data", "binaryData"], errors);
 }
 
@@ -106,13 +106,13 @@ fn keeps(new: &Value, old: &Value, data: &[&str], errors: &mut Errors) {
     }
 }
 
-pub(super) fn namespace(namespace: &Value, errors: &mut Errors) {
+pub(crate) fn namespace(namespace: &Value, errors: &mut Errors) {
     let list = &namespace["spec"]["finalizers"];
     pod::finalizers(list, &Path::new("spec.finalizers"), errors);
 }
 
 /// A node stays the machine that it is.
-pub(super) fn node_update(node: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn node_update(node: &Value, old: &Value, errors: &mut Errors) {
     let (provider, before) = (
         text(&node["spec"], "providerID"),
         text(&old["spec"], "providerID"),
@@ -125,7 +125,7 @@ pub(super) fn node_update(node: &Value, old: &Value, errors: &mut Errors) {
 }
 
 /// An event is in the namespace of what it is about.
-pub(super) fn event(event: &Value, errors: &mut Errors) {
+pub(crate) fn event(event: &Value, errors: &mut Errors) {
     let about = text(&event["involvedObject"], "namespace");
     let own = text(&event["metadata"], "namespace");
     let path = Path::new("involvedObject.namespace");
@@ -136,7 +136,7 @@ pub(super) fn event(event: &Value, errors: &mut Errors) {
     }
 }
 
-pub(super) fn node(node: &Value, errors: &mut Errors) {
+pub(crate) fn node(node: &Value, errors: &mut Errors) {
     let path = Path::new("metadata.taints");
     let mut seen = BTreeSet::new();
     for (index, taint) in super::check::items(&node["spec"]["taints"]) {
@@ -202,7 +202,7 @@ fn access_modes(spec: &Value, path: &Path<'_>, detail: &str, errors: &mut Errors
 }
 
 /// A `PersistentVolume`.
-pub(super) fn volume(volume: &Value, errors: &mut Errors) {
+pub(crate) fn volume(volume: &Value, errors: &mut Errors) {
     let (spec, path) = (&volume["spec"], Path::new("spec"));
     access_modes(spec, &path, "", errors);
     let path_of_capacity = path.field("capacity");
@@ -229,7 +229,7 @@ pub(super) fn volume(volume: &Value, errors: &mut Errors) {
 }
 
 /// A `PersistentVolumeClaim`.
-pub(super) fn claim(claim: &Value, errors: &mut Errors) {
+pub(crate) fn claim(claim: &Value, errors: &mut Errors) {
     let (spec, path) = (&claim["spec"], Path::new("spec"));
     access_modes(spec, &path, "at least 1 access mode is required", errors);
     selector::check(&spec["selector"], &path.field("selector"), errors);
@@ -268,7 +268,7 @@ pub(super) fn claim(claim: &Value, errors: &mut Errors) {
     }
 }
 
-pub(super) fn claim_update(claim: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn claim_update(claim: &Value, old: &Value, errors: &mut Errors) {
     let is_bound = text(&claim["status"], "phase") == "Bound";
     let fixed = |spec: &Value| -> Map<String, Value> {
         let mut fixed = spec.as_object().cloned().unwrap_or_default();
@@ -302,7 +302,7 @@ pub(super) fn claim_update(claim: &Value, old: &Value, errors: &mut Errors) {
     unchanged(new, old, "volumeMode", &Path::ROOT, errors);
 }
 
-pub(super) fn quota(quota: &Value, errors: &mut Errors) {
+pub(crate) fn quota(quota: &Value, errors: &mut Errors) {
     let path = Path::new("spec.hard");
     for (name, amount) in fields(&quota["spec"]["hard"]) {
         complain(names::qualified(name), name, &path.key(name), errors);
@@ -310,7 +310,7 @@ pub(super) fn quota(quota: &Value, errors: &mut Errors) {
     }
 }
 
-pub(super) fn lease(lease: &Value, errors: &mut Errors) {
+pub(crate) fn lease(lease: &Value, errors: &mut Errors) {
     let (spec, path) = (&lease["spec"], Path::new("spec"));
     let duration = spec["leaseDurationSeconds"].as_i64();
     if let Some(seconds) = duration.filter(|seconds| *seconds <= 0) {
@@ -335,7 +335,7 @@ pub(super) fn lease(lease: &Value, errors: &mut Errors) {
 /// The highest priority that users can give.
 const MAX_PRIORITY: i64 = 1_000_000_000;
 
-pub(super) fn priority_class(class: &Value, errors: &mut Errors) {
+pub(crate) fn priority_class(class: &Value, errors: &mut Errors) {
     let name = text(&class["metadata"], "name");
     let value = integer(class, "value");
     if name.starts_with("system-") {
@@ -369,7 +369,7 @@ pub(super) fn priority_class(class: &Value, errors: &mut Errors) {
     }
 }
 
-pub(super) fn priority_class_update(class: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn priority_class_update(class: &Value, old: &Value, errors: &mut Errors) {
     if integer(class, "value") != integer(old, "value") {
         let detail = "may not be changed in an update.";
         errors.push(FieldError::forbidden(&Path::new("value"), detail));
@@ -377,7 +377,7 @@ pub(super) fn priority_class_update(class: &Value, old: &Value, errors: &mut Err
     unchanged(class, old, "preemptionPolicy", &Path::ROOT, errors);
 }
 
-pub(super) fn storage_class(class: &Value, errors: &mut Errors) {
+pub(crate) fn storage_class(class: &Value, errors: &mut Errors) {
     let provisioner = text(class, "provisioner");
     let path = Path::new("provisioner");
     if provisioner.is_empty() {
@@ -397,7 +397,7 @@ pub(super) fn storage_class(class: &Value, errors: &mut Errors) {
     }
 }
 
-pub(super) fn storage_class_update(class: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn storage_class_update(class: &Value, old: &Value, errors: &mut Errors) {
     for field in ["parameters", "provisioner"] {
         if class[field] != old[field] {
             let detail = format!("updates to {field} are forbidden.");

@@ -8,7 +8,7 @@ use super::check::{Errors, is_set, items, one_of, text, texts, unchanged};
 use crate::schema::custom::CustomSchema;
 use crate::schema::{FieldError, Path, names};
 
-pub(super) fn definition(definition: &Value, errors: &mut Errors) {
+pub(crate) fn definition(definition: &Value, errors: &mut Errors) {
     let (spec, path) = (&definition["spec"], Path::new("spec"));
     let wanted = format!("{}.{}", text(&spec["names"], "plural"), text(spec, "group"));
     let name = text(&definition["metadata"], "name");
@@ -39,7 +39,7 @@ pub(super) fn definition(definition: &Value, errors: &mut Errors) {
 }
 
 /// What is wrong with a definition whose spec stays.
-pub(super) fn definition_again(definition: &Value, errors: &mut Errors) {
+pub(crate) fn definition_again(definition: &Value, errors: &mut Errors) {
     check_stored(definition, errors);
     check_approval(definition, errors);
 }
@@ -392,7 +392,7 @@ fn check_approval(definition: &Value, errors: &mut Errors) {
     }
 }
 
-pub(super) fn definition_update(definition: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn definition_update(definition: &Value, old: &Value, errors: &mut Errors) {
     let path = Path::new("spec");
     let (new, before) = (&definition["spec"], &old["spec"]);
     let is_established = items(&old["status"]["conditions"]).any(|(_, condition)| {

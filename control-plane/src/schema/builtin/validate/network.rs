@@ -9,7 +9,7 @@ use super::selector;
 use crate::schema::metadata::immutable;
 use crate::schema::{FieldError, Path, names};
 
-pub(super) fn network_policy(policy: &Value, errors: &mut Errors) {
+pub(crate) fn network_policy(policy: &Value, errors: &mut Errors) {
     let (spec, path) = (&policy["spec"], Path::new("spec"));
     selector::check(&spec["podSelector"], &path.field("podSelector"), errors);
     for (list, peers) in [("ingress", "from"), ("egress", "to")] {
@@ -82,7 +82,7 @@ fn policy_peer(peer: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-pub(super) fn ingress(ingress: &Value, errors: &mut Errors) {
+pub(crate) fn ingress(ingress: &Value, errors: &mut Errors) {
     let (spec, path) = (&ingress["spec"], Path::new("spec"));
     let backend = &spec["defaultBackend"];
     if !is_set(&spec["rules"]) && backend.is_null() {
@@ -182,7 +182,7 @@ fn check_backend(backend: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-pub(super) fn endpoint_slice(slice: &Value, errors: &mut Errors) {
+pub(crate) fn endpoint_slice(slice: &Value, errors: &mut Errors) {
     let kind = text(slice, "addressType");
     let path = Path::new("addressType");
     let known = ["FQDN", "IPv4", "IPv6"];
@@ -201,7 +201,7 @@ pub(super) fn endpoint_slice(slice: &Value, errors: &mut Errors) {
     }
 }
 
-pub(super) fn endpoint_slice_update(slice: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn endpoint_slice_update(slice: &Value, old: &Value, errors: &mut Errors) {
     if slice["addressType"] != old["addressType"] {
         let path = Path::new("addressType");
         errors.push(immutable(&path, slice["addressType"].clone()));

@@ -9,12 +9,12 @@ use super::check::{Errors, complain, is_set, items, one_of, text, texts};
 use super::container::{Scope, containers, init_containers};
 use crate::schema::{FieldError, Path, metadata, names};
 
-pub(super) fn pod(pod: &Value, errors: &mut Errors) {
+pub(crate) fn pod(pod: &Value, errors: &mut Errors) {
     spec(&pod["spec"], &Path::new("spec"), errors);
 }
 
 /// Checks a template of pods.
-pub(super) fn template(template: &Value, path: &Path<'_>, errors: &mut Errors) {
+pub(crate) fn template(template: &Value, path: &Path<'_>, errors: &mut Errors) {
     let of_template = &template["metadata"];
     metadata::labels(&of_template["labels"], &path.field("labels"), errors);
     metadata::annotations(
@@ -234,7 +234,7 @@ const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].imag
                          be set to 1 if it was previously negative)";
 
 /// Little of a pod can be changed.
-pub(super) fn pod_update(pod: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn pod_update(pod: &Value, old: &Value, errors: &mut Errors) {
     let (new, old) = (&pod["spec"], &old["spec"]);
     let path = Path::new("spec");
     for field in ["containers", "initContainers"] {

@@ -8,11 +8,11 @@ use crate::schema::{FieldError, Path, names};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-pub(super) fn role(role: &Value, errors: &mut Errors) {
+pub(crate) fn role(role: &Value, errors: &mut Errors) {
     rules(role, true, errors);
 }
 
-pub(super) fn cluster_role(role: &Value, errors: &mut Errors) {
+pub(crate) fn cluster_role(role: &Value, errors: &mut Errors) {
     rules(role, false, errors);
     let aggregation = &role["aggregationRule"];
     if aggregation.is_null() {
@@ -71,11 +71,11 @@ fn check_rule(rule: &Value, is_namespaced: bool, path: &Path<'_>, errors: &mut E
     }
 }
 
-pub(super) fn role_binding(binding: &Value, errors: &mut Errors) {
+pub(crate) fn role_binding(binding: &Value, errors: &mut Errors) {
     check_binding(binding, &["Role", "ClusterRole"], errors);
 }
 
-pub(super) fn cluster_role_binding(binding: &Value, errors: &mut Errors) {
+pub(crate) fn cluster_role_binding(binding: &Value, errors: &mut Errors) {
     check_binding(binding, &["ClusterRole"], errors);
 }
 
@@ -138,7 +138,7 @@ fn check_subject(subject: &Value, is_namespaced: bool, path: &Path<'_>, errors: 
 }
 
 /// A binding is always to the same role.
-pub(super) fn binding_update(binding: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn binding_update(binding: &Value, old: &Value, errors: &mut Errors) {
     let role = &binding["roleRef"];
     if *role != old["roleRef"] {
         let detail = "cannot change roleRef";

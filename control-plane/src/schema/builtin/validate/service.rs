@@ -9,7 +9,7 @@ use super::check::{
 };
 use crate::schema::{ErrorKind, FieldError, Path, metadata, names, render};
 
-pub(super) fn service(service: &Value, errors: &mut Errors) {
+pub(crate) fn service(service: &Value, errors: &mut Errors) {
     let (spec, path) = (&service["spec"], Path::new("spec"));
     let kind = text(spec, "type");
     let is_headless = text(spec, "clusterIP") == "None";
@@ -184,7 +184,7 @@ fn policies(spec: &Value, path: &Path<'_>, errors: &mut Errors) {
 }
 
 /// A service keeps its addresses, unless it gets another kind of name.
-pub(super) fn service_update(service: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn service_update(service: &Value, old: &Value, errors: &mut Errors) {
     let (new, old) = (&service["spec"], &old["spec"]);
     let is_named = |spec: &Value| text(spec, "type") == "ExternalName";
     let addresses = |spec: &Value| -> Vec<String> {

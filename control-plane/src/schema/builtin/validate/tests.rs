@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::super::defaults::tests::odd_json;
-use crate::schema::builtin;
+use crate::builtin::by_name;
 
 /// Sets the value at a pointer, making objects on the way.
 fn set(object: &mut Value, pointer: &str, value: Value) {
@@ -66,8 +66,8 @@ fn valid(group: &str, kind: &str) -> Value {
         metadata["namespace"] = json!("default");
     }
     object["metadata"] = metadata;
-    builtin::default(group, version(group), kind, &mut object);
-    builtin::prepare_create(group, kind, &mut object);
+    by_name::default(group, version(group), kind, &mut object);
+    by_name::prepare_create(group, kind, &mut object);
     object
 }
 
@@ -97,8 +97,8 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 #[case(CRD, "CustomResourceDefinition")]
 fn a_valid_object_passes(#[case] group: &str, #[case] kind: &str) {
     let object = valid(group, kind);
-    assert_eq!(builtin::validate_create(group, kind, &object), []);
-    assert_eq!(builtin::validate_update(group, kind, &object, &object), []);
+    assert_eq!(by_name::validate_create(group, kind, &object), []);
+    assert_eq!(by_name::validate_update(group, kind, &object, &object), []);
 }
 
 #[rstest]
@@ -138,7 +138,7 @@ fn an_invalid_object_is_refused(
 ) {
     let mut object = valid(group, kind);
     set(&mut object, pointer, value);
-    let errors = builtin::validate_create(group, kind, &object);
+    let errors = by_name::validate_create(group, kind, &object);
     assert!(!errors.is_empty());
     assert_eq!(errors[0].to_string(), expected);
 }
@@ -165,7 +165,7 @@ fn little_can_be_changed_in_some(
     let old = valid(group, kind);
     let mut object = old.clone();
     set(&mut object, pointer, value);
-    let errors = builtin::validate_update(group, kind, &object, &old);
+    let errors = by_name::validate_update(group, kind, &object, &old);
     let first = errors.first().map(ToString::to_string);
     match expected {
         None => assert_eq!(first, None),
@@ -179,7 +179,7 @@ fn what_is_immutable_stays() {
     old["immutable"] = json!(true);
     let mut new = old.clone();
     new["data"]["a"] = json!("c");
-    let errors = builtin::validate_update("", "ConfigMap", &new, &old);
+    let errors = by_name::validate_update("", "ConfigMap", &new, &old);
     let expected = "data: Forbidden: field is immutable when `immutable` is set";
     assert_eq!(errors[0].to_string(), expected);
 }
@@ -209,7 +209,7 @@ proptest! {
     #[test]
     fn no_object_is_too_odd(new in odd_json(), old in odd_json(), kind in prop::sample::select(&KINDS)) {
         let (group, kind) = kind;
-        let _ = builtin::validate_create(group, kind, &new);
-        let _ = builtin::validate_update(group, kind, &new, &old);
+        let _ = by_name::validate_create(group, kind, &new);
+        let _ = by_name::validate_update(group, kind, &new, &old);
     }
 }

@@ -9,7 +9,7 @@ use super::check::{
 use super::{pod, selector};
 use crate::schema::{ErrorKind, FieldError, Path, metadata, names, render};
 
-pub(super) fn deployment(deployment: &Value, errors: &mut Errors) {
+pub(crate) fn deployment(deployment: &Value, errors: &mut Errors) {
     let (spec, path) = (&deployment["spec"], Path::new("spec"));
     not_negative(spec, "replicas", &path, errors);
     selected_template(spec, "ReplicaSet", "deployment", &path, errors);
@@ -107,7 +107,7 @@ fn shown_strategy(strategy: &Value) -> String {
     format!(r#"{{"Type":{name},"RollingUpdate":{update}}}"#)
 }
 
-pub(super) fn replica_set(set: &Value, errors: &mut Errors) {
+pub(crate) fn replica_set(set: &Value, errors: &mut Errors) {
     let (spec, path) = (&set["spec"], Path::new("spec"));
     not_negative(spec, "replicas", &path, errors);
     not_negative(spec, "minReadySeconds", &path, errors);
@@ -115,7 +115,7 @@ pub(super) fn replica_set(set: &Value, errors: &mut Errors) {
     selected_template(spec, "ReplicaSet", "deployment", &path, errors);
 }
 
-pub(super) fn replication_controller(controller: &Value, errors: &mut Errors) {
+pub(crate) fn replication_controller(controller: &Value, errors: &mut Errors) {
     let (spec, path) = (&controller["spec"], Path::new("spec"));
     not_negative(spec, "minReadySeconds", &path, errors);
     if !is_set(&spec["selector"]) {
@@ -134,7 +134,7 @@ pub(super) fn replication_controller(controller: &Value, errors: &mut Errors) {
     always_restarts(template, "ReplicationController", &path, errors);
 }
 
-pub(super) fn daemon_set(set: &Value, errors: &mut Errors) {
+pub(crate) fn daemon_set(set: &Value, errors: &mut Errors) {
     let (spec, path) = (&set["spec"], Path::new("spec"));
     let selector = &spec["selector"];
     selector::check(selector, &path.field("selector"), errors);
@@ -201,7 +201,7 @@ fn daemon_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-pub(super) fn stateful_set(set: &Value, errors: &mut Errors) {
+pub(crate) fn stateful_set(set: &Value, errors: &mut Errors) {
     let (spec, path) = (&set["spec"], Path::new("spec"));
     match text(spec, "podManagementPolicy") {
         "" => errors.push(FieldError::required(&path.field("podManagementPolicy"), "")),
@@ -348,7 +348,7 @@ fn always_restarts(template: &Value, kind: &str, path: &Path<'_>, errors: &mut E
 }
 
 /// The selector stays as it is.
-pub(super) fn selector_update(object: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn selector_update(object: &Value, old: &Value, errors: &mut Errors) {
     unchanged(
         &object["spec"],
         &old["spec"],
@@ -358,7 +358,7 @@ pub(super) fn selector_update(object: &Value, old: &Value, errors: &mut Errors) 
     );
 }
 
-pub(super) fn stateful_set_update(set: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn stateful_set_update(set: &Value, old: &Value, errors: &mut Errors) {
     const UPDATABLE: [&str; 7] = [
         "replicas",
         "ordinals",
@@ -382,7 +382,7 @@ pub(super) fn stateful_set_update(set: &Value, old: &Value, errors: &mut Errors)
 }
 
 /// A `ControllerRevision`.
-pub(super) fn revision(revision: &Value, errors: &mut Errors) {
+pub(crate) fn revision(revision: &Value, errors: &mut Errors) {
     if revision["data"].is_null() {
         errors.push(FieldError::required(
             &Path::new("data"),
@@ -392,7 +392,7 @@ pub(super) fn revision(revision: &Value, errors: &mut Errors) {
     not_negative(revision, "revision", &Path::ROOT, errors);
 }
 
-pub(super) fn revision_update(revision: &Value, old: &Value, errors: &mut Errors) {
+pub(crate) fn revision_update(revision: &Value, old: &Value, errors: &mut Errors) {
     if revision["data"] != old["data"] {
         errors.push(metadata::immutable(
             &Path::new("data"),

@@ -3,22 +3,23 @@
 //! for another reason, it will refuse again: that is another error.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::time::Duration;
 
-use federation::api::{FINALIZER, KOPF_FINALIZER, OBSOLETE_ANNOTATION, WorkloadStatus};
+use federation::api::{
+    FINALIZER, KOPF_FINALIZER, MemberCluster, MemberClusterStatus, OBSOLETE_ANNOTATION,
+    WorkloadStatus,
+};
 use federation::members::Deadlined as _;
-use federation::operator::queue::Priority;
 use federation::operator::redacted::redacted_message;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
+use placement::ClusterName;
 use serde::Serialize;
 use serde_json::json;
-use tokio::time::Instant;
 use tracing::debug;
 
-use crate::scheduler::Scheduler;
-use crate::status_guard::StatusGuard;
 use crate::workload::{Key, Workload};
 
 /// How much of the hub's words is repeated, in bytes.
@@ -87,17 +88,32 @@ fn cut(message: &str) -> &str {
     &message[..message.floor_char_boundary(MAX_MESSAGE)]
 }
 
-impl Scheduler {
-    pub(crate) fn hub_api(&self, key: &Key) -> Api<DynamicObject> {
-        Api::namespaced_with(self.hub.clone(), &key.namespace, &key.kind.resource())
+/// The hub, as the scheduler writes to it.
+pub(crate) struct Hub {
+    client: Client,
+    deadline: Duration,
+}
+
+impl Hub {
+    pub(crate) fn new(client: Client, deadline: Duration) -> Self {
+        Self { client, deadline }
+    }
+
+    /// A client of the hub.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn api(&self, key: &Key) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &key.namespace, &key.kind.resource())
     }
 
     /// Puts our finalizer on, so that the members can be cleared before the object goes. Takes off
     /// what is obsolete: the original's finalizer, and our annotation of earlier releases.
     /// `resource_version` is the one that the finalizers are known of.
-    pub(crate) async fn hold(
+    pub(crate) async fn add_finalizer(
         &self,
-        workload: &Arc<Workload>,
+        workload: &Workload,
         resource_version: &str,
     ) -> Result<(), HubError> {
         let others = workload
@@ -120,7 +136,7 @@ impl Scheduler {
     }
 
     /// Takes our finalizer off (and the original's): the object may go.
-    pub(crate) async fn let_go(&self, workload: &Arc<Workload>) -> Result<(), HubError> {
+    pub(crate) async fn remove_finalizer(&self, workload: &Workload) -> Result<(), HubError> {
         let kept = workload
             .finalizers
             .iter()
@@ -136,7 +152,7 @@ impl Scheduler {
 
     async fn replace_finalizers(
         &self,
-        workload: &Arc<Workload>,
+        workload: &Workload,
         finalizers: Vec<String>,
     ) -> Result<(), HubError> {
         let patch = serde_json::from_value(json!([
@@ -161,10 +177,10 @@ impl Scheduler {
         workload: &Workload,
         patch: &Patch<P>,
     ) -> kube::Result<()> {
-        let api = self.hub_api(&workload.key);
+        let api = self.api(&workload.key);
         let written: kube::Result<PartialObjectMeta<DynamicObject>> = api
             .patch_metadata(&workload.key.name, &PatchParams::default(), patch)
-            .within(self.options.deadline)
+            .within(self.deadline)
             .await;
         written.map(drop)
     }
@@ -174,7 +190,7 @@ impl Scheduler {
     /// object's resource version afterwards.
     pub(crate) async fn write_status(
         &self,
-        workload: &Arc<Workload>,
+        workload: &Workload,
         seen: i64,
         status: &WorkloadStatus,
     ) -> Result<String, HubError> {
@@ -191,14 +207,14 @@ impl Scheduler {
             { "op": "test", "path": path, "value": value },
             { "op": "replace", "path": "/status", "value": status },
         ]))?;
-        let api = self.hub_api(&workload.key);
+        let api = self.api(&workload.key);
         let written = api
             .patch_status(
                 &workload.key.name,
                 &PatchParams::default(),
                 &Patch::<()>::Json(patch),
             )
-            .within(self.options.deadline)
+            .within(self.deadline)
             .await;
         match written {
             Ok(object) => Ok(object.resource_version().unwrap_or_default()),
@@ -227,11 +243,7 @@ impl Scheduler {
         if !matches!(&error, kube::Error::Api(status) if status.code == 422) {
             return HubError::of(key, error);
         }
-        let found = self
-            .hub_api(key)
-            .get_opt(&key.name)
-            .within(self.options.deadline)
-            .await;
+        let found = self.api(key).get_opt(&key.name).within(self.deadline).await;
         match found {
             Ok(Some(object))
                 if object.uid().as_ref() == Some(&workload.uid) && as_tested(&object) =>
@@ -244,42 +256,51 @@ impl Scheduler {
         }
     }
 
-    /// Reads an object again and takes the hub's assignment for the true one.
-    pub(crate) async fn refresh(&self, key: &Key) {
-        match self
-            .hub_api(key)
-            .get_opt(&key.name)
-            .within(self.options.deadline)
-            .await
-        {
-            Ok(Some(object)) => {
-                let workload = Workload::read(key.kind, &object);
-                let mut state = self.state();
-                if let Some(tracked) = state.workloads.get_mut(key)
-                    && tracked.workload.uid == workload.uid
-                {
-                    // The watch event of this version is then no news.
-                    self.queue.add(key.clone(), Priority::High);
-                    let recorded = crate::state::assignment_of(&workload);
-                    if recorded.decision.sequence < tracked.recorded {
-                        // It was wiped or replaced by an older one: ours is written again.
-                        let (version, now) = (workload.version(), Instant::now());
-                        (tracked.guard).seen(version, &workload.status, &tracked.reported, now);
-                    } else {
-                        tracked.recorded = recorded.decision.sequence;
-                        tracked.assignment = recorded;
-                        tracked.guard = StatusGuard::default();
-                        tracked.reported = workload.status.clone();
-                    }
-                    tracked.workload = Arc::new(workload);
-                }
-            }
-            // The watch will say so.
-            Ok(None) => {}
+    /// Reads an object again; none if it is gone or cannot be read now.
+    pub(crate) async fn read(&self, key: &Key) -> Option<Workload> {
+        match self.api(key).get_opt(&key.name).within(self.deadline).await {
+            Ok(object) => object.map(|object| Workload::read(key.kind, &object)),
             Err(error) => {
                 let error = redacted_message(&error);
                 debug!(%key, error, "cannot be read again");
+                None
             }
+        }
+    }
+
+    /// A namespace is gone or is being deleted.
+    pub(crate) async fn is_namespace_going(&self, name: &str) -> kube::Result<bool> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let found = namespaces
+            .get_metadata_opt(name)
+            .within(self.deadline)
+            .await?;
+        Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
+    }
+
+    /// Writes the status of a member, if it still exists.
+    pub(crate) async fn write_member_status(
+        &self,
+        name: &ClusterName,
+        status: &MemberClusterStatus,
+    ) -> Result<(), HubError> {
+        let members: Api<MemberCluster> = Api::all(self.client.clone());
+        let patch = json!({
+            "apiVersion": "fogguru.eu/v1",
+            "kind": "MemberCluster",
+            "metadata": { "name": name.as_str() },
+            "status": status,
+        });
+        let params = PatchParams::apply("mck8s-scheduler-status").force();
+        match members
+            .patch_status(name.as_str(), &params, &Patch::Apply(&patch))
+            .within(self.deadline)
+            .await
+        {
+            Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+            written => written
+                .map(drop)
+                .map_err(|error| HubError::Api(Box::new(error))),
         }
     }
 }

@@ -1,37 +1,53 @@
 //! The status of members: standing, room, and what is near.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use federation::api::{
-    CONDITION_FAILED_OVER, CONDITION_READY, MemberCluster, MemberClusterStatus, Neighbour,
-    NodeClass, REASON_DUPLICATE_CLUSTER, REASON_HUB_CLUSTER,
+    CONDITION_FAILED_OVER, CONDITION_READY, MemberClusterStatus, Neighbour, NodeClass,
+    REASON_DUPLICATE_CLUSTER, REASON_HUB_CLUSTER,
 };
-use federation::members::{AccessReason, Deadlined as _};
+use federation::members::AccessReason;
+use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::Api;
-use kube::api::{Patch, PatchParams};
 use placement::{ClusterName, Resources};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::failover::Held;
-use crate::hub::HubError;
-use crate::identity::Identity;
-use crate::scheduler::Scheduler;
-use crate::state::{Registered, State};
+use super::{HubError, Scheduler};
+use crate::index::{Held, Identity, Index, MemberRecord};
 
 /// How often statuses are written, if only amounts have changed.
 const INTERVAL: Duration = Duration::from_secs(3);
+/// Statuses written at the same time: a slow write delays no other.
+const PARALLEL: usize = 16;
 /// Neighbours in a status.
 const NEAREST: usize = 8;
+
+/// Of each member one status is written after the other, so that the last one made is the last one
+/// written.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<BTreeMap<ClusterName, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    fn of(&self, name: &ClusterName) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(name.clone()).or_default().clone()
+    }
+
+    /// Keeps those of members only.
+    fn retain(&self, is_member: impl Fn(&ClusterName) -> bool) {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|name, _| is_member(name));
+    }
+}
 
 impl Scheduler {
     /// Writes the members' statuses until cancelled: at once when a member came, went, opened or
     /// closed, every few seconds if only amounts have changed.
-    pub(crate) async fn follow_member_statuses(&self, cancel: &CancellationToken) {
+    pub(super) async fn follow_member_statuses(&self, cancel: &CancellationToken) {
         while !cancel.is_cancelled() {
             cancel
                 .run_until_cancelled(self.write_member_statuses())
@@ -39,7 +55,7 @@ impl Scheduler {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                () = self.standing_changed.notified() => {}
+                () = self.member_status_changed.notified() => {}
                 () = tokio::time::sleep(INTERVAL) => {}
             }
         }
@@ -47,76 +63,63 @@ impl Scheduler {
 
     /// Writes the status of every member whose status has changed.
     async fn write_member_statuses(&self) {
-        let names: Vec<_> = self.state().members.keys().cloned().collect();
-        for name in names {
-            if let Err(error) = self.write_member_status(&name).await {
-                warn!(cluster = %name, %error, "status of the member not written");
-            }
-        }
+        let names = self.index().members().names();
+        self.member_status_turns.retain(|name| names.contains(name));
+        let writes =
+            futures::stream::iter(&names).for_each_concurrent(PARALLEL, |name| async move {
+                if let Err(error) = self.write_member_status(name).await {
+                    warn!(cluster = %name, %error, "status of the member not written");
+                }
+            });
+        writes.await;
     }
 
-    pub(crate) async fn write_member_status(&self, name: &ClusterName) -> Result<(), HubError> {
-        // One after the other: the one that is written last is the one that was made last.
-        let _turn = self.member_status_turn.lock().await;
+    /// Writes a member's status, if it has changed.
+    pub(super) async fn write_member_status(&self, name: &ClusterName) -> Result<(), HubError> {
+        let turn = self.member_status_turns.of(name);
+        let _turn = turn.lock().await;
         let status = {
-            let state = self.state();
+            let index = self.index();
             // What is on record of one that cannot be read would be lost.
-            let Some(registered) = state.members.get(name).filter(|one| one.is_readable) else {
+            let record = index.members().get(name).filter(|one| one.is_readable());
+            let Some(record) = record else {
                 return Ok(());
             };
-            let status = self.member_status(&state, name, registered);
-            if registered.reported.as_ref() == Some(&status) {
+            let status = self.member_status(&index, name, record);
+            if record.reported() == Some(&status) {
                 return Ok(());
             }
             status
         };
-        let members: Api<MemberCluster> = Api::all(self.hub.clone());
-        let patch = json!({ "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster", "metadata": { "name": name.as_str() }, "status": status });
-        let params = PatchParams::apply("mck8s-scheduler-status").force();
-        match members
-            .patch_status(name.as_str(), &params, &Patch::Apply(&patch))
-            .within(self.options.deadline)
-            .await
-        {
-            Ok(_) => {
-                let mut guard = self.state();
-                let state = &mut *guard;
-                if let Some(registered) = state.members.get_mut(name) {
-                    let is_claimed = registered.recorded_uid() != status.cluster_uid.as_deref();
-                    registered.reported = Some(status);
-                    if is_claimed {
-                        self.judge_identities(state);
-                    }
-                }
-                Ok(())
-            }
-            Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
-            Err(error) => Err(HubError::Api(Box::new(error))),
-        }
+        self.hub.write_member_status(name, &status).await?;
+        let mut index = self.index();
+        let effects = index.member_status_written(name, status);
+        self.perform(&index, effects);
+        Ok(())
     }
 
     fn member_status(
         &self,
-        state: &State,
+        index: &Index,
         name: &ClusterName,
-        registered: &Registered,
+        record: &MemberRecord,
     ) -> MemberClusterStatus {
-        let open = registered.is_open();
-        let refused = registered.refused.as_ref();
-        let (reason, message) = match (registered.problem.as_ref(), open) {
-            _ if let Identity::Duplicate(first) = &registered.identity => (
+        let open = record.is_open();
+        let forbidden = record.forbidden();
+        let (reason, message) = match (record.problem(), open) {
+            _ if let Identity::Duplicate(first) = record.identity() => (
                 REASON_DUPLICATE_CLUSTER,
                 format!(
                     "the same cluster is served as {first}: nothing is served under this name; remove one of the two"
                 ),
             ),
-            _ if registered.identity == Identity::Hub => (
+            _ if *record.identity() == Identity::Hub => (
                 REASON_HUB_CLUSTER,
                 "this cluster is the hub: nothing is served on it; set spec.allowHub to true if workloads may run on the hub"
                     .to_owned(),
             ),
             (Some(problem), _) => (problem.reason.as_str(), problem.message.clone()),
-            (None, _) if let Some(refused) = refused => ("Forbidden", refused.clone()),
+            (None, _) if let Some(forbidden) = forbidden => ("Forbidden", forbidden.to_owned()),
             (None, true) => (
                 "Answering",
                 "answers, and what it holds is known".to_owned(),
@@ -124,15 +127,15 @@ impl Scheduler {
             (None, false) => ("Listing", "its objects are being listed".to_owned()),
         };
         // One that is connected is worked with until it is lost, whatever its access says now.
-        let is_denied = (registered.problem.as_ref())
-            .is_some_and(|problem| problem.reason != AccessReason::Unreachable);
-        let status = open && refused.is_none() && !is_denied;
-        let ready = self.member_condition(registered, CONDITION_READY, status, reason, message);
-        let failed_over = self.failed_over(state, name, registered);
-        let summary = state.snapshot.summary(name);
-        let nearest = state
-            .proximity
-            .iter()
+        let is_denied =
+            (record.problem()).is_some_and(|problem| problem.reason != AccessReason::Unreachable);
+        let status = open && forbidden.is_none() && !is_denied;
+        let ready = self.member_condition(record, CONDITION_READY, status, reason, message);
+        let failed_over = self.failed_over(index, name, record);
+        let summary = index.snapshot().summary(name);
+        let nearest = index
+            .proximity()
+            .into_iter()
             .flat_map(|proximity| proximity.nearest(name, NEAREST))
             .map(|(cluster, time)| Neighbour {
                 cluster: cluster.to_string(),
@@ -149,14 +152,14 @@ impl Scheduler {
                 largest_free: amounts(&class.largest_free),
             });
         MemberClusterStatus {
-            observed_generation: registered.object.metadata.generation,
+            observed_generation: record.object().metadata.generation,
             conditions: failed_over.into_iter().chain([ready]).collect(),
-            cluster_uid: match registered.identity {
-                Identity::Unique => registered.uid.clone(),
-                Identity::Unknown => registered.recorded_uid().map(str::to_owned),
+            cluster_uid: match record.identity() {
+                Identity::Unique => record.uid().map(str::to_owned),
+                Identity::Unknown => record.recorded_uid().map(str::to_owned),
                 Identity::Duplicate(_) | Identity::Hub => None,
             },
-            version: registered.version.clone(),
+            version: record.version().map(str::to_owned),
             nodes: summary.as_ref().map_or(0, |summary| summary.ready_nodes),
             allocatable: summary
                 .as_ref()
@@ -168,7 +171,7 @@ impl Scheduler {
                 .unwrap_or_default(),
             node_classes: classes.collect(),
             nearest: nearest.collect(),
-            leftovers: registered.leftovers.clone(),
+            leftovers: record.leftovers().to_vec(),
         }
     }
 }
@@ -177,12 +180,12 @@ impl Scheduler {
     /// Whether the replicas of a member that has been silent for too long are placed elsewhere.
     fn failed_over(
         &self,
-        state: &State,
+        index: &Index,
         name: &ClusterName,
-        registered: &Registered,
+        record: &MemberRecord,
     ) -> Option<Condition> {
-        let (status, reason, message) = match state.failover.held(name) {
-            _ if registered.is_refused() || registered.silent_since.is_none() => return None,
+        let (status, reason, message) = match index.failover().held(name) {
+            _ if record.is_refused() || record.silent_since().is_none() => return None,
             Some(Held::TooMany { silent, of }) => (
                 false,
                 "Suspended",
@@ -199,7 +202,7 @@ impl Scheduler {
                     self.options.failover.per_minute
                 ),
             ),
-            None if state.failover.is_lost(name) => (
+            None if index.failover().is_lost(name) => (
                 true,
                 "TolerationExceeded",
                 "silent for longer than --cluster-toleration: its replicas are placed elsewhere"
@@ -208,20 +211,20 @@ impl Scheduler {
             None => return None,
         };
         let kind = CONDITION_FAILED_OVER;
-        Some(self.member_condition(registered, kind, status, reason, message))
+        Some(self.member_condition(record, kind, status, reason, message))
     }
 
     /// A condition keeps its transition time while its status stays.
     fn member_condition(
         &self,
-        registered: &Registered,
+        record: &MemberRecord,
         kind: &str,
         status: bool,
         reason: &str,
         message: String,
     ) -> Condition {
         let status = if status { "True" } else { "False" };
-        let reported = registered.reported.iter();
+        let reported = record.reported().into_iter();
         let before = reported
             .flat_map(|reported| &reported.conditions)
             .find(|one| one.type_ == kind && one.status == status);
@@ -231,7 +234,7 @@ impl Scheduler {
             status: status.to_owned(),
             reason: reason.to_owned(),
             message,
-            observed_generation: registered.object.metadata.generation,
+            observed_generation: record.object().metadata.generation,
             last_transition_time: before.map_or_else(
                 || Time(now().unwrap_or_default()),
                 |one| one.last_transition_time.clone(),

@@ -18,10 +18,10 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::announce::Announcer;
-use crate::failover;
+use super::Hub as Writer;
+use crate::index::FailoverSettings;
 use crate::metrics::Metrics;
-use crate::scheduler::{Options, Scheduler};
+use crate::runtime::{Announcer, Options, Parts, Scheduler};
 
 const WORDS: &str = "ValidatingAdmissionPolicy 'no' with binding 'no' denied request: failed";
 const OBJECT: &str = "/apis/fogguru.eu/v1/namespaces/default/multiclusterdeployments/web";
@@ -187,7 +187,7 @@ async fn at_work(hub: &Arc<Mutex<Hub>>, time: Duration) -> Registry {
             namespaces: AccessNamespaces::All,
             link_local: false,
         },
-        failover: failover::Settings {
+        failover: FailoverSettings {
             toleration: Duration::from_mins(5),
             per_minute: 6,
             threshold: 55,
@@ -214,17 +214,17 @@ async fn at_work(hub: &Arc<Mutex<Hub>>, time: Duration) -> Registry {
         clock.clone(),
         Counter::default(),
     );
-    let (scheduler, events) = Scheduler::new(
-        Network::default(),
-        client(hub),
-        "hub".to_owned(),
-        Leadership::always(),
+    let (scheduler, events) = Scheduler::new(Parts {
+        network: Network::default(),
+        hub: Writer::new(client(hub), options.deadline),
+        hub_uid: "hub".to_owned(),
+        leadership: Leadership::always(),
         options,
         clock,
         metrics,
-        Announcer(recorder),
-        None,
-    );
+        recorder: Announcer(recorder),
+        traffic: None,
+    });
     let (cancel, health) = (CancellationToken::new(), Health::new(&[]));
     let work = async {
         tokio::join!(

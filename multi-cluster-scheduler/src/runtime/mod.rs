@@ -1,30 +1,40 @@
-//! The scheduler at work: its queues, and the tick that lets time pass.
+//! The scheduler at work: watches, queues and writes. What follows from what, the index knows.
+
+mod announce;
+mod finalize;
+pub(crate) mod hub;
+mod hub_watches;
+mod member_statuses;
+mod reconcile;
+mod status;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use federation::members::{Kubeconfig, MemberEvent};
+use federation::members::{Inbox, Kubeconfig, Outbox, outbox};
 use federation::operator::access_args::AccessRules;
 use federation::operator::clock::SharedClock;
 use federation::operator::http::Health;
 use federation::operator::leader::Leadership;
 use federation::operator::network::Network;
-use federation::operator::queue::{Backoff, WorkQueue};
+use federation::operator::queue::{Backoff, Priority, WorkQueue};
 use federation::traffic::Traffic;
-use kube::Client;
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::announce::Announcer;
 use crate::burst;
-use crate::failover;
+use crate::index::{Effect, Event, FailoverSettings, Index, Measure, MemberRecord, Settings};
 use crate::metrics::Metrics;
-use crate::state::{Registered, State, Tracked};
+use crate::ways::Connections;
 use crate::workload::{Key, Kind};
+pub(crate) use announce::Announcer;
+pub(crate) use hub::{Hub, HubError};
+use member_statuses::Turns;
 
 /// How the scheduler works.
 #[derive(Clone, Debug)]
@@ -34,7 +44,7 @@ pub struct Options {
     /// Which access to members counts.
     pub access: AccessRules,
     /// When the replicas of a silent member are placed elsewhere.
-    pub failover: failover::Settings,
+    pub failover: FailoverSettings,
     /// How long a deleted object waits for a member that is away.
     pub deletion_grace: Duration,
     /// How long a location must have had room before it takes back what runs elsewhere.
@@ -46,7 +56,7 @@ pub struct Options {
     pub reservation: Duration,
     /// The longest that one call may take.
     pub deadline: Duration,
-    /// The time between two looks at a member's health.
+    /// The time between two checks of a member's health.
     pub probe_interval: Duration,
     /// Deliveries to one member at the same time.
     pub member_parallel: usize,
@@ -62,15 +72,15 @@ const SETTLE: Duration = Duration::from_secs(10);
 const HUB_FIRST: Duration = Duration::from_secs(1);
 /// How long statuses give way to the placements of a burst.
 const PLACEMENTS_FIRST: Duration = Duration::from_secs(3);
-/// How long what is under way may take when the scheduler is told to stop.
+/// How long what is in progress may take when the scheduler is stopped.
 const LAST_DELIVERIES: Duration = Duration::from_secs(5);
-/// How often deadlines are looked at.
+/// How often deadlines are checked.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What the parts of the scheduler share.
+/// The scheduler at work.
 pub struct Scheduler {
     pub(crate) network: Network,
-    pub(crate) hub: Client,
+    pub(crate) hub: Hub,
     pub(crate) hub_uid: String,
     pub(crate) leadership: Leadership,
     pub(crate) options: Options,
@@ -78,65 +88,128 @@ pub struct Scheduler {
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Announcer,
     pub(crate) traffic: Option<Arc<dyn Traffic>>,
-    pub(crate) queue: WorkQueue<Key>,
-    pub(crate) reports: WorkQueue<Key>,
-    pub(crate) events: mpsc::UnboundedSender<MemberEvent>,
-    pub(crate) member_status_turn: tokio::sync::Mutex<()>,
-    /// A member's object is new or changed: the way to it is to be looked at.
-    pub(crate) member_changed: Notify,
-    /// A member came, went, opened or closed: its status is to be written.
-    pub(crate) standing_changed: Notify,
-    state: Mutex<State>,
+    pub(crate) events: Outbox,
+    pub(crate) connections: Mutex<Connections>,
+    /// Round-trip times and traffic were fetched, or cannot be.
+    pub(crate) sources_tried: AtomicBool,
+    /// The access of a member may have changed.
+    pub(crate) access_changed: Notify,
+    queue: WorkQueue<Key>,
+    reports: WorkQueue<Key>,
+    member_status_turns: Turns,
+    /// The status of a member is to be written.
+    member_status_changed: Notify,
+    index: Mutex<Index>,
+}
+
+/// What a scheduler is made of.
+pub(crate) struct Parts {
+    pub(crate) network: Network,
+    pub(crate) hub: Hub,
+    pub(crate) hub_uid: String,
+    pub(crate) leadership: Leadership,
+    pub(crate) options: Options,
+    pub(crate) clock: SharedClock,
+    pub(crate) metrics: Metrics,
+    pub(crate) recorder: Announcer,
+    pub(crate) traffic: Option<Arc<dyn Traffic>>,
 }
 
 impl Scheduler {
     /// A scheduler, and where its members' events arrive.
-    #[allow(clippy::too_many_arguments, reason = "called once, by `run`")]
-    pub(crate) fn new(
-        network: Network,
-        hub: Client,
-        hub_uid: String,
-        leadership: Leadership,
-        options: Options,
-        clock: SharedClock,
-        metrics: Metrics,
-        recorder: Announcer,
-        traffic: Option<Arc<dyn Traffic>>,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<MemberEvent>) {
-        let (events, received) = mpsc::unbounded_channel();
+    pub(crate) fn new(parts: Parts) -> (Arc<Self>, Inbox) {
+        let (events, received) = outbox(parts.metrics.throttled.clone());
         let backoff = Backoff {
             first: Duration::from_millis(100),
             longest: Duration::from_secs(30),
         };
+        let options = &parts.options;
+        let index = Index::new(Settings {
+            hub_uid: parts.hub_uid.clone(),
+            failover: options.failover,
+            return_after: options.return_after,
+            unschedulable_after: options.unschedulable_after,
+            reservation: options.reservation,
+            report_delay: options.report_delay,
+        });
         let scheduler = Self {
-            network,
-            hub,
-            hub_uid,
-            leadership,
-            options,
-            clock,
-            metrics,
-            recorder,
-            traffic,
+            network: parts.network,
+            hub: parts.hub,
+            hub_uid: parts.hub_uid,
+            leadership: parts.leadership,
+            options: parts.options,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            recorder: parts.recorder,
+            traffic: parts.traffic,
+            events,
+            connections: Mutex::default(),
+            sources_tried: AtomicBool::new(false),
+            access_changed: Notify::new(),
             queue: WorkQueue::new(backoff),
             reports: WorkQueue::new(backoff),
-            events,
-            member_status_turn: tokio::sync::Mutex::default(),
-            member_changed: Notify::new(),
-            standing_changed: Notify::new(),
-            state: Mutex::default(),
+            member_status_turns: Turns::default(),
+            member_status_changed: Notify::new(),
+            index: Mutex::new(index),
         };
         (Arc::new(scheduler), received)
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the index what happened, and does what follows.
+    pub(crate) fn handle(&self, event: Event) {
+        let mut index = self.index();
+        let effects = index.on(event, Instant::now());
+        self.perform(&index, effects);
+    }
+
+    /// Does what follows from an event, before the index sees the next one.
+    pub(crate) fn perform(&self, index: &Index, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Reconcile(key, priority) => self.queue.add(key, priority),
+                Effect::Renew(key) => {
+                    self.reports.forget(&key);
+                    self.queue.renew(key, Priority::High);
+                }
+                Effect::Report(key, delay) => self.reports.add_after(key, delay),
+                Effect::Deliver(cluster, bundle) => {
+                    let record = index.members().get(&cluster);
+                    if let Some(backend) = record.and_then(MemberRecord::backend) {
+                        backend.deliver(bundle);
+                    }
+                }
+                Effect::Connect => self.access_changed.notify_one(),
+                Effect::WriteMemberStatuses => self.member_status_changed.notify_one(),
+                Effect::Warn {
+                    about,
+                    reason,
+                    message,
+                } => self.recorder.member(&about, reason, &message),
+                Effect::Measure(measure) => self.measure(&measure),
+            }
+        }
+    }
+
+    fn measure(&self, measure: &Measure) {
+        let metrics = &self.metrics;
+        match measure {
+            Measure::Member(name, ready) => metrics.member(name.as_str(), *ready),
+            Measure::Unreadable(kind) => metrics.unreadable(kind),
+            Measure::PutBack(name) => metrics.put_back(name.as_str()),
+            Measure::Delivered(failure) => metrics.delivered(*failure),
+            Measure::EndToEnd(time) => metrics.took(*time),
+            Measure::FailedOver(members, suspended) => metrics.failed_over(*members, *suspended),
+        }
     }
 
     /// Works until cancelled.
     pub(crate) async fn work(
         self: &Arc<Self>,
-        events: mpsc::UnboundedReceiver<MemberEvent>,
+        events: Inbox,
         health: &Health,
         cancel: &CancellationToken,
     ) {
@@ -153,6 +226,7 @@ impl Scheduler {
             self.follow_member_statuses(cancel),
             async {
                 cancel.run_until_cancelled(self.settle(&listed)).await;
+                self.handle(Event::Settled);
                 health.set("members", true);
                 futures::join!(self.reconcile_all(cancel), self.report_all(cancel));
             },
@@ -169,42 +243,22 @@ impl Scheduler {
                 .await,
         );
         let limit = Instant::now() + SETTLE;
-        loop {
-            {
-                let state = self.state();
-                // Where there is no member yet, one may be about to be found.
-                let settled = |one: &Registered| {
-                    one.is_open()
-                        || one.is_refused()
-                        || one.reachable == Some(false)
-                        || one.refused.is_some()
-                };
-                if !state.members.is_empty()
-                    && state.sources_tried
-                    && state.members.values().all(settled)
-                {
-                    break;
-                }
-            }
-            if Instant::now() >= limit {
-                warn!("some members are not known yet; deciding with the others");
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let is_settled = |this: &Self| {
+            let index = this.index();
+            let (members, tried) = (index.members(), this.sources_tried.load(Relaxed));
+            // Where there is no member yet, one may be about to be found.
+            !members.is_empty() && tried && members.all().all(|(_, one)| one.is_settled())
+        };
+        self.wait_until(limit, SETTLE / 500, is_settled).await;
+        if !is_settled(self) {
+            warn!("some members are not known yet; deciding with the others");
         }
-        let state = self.state();
-        info!(
-            members = state.members.len(),
-            objects = state.workloads.len(),
-            "ready"
-        );
+        let index = self.index();
+        let (members, objects) = (index.members().len(), index.workloads().len());
+        info!(members, objects, "ready");
     }
 
-    async fn take_events(
-        &self,
-        mut events: mpsc::UnboundedReceiver<MemberEvent>,
-        cancel: &CancellationToken,
-    ) {
+    async fn take_events(&self, mut events: Inbox, cancel: &CancellationToken) {
         let mut batch = Vec::new();
         loop {
             let received = tokio::select! {
@@ -216,39 +270,15 @@ impl Scheduler {
                 return;
             }
             for event in batch.drain(..) {
-                self.member_event(event);
+                self.handle(Event::Member(event));
             }
-            self.retry_where_room_grew();
+            self.handle(Event::RoomChanged);
         }
     }
 
     async fn tick(&self, cancel: &CancellationToken) {
         while !cancel.is_cancelled() {
-            let now = Instant::now();
-            {
-                let mut guard = self.state();
-                let state = &mut *guard;
-                self.fail_over(state, now);
-                let names: Vec<_> = state.members.keys().cloned().collect();
-                for name in &names {
-                    self.cluster_changed(state, name);
-                }
-                let (due, later): (BTreeSet<_>, _) = std::mem::take(&mut state.lapses)
-                    .into_iter()
-                    .partition(|(due, _, _)| *due <= now);
-                state.lapses = later;
-                let renewed: BTreeSet<_> = (state.lapses.iter())
-                    .map(|(_, owner, cluster)| (*owner, cluster.clone()))
-                    .collect();
-                for (_, owner, cluster) in due {
-                    if !renewed.contains(&(owner, cluster.clone())) {
-                        state.snapshot.release(&cluster, placement::OwnerKey(owner));
-                    }
-                }
-            }
-            self.retry_where_room_grew();
-            self.place_unschedulable_elsewhere();
-            self.return_what_is_away();
+            self.handle(Event::Tick);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
@@ -257,23 +287,9 @@ impl Scheduler {
         }
     }
 
-    /// Decides which of the silent members are lost.
-    fn fail_over(&self, state: &mut State, now: Instant) {
-        let members = state.members.iter().filter(|(_, one)| !one.is_refused());
-        let judged =
-            members.filter(|(_, one)| one.silent_since.is_some() || one.reachable == Some(true));
-        let judged = judged.map(|(name, one)| (name.clone(), one.silent_since));
-        let newly = (state.failover).pass(&judged.collect(), self.options.failover, now);
-        self.metrics
-            .failed_over(newly, state.failover.is_suspended());
-        if newly > 0 {
-            self.standing_changed.notify_one();
-        }
-    }
-
     async fn reconcile_all(self: &Arc<Self>, cancel: &CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.options.parallel));
-        let under_way = TaskTracker::new();
+        let in_progress = TaskTracker::new();
         loop {
             let Ok(slot) = slots.clone().acquire_owned().await else {
                 return;
@@ -282,12 +298,14 @@ impl Scheduler {
                 break;
             };
             let this = self.clone();
-            under_way.spawn(async move {
-                let result = this.reconcile(job.key(), slot).await;
+            in_progress.spawn(async move {
+                let key = job.key().clone();
+                let result = this.reconcile(&key, slot).await;
                 match &result {
-                    Ok(_) => this.note_rejection(job.key(), None),
-                    Err(error) if error.rejection().is_some() => {
-                        this.note_rejection(job.key(), error.rejection());
+                    Ok(_) => this.handle(Event::Rejected(key.clone(), None)),
+                    Err(error) if let Some(message) = error.rejection() => {
+                        let message = Some(message.to_owned());
+                        this.handle(Event::Rejected(key.clone(), message));
                     }
                     // What the hub would say is not known.
                     Err(_) => {}
@@ -297,37 +315,25 @@ impl Scheduler {
                     Ok(Some(again)) => job.succeed_until(again),
                     Err(error) => {
                         this.metrics.failed(error.step());
-                        warn!(key = %job.key(), %error, "will be tried again");
+                        warn!(%key, %error, "will be retried");
                         job.fail();
                     }
                 }
-                let waiting = this.state().waiting.len();
+                let waiting = this.index().waiting();
                 this.metrics.queued(this.queue.depth(), waiting);
             });
         }
-        // What is under way ends before we do, if it can: also what is on record and not yet handed
+        // What is in progress ends before we do, if it can: also what is on record and not yet handed
         // to the members, and what they are being brought.
-        under_way.close();
+        in_progress.close();
         let limit = Instant::now() + LAST_DELIVERIES;
-        if timeout_at(limit, under_way.wait()).await.is_err() {
-            warn!("not all that is under way has ended; it goes on after the next start");
+        if timeout_at(limit, in_progress.wait()).await.is_err() {
+            warn!("not all that is in progress has ended; it goes on after the next start");
         }
         self.wait_until(limit, LAST_DELIVERIES / 100, |this| {
             !this.is_delivering_until(limit)
         })
         .await;
-    }
-
-    /// What the hub refuses is said on the object.
-    fn note_rejection(&self, key: &Key, rejection: Option<&str>) {
-        let mut state = self.state();
-        if let Some(tracked) = state.workloads.get_mut(key)
-            && tracked.refused.as_deref() != rejection
-        {
-            tracked.refused = rejection.map(str::to_owned);
-            self.reports
-                .add_after(key.clone(), self.options.report_delay);
-        }
     }
 
     async fn report_all(self: &Arc<Self>, cancel: &CancellationToken) {
@@ -360,20 +366,21 @@ impl Scheduler {
         }
     }
 
-    /// A member that answers is being brought something, or is again by `limit`.
+    /// A delivery to a member that answers is in progress, or is again by `limit`.
     fn is_delivering_until(&self, limit: Instant) -> bool {
-        let state = self.state();
-        let mut members = state.members.values().filter(|one| one.is_open());
-        members.any(|one| {
-            (one.member.as_ref()).is_some_and(|member| member.is_delivering_until(limit))
+        let index = self.index();
+        let mut open = index.members().all().filter(|(_, one)| one.is_open());
+        open.any(|(_, one)| {
+            let backend = one.backend();
+            backend.is_some_and(|backend| backend.is_delivering_until(limit))
         })
     }
 
     /// Lets the hub's writes of a burst go before the members'.
-    pub(crate) async fn hub_first(&self) {
+    async fn hub_first(&self) {
         let until = Instant::now() + HUB_FIRST;
         self.wait_until(until, HUB_FIRST / 200, |this| {
-            !this.state().burst.is_on(Instant::now())
+            !this.index().is_in_burst(Instant::now())
         })
         .await;
     }
@@ -381,19 +388,14 @@ impl Scheduler {
     /// Many objects have changed lately and are not yet on their members.
     fn is_placing_many(&self) -> bool {
         let now = Instant::now();
-        let fresh = |since: Instant| now.duration_since(since) < PLACEMENTS_FIRST;
-        let placing = |one: &&Tracked| one.changed_at.is_some_and(fresh);
-        let state = self.state();
-        state
-            .workloads
-            .values()
-            .filter(placing)
-            .take(burst::MANY)
-            .count()
-            == burst::MANY
+        let is_fresh = |since: Instant| now.duration_since(since) < PLACEMENTS_FIRST;
+        let index = self.index();
+        let objects = index.workloads().iter();
+        let placing = objects.filter(|(_, one)| one.changed_at().is_some_and(is_fresh));
+        placing.take(burst::MANY).count() == burst::MANY
     }
 
-    /// Looks every so often, not longer than until then.
+    /// Checks every so often, until `limit` at the latest.
     async fn wait_until(&self, limit: Instant, every: Duration, done: impl Fn(&Self) -> bool) {
         while Instant::now() < limit && !done(self) {
             tokio::time::sleep(every).await;

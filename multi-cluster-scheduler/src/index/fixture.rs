@@ -1,0 +1,453 @@
+//! A hub and members that are played: objects appear, members answer, deliveries end as a test says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use federation::api::{MemberCluster, MemberClusterStatus};
+use federation::capacity::CapacityEvent;
+use federation::members::{
+    Bundle, Change, Contest, Diagnosis, DiagnosisKind, ManagedKind, MemberBackend, MemberEvent,
+    Observed, ObservedReplicas, Outcome, uid_bits,
+};
+use kube::api::DynamicObject;
+use placement::{ClusterName, Node, Resources};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Delivery, Effect, Event, FailoverSettings, Index, Settings, Tracked};
+use crate::bundles::Bundler;
+use crate::decide::is_over;
+use crate::plan;
+use crate::report;
+use crate::validate::validate;
+use crate::workload::{Key, Kind, Workload};
+
+pub(super) const HUB: &str = "hub-uid";
+
+/// What a played member was told, and what it answers.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Every bundle that was handed over, in order.
+    pub(super) bundles: Vec<Bundle>,
+    pub(super) admitted: Option<String>,
+    pub(super) forgotten: BTreeSet<u128>,
+    pub(super) holds: BTreeMap<u128, u32>,
+    /// Pods that it cannot schedule, by owner.
+    pub(super) stuck: BTreeMap<u128, u32>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct FakeMember(Arc<Mutex<Told>>);
+
+impl FakeMember {
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl MemberBackend for FakeMember {
+    fn deliver(&self, bundle: Bundle) {
+        self.told().bundles.push(bundle);
+    }
+
+    fn admit(&self, uid: Option<&str>) -> bool {
+        let mut told = self.told();
+        let is_new = told.admitted.as_deref() != uid;
+        told.admitted = uid.map(str::to_owned);
+        is_new
+    }
+
+    fn is_open(&self) -> bool {
+        self.told().admitted.is_some()
+    }
+
+    fn is_delivering_until(&self, _: Instant) -> bool {
+        false
+    }
+
+    fn holds(&self, owner: u128) -> bool {
+        self.told().holds.contains_key(&owner)
+    }
+
+    fn owners(&self) -> Vec<u128> {
+        self.told().holds.keys().copied().collect()
+    }
+
+    fn observed(&self, owner: u128, _: ManagedKind) -> Option<Observed> {
+        let replicas = *self.told().holds.get(&owner)?;
+        Some(Observed::Replicas(ObservedReplicas {
+            current: true,
+            wanted: replicas,
+            updated: replicas,
+            ready: replicas,
+            available: replicas,
+        }))
+    }
+
+    fn diagnosis(&self, owner: u128, _: ManagedKind) -> Option<Diagnosis> {
+        let is_stuck = self.told().stuck.contains_key(&owner);
+        is_stuck.then(|| Diagnosis {
+            kind: DiagnosisKind::PodsNotRunning,
+            message: "no volume".to_owned(),
+        })
+    }
+
+    fn unschedulable(&self, _: Duration) -> BTreeMap<u128, u32> {
+        self.told().stuck.clone()
+    }
+
+    fn contest(&self, _: u128) -> Option<Contest> {
+        None
+    }
+
+    fn forget(&self, owner: u128) {
+        self.told().forgotten.insert(owner);
+    }
+}
+
+/// The index, and the world around it.
+pub(super) struct World {
+    pub(super) index: Index,
+    pub(super) now: Instant,
+    members: BTreeMap<String, FakeMember>,
+    objects: BTreeMap<String, MemberCluster>,
+    /// What followed from the events since it was last taken.
+    effects: Vec<Effect>,
+}
+
+pub(super) fn key(name: &str) -> Key {
+    Key {
+        kind: Kind::Deployment,
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+pub(super) fn owner(uid: &str) -> u128 {
+    uid_bits(uid)
+}
+
+/// A deployment of pods of one core each; its uid is its name.
+pub(super) fn deployment(name: &str, replicas: u32) -> Value {
+    json!({
+        "apiVersion": "fogguru.eu/v1",
+        "kind": "MultiClusterDeployment",
+        "metadata": {
+            "name": name, "namespace": "default", "uid": name, "generation": 1,
+            "resourceVersion": "10", "finalizers": ["fogguru.eu/scheduler"],
+        },
+        "spec": {
+            "replicas": replicas, "numberOfLocations": 1, "placementPolicy": "first_fit",
+            "selector": { "matchLabels": { "app": name } },
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": { "containers": [{
+                    "name": "c", "image": "i", "resources": { "requests": { "cpu": "1" } },
+                }] },
+            },
+        },
+    })
+}
+
+fn workload(object: &Value) -> Workload {
+    let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+    Workload::read(Kind::Deployment, &object)
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            index: Index::new(Settings {
+                hub_uid: HUB.to_owned(),
+                failover: FailoverSettings {
+                    toleration: Duration::from_mins(1),
+                    per_minute: 60,
+                    threshold: 55,
+                },
+                return_after: Duration::from_secs(30),
+                unschedulable_after: Duration::from_mins(1),
+                reservation: Duration::from_mins(1),
+                report_delay: Duration::from_millis(300),
+            }),
+            now: Instant::now(),
+            members: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// With these members, each with one node of so many cores, known and open.
+    pub(super) fn of(members: &[(&str, i64)]) -> Self {
+        let mut world = Self::new();
+        for (name, _) in members {
+            world.member(name, name);
+        }
+        world.list_members();
+        for (name, cores) in members {
+            world.open(name, *cores);
+        }
+        world.take();
+        world
+    }
+
+    pub(super) fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    pub(super) fn on(&mut self, event: Event) {
+        let effects = self.index.on(event, self.now);
+        self.perform(effects);
+    }
+
+    /// Hands over what is to be delivered, and keeps everything for [`Self::take`].
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in &effects {
+            if let Effect::Deliver(cluster, bundle) = effect {
+                self.members[cluster.as_str()].deliver(bundle.clone());
+            }
+        }
+        self.effects.extend(effects);
+    }
+
+    /// What has followed since it was last taken.
+    pub(super) fn take(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The objects that are to be reconciled since it was last taken.
+    pub(super) fn reconciled(&mut self) -> BTreeSet<String> {
+        let effects = self.take().into_iter();
+        let keys = effects.filter_map(|effect| match effect {
+            Effect::Reconcile(key, _) | Effect::Renew(key) => Some(key.name),
+            _ => None,
+        });
+        keys.collect()
+    }
+
+    /// A `MemberCluster` appears and is connected to the cluster of this uid.
+    pub(super) fn member(&mut self, name: &str, cluster: &str) {
+        let mut object: MemberCluster = serde_json::from_value(json!({
+            "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster",
+            "metadata": { "name": name, "uid": format!("object-{name}"), "generation": 1 },
+            "spec": { "access": { "context": name } },
+        }))
+        .unwrap();
+        object.status = None;
+        self.objects.insert(name.to_owned(), object.clone());
+        self.on(Event::MemberApplied(Box::new(object)));
+        self.connect(name);
+        self.change(name, Change::Identified(cluster.to_owned()));
+        self.change(name, Change::Reachable(None));
+    }
+
+    pub(super) fn connect(&mut self, name: &str) {
+        let fake = FakeMember::default();
+        self.members.insert(name.to_owned(), fake.clone());
+        let object = self.objects[name].clone();
+        let effects = self.index.connected(&object, Arc::new(fake));
+        self.perform(effects);
+    }
+
+    pub(super) fn list_members(&mut self) {
+        let names = self
+            .objects
+            .keys()
+            .map(|name| ClusterName::from(name.as_str()));
+        let names = names.collect();
+        self.on(Event::MembersListed(names));
+    }
+
+    pub(super) fn remove_member(&mut self, name: &str) {
+        self.objects.remove(name);
+        self.on(Event::MemberDeleted(ClusterName::from(name)));
+    }
+
+    /// The hub has its status on record, which says which cluster has this name.
+    pub(super) fn record(&mut self, name: &str) {
+        let name = ClusterName::from(name);
+        let record = self.index.members().get(&name).unwrap();
+        let is_unique = *record.identity() == super::Identity::Unique;
+        let status = MemberClusterStatus {
+            cluster_uid: record.uid().filter(|_| is_unique).map(str::to_owned),
+            ..MemberClusterStatus::default()
+        };
+        let effects = self.index.member_status_written(&name, status);
+        self.perform(effects);
+    }
+
+    /// Its claim is on record, and it is listed: one node of so many cores.
+    pub(super) fn open(&mut self, name: &str, cores: i64) {
+        self.record(name);
+        self.node(name, "node", cores);
+        let nodes = BTreeSet::from(["node".to_owned()]);
+        self.capacity(name, CapacityEvent::NodesListed(nodes));
+        self.capacity(name, CapacityEvent::PodsListed(BTreeSet::new()));
+        self.change(name, Change::Synced);
+    }
+
+    pub(super) fn node(&mut self, cluster: &str, name: &str, cores: i64) {
+        let node = Node {
+            name: name.to_owned(),
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            unschedulable: false,
+            ready: true,
+            allocatable: Resources {
+                cpu_milli: cores * 1000,
+                memory: 64 << 30,
+                pods: 110,
+                ..Resources::default()
+            },
+        };
+        self.capacity(cluster, CapacityEvent::Node(node));
+    }
+
+    pub(super) fn capacity(&mut self, cluster: &str, event: CapacityEvent) {
+        self.change(cluster, Change::Capacity(event));
+        self.on(Event::RoomChanged);
+    }
+
+    pub(super) fn change(&mut self, cluster: &str, change: Change) {
+        let cluster = ClusterName::from(cluster);
+        self.on(Event::Member(MemberEvent { cluster, change }));
+    }
+
+    pub(super) fn told(&self, cluster: &str) -> MutexGuard<'_, Told> {
+        self.members[cluster].told()
+    }
+
+    /// The main objects of the bundles that a member was handed, as replicas; none for an empty one.
+    pub(super) fn deliveries(&self, cluster: &str) -> Vec<Option<u64>> {
+        let told = self.told(cluster);
+        let bundles = told.bundles.iter();
+        bundles
+            .map(|bundle| {
+                bundle
+                    .items
+                    .last()?
+                    .manifest
+                    .value("/spec/replicas")
+                    .as_u64()
+            })
+            .collect()
+    }
+
+    pub(super) fn apply(&mut self, object: &Value) {
+        self.on(Event::WorkloadApplied(Box::new(workload(object))));
+    }
+
+    pub(super) fn delete(&mut self, object: &Value) {
+        self.on(Event::WorkloadDeleted(Box::new(workload(object))));
+    }
+
+    pub(super) fn refresh(&mut self, object: &Value) {
+        self.on(Event::WorkloadRefreshed(Box::new(workload(object))));
+    }
+
+    pub(super) fn tracked(&self, name: &str) -> &Tracked {
+        self.index.workloads().get(&key(name)).unwrap()
+    }
+
+    /// Decides, records and delivers an object, as the runtime does when nothing comes between; its
+    /// shares.
+    pub(super) fn place(&mut self, name: &str) -> Vec<(String, u32)> {
+        self.decide(name);
+        self.write(name);
+        self.deliver(name);
+        self.shares(name)
+    }
+
+    pub(super) fn shares(&self, name: &str) -> Vec<(String, u32)> {
+        let placements = self.tracked(name).assignment().placements.iter();
+        placements
+            .map(|one| (one.cluster.clone(), one.replicas))
+            .collect()
+    }
+
+    pub(super) fn decide(&mut self, name: &str) {
+        let workload = self.tracked(name).workload().clone();
+        let validated = validate(&workload).unwrap();
+        let inputs = self.index.inputs(&key(name)).unwrap();
+        let decision = plan::decide(&inputs, &workload, &validated, None);
+        drop(inputs);
+        let (_, effects) = self
+            .index
+            .decided(&key(name), &validated, decision, self.now);
+        self.perform(effects);
+    }
+
+    /// The hub takes the status.
+    pub(super) fn write(&mut self, name: &str) {
+        let tracked = self.tracked(name);
+        let status = report::status_of(
+            &self.index,
+            tracked,
+            "2026-01-01T00:00:00Z".parse().unwrap(),
+        );
+        let recordable = tracked.recordable(status);
+        let version = tracked.workload().version() + 1;
+        self.on(Event::StatusWritten(Box::new(recordable), version));
+    }
+
+    pub(super) fn deliver(&mut self, name: &str) {
+        let tracked = self.tracked(name);
+        let workload = tracked.workload().clone();
+        let shares = tracked.assignment().placements.iter();
+        let shares = shares.filter(|one| !is_over(one));
+        let bundler = Bundler::new(HUB, &workload, &[]);
+        let bundles = shares
+            .map(|one| (ClusterName::from(one.cluster.as_str()), bundler.bundle(one)))
+            .collect();
+        self.on(Event::Deliver(Box::new(Delivery {
+            key: key(name),
+            uid: workload.uid.clone(),
+            bundles,
+        })));
+    }
+
+    /// A member has what it was handed last of an object: its Deployment is available.
+    pub(super) fn arrive(&mut self, cluster: &str, uid: &str) {
+        let bundle = {
+            let told = self.told(cluster);
+            let mut bundles = told.bundles.iter().rev();
+            bundles
+                .find(|bundle| bundle.owner.uid == uid)
+                .cloned()
+                .unwrap()
+        };
+        let replicas = bundle
+            .items
+            .last()
+            .map(|item| item.manifest.value("/spec/replicas"));
+        let replicas = replicas
+            .and_then(Value::as_u64)
+            .map(|all| u32::try_from(all).unwrap());
+        match replicas {
+            Some(replicas) => drop(self.told(cluster).holds.insert(owner(uid), replicas)),
+            None => drop(self.told(cluster).holds.remove(&owner(uid))),
+        }
+        self.change(cluster, Change::Observed(owner(uid)));
+        let (generation, last) = (bundle.generation, bundle.ending.is_some());
+        self.ended(cluster, uid, generation, last, Ok(()));
+    }
+
+    pub(super) fn ended(
+        &mut self,
+        cluster: &str,
+        uid: &str,
+        generation: i64,
+        last: bool,
+        outcome: Outcome,
+    ) {
+        self.change(
+            cluster,
+            Change::Delivered {
+                owner: owner(uid),
+                generation,
+                last,
+                outcome,
+            },
+        );
+    }
+}

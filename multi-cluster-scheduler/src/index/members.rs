@@ -1,0 +1,437 @@
+//! The members, and what is known of each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use federation::api::{Leftover, MemberCluster, MemberClusterStatus};
+use federation::capacity::taint_effect;
+use federation::members::{
+    AccessProblem, Contest, Diagnosis, ManagedKind, MemberBackend, Observed, uid_bits,
+};
+use placement::{Cluster, ClusterName, Health, Role, Taint};
+use tokio::time::Instant;
+
+use super::identity::{Claim, Identity};
+use crate::decide::MemberView;
+
+/// A member of the registry.
+pub struct MemberRecord {
+    object: Arc<MemberCluster>,
+    /// Its object could be read: what the hub has in its status is known.
+    is_readable: bool,
+    /// Its tasks, while it is connected.
+    backend: Option<Arc<dyn MemberBackend>>,
+    /// Whether it answers; unknown at first.
+    reachable: Option<bool>,
+    /// Since when it is silent. One that answers and cannot be listed, or whose access is missing, is
+    /// not.
+    silent_since: Option<Instant>,
+    /// Uid of the cluster that answers.
+    uid: Option<String>,
+    identity: Identity,
+    version: Option<String>,
+    problem: Option<AccessProblem>,
+    /// Why watches are forbidden.
+    forbidden: Option<String>,
+    nodes_listed: bool,
+    pods_listed: bool,
+    /// Deleted objects that it still holds something of.
+    leftovers: Vec<Leftover>,
+    /// The status that the hub has.
+    reported: Option<MemberClusterStatus>,
+}
+
+impl MemberRecord {
+    fn new(object: Arc<MemberCluster>, is_readable: bool) -> Self {
+        let status = object.status.clone();
+        let leftovers = status.iter().flat_map(|status| status.leftovers.clone());
+        Self {
+            is_readable,
+            backend: None,
+            reachable: None,
+            silent_since: None,
+            uid: None,
+            identity: Identity::Unknown,
+            version: None,
+            problem: None,
+            forbidden: None,
+            nodes_listed: false,
+            pods_listed: false,
+            leftovers: leftovers.collect(),
+            reported: status,
+            object,
+        }
+    }
+
+    /// Its object on the hub.
+    pub fn object(&self) -> &Arc<MemberCluster> {
+        &self.object
+    }
+
+    /// Its object could be read: what the hub has in its status is known.
+    pub fn is_readable(&self) -> bool {
+        self.is_readable
+    }
+
+    /// Its tasks, while it is connected.
+    pub fn backend(&self) -> Option<&dyn MemberBackend> {
+        self.backend.as_deref()
+    }
+
+    /// Whether it is served.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Uid of the cluster that answers.
+    pub fn uid(&self) -> Option<&str> {
+        self.uid.as_deref()
+    }
+
+    /// Its Kubernetes version.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// Why it cannot be reached.
+    pub fn problem(&self) -> Option<&AccessProblem> {
+        self.problem.as_ref()
+    }
+
+    /// Why watches are forbidden.
+    pub fn forbidden(&self) -> Option<&str> {
+        self.forbidden.as_deref()
+    }
+
+    /// Deleted objects that it still holds something of.
+    pub fn leftovers(&self) -> &[Leftover] {
+        &self.leftovers
+    }
+
+    /// The status that the hub has.
+    pub fn reported(&self) -> Option<&MemberClusterStatus> {
+        self.reported.as_ref()
+    }
+
+    /// Since when it is silent.
+    pub fn silent_since(&self) -> Option<Instant> {
+        self.silent_since
+    }
+
+    /// Whether it answers; none if that is not known.
+    pub fn is_reachable(&self) -> Option<bool> {
+        self.reachable
+    }
+
+    /// Uid of the cluster that the hub has on record.
+    pub fn recorded_uid(&self) -> Option<&str> {
+        self.reported.as_ref()?.cluster_uid.as_deref()
+    }
+
+    /// Nothing is served under this name, as if it were no member's.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.identity, Identity::Duplicate(_) | Identity::Hub)
+    }
+
+    /// The cluster that answers, once the hub has on record that this name has it: so no other name
+    /// can have it after a restart.
+    pub fn admitted(&self) -> Option<&str> {
+        let uid = self.uid.as_deref();
+        let is_on_record = self.identity == Identity::Unique && uid == self.recorded_uid();
+        uid.filter(|_| is_on_record)
+    }
+
+    /// It answers, and what it holds and what room it has is known.
+    pub fn is_open(&self) -> bool {
+        self.reachable == Some(true)
+            && self.admitted().is_some()
+            && self.nodes_listed
+            && self.pods_listed
+            && self.forbidden.is_none()
+            && self.backend().is_some_and(MemberBackend::is_open)
+    }
+
+    /// Whether it is served or not is known, or it is known to be away.
+    pub fn is_settled(&self) -> bool {
+        self.is_open()
+            || self.is_refused()
+            || self.reachable == Some(false)
+            || self.forbidden.is_some()
+    }
+
+    /// It holds objects of the owner, or a delivery will bring some.
+    pub fn holds(&self, owner: u128) -> bool {
+        self.backend().is_some_and(|backend| backend.holds(owner))
+    }
+
+    /// The state of the owner's main object there.
+    pub fn observed(&self, owner: u128, kind: ManagedKind) -> Option<Observed> {
+        self.backend()?.observed(owner, kind)
+    }
+
+    /// What it reports as wrong with the owner's main object.
+    pub fn diagnosis(&self, owner: u128, kind: ManagedKind) -> Option<Diagnosis> {
+        self.backend()?.diagnosis(owner, kind)
+    }
+
+    /// Another client that changes the owner's objects back repeatedly.
+    pub fn contest(&self, owner: u128) -> Option<Contest> {
+        self.backend()?.contest(owner)
+    }
+
+    /// What an assignment needs to know of it.
+    fn view(&self, owner: u128, kind: ManagedKind) -> MemberView {
+        let available = match self.observed(owner, kind) {
+            Some(Observed::Replicas(replicas)) if replicas.current => replicas.available,
+            Some(Observed::Job(job)) => job.active + job.succeeded,
+            _ => 0,
+        };
+        MemberView {
+            open: self.is_open(),
+            available,
+            holds: self.holds(owner),
+        }
+    }
+
+    /// It as a cluster that can be placed on.
+    pub(super) fn cluster(&self, name: &ClusterName, is_lost: bool) -> Cluster {
+        let spec = &self.object.spec;
+        let health = if self.is_open() {
+            Health::Ready
+        } else if self.silent_since.is_some() && is_lost {
+            Health::Lost
+        } else {
+            Health::Unreachable
+        };
+        let taints = spec.taints.iter().filter_map(|taint| {
+            Some(Taint {
+                key: taint.key.clone(),
+                value: taint.value.clone().unwrap_or_default(),
+                effect: taint_effect(&taint.effect)?,
+            })
+        });
+        Cluster {
+            name: name.clone(),
+            role: match spec.role {
+                federation::api::Role::OnPremises => Role::OnPremises,
+                federation::api::Role::Cloud => Role::Cloud,
+            },
+            region: spec.region.clone(),
+            zone: spec.zone.clone(),
+            labels: self.object.metadata.labels.clone().unwrap_or_default(),
+            taints: taints.collect(),
+            unschedulable: spec.unschedulable,
+            health,
+        }
+    }
+
+    /// The cluster that answers is of this uid; whether the hub has another one on record.
+    pub(super) fn identified(&mut self, uid: String) -> bool {
+        let is_other = self.recorded_uid().is_some_and(|before| before != uid);
+        self.uid = Some(uid);
+        is_other
+    }
+
+    pub(super) fn reachable(&mut self, version: Option<String>) {
+        self.version = version.or(self.version.take());
+        self.reachable = Some(true);
+        self.silent_since = None;
+        self.problem = None;
+        self.forbidden = None;
+    }
+
+    pub(super) fn unreachable(&mut self, problem: AccessProblem, now: Instant) {
+        self.reachable = Some(false);
+        self.silent_since.get_or_insert(now);
+        self.problem = Some(problem);
+    }
+
+    /// Its watches are forbidden; whether that is another problem than before.
+    pub(super) fn set_forbidden(&mut self, problem: String) -> bool {
+        let is_new = self.forbidden.as_ref() != Some(&problem);
+        self.forbidden = Some(problem);
+        is_new
+    }
+
+    pub(super) fn clear_forbidden(&mut self) {
+        self.forbidden = None;
+    }
+
+    /// Its nodes or its pods are listed; whether either is now.
+    pub(super) fn listed(&mut self, nodes: bool, pods: bool) -> bool {
+        self.nodes_listed |= nodes;
+        self.pods_listed |= pods;
+        if nodes || pods {
+            self.forbidden = None;
+        }
+        nodes || pods
+    }
+
+    /// It is connected, with a new endpoint or new credentials: it may be another cluster.
+    pub(super) fn connected(&mut self, backend: Arc<dyn MemberBackend>) {
+        self.backend = Some(backend);
+        self.uid = None;
+        self.problem = None;
+        self.forbidden = None;
+        (self.nodes_listed, self.pods_listed) = (false, false);
+    }
+
+    /// Its access does not work as its object says; whether that is another problem than before. One
+    /// that is connected stays connected.
+    pub(super) fn access_failed(&mut self, problem: AccessProblem) -> bool {
+        let is_new = self.problem.as_ref() != Some(&problem);
+        if self.backend.is_none() {
+            self.reachable = Some(false);
+        }
+        self.problem = Some(problem);
+        is_new
+    }
+
+    /// Its access works again as its object says.
+    pub(super) fn access_restored(&mut self) {
+        if self.reachable == Some(true) {
+            self.problem = None;
+        }
+    }
+
+    pub(super) fn claim(&self) -> Claim<'_> {
+        Claim {
+            uid: self.uid.as_deref(),
+            recorded: self.recorded_uid(),
+            created: self.object.metadata.creation_timestamp.as_ref(),
+            allow_hub: self.object.spec.allow_hub,
+        }
+    }
+
+    /// Serves it, or not, by its identity; whether another cluster is served than before.
+    pub(super) fn judge(&mut self, identity: Identity) -> bool {
+        self.identity = identity;
+        let uid = self.admitted().map(str::to_owned);
+        let admitted = self.backend().is_some_and(|one| one.admit(uid.as_deref()));
+        if admitted {
+            (self.nodes_listed, self.pods_listed) = (false, false);
+        }
+        admitted
+    }
+
+    /// Its status was written; whether it claims another cluster by that.
+    pub(super) fn wrote(&mut self, status: MemberClusterStatus) -> bool {
+        let is_claimed = self.recorded_uid() != status.cluster_uid.as_deref();
+        self.reported = Some(status);
+        is_claimed
+    }
+
+    /// It still holds something of a deleted object.
+    pub(super) fn leave_over(&mut self, leftover: Leftover) {
+        if !self.leftovers.contains(&leftover) {
+            self.leftovers.push(leftover);
+        }
+    }
+
+    /// It holds nothing of a deleted object any more.
+    pub(super) fn collected(&mut self, owner: u128) {
+        let here = self.uid.as_deref();
+        self.leftovers.retain(|leftover| {
+            uid_bits(&leftover.uid) != owner
+                || leftover.cluster_uid.is_some() && leftover.cluster_uid.as_deref() != here
+        });
+    }
+
+    /// The leftovers of the cluster that answers, not those of one that had the name before.
+    pub(super) fn leftovers_here(&self) -> impl Iterator<Item = &Leftover> {
+        self.leftovers
+            .iter()
+            .filter(|leftover| leftover.cluster_uid.is_none() || leftover.cluster_uid == self.uid)
+    }
+}
+
+/// All of them.
+#[derive(Default)]
+pub struct Members {
+    records: BTreeMap<ClusterName, MemberRecord>,
+    /// Every `MemberCluster` of the hub is among them.
+    is_listed: bool,
+}
+
+impl Members {
+    /// One of this name, served or not.
+    pub fn get(&self, name: &ClusterName) -> Option<&MemberRecord> {
+        self.records.get(name)
+    }
+
+    pub(super) fn get_mut(&mut self, name: &ClusterName) -> Option<&mut MemberRecord> {
+        self.records.get_mut(name)
+    }
+
+    /// One that counts as a member.
+    pub fn member(&self, name: &str) -> Option<&MemberRecord> {
+        self.records.get(name).filter(|one| !one.is_refused())
+    }
+
+    /// All names, served or not.
+    pub fn all(&self) -> impl Iterator<Item = (&ClusterName, &MemberRecord)> {
+        self.records.iter()
+    }
+
+    /// Those that count as members.
+    pub fn members(&self) -> impl Iterator<Item = (&ClusterName, &MemberRecord)> {
+        self.records.iter().filter(|(_, one)| !one.is_refused())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub fn names(&self) -> Vec<ClusterName> {
+        self.records.keys().cloned().collect()
+    }
+
+    /// Every `MemberCluster` of the hub is known.
+    pub fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+
+    pub(super) fn set_listed(&mut self) {
+        self.is_listed = true;
+    }
+
+    /// The member, if it is still the one of this object.
+    pub fn same(&self, object: &MemberCluster) -> Option<&MemberRecord> {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let record = self.records.get(name)?;
+        (record.object.metadata.uid == object.metadata.uid).then_some(record)
+    }
+
+    pub(super) fn same_mut(&mut self, object: &MemberCluster) -> Option<&mut MemberRecord> {
+        self.same(object)?;
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        self.records.get_mut(name)
+    }
+
+    /// An object appeared or changed.
+    pub(super) fn put(&mut self, name: &ClusterName, object: Arc<MemberCluster>, readable: bool) {
+        match self.records.get_mut(name) {
+            Some(record) => record.object = object,
+            None => drop(
+                self.records
+                    .insert(name.clone(), MemberRecord::new(object, readable)),
+            ),
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &ClusterName) -> bool {
+        self.records.remove(name).is_some()
+    }
+
+    /// What an assignment needs to know of each.
+    pub fn views(&self, owner: u128, kind: ManagedKind) -> BTreeMap<ClusterName, MemberView> {
+        let members = self.members();
+        members
+            .map(|(name, one)| (name.clone(), one.view(owner, kind)))
+            .collect()
+    }
+}

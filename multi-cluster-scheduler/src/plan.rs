@@ -1,0 +1,146 @@
+//! What the placement core decides for an object: pure.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use placement::{ClusterName, OwnerKey, Plan, Proximity, Request, Snapshot, place};
+
+use crate::decide::{Assignment, MemberView};
+use crate::record::next_cursor;
+use crate::validate::Validated;
+use crate::workload::{Kind, Workload};
+
+/// What an object is decided from.
+pub struct Inputs<'a> {
+    /// The clusters, their nodes and pods.
+    pub snapshot: &'a Snapshot,
+    /// Round-trip times between clusters, when a source gives them.
+    pub proximity: Option<&'a Proximity>,
+    /// Traffic by cluster, when a source gives it.
+    pub traffic: Option<&'a BTreeMap<ClusterName, f64>>,
+    /// The next position of `round_robin` in the namespace.
+    pub cursor: u64,
+    /// The assignment that the next one follows: the one on record, or what members hold of an object
+    /// whose record is lost.
+    pub before: Cow<'a, Assignment>,
+    /// What clusters are limited to, because their schedulers cannot place more.
+    pub limits: BTreeMap<ClusterName, u32>,
+    /// The members, and what they run of the object.
+    pub members: BTreeMap<ClusterName, MemberView>,
+}
+
+/// What was decided.
+pub struct Decision {
+    /// The next assignment.
+    pub next: Assignment,
+    /// Replicas of it that run outside of their locations.
+    pub displaced: u32,
+    /// The next position of `round_robin` in the namespace.
+    pub cursor: u64,
+}
+
+/// Decides an object.
+pub fn decide(
+    inputs: &Inputs<'_>,
+    workload: &Workload,
+    validated: &Validated,
+    own_traffic: Option<&BTreeMap<ClusterName, f64>>,
+) -> Decision {
+    let (plan, cursor) = plan(inputs, workload, validated, own_traffic);
+    let next = inputs
+        .before
+        .next(&plan, validated, cursor, &inputs.members);
+    Decision {
+        next,
+        displaced: plan.away,
+        cursor: if chooses(&inputs.before, validated) {
+            next_cursor(cursor)
+        } else {
+            inputs.cursor
+        },
+    }
+}
+
+/// What the placement core says of an object now, and with which position of `round_robin`.
+pub fn plan(
+    inputs: &Inputs<'_>,
+    workload: &Workload,
+    validated: &Validated,
+    own_traffic: Option<&BTreeMap<ClusterName, f64>>,
+) -> (Plan, u64) {
+    let before = &inputs.before;
+    let cursor = if chooses(before, validated) {
+        inputs.cursor
+    } else {
+        before.decision.cursor
+    };
+    let growing = workload.key.kind != Kind::Job;
+    let ask = |limits: &BTreeMap<ClusterName, u32>| {
+        let request = request(inputs, workload, validated, own_traffic, limits);
+        place(inputs.snapshot, &request, validated.policy)
+    };
+    let mut limits = inputs.limits.clone();
+    let mut plan = ask(&limits);
+    if !limits.is_empty() && plan.unplaced > 0 {
+        // What has no other place stays where it waits.
+        let mut surplus = plan.unplaced.saturating_sub(ask(&BTreeMap::new()).unplaced);
+        for one in before.current(growing) {
+            if let Some(limit) = limits.get_mut(&one.cluster) {
+                let more = one.replicas.saturating_sub(*limit).min(surplus);
+                *limit += more;
+                surplus -= more;
+            }
+        }
+        plan = ask(&limits);
+    }
+    (plan, cursor)
+}
+
+fn request<'a>(
+    inputs: &'a Inputs<'_>,
+    workload: &Workload,
+    validated: &'a Validated,
+    own_traffic: Option<&'a BTreeMap<ClusterName, f64>>,
+    limits: &BTreeMap<ClusterName, u32>,
+) -> Request<'a> {
+    let before = &inputs.before;
+    let is_new = chooses(before, validated);
+    let growing = workload.key.kind != Kind::Job;
+    let mut current = before.current(growing);
+    for one in &mut current {
+        let limit = limits.get(&one.cluster).copied();
+        one.replicas = one.replicas.min(limit.unwrap_or(u32::MAX));
+    }
+    let origins = validated.origin.iter();
+    let origins = origins.flat_map(|origin| inputs.snapshot.origins(origin));
+    Request {
+        owner: OwnerKey(workload.owner_bits()),
+        shape: &validated.shape,
+        targets: validated.targets.clone(),
+        replicas: validated.replicas,
+        scheduling: validated.scheduling,
+        eligibility: validated.eligibility.clone(),
+        overflow: validated.overflow,
+        current,
+        growing,
+        limits: limits.clone(),
+        rechoose: is_new && before.decision.sequence > 0,
+        inputs: placement::Inputs {
+            traffic: own_traffic.or(inputs.traffic),
+            proximity: inputs.proximity,
+            origins: origins.collect(),
+            cursor: if is_new {
+                inputs.cursor
+            } else {
+                before.decision.cursor
+            },
+            seed: validated.seed,
+            parameters: validated.parameters.clone(),
+        },
+    }
+}
+
+/// Whether locations are chosen, for the first time or again.
+fn chooses(before: &Assignment, validated: &Validated) -> bool {
+    before.decision.sequence == 0 || before.decision.key != validated.decision_key
+}
