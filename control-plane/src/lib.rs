@@ -26,7 +26,8 @@ mod tables;
 mod work;
 
 pub use access::keys::{KeyError, Keys};
-pub use access::tls::{Tls, TlsError};
+pub use access::tls::Tls;
+pub use access::tls_error::TlsError;
 pub use access::{Tokens, User};
 pub use api::{LogSource, MetricsSource};
 pub use audit::{Audit, AuditError};

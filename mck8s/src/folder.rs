@@ -92,8 +92,8 @@ fn check_version(path: &Path) -> Result<()> {
         // A start on a full disk left an empty one, before there was anything else.
         Ok(text) if text == VERSION || text.is_empty() => Ok(()),
         Ok(text) => bail!(
-            "{shown} is of another version of mck8s ({:?}; this one reads {:?}): {HINT}, or remove \
-             it to begin anew",
+            "{shown} is of another version of mck8s ({:?}; this one reads {:?}): start that \
+             version, or {HINT}",
             text.trim(),
             VERSION.trim()
         ),

@@ -91,7 +91,7 @@ pub(crate) async fn plane(
 fn advice(name: &str, error: &OpenError) -> String {
     match error {
         OpenError::Damaged { .. } => {
-            format!(" (put a copy in its place, or remove that folder to begin {name} again)")
+            format!(" (put a copy in its place, or move that folder away to begin {name} again)")
         }
         OpenError::InUse(_) => " (wait until the other process has ended)".to_owned(),
         // It says what to do, or the data is not to blame.
@@ -102,4 +102,33 @@ fn advice(name: &str, error: &OpenError) -> String {
 /// A client within the process.
 pub(crate) fn client(plane: &ControlPlane) -> Client {
     Client::new(plane.router_for(User::admin()), "default")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn no_advice_destroys_data_that_can_still_be_read() {
+        let lost = OpenError::Lost {
+            offset: 1,
+            found: 1,
+            acknowledged: 2,
+        };
+        for error in [
+            OpenError::InUse(PathBuf::from("data")),
+            OpenError::Storage(io::ErrorKind::PermissionDenied.into()),
+            OpenError::Damaged { offset: 1 },
+            lost,
+        ] {
+            let said = format!("{}{}", error, advice("a", &error));
+            let names_data = said.contains("folder") && said.contains("remove");
+            assert!(!names_data, "{said}");
+        }
+        let damaged = advice("a", &OpenError::Damaged { offset: 1 });
+        assert!(damaged.contains("move that folder away"), "{damaged}");
+    }
 }

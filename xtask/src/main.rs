@@ -3,6 +3,7 @@
 mod bench;
 mod generate;
 mod hostile;
+mod imports;
 mod lab;
 mod play;
 mod repository;

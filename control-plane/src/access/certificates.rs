@@ -29,7 +29,7 @@ use tracing::warn;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::keys::write_secret;
-use super::tls::TlsError;
+use super::tls_error::TlsError;
 
 const AUTHORITY: &str = "ca.crt";
 const AUTHORITY_KEY: &str = "ca.key";

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use p256::pkcs8::LineEnding;
+use p256::pkcs8::der::pem::encode_string;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyUsagePurpose, SubjectPublicKeyInfo,
 };
 use rustls::SignatureScheme;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -16,10 +18,14 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConnection};
 use sha2::{Digest as _, Sha256};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::cri_attributes::ParsedCriAttribute;
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::certificates::time;
 use super::keys::SigningKey;
+use super::subject::{Subject, SubjectError, with_subject};
 use super::{Access, User};
 use crate::objects::Error;
 
@@ -68,21 +74,12 @@ fn is_trusted(
 /// The user that a certificate names; none if it names none.
 fn user(certificate: &CertificateDer<'_>) -> Option<User> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let subject = parsed.subject();
-    let name = subject.iter_common_name().next()?.as_str().ok()?;
-    if name.is_empty() {
-        return None;
-    }
-    let organizations = subject.iter_organization();
-    let mut groups: Vec<String> = organizations
-        .map(|organization| organization.as_str().map(str::to_owned))
-        .collect::<Result<_, _>>()
-        .ok()?;
+    let Subject { user, mut groups } = Subject::read(parsed.subject())?;
     groups.push("system:authenticated".to_owned());
     let hash = Sha256::digest(certificate);
     let id = format!("X509SHA256={hash:x}");
     Some(User {
-        name: name.to_owned(),
+        name: user,
         groups,
         extra: BTreeMap::from([(
             "authentication.kubernetes.io/credential-id".to_owned(),
@@ -107,9 +104,10 @@ fn authority_params() -> CertificateParams {
     params
 }
 
-/// What a certificate for a client shall be.
+/// A certificate for a client, as it was asked for.
 pub(crate) struct Certificate<'a> {
-    pub(crate) request: CertificateSigningRequestParams,
+    /// Subject, key and alternative names are taken from it.
+    pub(crate) request: &'a X509CertificationRequest<'a>,
     pub(crate) key_usages: Vec<KeyUsagePurpose>,
     /// Seconds since 1970.
     pub(crate) from: i64,
@@ -120,19 +118,39 @@ pub(crate) struct Certificate<'a> {
 
 impl Certificate<'_> {
     /// The certificate, as PEM.
-    pub(crate) fn sign(self) -> Result<String, rcgen::Error> {
-        let mut request = self.request;
-        let params = &mut request.params;
-        params.is_ca = IsCa::NoCa;
+    pub(crate) fn sign(self) -> Result<String, SubjectError> {
+        let asked = &self.request.certification_request_info;
+        let mut params = CertificateParams::default();
+        params.custom_extensions = alternative_names(self.request);
         params.key_usages = self.key_usages;
-        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         params.not_before = time(self.from);
         params.not_after = time(self.to);
         params.serial_number = Some(self.serial.into());
         let issuer = Issuer::new(authority_params(), self.key);
-        Ok(request.signed_by(&issuer)?.pem())
+        let key = SubjectPublicKeyInfo::from_der(asked.subject_pki.raw)?;
+        let certificate = params.signed_by(&key, &issuer)?;
+        let certificate = with_subject(certificate.der(), asked.subject.as_raw(), self.key)?;
+        let pem = encode_string("CERTIFICATE", LineEnding::LF, &certificate);
+        pem.map_err(|_| rcgen::Error::CouldNotParseCertificate.into())
     }
+}
+
+/// The alternative names that a request asks for, as they are.
+fn alternative_names(request: &X509CertificationRequest<'_>) -> Vec<CustomExtension> {
+    let attributes = request.certification_request_info.iter_attributes();
+    let asked = attributes.filter_map(|attribute| match attribute.parsed_attribute() {
+        ParsedCriAttribute::ExtensionRequest(asked) => Some(&asked.extensions),
+        _ => None,
+    });
+    let names = asked.flatten();
+    let names = names.filter(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
+    names
+        .map(|names| CustomExtension::from_oid_content(&[2, 5, 29, 17], names.value.to_vec()))
+        .take(1)
+        .collect()
 }
 
 /// Asks clients for a certificate, takes any, and makes sure that they have its key. Each control

@@ -18,7 +18,11 @@ mod roles;
 mod rules;
 pub(crate) mod service_accounts;
 pub(crate) mod signing_requests;
+mod subject;
 pub(crate) mod tls;
+pub(crate) mod tls_error;
+mod user;
+mod verified;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -26,44 +30,8 @@ use std::sync::{Arc, OnceLock};
 use crate::objects::{Error, Objects};
 use bindings::Bindings;
 use keys::Keys;
-use service_accounts::Verified;
-
-/// Who makes a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct User {
-    /// `alice`, or `system:serviceaccount:NAMESPACE:NAME`.
-    pub name: String,
-    /// May be empty.
-    pub uid: String,
-    /// `system:masters` may do everything.
-    pub groups: Vec<String>,
-    /// What else is known.
-    pub extra: BTreeMap<String, Vec<String>>,
-}
-
-impl User {
-    /// A user in groups.
-    pub fn new(name: &str, groups: &[&str]) -> Self {
-        Self {
-            name: name.to_owned(),
-            groups: groups.iter().map(|&group| group.to_owned()).collect(),
-            ..Self::default()
-        }
-    }
-
-    /// One who may do everything.
-    pub fn admin() -> Self {
-        Self::new("admin", &["system:masters", "system:authenticated"])
-    }
-
-    pub(crate) fn anonymous() -> Self {
-        Self::new("system:anonymous", &["system:unauthenticated"])
-    }
-
-    pub(crate) fn is_in(&self, group: &str) -> bool {
-        self.groups.iter().any(|other| other == group)
-    }
-}
+pub use user::User;
+pub(crate) use verified::Verified;
 
 /// Bearer tokens and the users that they stand for.
 pub type Tokens = BTreeMap<String, User>;

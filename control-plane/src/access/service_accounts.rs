@@ -5,12 +5,11 @@
 //! when the Secret is gone or holds another.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::{Access, User, constant_time, jwt};
 use crate::kinds::table;
@@ -116,7 +115,9 @@ pub(crate) fn authenticate(
     token: &str,
     audiences: &[String],
 ) -> Option<Authenticated> {
-    let claims = access.verified.claims(access, token)?;
+    let claims = access
+        .verified
+        .claims(token, || Some(Arc::clone(&access.keys().ok()?.accounts)))?;
     if text(&claims, "/iss") == LEGACY_ISSUER {
         let user = of_secret(access, &claims, token)?;
         let audiences = common(audiences, &own_audiences(access))?;
@@ -233,37 +234,4 @@ fn is_there(access: &Access, key: &Key, reference: &Value) -> Option<Arc<Object>
         deleted.as_second() + LEEWAY < now
     });
     (!gone && uid(value) == text(reference, "/uid")).then_some(object)
-}
-
-/// Tokens whose signature was found right lately, by their hashes: verifying costs more than the
-/// rest of a request.
-#[derive(Debug, Default)]
-pub(crate) struct Verified(Mutex<BTreeMap<[u8; 32], Arc<Value>>>);
-
-/// Tokens that are remembered.
-const REMEMBERED: usize = 1000;
-
-impl Verified {
-    /// The claims of a token with a right signature.
-    fn claims(&self, access: &Access, token: &str) -> Option<Arc<Value>> {
-        // What is no token of ours draws no keys.
-        if token.split('.').count() != 3 {
-            return None;
-        }
-        let hash: [u8; 32] = Sha256::digest(token).into();
-        if let Some(claims) = self.lock().get(&hash) {
-            return Some(Arc::clone(claims));
-        }
-        let claims = Arc::new(jwt::decode(&access.keys().ok()?.accounts, token)?);
-        let mut known = self.lock();
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert(hash, Arc::clone(&claims));
-        Some(claims)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<[u8; 32], Arc<Value>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -5,7 +5,7 @@
 //! what was approved, for a year at most.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use rcgen::{CertificateSigningRequestParams, KeyUsagePurpose};
+use rcgen::KeyUsagePurpose;
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use x509_parser::prelude::FromDer as _;
 
 use super::authorization::{Attributes, allowed};
 use super::client_certificates::Certificate;
+use super::subject::Subject;
 use super::{Access, User};
 use crate::meta::{items, name, number, object_in, strings, text};
 use crate::objects::Error;
@@ -87,7 +88,11 @@ fn signs(new: &Value, old: &Value) -> bool {
 
 /// Nobody asks to be an administrator.
 fn check_subject(request: &Value) -> Result<(), Error> {
-    let is_master = || subject(request).1.iter().any(|group| group == MASTERS);
+    let is_master = || {
+        let subject = der(request)
+            .and_then(|der| Subject::read(&parse(&der)?.certification_request_info.subject));
+        subject.is_some_and(|subject| subject.groups.iter().any(|group| group == MASTERS))
+    };
     if text(request, "/spec/signerName") == SIGNER && is_master() {
         let why = format!("use of {SIGNER} signer with {MASTERS} group is not allowed");
         return Err(Error::forbidden_in(GROUP, PLURAL, name(request), &why));
@@ -95,34 +100,18 @@ fn check_subject(request: &Value) -> Result<(), Error> {
     Ok(())
 }
 
-fn pem(request: &Value) -> Option<String> {
+/// What was sent, as DER; none if it is no request for a certificate as PEM.
+fn der(request: &Value) -> Option<CertificateSigningRequestDer<'static>> {
     let pem = BASE64_STANDARD
         .decode(text(request, "/spec/request"))
         .ok()?;
-    String::from_utf8(pem).ok()
+    CertificateSigningRequestDer::from_pem_slice(&pem).ok()
 }
 
-/// The names and the groups that are asked for, as far as they can be read.
-fn subject(request: &Value) -> (Vec<String>, Vec<String>) {
-    let read = || {
-        let der = CertificateSigningRequestDer::from_pem_slice(pem(request)?.as_bytes()).ok()?;
-        let (_, parsed) = X509CertificationRequest::from_der(&der).ok()?;
-        let subject = &parsed.certification_request_info.subject;
-        let names = subject.iter_common_name();
-        let names = names.filter_map(|name| name.as_str().ok());
-        let groups = subject.iter_organization();
-        let groups = groups.filter_map(|group| group.as_str().ok());
-        Some((
-            names.map(str::to_owned).collect(),
-            groups.map(str::to_owned).collect(),
-        ))
-    };
-    read().unwrap_or_default()
-}
-
-/// What is asked for; none if it can't be read, or its signature is wrong.
-fn parse(request: &Value) -> Option<CertificateSigningRequestParams> {
-    CertificateSigningRequestParams::from_pem(&pem(request)?).ok()
+/// What is asked for; none if it can't be read.
+fn parse(der: &[u8]) -> Option<X509CertificationRequest<'_>> {
+    let (_, request) = X509CertificationRequest::from_der(der).ok()?;
+    Some(request)
 }
 
 fn has_condition(request: &Value, wanted: &str) -> bool {
@@ -168,18 +157,19 @@ pub(crate) fn signed(access: &Access, request: &Value) -> Result<Value, Error> {
 
 /// The certificate as PEM, or why there is none.
 fn certificate(access: &Access, request: &Value) -> Result<Result<String, String>, Error> {
-    let Some(params) = parse(request) else {
+    let der = der(request);
+    let asked = der.as_deref().and_then(parse);
+    let asked = asked.filter(|asked| asked.verify_signature().is_ok());
+    let Some(asked) = asked else {
         return Ok(Err(
             "the request is no certificate request, or not signed by its key".to_owned(),
         ));
     };
-    // One of each kind is all that the library writes into a name.
-    let (names, groups) = subject(request);
-    let ([name], 0..=1) = (names.as_slice(), groups.len()) else {
-        let why = "the subject must have one common name, and one organization at most";
+    let Some(subject) = Subject::read(&asked.certification_request_info.subject) else {
+        let why = "the subject must have a common name, and names that are texts";
         return Ok(Err(why.to_owned()));
     };
-    let is_node = groups == ["system:nodes"] && name.starts_with("system:node:");
+    let is_node = subject.groups == ["system:nodes"] && subject.user.starts_with("system:node:");
     if text(request, "/spec/signerName") == KUBELET_SIGNER && !is_node {
         let why = "the subject must be system:node:NAME in the organization system:nodes";
         return Ok(Err(why.to_owned()));
@@ -201,7 +191,7 @@ fn certificate(access: &Access, request: &Value) -> Result<Result<String, String
     let now = sources.now().as_second();
     let life = number(request, "/spec/expirationSeconds").unwrap_or(YEAR);
     let wanted = Certificate {
-        request: params,
+        request: &asked,
         key_usages,
         from: now - SKEW,
         to: now + life.clamp(600, YEAR),

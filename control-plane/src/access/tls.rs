@@ -1,41 +1,15 @@
 //! The certificates of a server.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::ServerConfig;
-use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificates::Certificates;
 use super::client_certificates::AskForCertificate;
-
-/// Why certificates can't be used.
-#[derive(Debug, Error)]
-pub enum TlsError {
-    /// A file can't be read or written.
-    #[error("a certificate can't be read or written: {0}")]
-    Storage(#[from] io::Error),
-    /// A certificate can't be made.
-    #[error("a certificate can't be made: {0}")]
-    Make(#[from] rcgen::Error),
-    /// A file holds no certificate or key.
-    #[error("a certificate can't be read: {0}")]
-    Read(#[from] rustls::pki_types::pem::Error),
-    /// The authority's key can't be read.
-    #[error(
-        "{file} holds no key: restore it, or remove it to have another authority made; kubeconfigs that trust the old one are void then"
-    )]
-    AuthorityKey {
-        /// The name of the file.
-        file: String,
-    },
-    /// Certificate and key can't be used together.
-    #[error("a certificate can't be used: {0}")]
-    Use(#[from] rustls::Error),
-}
+use super::tls_error::TlsError;
 
 /// How a server shows who it is.
 #[derive(Clone)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
@@ -10,6 +9,7 @@ use serde_json::Value;
 
 use super::negotiate::{Form, not_acceptable};
 use super::query::Query;
+use super::response::respond;
 use super::server::Server;
 use super::status::ApiError;
 use super::view::View;
@@ -19,6 +19,7 @@ use crate::kinds::{Kinds, Resource};
 use crate::objects::Item;
 use crate::objects::{Objects, Warnings};
 use crate::schema::custom::CustomSchema;
+use crate::serving::{Limits, Place};
 use crate::store::Key;
 use crate::work::Effort;
 
@@ -36,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// It came over a connection, and not from a caller in this process.
     pub(crate) is_served: bool,
+    /// What answers may take together; none for one who is always let in.
+    pub(super) limits: Option<Arc<Limits>>,
     pub(super) warnings: Warnings,
 }
 
@@ -58,6 +61,7 @@ impl Call {
             headers,
             body,
             is_served: false,
+            limits: None,
             warnings: Warnings::default(),
         }
     }
@@ -101,6 +105,16 @@ impl Call {
             bytes: self.body.len(),
             factor,
         }
+    }
+
+    /// Waits for memory for an answer with these objects, by their JSON as it is stored. The
+    /// answer holds it until it is sent.
+    pub(crate) async fn room_for(&self, items: &[Item]) -> Result<Option<Place>, ApiError> {
+        let Some(limits) = &self.limits else {
+            return Ok(None);
+        };
+        let place = limits.answer(items.iter().map(Item::size).sum()).await;
+        Ok(Some(place.map_err(|_| ApiError::too_many_requests())?))
     }
 
     /// The form in which objects are answered.
@@ -160,96 +174,4 @@ fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-/// An answer with JSON, in a form.
-pub(crate) fn respond(code: u16, form: Form, json: String, headers: &HeaderMap) -> Response {
-    let text = if form.yaml { yaml(json) } else { json };
-    send(code, form.content_type(), text.into_bytes(), headers)
-}
-
-/// An answer of this type.
-pub(crate) fn send(
-    code: u16,
-    content_type: &'static str,
-    body: Vec<u8>,
-    headers: &HeaderMap,
-) -> Response {
-    let mut response = compress::body(body, headers);
-    *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
-    let content_type = HeaderValue::from_static(content_type);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
-    let cache = HeaderValue::from_static("no-cache, private");
-    response.headers_mut().insert(header::CACHE_CONTROL, cache);
-    response
-}
-
-fn yaml(json: String) -> String {
-    let value = serde_json::from_str::<Value>(&json);
-    let text = value
-        .ok()
-        .and_then(|value| serde_saphyr::to_string(&value).ok());
-    // JSON is YAML, too.
-    text.unwrap_or(json)
-}
-
-/// An answer that reports a failure.
-pub(crate) fn failure(error: &ApiError, headers: &HeaderMap) -> Response {
-    let form = Form::of(headers, false).unwrap_or(Form::JSON);
-    let mut response = respond(error.code, form, error.status().to_string(), headers);
-    if let Some(seconds) = error.retry_after_seconds() {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
-}
-
-/// An answer with text.
-pub(crate) fn plain(code: u16, text: impl Into<Body>) -> Response {
-    let mut response = Response::new(text.into());
-    *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
-    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
-    response
-}
-
-/// Compression of big answers.
-mod compress {
-    use std::io::Write;
-
-    use axum::body::Body;
-    use axum::response::Response;
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use http::{HeaderMap, HeaderValue, header};
-
-    /// Bytes. Less is not worth the work.
-    const THRESHOLD: usize = 128 * 1024;
-
-    pub(super) fn body(bytes: Vec<u8>, headers: &HeaderMap) -> Response {
-        let wanted = headers.get(header::ACCEPT_ENCODING);
-        let wanted = wanted.and_then(|value| value.to_str().ok());
-        let gzip = wanted.is_some_and(|text| text.split(',').any(|name| name.trim() == "gzip"));
-        if !gzip || bytes.len() < THRESHOLD {
-            return Response::new(Body::from(bytes));
-        }
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
-        let Ok(compressed) = compressed else {
-            return Response::new(Body::from(bytes));
-        };
-        let mut response = Response::new(Body::from(compressed));
-        let gzip = HeaderValue::from_static("gzip");
-        response
-            .headers_mut()
-            .insert(header::CONTENT_ENCODING, gzip);
-        let vary = HeaderValue::from_static("Accept-Encoding");
-        response.headers_mut().insert(header::VARY, vary);
-        response
-    }
 }

@@ -112,13 +112,13 @@ pub(crate) fn parse(
         });
     }
     if !parsed.value.is_object() {
-        let found = go_kind(&parsed.value).unwrap_or("string");
+        let found = json::go_kind(&parsed.value).unwrap_or("string");
         let target = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
         let why = format!("json: cannot unmarshal {found} into Go value of type {target}");
         return Err(unrecognized(why));
     }
     for field in ["apiVersion", "kind"] {
-        if let Some(found) = parsed.value.get(field).and_then(go_kind) {
+        if let Some(found) = parsed.value.get(field).and_then(json::go_kind) {
             let why = format!(
                 "json: cannot unmarshal {found} into Go struct field .{field} of type string"
             );
@@ -138,17 +138,6 @@ fn from_protobuf(bytes: &[u8], expected: &Expected<'_>) -> Result<Value, ApiErro
             shown(bytes)
         )),
     })
-}
-
-/// What Go calls a value that is no text and not null.
-pub(super) fn go_kind(value: &Value) -> Option<&'static str> {
-    match value {
-        Value::Array(_) => Some("array"),
-        Value::Object(_) => Some("object"),
-        Value::Number(_) => Some("number"),
-        Value::Bool(_) => Some("bool"),
-        Value::String(_) | Value::Null => None,
-    }
 }
 
 /// Reads YAML.
@@ -400,4 +389,32 @@ pub(crate) fn set_namespace(call: &Call, value: &mut Value) -> Result<(), ApiErr
     let expected = Some(expected).filter(|namespace| !namespace.is_empty());
     crate::meta::put(metadata(value), "namespace", expected.map(Value::from));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A document that nests so deep, as YAML that is no JSON.
+    fn nested(levels: usize) -> String {
+        let open = (0..levels - 1).map(|level| format!("{}a:\n", " ".repeat(level)));
+        let open: String = open.collect();
+        format!("{open}{}a: 1", " ".repeat(levels - 1))
+    }
+
+    #[test]
+    fn yaml_nests_as_deep_as_json_and_no_deeper() {
+        let parsed = yaml(nested(DEPTH).as_bytes()).unwrap();
+        assert_eq!(crate::bounds::depth(&parsed.value), DEPTH);
+        let deeper = yaml(nested(DEPTH + 1).as_bytes());
+        assert!(deeper.is_err());
+        // Sequences, brackets, and anything that no parser should follow to its end.
+        for text in [
+            "- ".repeat(100_000),
+            "[".repeat(100_000),
+            "{a: ".repeat(100_000),
+        ] {
+            assert!(yaml(text.as_bytes()).is_err());
+        }
+    }
 }

@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::call::respond;
 use super::negotiate::{Form, accepted};
+use super::response::respond;
 use super::status::ApiError;
 use crate::kinds::{Kinds, Resource, Subresource, group_version};
 

@@ -1,15 +1,18 @@
 //! From an HTTP request to the handler that answers it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::Method;
+use tokio::time::timeout;
 
-use super::call::{Call, failure, plain};
+use super::call::Call;
 use super::query::{ListOptions, Query};
 use super::recording::Recording;
+use super::response::{failure, plain};
 use super::server::Server;
 use super::status::ApiError;
 use super::telemetry::Observed;
@@ -22,6 +25,10 @@ use crate::access::impersonation::impersonate;
 use crate::access::request_info::{Asked, RequestInfo, ResourcePath};
 use crate::kinds::Kinds;
 use crate::serving::{Outside, Served, Sort};
+
+/// How long a request that came over a connection may take, once its body is read: what
+/// kube-apiserver has for `--request-timeout`. A watch is answered when it begins.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Answers a request. One that comes from within is made by a trusted user.
 pub(crate) async fn handle(
@@ -103,14 +110,10 @@ async fn answer(
         return Err(attributes.refusal(&user).into());
     }
     recording.is_allowed();
-    let _place = match &limits {
-        None => None,
-        Some(limits) => {
-            let sort = sort(&user, &info, &parts.method);
-            let place = limits.enter(sort);
-            Some(place.map_err(|_| ApiError::too_many_requests())?)
-        }
-    };
+    let sort = sort(&user, &info, &parts.method);
+    let place = limits.as_ref().map(|limits| limits.enter(sort));
+    let place = place.transpose();
+    let place = place.map_err(|_| ApiError::too_many_requests())?;
     let kinds = server.objects.registry.now();
     if info.resource.is_none() && info.path == "/metrics" && parts.method == Method::GET {
         return Ok(server.telemetry.answer(limits.as_deref()));
@@ -137,7 +140,7 @@ async fn answer(
             Err(ApiError::no_such_resource())
         };
     };
-    let (body, _memory) = match &limits {
+    let (body, memory) = match &limits {
         None => (decode::read(body).await?, None),
         Some(limits) => decode::read_within(body, limits).await?,
     };
@@ -150,6 +153,7 @@ async fn answer(
         (query, parts.headers, body),
     );
     call.is_served = limits.is_some();
+    call.limits = limits.filter(|_| sort != Sort::Exempt);
     if let Some(warning) = call
         .resource
         .custom
@@ -162,18 +166,44 @@ async fn answer(
         let instead = "use discovery.k8s.io/v1 EndpointSlice";
         call.warn(format!("v1 Endpoints is deprecated in v1.33+; {instead}"));
     }
+    let writes = !matches!(parts.method, Method::GET | Method::HEAD);
+    if !call.is_served {
+        return Ok(respond(call, is_method, writes).await);
+    }
+    let responded = async move {
+        let _held = (place, memory);
+        respond(call, is_method, writes).await
+    };
+    in_time(responded, writes).await
+}
+
+/// Answers in time, or says that there is no answer yet. What `goes_on` comes to its end then, and
+/// holds its place until it has.
+async fn in_time(
+    responded: impl Future<Output = Response> + Send + 'static,
+    goes_on: bool,
+) -> Result<Response, ApiError> {
+    let responded = if goes_on {
+        timeout(TIMEOUT, tokio::spawn(responded)).await
+    } else {
+        timeout(TIMEOUT, responded).await.map(Ok)
+    };
+    let responded = responded.map_err(|_| ApiError::overdue())?;
+    responded.map_err(|error| ApiError::internal(&error.to_string()))
+}
+
+/// Answers a request for a resource, also if it fails.
+async fn respond(call: Call, is_method: bool, writes: bool) -> Response {
     let answered = serve(&call, is_method).await;
-    let definition = call
-        .resource
-        .is("apiextensions.k8s.io", "CustomResourceDefinition");
-    if definition && !matches!(parts.method, Method::GET | Method::HEAD) {
+    let definition = ("apiextensions.k8s.io", "CustomResourceDefinition");
+    if call.resource.is(definition.0, definition.1) && writes {
         // Who has written a definition finds it in force.
         call.objects().definitions.wait().await;
     }
-    answered.or_else(|error| {
+    answered.unwrap_or_else(|error| {
         let mut response = failure(&error, &call.headers);
         call.add_warnings(&mut response);
-        Ok(response)
+        response
     })
 }
 
@@ -274,8 +304,8 @@ async fn serve(call: &Call, is_method: bool) -> Result<Response, ApiError> {
         return super::virtuals::serve(call, verb).await;
     }
     match verb {
-        "get" => read::get(call),
-        "list" => read::list(call, &ListOptions::of(&call.query, false)?),
+        "get" => read::get(call).await,
+        "list" => read::list(call, &ListOptions::of(&call.query, false)?).await,
         "watch" => {
             let mut options = ListOptions::of(&call.query, true)?;
             if *named {
@@ -291,3 +321,7 @@ async fn serve(call: &Call, is_method: bool) -> Result<Response, ApiError> {
         _ => Err(ApiError::method_not_allowed()),
     }
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

@@ -3,9 +3,9 @@
 use axum::response::Response;
 use serde_json::json;
 
-use super::call::{plain, respond};
 use super::negotiate::Form;
 use super::query::Query;
+use super::response::{plain, respond};
 use crate::builtin::KUBERNETES_VERSION;
 use crate::store::Health;
 

@@ -5,8 +5,8 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 
-use super::call::send;
 use super::negotiate::accepted;
+use super::response::send;
 use super::status::ApiError;
 use crate::access::Access;
 

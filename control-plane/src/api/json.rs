@@ -202,6 +202,17 @@ impl<'de> Visitor<'de> for Paths<'_> {
     }
 }
 
+/// What Go calls a value that is no text and not null.
+pub(super) fn go_kind(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Array(_) => Some("array"),
+        Value::Object(_) => Some("object"),
+        Value::Number(_) => Some("number"),
+        Value::Bool(_) => Some("bool"),
+        Value::String(_) | Value::Null => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

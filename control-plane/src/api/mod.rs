@@ -18,6 +18,7 @@ mod pods;
 mod query;
 mod read;
 mod recording;
+mod response;
 mod reviews;
 mod scale;
 mod server;

@@ -8,10 +8,10 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
 
-use super::call::{respond, send};
 use super::discovery::hexadecimal;
 use super::negotiate::{Form, wants_only_protobuf};
 use super::openapi_v2;
+use super::response::{respond, send};
 use crate::builtin::KUBERNETES_VERSION;
 use crate::kinds::{Kinds, Resource};
 use crate::schema::builtin::{builtin, builtin_type};

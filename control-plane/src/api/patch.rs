@@ -232,7 +232,7 @@ fn config(call: &Call, options: &WriteOptions) -> Result<Value, ApiError> {
         config = Value::Object(serde_json::Map::new());
     }
     if !config.is_object() {
-        let found = decode::go_kind(&config).unwrap_or("string");
+        let found = super::json::go_kind(&config).unwrap_or("string");
         return Err(wrong(format!(
             "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
         )));

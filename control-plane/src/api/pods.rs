@@ -3,10 +3,11 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::call::{Call, plain};
+use super::call::Call;
 use super::decode;
 use super::negotiate::BodyForm;
 use super::query::WriteOptions;
+use super::response::plain;
 use super::status::{ApiError, Cause};
 use crate::kinds::table;
 use crate::meta::{fields, is_deleting, items, name, number, object_in, text, uid};

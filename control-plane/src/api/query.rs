@@ -356,7 +356,7 @@ fn check_delete_options(options: &Value) -> Result<(), ApiError> {
     let refused = |value: &Value, field: &str, wanted: &str| {
         let found = match value {
             Value::Number(number) => format!("number {number}"),
-            other => super::decode::go_kind(other).unwrap_or("string").to_owned(),
+            other => super::json::go_kind(other).unwrap_or("string").to_owned(),
         };
         ApiError::unforeseen(format!(
             "json: cannot unmarshal {found} into Go struct field DeleteOptions.{field} of type {wanted}"

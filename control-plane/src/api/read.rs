@@ -14,10 +14,11 @@ use super::view::ListMeta;
 use crate::meta::{name, namespace};
 use crate::objects::Item;
 use crate::selector::{FieldSelector, LabelSelector};
+use crate::serving::holding;
 use crate::store::{Key, List, Page};
 
 /// Answers with one object.
-pub(crate) fn get(call: &Call) -> Result<Response, ApiError> {
+pub(crate) async fn get(call: &Call) -> Result<Response, ApiError> {
     call.form()?;
     let asked = exact_revision(call.query.text("resourceVersion"))?;
     let latest = call.objects().store.revision();
@@ -26,7 +27,9 @@ pub(crate) fn get(call: &Call) -> Result<Response, ApiError> {
     }
     let object = call.objects().store.get(&call.key(&call.path.name));
     let object = object.ok_or_else(|| ApiError::not_found(&call.resource, &call.path.name))?;
-    call.answer(200, &Item::Stored(object))
+    let item = Item::Stored(object);
+    let room = call.room_for(std::slice::from_ref(&item)).await?;
+    Ok(holding(call.answer(200, &item)?, room))
 }
 
 /// The resource version of a list as a number; 0 if it is empty.
@@ -75,10 +78,12 @@ impl Filter {
 }
 
 /// Answers with a list.
-pub(crate) fn list(call: &Call, options: &ListOptions) -> Result<Response, ApiError> {
+pub(crate) async fn list(call: &Call, options: &ListOptions) -> Result<Response, ApiError> {
     let view = call.view()?;
     let (items, meta) = read_list(call, options)?;
-    Ok(call.send(200, view.form, view.list(&items, &meta)))
+    let room = call.room_for(&items).await?;
+    let response = call.send(200, view.form, view.list(&items, &meta));
+    Ok(holding(response, room))
 }
 
 /// Reads a list, or a page of one.

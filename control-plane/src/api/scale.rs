@@ -234,7 +234,7 @@ fn scaled(scope: &RequestScope<'_>, old: &Value, scale: &Value) -> Result<Value,
         Some(given) => replicas_of(given).ok_or_else(|| {
             let given = match given {
                 Value::Number(number) => format!("number {number}"),
-                other => decode::go_kind(other).unwrap_or("string").to_owned(),
+                other => super::json::go_kind(other).unwrap_or("string").to_owned(),
             };
             ApiError::bad_request(format!(
                 "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal {given} into Go struct field ScaleSpec.spec.replicas of type int32"

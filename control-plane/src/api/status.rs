@@ -239,7 +239,13 @@ impl ApiError {
         Self::new(429, "TooManyRequests", message).retry_after(1)
     }
 
-    /// A request that took too long.
+    /// A request that was not answered in time.
+    pub(crate) fn overdue() -> Self {
+        let message = "Timeout: request did not complete within the allotted timeout";
+        Self::new(504, "Timeout", message).with_details()
+    }
+
+    /// Work that took too long.
     pub(crate) fn timeout() -> Self {
         let message = "Timeout: request did not complete within requested timeout - context deadline exceeded";
         Self::new(504, "Timeout", message).with_details()

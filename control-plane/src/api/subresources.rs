@@ -29,7 +29,7 @@ pub(crate) async fn serve(call: &Call, is_method: bool) -> Result<Response, ApiE
         ("log", _) => pods::log(call),
         ("token", _) => tokens::create(call),
         ("exec" | "attach" | "portforward" | "proxy", _) => Err(unreachable_kubelet(call)),
-        (_, "get") => read::get(call),
+        (_, "get") => read::get(call).await,
         (_, "update") => writes::update(call).await,
         _ => patch::patch(call).await,
     }

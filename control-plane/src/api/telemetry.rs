@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::call::plain;
+use super::response::plain;
 use crate::access::request_info::RequestInfo;
 use crate::kinds::Kinds;
 use crate::serving::Limits;
@@ -51,14 +51,11 @@ struct RequestLabels {
     scope: String,
 }
 
+/// A request with what it was answered.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct AnswerLabels {
-    verb: String,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
-    scope: String,
+    #[prometheus(flatten)]
+    request: RequestLabels,
     code: u16,
 }
 
@@ -182,12 +179,7 @@ impl Telemetry {
             duration.observe(began.elapsed().as_secs_f64());
         }
         let answer = AnswerLabels {
-            verb: labels.verb,
-            group: labels.group,
-            version: labels.version,
-            resource: labels.resource,
-            subresource: labels.subresource,
-            scope: labels.scope,
+            request: labels,
             code: response.status().as_u16(),
         };
         self.requests.get_or_create(&answer).inc();

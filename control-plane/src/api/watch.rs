@@ -12,10 +12,11 @@ use http::{HeaderValue, header};
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
-use super::call::{Call, plain};
+use super::call::Call;
 use super::negotiate::Form;
 use super::query::ListOptions;
 use super::read::{Filter, exact_revision, only};
+use super::response::plain;
 use super::status::ApiError;
 use super::view::View;
 use crate::kinds::Resource;

@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use tracing::{error, warn};
+
 /// Bytes after which another file is begun.
 const SIZE: u64 = 100 * 1024 * 1024;
 /// Older files that are kept, as `FILE.1` (the newest) to `FILE.5`.
@@ -16,6 +18,8 @@ pub(super) struct Log {
     file: File,
     written: u64,
     size: u64,
+    /// Lines that were not written since the last one that was.
+    missed: u64,
 }
 
 impl Log {
@@ -31,11 +35,30 @@ impl Log {
             written: file.metadata()?.len(),
             file,
             size,
+            missed: 0,
         })
     }
 
-    /// Appends a line.
-    pub(super) fn append(&mut self, line: &str) -> io::Result<()> {
+    /// Appends a line, and says so when that begins to fail, and when it has ended: not each time.
+    pub(super) fn append(&mut self, line: &str) {
+        match self.write(line) {
+            Err(error) if self.missed == 0 => {
+                error!(%error, "requests are not recorded in the audit log");
+                self.missed = 1;
+            }
+            Err(_) => self.missed += 1,
+            Ok(()) if self.missed > 0 => {
+                warn!(
+                    missed = self.missed,
+                    "requests were not recorded in the audit log"
+                );
+                self.missed = 0;
+            }
+            Ok(()) => {}
+        }
+    }
+
+    fn write(&mut self, line: &str) -> io::Result<()> {
         let line = format!("{line}\n");
         let length = line.len() as u64;
         if self.written > 0 && self.written + length > self.size {
@@ -83,10 +106,10 @@ mod tests {
         let path = folder.join("audit.log");
         let mut log = Log::with_size(&path, 20).unwrap();
         for number in 10..100 {
-            log.append(&format!("line {number}")).unwrap();
+            log.write(&format!("line {number}")).unwrap();
         }
         drop(log);
-        Log::with_size(&path, 20).unwrap().append("last").unwrap();
+        Log::with_size(&path, 20).unwrap().write("last").unwrap();
         let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
         assert_eq!(read("audit.log"), "last\n");
         assert_eq!(read("audit.log.1"), "line 98\nline 99\n");

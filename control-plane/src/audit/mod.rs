@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
-use tracing::error;
 
 use crate::access::User;
 use crate::access::attributes::Attributes;
@@ -80,9 +79,7 @@ impl Audit {
             event["annotations"]["control-plane/name"] = json!(name);
         }
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = log.append(&event.to_string()) {
-            error!(%error, "a request was not recorded in the audit log");
-        }
+        log.append(&event.to_string());
     }
 }
 

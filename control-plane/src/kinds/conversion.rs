@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Conversion;
 use crate::meta::{object_in, put};
 
 /// Fields of events.k8s.io/v1 and of core/v1, where they differ.
@@ -15,6 +14,18 @@ const EVENT: &[(&str, &str)] = &[
     ("deprecatedLastTimestamp", "lastTimestamp"),
     ("deprecatedCount", "count"),
 ];
+
+/// How a version differs from what is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Conversion {
+    /// Not at all, but for `apiVersion`.
+    #[default]
+    None,
+    /// events.k8s.io/v1 renames the fields of core events.
+    Event,
+    /// autoscaling/v1 knows less than autoscaling/v2.
+    AutoscalerV1,
+}
 
 impl Conversion {
     /// The group and the version in which objects of a version are stored.

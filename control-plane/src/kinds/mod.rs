@@ -3,12 +3,15 @@
 mod builtin;
 mod conversion;
 mod custom;
+mod custom_version;
 mod registry;
 
 use std::sync::Arc;
 
 pub(crate) use builtin::{Builtin, PrinterColumn, Selectable, Traits};
-pub(crate) use custom::{Column, CustomVersion, ScalePaths, resources as custom_resources};
+pub(crate) use conversion::Conversion;
+pub(crate) use custom::resources as custom_resources;
+pub(crate) use custom_version::{Column, CustomVersion, ScalePaths};
 pub(crate) use registry::{Kinds, Registry};
 
 /// One kind in one version, under the name that it has in paths.
@@ -49,18 +52,6 @@ pub(crate) struct Subresource {
     pub(crate) version: String,
     pub(crate) kind: String,
     pub(crate) verbs: Vec<&'static str>,
-}
-
-/// How a version differs from what is stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Conversion {
-    /// Not at all, but for `apiVersion`.
-    #[default]
-    None,
-    /// events.k8s.io/v1 renames the fields of core events.
-    Event,
-    /// autoscaling/v1 knows less than autoscaling/v2.
-    AutoscalerV1,
 }
 
 impl Resource {

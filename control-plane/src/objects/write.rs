@@ -27,6 +27,14 @@ impl Item {
             Self::Made(value) => value,
         }
     }
+
+    /// Bytes of JSON that are stored.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Stored(object) => object.size(),
+            Self::Made(_) => 0,
+        }
+    }
 }
 
 /// Completes an object by what others have, when it is its turn to be written.

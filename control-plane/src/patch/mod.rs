@@ -4,6 +4,7 @@
 //! validated like any other. Which patches are understood, and which are refused how, is as in
 //! kube-apiserver 1.34.
 
+mod directive;
 mod json;
 mod merge;
 pub(crate) mod print;

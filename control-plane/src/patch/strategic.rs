@@ -5,12 +5,11 @@
 
 use serde_json::{Map, Value};
 
+use super::directive::{DIRECTIVE, bad_format, bad_type, unknown_directive};
 use super::strategic_list::{ListMerge, check_order, delete_items, merge_list, sort_as_wanted};
 use super::{PatchError, print};
 use crate::schema::{Form, PatchMerge, Schema};
 
-/// Says what is done with the object that it is in: `replace`, `delete`, `merge`.
-pub(super) const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
 const DELETE_FROM_LIST: &str = "$deleteFromPrimitiveList";
 const SET_ORDER: &str = "$setElementOrder";
@@ -54,7 +53,7 @@ fn replace_selector(document: &Map<String, Value>, patch: &mut Map<String, Value
 }
 
 /// Merges a patch into an object. Of what has no schema, lists are replaced.
-pub(super) fn merge_object(
+fn merge_object(
     mut object: Map<String, Value>,
     mut patch: Map<String, Value>,
     schema: Option<&Schema>,
@@ -96,7 +95,12 @@ fn merge_field(
         }
         (Some(Value::Array(items)), Value::Array(patch)) => {
             let (merge, schema) = how_to_merge(schema);
-            Some(Value::Array(merge_list(items, patch, &merge, schema)?))
+            Some(Value::Array(merge_list(
+                items,
+                patch,
+                &merge,
+                (schema, merge_object),
+            )?))
         }
         (_, patch) => without_directives(without_nulls(patch)),
     };
@@ -119,7 +123,7 @@ fn delete_from_list(
         }
         (Some(Value::Array(items)), Value::Array(gone)) => {
             let (merge, schema) = how_to_merge(field(schema, name));
-            *items = delete_items(std::mem::take(items), gone, &merge, schema)?;
+            *items = delete_items(std::mem::take(items), gone, &merge, (schema, merge_object))?;
         }
         (Some(Value::Object(fields)), Value::Object(patch)) => {
             let merged = merge_object(std::mem::take(fields), patch, field(schema, name))?;
@@ -179,7 +183,9 @@ fn merge_ordered_lists(
                 let kept = wanted.into_iter().filter_map(without_directives);
                 kept.collect()
             }
-            (Some(items), Some(wanted)) => merge_list(items, wanted, &merge, schema)?,
+            (Some(items), Some(wanted)) => {
+                merge_list(items, wanted, &merge, (schema, merge_object))?
+            }
         };
         let (items, wanted) = (items.unwrap_or_default(), wanted.unwrap_or_default());
         let merged = sort_as_wanted(merged, &order, &items, &wanted, &merge)?;
@@ -258,25 +264,6 @@ fn without_directives(value: Value) -> Option<Value> {
         }
         value => Some(value),
     }
-}
-
-pub(super) fn unknown_directive(directive: &Value, object: &Map<String, Value>) -> PatchError {
-    let directive = print::plain(directive);
-    let object = print::plain(&Value::Object(object.clone()));
-    PatchError::Internal(format!("unknown patch type: {directive} in map: {object}"))
-}
-
-pub(super) fn bad_type(expected: &Value, found: &Value) -> PatchError {
-    let expected = print::type_name(expected);
-    let found = match found {
-        Value::Null => "%!s(<nil>)",
-        found => print::type_name(found),
-    };
-    PatchError::Internal(format!("expected a {expected}, but received a {found}"))
-}
-
-pub(super) fn bad_format(what: &str) -> PatchError {
-    PatchError::BadRequest(format!("invalid patch format of {what}"))
 }
 
 #[cfg(test)]

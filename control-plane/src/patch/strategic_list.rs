@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::strategic::{DIRECTIVE, bad_type, merge_object, unknown_directive};
+use super::directive::{DIRECTIVE, bad_type, unknown_directive};
 use super::{PatchError, print};
 use crate::schema::Schema;
 
@@ -28,6 +28,16 @@ impl<'a> ListMerge<'a> {
     }
 }
 
+/// Merges a patch into an item, which is an object.
+type MergeItem = fn(
+    Map<String, Value>,
+    Map<String, Value>,
+    Option<&Schema>,
+) -> Result<Map<String, Value>, PatchError>;
+
+/// The schema of the items, and how they are merged.
+pub(super) type Items<'a> = (Option<&'a Schema>, MergeItem);
+
 /// Merges the items of a patch into a list.
 ///
 /// The items of the patch are in its order; the others keep theirs, among them.
@@ -35,7 +45,7 @@ pub(super) fn merge_list(
     items: Vec<Value>,
     patch: Vec<Value>,
     merge: &ListMerge<'_>,
-    schema: Option<&Schema>,
+    of_items: Items<'_>,
 ) -> Result<Vec<Value>, PatchError> {
     if *merge == ListMerge::Replace {
         return Ok(patch);
@@ -50,7 +60,7 @@ pub(super) fn merge_list(
         };
         let (items, patch) = follow_directives(items, patch, key)?;
         let before = items.clone();
-        (merge_by_key(items, &patch, key, schema)?, patch, before)
+        (merge_by_key(items, &patch, key, of_items)?, patch, before)
     } else {
         let mut seen = HashSet::new();
         let all = items.iter().chain(&patch);
@@ -65,7 +75,7 @@ pub(super) fn delete_items(
     mut items: Vec<Value>,
     gone: Vec<Value>,
     merge: &ListMerge<'_>,
-    schema: Option<&Schema>,
+    of_items: Items<'_>,
 ) -> Result<Vec<Value>, PatchError> {
     if items.is_empty() && gone.is_empty() {
         return Ok(items);
@@ -75,7 +85,7 @@ pub(super) fn delete_items(
             ListMerge::Replace => &ListMerge::Values,
             merge => merge,
         };
-        return merge_list(items, gone, merge, schema);
+        return merge_list(items, gone, merge, of_items);
     }
     let gone: HashSet<Value> = gone.into_iter().collect();
     items.retain(|item| !gone.contains(item));
@@ -151,8 +161,9 @@ fn merge_by_key(
     mut items: Vec<Value>,
     patch: &[Value],
     key: &str,
-    schema: Option<&Schema>,
+    of_items: Items<'_>,
 ) -> Result<Vec<Value>, PatchError> {
+    let (schema, merge_item) = of_items;
     let mut known = HashMap::new();
     for (index, item) in items.iter().enumerate() {
         if let Some(value) = item.get(key) {
@@ -164,7 +175,7 @@ fn merge_by_key(
         let value = key_of(fields, key)?;
         let there = known.get(value).and_then(|&index| items.get_mut(index));
         if let Some(Value::Object(there)) = there {
-            let merged = merge_object(std::mem::take(there), fields.clone(), schema)?;
+            let merged = merge_item(std::mem::take(there), fields.clone(), schema)?;
             *there = merged;
         } else {
             known.entry(value.clone()).or_insert(items.len());

@@ -1,5 +1,6 @@
 //! Whether a connection is used.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -7,56 +8,105 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 /// The requests of a connection.
 #[derive(Clone)]
-pub(super) struct Activity(Arc<Mutex<State>>);
+pub(super) struct Activity(Arc<Shared>);
 
+struct Shared {
+    state: Mutex<State>,
+    /// There is another deadline.
+    has_deadline: Notify,
+}
+
+#[derive(Default)]
 struct State {
-    /// Requests that are not answered to the end.
-    running: usize,
+    /// Requests so far.
+    count: u64,
+    /// Requests that are not answered to the end, and when they must be.
+    running: BTreeMap<u64, Option<Instant>>,
     /// When the last one ended; none before the first.
     ended: Option<Instant>,
 }
 
 impl Activity {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State {
-            running: 0,
-            ended: None,
-        })))
+        Self(Arc::new(Shared {
+            state: Mutex::default(),
+            has_deadline: Notify::new(),
+        }))
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state)
     }
 
     /// A request begins. It ends when this is dropped.
     pub(super) fn begin(&self) -> Running {
-        self.change(|state| state.running += 1);
-        Running(self.clone())
+        let number = self.change(|state| {
+            state.count += 1;
+            state.running.insert(state.count, None);
+            state.count
+        });
+        Running {
+            activity: self.clone(),
+            number,
+        }
     }
 
     /// When the connection became idle; none if it is used. One that had no request yet has been
     /// idle since it `began`.
     pub(super) fn idle_since(&self, began: Instant) -> Option<Instant> {
-        self.change(|state| (state.running == 0).then(|| state.ended.unwrap_or(began)))
+        self.change(|state| {
+            let is_idle = state.running.is_empty();
+            is_idle.then(|| state.ended.unwrap_or(began))
+        })
     }
 
     /// There was a request.
     pub(super) fn was_used(&self) -> bool {
-        self.change(|state| state.running > 0 || state.ended.is_some())
+        self.change(|state| state.count > 0)
+    }
+
+    /// Waits until an answer should have been sent, and was not.
+    pub(super) async fn overdue(&self) {
+        loop {
+            let first = self.change(|state| state.running.values().flatten().min().copied());
+            let another = self.0.has_deadline.notified();
+            match first {
+                Some(first) if first <= Instant::now() => return,
+                Some(first) => tokio::select! {
+                    () = another => {}
+                    () = sleep_until(first) => {}
+                },
+                None => another.await,
+            }
+        }
     }
 }
 
 /// A request that is not answered to the end.
-pub(super) struct Running(Activity);
+pub(super) struct Running {
+    activity: Activity,
+    number: u64,
+}
+
+impl Running {
+    /// The answer must be sent by then.
+    pub(super) fn must_end(&self, by: Instant) {
+        let known = |state: &mut State| state.running.insert(self.number, Some(by));
+        self.activity.change(known);
+        self.activity.0.has_deadline.notify_one();
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.change(|state| {
-            state.running -= 1;
+        self.activity.change(|state| {
+            state.running.remove(&self.number);
             state.ended = Some(Instant::now());
         });
     }

@@ -22,6 +22,7 @@ use tracing::debug;
 use super::activity::{Activity, Tracked};
 use super::files;
 use super::limits::Limits;
+use super::sending::SentBy;
 use crate::access::client_certificates::Shown;
 use crate::access::tls::Tls;
 
@@ -132,7 +133,7 @@ async fn greet(
     }
 }
 
-/// Serves a connection until it ends, is idle for too long, or all end.
+/// Serves a connection until it ends, is idle or does not read for too long, or all end.
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
@@ -155,7 +156,12 @@ async fn connection(
         let (router, running) = (router.clone(), requests.begin());
         async move {
             let answered: Result<Response, _> = router.oneshot(request).await;
-            answered.map(|answer| answer.map(|body| Body::new(Tracked::new(body, running))))
+            answered.map(|answer| {
+                if let Some(SentBy(deadline)) = answer.extensions().get() {
+                    running.must_end(*deadline);
+                }
+                answer.map(|body| Body::new(Tracked::new(body, running)))
+            })
         }
     });
     let service = TowerToHyperService::new(router);
@@ -170,6 +176,10 @@ async fn connection(
                 if let Err(error) = done {
                     debug!(%error, "a connection ended");
                 }
+                return;
+            }
+            () = activity.overdue() => {
+                debug!("a connection was closed, because its client does not read");
                 return;
             }
             _ = ended.changed(), if !is_ending => {
@@ -192,5 +202,36 @@ async fn connection(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::super::sending::holding;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_gives_its_memory_back() {
+        const BYTES: usize = 1 << 20;
+        let limits = Arc::new(Limits::with_answers(1, BYTES / 1024));
+        let shared = Arc::clone(&limits);
+        let router = Router::new().fallback(move || async move {
+            let place = shared.answer(BYTES).await.ok();
+            holding(Response::new(Body::from(vec![b'x'; BYTES])), place)
+        });
+        let (mut client, server) = tokio::io::duplex(1024);
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let (_end, ended) = watch::channel(());
+        let served = tokio::spawn(connection(server, router, ended));
+        // The answer is under way when nothing else is to be done.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(limits.answer(BYTES).await.is_err());
+        served.await.unwrap();
+        assert!(limits.answer(BYTES).await.is_ok());
     }
 }

@@ -12,10 +12,13 @@ const WRITING: usize = 200;
 /// KiB of bodies that are held in memory while they are read and worked on.
 const BODIES: usize = 64 * 1024;
 
-/// Bytes of a body that is not counted.
+/// KiB of answers that are made and sent, by the JSON that is stored of their objects.
+const ANSWERS: usize = 128 * 1024;
+
+/// Bytes of a body or an answer that is not counted.
 const SMALL: usize = 64 * 1024;
 
-/// How long a body waits for others.
+/// How long a body or an answer waits for others.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a request does.
@@ -39,20 +42,63 @@ pub(crate) struct Limits {
     most_connections: usize,
     reading: Arc<Semaphore>,
     writing: Arc<Semaphore>,
-    bodies: Arc<Semaphore>,
+    bodies: Memory,
+    answers: Memory,
 }
 
-/// A place among the requests under way, or in the memory for bodies.
-pub(crate) struct Place(#[allow(dead_code)] Option<OwnedSemaphorePermit>);
+/// Memory that is shared.
+struct Memory {
+    free: Arc<Semaphore>,
+    kib: usize,
+}
+
+impl Memory {
+    fn new(kib: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(kib)),
+            kib,
+        }
+    }
+
+    /// Waits for so many bytes of it, or for all of it if they are more.
+    async fn take(&self, bytes: usize) -> Result<Place, TooMany> {
+        if bytes <= SMALL {
+            return Ok(Place(None));
+        }
+        let kib = bytes.div_ceil(1024).min(self.kib);
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+        let memory = Arc::clone(&self.free).acquire_many_owned(kib);
+        match tokio::time::timeout(PATIENCE, memory).await {
+            Ok(Ok(memory)) => Ok(Place(Some(memory))),
+            _ => Err(TooMany),
+        }
+    }
+}
+
+/// A place among the requests under way, or in the memory for bodies or answers.
+pub(crate) struct Place(Option<OwnedSemaphorePermit>);
+
+impl Place {
+    /// It takes something.
+    pub(super) fn is_counted(&self) -> bool {
+        self.0.is_some()
+    }
+}
 
 impl Limits {
     pub(super) fn new(most_connections: usize) -> Self {
+        Self::with_answers(most_connections, ANSWERS)
+    }
+
+    /// With so many KiB for answers.
+    pub(crate) fn with_answers(most_connections: usize, kib: usize) -> Self {
         Self {
             connections: Arc::new(Semaphore::new(most_connections)),
             most_connections,
             reading: Arc::new(Semaphore::new(READING)),
             writing: Arc::new(Semaphore::new(WRITING)),
-            bodies: Arc::new(Semaphore::new(BODIES)),
+            bodies: Memory::new(BODIES),
+            answers: Memory::new(kib),
         }
     }
 
@@ -88,15 +134,13 @@ impl Limits {
 
     /// Waits for memory for a body of at most so many bytes.
     pub(crate) async fn body(&self, bytes: usize) -> Result<Place, TooMany> {
-        if bytes <= SMALL {
-            return Ok(Place(None));
-        }
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let memory = Arc::clone(&self.bodies).acquire_many_owned(kib);
-        match tokio::time::timeout(PATIENCE, memory).await {
-            Ok(Ok(memory)) => Ok(Place(Some(memory))),
-            _ => Err(TooMany),
-        }
+        self.bodies.take(bytes).await
+    }
+
+    /// Waits for memory for an answer with so many bytes of objects. One that is larger than all
+    /// of it has to be alone.
+    pub(crate) async fn answer(&self, bytes: usize) -> Result<Place, TooMany> {
+        self.answers.take(bytes).await
     }
 }
 
@@ -128,5 +172,19 @@ mod tests {
         assert!(limits.body(SMALL).await.is_ok());
         held.pop();
         assert!(limits.body(most).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_are_bounded_together_and_each_alone_passes() {
+        let limits = Limits::with_answers(1, 1024);
+        let large = limits.answer(usize::MAX).await.unwrap();
+        assert_eq!(limits.answer(SMALL + 1).await.err(), Some(TooMany));
+        assert!(limits.answer(SMALL).await.is_ok());
+        drop(large);
+        let half = limits.answer(600 * 1024).await.unwrap();
+        assert!(limits.answer(400 * 1024).await.is_ok());
+        assert_eq!(limits.answer(600 * 1024).await.err(), Some(TooMany));
+        drop(half);
+        assert!(limits.answer(600 * 1024).await.is_ok());
     }
 }

@@ -5,7 +5,9 @@ mod activity;
 mod connections;
 mod files;
 mod limits;
+mod sending;
 
 pub use connections::serve;
 pub(crate) use connections::{Outside, Served};
 pub(crate) use limits::{Limits, Place, Sort};
+pub(crate) use sending::holding;

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::check::{Check, Lookup};
 use super::error::WriteError;
+use super::event::{Change, Event};
 use super::object::{Key, Object, Place};
 use super::state::State;
-use super::watch::{Change, Event};
 
 /// A write that somebody wants.
 pub(super) struct Write {

@@ -20,13 +20,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::draft::{Draft, Write};
 use super::error::WriteError;
 use super::log::{Entry, Log};
 use super::object::Object;
-use super::{Health, Shared};
+use super::options::Health;
+use super::retry::{Next, Retry};
+use super::shared::Shared;
 
 /// Writes that share a sync at most, and that wait at most.
 const BATCH: usize = 256;
@@ -91,20 +93,25 @@ impl Drop for Writer {
 }
 
 fn run(shared: &Shared, mut log: Log, mut requests: mpsc::Receiver<Request>, failing: &AtomicBool) {
-    while let Some(first) = requests.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH
-            && let Ok(request) = requests.try_recv()
-        {
-            batch.push(request);
-        }
-        let done = commit(shared, &mut log, batch);
-        if let Err(error) = &done
-            && !failing.load(Ordering::Relaxed)
-        {
-            warn!(%error, "the store can't be written");
+    let mut retry = Retry::default();
+    loop {
+        let next = retry.next(&mut requests);
+        let was_failing = failing.load(Ordering::Relaxed);
+        let done = match next {
+            Next::Request(first) => {
+                let batch = batch(first, &mut requests);
+                commit(shared, &mut log, batch, failing)
+            }
+            Next::Try => log.try_disk(|| everything(shared)),
+            Next::End => return,
+        };
+        match (was_failing, &done) {
+            (false, Err(error)) => warn!(%error, "the store can't be written"),
+            (true, Ok(())) => info!("the store can be written again"),
+            _ => {}
         }
         failing.store(done.is_err(), Ordering::Relaxed);
+        retry.note(done.is_err());
         if log.is_long() {
             let (revision, objects) = everything(shared);
             log.shorten(revision, &objects);
@@ -112,8 +119,24 @@ fn run(shared: &Shared, mut log: Log, mut requests: mpsc::Receiver<Request>, fai
     }
 }
 
+/// What waits, beginning with the first, as far as it shares a sync.
+fn batch(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+    let mut batch = vec![first];
+    while batch.len() < BATCH
+        && let Ok(request) = requests.try_recv()
+    {
+        batch.push(request);
+    }
+    batch
+}
+
 /// Decides, logs, publishes and acknowledges a batch.
-fn commit(shared: &Shared, log: &mut Log, batch: Vec<Request>) -> io::Result<()> {
+fn commit(
+    shared: &Shared,
+    log: &mut Log,
+    batch: Vec<Request>,
+    failing: &AtomicBool,
+) -> io::Result<()> {
     let mut waiting = Vec::with_capacity(batch.len());
     let events = {
         // Nobody else changes the state, so it stays as it is here until the batch is published.
@@ -130,6 +153,8 @@ fn commit(shared: &Shared, log: &mut Log, batch: Vec<Request>) -> io::Result<()>
         log.append(&events, || everything(shared))
     };
     if let Err(error) = done {
+        // Whoever is told of it finds the server not ready.
+        failing.store(true, Ordering::Relaxed);
         // Refusals too: what they were refused for may not have happened.
         let shown = Arc::new(io::Error::new(error.kind(), error.to_string()));
         for (_, answer) in waiting {

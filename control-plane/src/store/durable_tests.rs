@@ -6,11 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::super::fake_disk::FakeDisk;
+use super::super::fake_disk::{FakeDisk, Platter};
 use super::super::tests::pod;
 use super::super::{Expired, OpenError, Options, Page, Store};
 use super::*;
@@ -37,7 +38,7 @@ impl Drop for TestFolder {
 }
 
 fn on(disk: &FakeDisk) -> Store {
-    Store::on(Box::new(disk.clone()), Options::default()).unwrap()
+    Store::on_fake(disk)
 }
 
 fn contents(store: &Store) -> BTreeMap<String, u64> {
@@ -209,11 +210,48 @@ async fn after_a_failed_sync_the_log_is_written_anew() {
     disk.platter().fails.sync = false;
     disk.platter().fails.replace = true;
     assert!(is_storage(&put(&store, "b").await));
-    disk.platter().fails.replace = false;
     let before = disk.platter().rewrites;
+    disk.platter().fails.replace = false;
     assert_eq!(put(&store, "c").await.unwrap(), 3);
     assert_eq!(disk.platter().rewrites, before + 1);
     let expected = contents(&store);
+    assert_eq!(contents(&on(&disk.after_power_loss(0, 0))), expected);
+}
+
+/// Fails a write, mends the disk, and waits until the store knows.
+async fn recover(store: &Store, disk: &FakeDisk, fail: impl Fn(&mut Platter, bool)) {
+    fail(&mut disk.platter(), true);
+    assert!(is_storage(&put(store, "b").await));
+    assert_eq!(store.health(), Health::Failing);
+    fail(&mut disk.platter(), false);
+    let wait = async {
+        while store.health() != Health::Good {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    assert!(waited.is_ok(), "the store does not find the disk good");
+}
+
+#[tokio::test]
+async fn a_disk_that_is_good_again_is_found_good_without_a_write() {
+    let disk = FakeDisk::default();
+    let store = on(&disk);
+    put(&store, "a").await.unwrap();
+    let log = disk.log();
+    recover(&store, &disk, |disk, fails| disk.room = fails.then_some(30)).await;
+    assert_eq!(disk.log(), log);
+    recover(&store, &disk, |disk, fails| disk.fails.sync = fails).await;
+    let rewrites = disk.platter().rewrites;
+    recover(&store, &disk, |disk, fails| {
+        (disk.room, disk.fails.cut) = (fails.then_some(30), fails);
+    })
+    .await;
+    assert_eq!(disk.platter().rewrites, rewrites + 1);
+    assert_eq!(store.revision(), 2);
+    assert_eq!(put(&store, "b").await.unwrap(), 3);
+    let expected = contents(&store);
+    drop(store);
     assert_eq!(contents(&on(&disk.after_power_loss(0, 0))), expected);
 }
 

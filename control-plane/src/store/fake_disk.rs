@@ -8,10 +8,10 @@ use super::mark;
 
 /// A disk. Clones are the same one.
 #[derive(Clone, Default)]
-pub(super) struct FakeDisk(Arc<(Mutex<Platter>, Condvar)>);
+pub(crate) struct FakeDisk(Arc<(Mutex<Platter>, Condvar)>);
 
 #[derive(Default)]
-pub(super) struct Platter {
+pub(crate) struct Platter {
     pub(super) log: Option<Vec<u8>>,
     prepared: Vec<u8>,
     /// The log that comes back after a power loss, if it is not known to be replaced.
@@ -19,8 +19,8 @@ pub(super) struct Platter {
     /// The part of the log that is durable.
     durable: usize,
     /// Bytes that still fit, if the disk is small.
-    pub(super) room: Option<usize>,
-    pub(super) fails: Fails,
+    pub(crate) room: Option<usize>,
+    pub(crate) fails: Fails,
     /// Syncs wait.
     is_held: bool,
     pub(super) syncs: usize,
@@ -31,8 +31,8 @@ pub(super) struct Platter {
 
 /// What goes wrong.
 #[derive(Default)]
-pub(super) struct Fails {
-    pub(super) sync: bool,
+pub(crate) struct Fails {
+    pub(crate) sync: bool,
     pub(super) cut: bool,
     pub(super) replace: bool,
 }
@@ -46,7 +46,7 @@ impl FakeDisk {
         disk
     }
 
-    pub(super) fn platter(&self) -> MutexGuard<'_, Platter> {
+    pub(crate) fn platter(&self) -> MutexGuard<'_, Platter> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,14 +82,14 @@ impl FakeDisk {
     }
 
     /// Makes syncs wait until the guard is dropped.
-    pub(super) fn hold(&self) -> Held {
+    pub(crate) fn hold(&self) -> Held {
         self.platter().is_held = true;
         Held(self.clone())
     }
 }
 
 /// Syncs wait.
-pub(super) struct Held(FakeDisk);
+pub(crate) struct Held(FakeDisk);
 
 impl Drop for Held {
     fn drop(&mut self) {

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use super::Shared;
 use super::error::Expired;
+use super::event::Event;
 use super::object::Object;
-use super::watch::{Event, Queue};
+use super::queue::Queue;
+use super::shared::Shared;
 
 /// Every event of a store, of all resources. Dropping it ends it.
 ///

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::event::{Change, Event};
 use super::object::{Object, Place};
-use super::watch::{Change, Event};
 
 const MAGIC: [u8; 4] = [0xFF, 0xC5, 0xFE, 0xD5];
 const HEADER: usize = 12;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::error::ReadError;
 use super::object::Object;
-use super::state::{State, Table};
+use super::state::State;
+use super::table::Table;
 
 /// Which part of a list. The default is all of it, now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -20,13 +20,15 @@ use tracing::{debug, warn};
 
 use super::disk::Disk;
 use super::error::OpenError;
+use super::event::{Change, Event};
 use super::frame::{self, Damaged, Frame, Read};
 use super::mark::Mark;
 use super::object::{Object, Place};
-use super::watch::{Change, Event};
 
 /// A log this much longer than twice what is of use in it is written anew.
 const GROWTH: u64 = 16 << 20;
+/// What the disk is tried with has as many bytes as what failed, up to this.
+const TRIAL: usize = 1 << 20;
 /// A base is written in frames of about this size.
 const PART: usize = 1 << 20;
 
@@ -51,6 +53,8 @@ pub(super) struct Log {
     base: u32,
     /// What is behind `length`, or in the place of the log, is not known.
     unknown: bool,
+    /// Bytes of what was not written last.
+    failed: usize,
 }
 
 impl Log {
@@ -63,6 +67,7 @@ impl Log {
             retry: 0,
             base: 0,
             unknown: false,
+            failed: 0,
         };
         let Some(bytes) = log.disk.read()? else {
             log.rewrite(1, &[])?;
@@ -117,14 +122,7 @@ impl Log {
             frame.event(event);
         }
         let bytes = finish(frame)?;
-        if let Err(error) = self.disk.append(&bytes) {
-            self.unknown = self.disk.cut(self.length).is_err();
-            return Err(error);
-        }
-        if let Err(error) = self.disk.sync() {
-            self.unknown = true;
-            return Err(error);
-        }
+        self.put(&bytes)?;
         self.length += bytes.len() as u64;
         for event in events {
             let size = |object: &Object| frame::put_size(&event.place, object.size());
@@ -136,6 +134,32 @@ impl Log {
         }
         self.mark(events.last().map_or(0, |event| event.revision));
         Ok(())
+    }
+
+    /// Tries whether writes would be durable: either way the log holds what it held. `objects`
+    /// gives the revision and every object now.
+    pub(super) fn try_disk(&mut self, objects: impl Fn() -> (u64, Vec<Entry>)) -> io::Result<()> {
+        if self.unknown {
+            let (revision, objects) = objects();
+            return self.rewrite(revision, &objects);
+        }
+        // A log that ends in zeros ends in a write that was cut short.
+        self.put(&vec![0; self.failed.clamp(1, TRIAL)])?;
+        let cut = self.disk.cut(self.length);
+        self.unknown = cut.is_err();
+        cut
+    }
+
+    /// Adds bytes to the log, durably, or takes them back.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.failed = bytes.len();
+        if let Err(error) = self.disk.append(bytes) {
+            self.unknown = self.disk.cut(self.length).is_err();
+            return Err(error);
+        }
+        let synced = self.disk.sync();
+        self.unknown = synced.is_err();
+        synced
     }
 
     /// Writes down up to where writes are durable. If that fails, the mark is older: it says less,

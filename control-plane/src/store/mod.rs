@@ -13,8 +13,9 @@ mod disk;
 mod draft;
 mod durable;
 mod error;
+mod event;
 #[cfg(test)]
-mod fake_disk;
+pub(crate) mod fake_disk;
 mod feed;
 mod frame;
 mod list;
@@ -23,73 +24,36 @@ mod mark;
 #[cfg(test)]
 mod model;
 mod object;
+mod options;
+mod queue;
+mod retry;
+mod shared;
 mod state;
 mod sweep;
+mod table;
 mod watch;
+mod watchers;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
 
 pub use check::{Check, Lookup};
-use draft::{Action, Draft, Write};
+use draft::{Action, Write};
 use durable::Writer;
 pub use error::{Expired, OpenError, ReadError, Refusal, WriteError};
+pub use event::{Change, Event};
 pub use feed::{Entry, Feed};
 pub use list::{List, Page};
 pub use object::{Key, Object};
+pub use options::{Health, Options};
+use shared::Shared;
 use state::State;
-use watch::Scope;
-pub use watch::{Change, Event, Watch};
-
-/// How much a store remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Events that are kept, over all resources. Watches and continued lists reach back this far;
-    /// a resource that others have pushed out entirely can still be watched from its last event.
-    pub history: usize,
-    /// Bytes of JSON of the objects, before and after, of the events that are kept.
-    pub history_bytes: usize,
-    /// Events that may wait for a watch's reader. One more, and the watch expires.
-    pub backlog: usize,
-    /// Bytes of JSON of the objects, before and after, of the events that may wait for a watch's
-    /// reader.
-    pub backlog_bytes: usize,
-    /// Bytes of JSON up to which all objects may stay parsed. If there are more, those are kept
-    /// as JSON only whose content nobody reads.
-    pub parsed_bytes: usize,
-    /// A store in memory lets others run before and after each write, where a durable one waits
-    /// for its thread and its disk: so that a simulation has the await points of the real one.
-    pub yields: bool,
-}
-
-impl Default for Options {
-    /// 10,000 events and 64 MiB of each of history and backlog; 4 MiB parsed; no waiting in memory.
-    fn default() -> Self {
-        Self {
-            history: 10_000,
-            history_bytes: 64 << 20,
-            backlog: 10_000,
-            backlog_bytes: 64 << 20,
-            parsed_bytes: 4 << 20,
-            yields: false,
-        }
-    }
-}
-
-/// Whether a store can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It can.
-    Good,
-    /// The disk is full or fails.
-    Failing,
-    /// What writes it has ended.
-    Ended,
-}
+pub use watch::Watch;
+use watchers::Scope;
 
 /// A store of objects. Clones share it.
 #[derive(Clone)]
@@ -120,6 +84,13 @@ impl Store {
     /// are under way.
     pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
         Self::on(Box::new(disk::Folder::open(folder)?), options)
+    }
+
+    /// The store on a disk that can fail.
+    #[cfg(test)]
+    pub(crate) fn on_fake(disk: &fake_disk::FakeDisk) -> Self {
+        #[allow(clippy::unwrap_used)]
+        Self::on(Box::new(disk.clone()), Options::default()).unwrap()
     }
 
     fn on(disk: Box<dyn disk::Disk>, options: Options) -> Result<Self, OpenError> {
@@ -239,7 +210,8 @@ impl Store {
     }
 
     /// Whether objects can be written, as far as that is known: after a write that failed they
-    /// can't until one succeeds.
+    /// can't until one succeeds, or the disk is found good when the store tries it, after 100 ms
+    /// and later every 30 s.
     pub fn health(&self) -> Health {
         let writer = self.0.writer.as_ref();
         writer.map_or(Health::Good, Writer::health)
@@ -292,41 +264,6 @@ impl Drop for Inner {
         self.writer = None;
         let queues = self.shared.state().close();
         queues.iter().for_each(|queue| queue.wake());
-    }
-}
-
-/// The state and its lock.
-struct Shared(RwLock<State>);
-
-impl Shared {
-    fn new(state: State) -> Self {
-        Self(RwLock::new(state))
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn state(&self) -> RwLockWriteGuard<'_, State> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes events part of the state, for readers and watches to see.
-    fn publish(&self, events: Vec<Arc<Event>>) {
-        let queues = self.state().publish(events);
-        // After the lock is let go: whoever wakes wants it.
-        queues.iter().for_each(|queue| queue.wake());
-    }
-
-    fn write_at_once(&self, write: Write) -> Result<Arc<Object>, WriteError> {
-        let mut state = self.state();
-        let mut draft = Draft::new(&state);
-        let object = draft.add(write)?;
-        let events = draft.into_events();
-        let queues = state.publish(events);
-        drop(state);
-        queues.iter().for_each(|queue| queue.wake());
-        Ok(object)
     }
 }
 

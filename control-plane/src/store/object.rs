@@ -107,7 +107,7 @@ impl Object {
     }
 
     /// Bytes of its JSON.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.json().len()
     }
 

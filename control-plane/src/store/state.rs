@@ -5,12 +5,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::Options;
 use super::error::Expired;
+use super::event::{Change, Event};
 use super::log::{Entry, Recovered};
 use super::object::{Object, Place};
+use super::options::Options;
+use super::queue::Queue;
 use super::sweep::Sweep;
-use super::watch::{Change, Event, Queue, Scope, Watchers};
+use super::table::Table;
+use super::watchers::Scope;
 
 /// Everything, at the latest revision.
 pub(super) struct State {
@@ -29,18 +32,6 @@ pub(super) struct State {
     next_watch: u64,
     /// Those who are given every event, the oldest first.
     feeds: BTreeMap<u64, Arc<Queue>>,
-}
-
-/// A resource.
-#[derive(Default)]
-pub(super) struct Table {
-    /// By path.
-    pub(super) objects: BTreeMap<Arc<str>, Arc<Object>>,
-    /// Oldest first.
-    pub(super) history: VecDeque<Arc<Event>>,
-    /// The revision of the latest event that is no longer kept.
-    evicted: u64,
-    watchers: Watchers,
 }
 
 impl State {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::state::Table;
+use super::table::Table;
 
 /// Objects that a write lets the hand pass. More than one, so that it goes round also while only
 /// new objects are written.

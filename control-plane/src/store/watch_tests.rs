@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::runtime::Builder;
 
 use super::super::tests::{now, pod, waiting};
-use super::super::{Key, Options, Page, Store};
+use super::super::{Change, Key, Options, Page, Store};
 use super::*;
 
 fn next(watch: &mut Watch) -> (u64, Change) {

@@ -8,13 +8,15 @@ use axum::Router;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use control_plane::{Options, Tls, User, serve};
 use http::Method;
-use rcgen::{CertificateParams, DnType, KeyPair};
+use rcgen::{CertificateParams, DnType, KeyPair, PublicKeyData as _, SigningKey as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use yasna::models::ObjectIdentifier;
+use yasna::{Tag, construct_der};
 
 use crate::fixture::Fixture;
 
@@ -29,16 +31,65 @@ async fn fixture() -> Fixture {
     .await
 }
 
+/// A subject as Go writes it: all organizations in one set.
+fn subject(name: &str, groups: &[&str]) -> Vec<u8> {
+    let set = |kind: u64, texts: &[&str]| {
+        construct_der(|writer| {
+            writer.write_set_of(|writer| {
+                for text in texts {
+                    writer.next().write_sequence(|writer| {
+                        let kind = ObjectIdentifier::from_slice(&[2, 5, 4, kind]);
+                        writer.next().write_oid(&kind);
+                        writer.next().write_utf8_string(text);
+                    });
+                }
+            });
+        })
+    };
+    let (organizations, common_name) = (set(10, groups), set(3, &[name]));
+    construct_der(|writer| {
+        writer.write_sequence(|writer| {
+            if !groups.is_empty() {
+                writer.next().write_der(&organizations);
+            }
+            writer.next().write_der(&common_name);
+        });
+    })
+}
+
+/// A request for a certificate (PKCS #10), as PEM.
+fn pkcs10(key: &KeyPair, subject: &[u8]) -> String {
+    let asked = construct_der(|writer| {
+        writer.write_sequence(|writer| {
+            writer.next().write_i64(0);
+            writer.next().write_der(subject);
+            writer.next().write_der(&key.subject_public_key_info());
+            let attributes = writer.next();
+            attributes.write_tagged_implicit(Tag::context(0), |writer| writer.write_set_of(|_| ()));
+        });
+    });
+    let signature = key.sign(&asked).unwrap();
+    let der = construct_der(|writer| {
+        writer.write_sequence(|writer| {
+            writer.next().write_der(&asked);
+            writer.next().write_sequence(|writer| {
+                // ECDSA with SHA-256
+                let algorithm = ObjectIdentifier::from_slice(&[1, 2, 840, 10045, 4, 3, 2]);
+                writer.next().write_oid(&algorithm);
+            });
+            writer
+                .next()
+                .write_bitvec_bytes(&signature, signature.len() * 8);
+        });
+    });
+    let label = "CERTIFICATE REQUEST";
+    let text = BASE64_STANDARD.encode(der);
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+}
+
 /// A request for a certificate of a user in groups.
 fn request(key: &KeyPair, name: &str, groups: &[&str]) -> Value {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    for group in groups {
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, *group);
-    }
-    let pem = params.serialize_request(key).unwrap().pem().unwrap();
+    let pem = pkcs10(key, &subject(name, groups));
     json!({
         "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
         "metadata": {"name": name},
@@ -98,8 +149,19 @@ async fn listen(router: Router, tls: &Tls) -> SocketAddr {
     address
 }
 
-/// The answer to a client that shows a certificate.
+/// The answer to a client that lists pods and shows a certificate.
 async fn shown(server: SocketAddr, tls: &Tls, pem: &str, key: &KeyPair) -> String {
+    let request = "GET /api/v1/pods HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    exchange(server, tls, (pem, key), request).await
+}
+
+/// The answer to a client that shows a certificate.
+async fn exchange(
+    server: SocketAddr,
+    tls: &Tls,
+    (pem, key): (&str, &KeyPair),
+    request: &str,
+) -> String {
     let mut roots = rustls::RootCertStore::empty();
     let authority = CertificateDer::from_pem_slice(tls.authority().as_bytes()).unwrap();
     roots.add(authority).unwrap();
@@ -116,7 +178,6 @@ async fn shown(server: SocketAddr, tls: &Tls, pem: &str, key: &KeyPair) -> Strin
     let name = ServerName::try_from("127.0.0.1").unwrap();
     let connector = TlsConnector::from(Arc::new(config));
     let mut stream = connector.connect(name, stream).await.unwrap();
-    let request = "GET /api/v1/pods HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
@@ -129,7 +190,7 @@ async fn an_approved_request_gets_a_certificate_that_lets_in() {
     let tls = Tls::open(&folder, &["127.0.0.1"]).unwrap();
     let (fixture, other) = (fixture().await, fixture().await);
     let key = KeyPair::generate().unwrap();
-    let pem = certificate(&fixture, &key, "jane", &["devs"]).await;
+    let pem = certificate(&fixture, &key, "jane", &["ops", "devs"]).await;
     let asked = fixture.get(&format!("{REQUESTS}/jane")).await.json();
     assert_eq!(asked["spec"]["username"], "admin");
     assert_eq!(
@@ -154,8 +215,19 @@ async fn an_approved_request_gets_a_certificate_that_lets_in() {
         .post(&format!("{rbac}/clusterrolebindings"), &binding)
         .await
         .expect(201);
-    let answer = shown(server, &tls, &pem, &key).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let listed = shown(server, &tls, &pem, &key).await;
+    assert!(listed.starts_with("HTTP/1.1 200"), "{listed}");
+
+    let review =
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}).to_string();
+    let review = format!(
+        "POST /apis/authentication.k8s.io/v1/selfsubjectreviews HTTP/1.1\r\nhost: x\r\n\
+         connection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{review}",
+        review.len()
+    );
+    let reviewed = exchange(server, &tls, (&pem, &key), &review).await;
+    let groups = r#""groups":["ops","devs","system:authenticated"]"#;
+    assert!(reviewed.contains(groups), "{reviewed}");
 
     // Another control plane has another authority, and so has whoever signs for himself.
     let elsewhere = listen(other.plane.router(), &tls).await;

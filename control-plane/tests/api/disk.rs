@@ -6,7 +6,6 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use control_plane::store::{Options as StoreOptions, Page, Store};
 use control_plane::{ControlPlane, Options};
@@ -14,7 +13,7 @@ use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::fixture::{Fixture, widgets};
+use crate::fixture::{Fixture, settle, widgets};
 
 const FOLDER: &str = "DISK_TEST_FOLDER";
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -178,17 +177,12 @@ async fn child_that_collects_on_a_full_disk() {
 
 /// Waits until so many objects are left.
 async fn wait_for(fixture: &Fixture, count: usize) {
-    let left = async || {
+    let wrong = async || {
         let list = fixture.get(MAPS).await.expect(200);
-        list["items"].as_array().unwrap().len()
+        let left = list["items"].as_array().unwrap().len();
+        (left > count).then(|| format!("{left} are left, not {count}"))
     };
-    let wait = async {
-        while left().await > count {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
-    assert!(waited.is_ok(), "{} are left, not {count}", left().await);
+    settle(wrong).await;
 }
 
 #[test]

@@ -6,7 +6,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::fixture::{Answer, Fixture};
+use crate::fixture::{Answer, Fixture, settle};
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 const APPLY: &str = "application/apply-patch+yaml";
@@ -273,9 +273,11 @@ async fn resources(fixture: &Fixture, name: &str) -> Vec<String> {
 }
 
 async fn until_resources(fixture: &Fixture, name: &str, wanted: &[&str]) {
-    while resources(fixture, name).await != wanted {
-        tokio::task::yield_now().await;
-    }
+    let wrong = async || {
+        let found = resources(fixture, name).await;
+        (found != wanted).then(|| format!("{name} has {found:?}, not {wanted:?}"))
+    };
+    settle(wrong).await;
 }
 
 #[tokio::test]

@@ -109,16 +109,13 @@ impl Fixture {
         self.send(request).await
     }
 
-    /// Waits until a GET is answered with this code: in virtual time where the clock is paused, so
-    /// that it takes none.
+    /// Waits until a GET is answered with this code.
     pub async fn until(&self, path: &str, code: u16) {
-        let wait = async {
-            while self.get(path).await.code != code {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+        let wrong = async || {
+            let found = self.get(path).await.code;
+            (found != code).then(|| format!("{path} answers {found}, not {code}"))
         };
-        let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
-        assert!(waited.is_ok(), "{path} does not answer with {code}");
+        settle(wrong).await;
     }
 
     pub async fn get_as(&self, path: &str, accept: &str) -> Answer {
@@ -149,6 +146,18 @@ impl Fixture {
         self.call(Method::DELETE, path, "application/json", "")
             .await
     }
+}
+
+/// Waits until nothing is wrong any more: in virtual time where the clock is paused, so that it
+/// takes none.
+pub async fn settle(wrong: impl AsyncFn() -> Option<String>) {
+    let wait = async {
+        while wrong().await.is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    assert!(waited.is_ok(), "{}", wrong().await.unwrap_or_default());
 }
 
 /// A definition of widgets, which take anything.

@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use axum::body::Body;
 use control_plane::store::{Options as StoreOptions, Store};
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::fixture::{Fixture, widgets};
+use crate::fixture::{Fixture, settle, widgets};
 
 const NAMESPACES: &str = "/api/v1/namespaces";
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -91,14 +90,12 @@ async fn hanging(fixture: &Fixture) -> Vec<String> {
 }
 
 /// Waits until nothing hangs.
-async fn settle(fixture: &Fixture) {
-    let wait = async {
-        while !hanging(fixture).await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+async fn settled(fixture: &Fixture) {
+    let wrong = async || {
+        let hanging = hanging(fixture).await;
+        (!hanging.is_empty()).then(|| format!("{hanging:#?}"))
     };
-    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
-    assert!(waited.is_ok(), "{:#?}", hanging(fixture).await);
+    settle(wrong).await;
 }
 
 /// Requests that are dropped at each of their await points.
@@ -111,7 +108,7 @@ async fn what_was_committed_has_its_consequences_whoever_waits() {
         abandon(fixture.post(NAMESPACES, &space), polls).await;
         abandon(fixture.post(DEFINITIONS, &definition(polls)), polls).await;
     }
-    settle(&fixture).await;
+    settled(&fixture).await;
     assert!(items(&fixture, NAMESPACES).await.len() > 4);
     assert!(!items(&fixture, DEFINITIONS).await.is_empty());
     for polls in 0..POINTS {
@@ -123,7 +120,7 @@ async fn what_was_committed_has_its_consequences_whoever_waits() {
         let definition = format!("{DEFINITIONS}/widgets{polls}.example.com");
         abandon(fixture.delete(&definition), polls).await;
     }
-    settle(&fixture).await;
+    settled(&fixture).await;
     let last = format!("{NAMESPACES}/space-{}", POINTS - 1);
     fixture.until(&last, 404).await;
 }
@@ -163,7 +160,7 @@ async fn a_connection_that_ends_at_any_byte_leaves_nothing_half_done() {
             cut(&request("POST", DEFINITIONS, &kind), usize::MAX, read).await;
         }
     }
-    settle(&fixture).await;
+    settled(&fixture).await;
     let spaces = items(&fixture, NAMESPACES).await;
     // Whole requests were done, and parts of one were not.
     assert!(spaces.len() >= length, "{}", spaces.len());
@@ -173,7 +170,7 @@ async fn a_connection_that_ends_at_any_byte_leaves_nothing_half_done() {
             cut(&request("DELETE", &path, ""), usize::MAX, number).await;
         }
     }
-    settle(&fixture).await;
+    settled(&fixture).await;
     for space in items(&fixture, NAMESPACES).await {
         assert!(!name(&space).starts_with("space-1"), "{}", name(&space));
     }
@@ -326,11 +323,11 @@ async fn what_was_written_too_fast_to_be_followed_has_its_consequences() {
         }
     });
     futures::future::join_all(made).await;
-    settle(&fixture).await;
+    settled(&fixture).await;
     let gone = (0..50).map(|number| {
         let (fixture, space) = (&fixture, format!("{NAMESPACES}/space-{number}"));
         async move { fixture.delete(&space).await.expect(200) }
     });
     futures::future::join_all(gone).await;
-    settle(&fixture).await;
+    settled(&fixture).await;
 }

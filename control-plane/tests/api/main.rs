@@ -23,4 +23,5 @@ mod pods;
 mod rights;
 mod slow;
 mod tables;
+mod verbs;
 mod watches;

@@ -10,18 +10,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::fixture::{Fixture, widgets};
+use crate::verbs::{METHODS, VERBS};
 
-const VERBS: [&str; 8] = [
-    "get",
-    "list",
-    "watch",
-    "create",
-    "update",
-    "patch",
-    "delete",
-    "deletecollection",
-];
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// In every object, so that an answer shows whether it was read.
 const MARK: &str = "marked-value";
 
@@ -310,7 +300,7 @@ async fn one_right_does_what_its_verb_says_and_nothing_else() {
     let mut requests = 0;
     for kind in kinds() {
         for path in kind.paths() {
-            for method in METHODS {
+            for method in METHODS.into_iter().chain(["OPTIONS"]) {
                 for verb in VERBS {
                     let done = send(&fixture, &kind, verb, method, &path).await;
                     requests += 1;

@@ -22,6 +22,8 @@ mod people;
 mod room;
 mod server;
 mod templates;
+#[path = "../../../control-plane/tests/api/verbs.rs"]
+mod verbs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

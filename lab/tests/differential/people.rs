@@ -8,18 +8,7 @@ use serde_json::{Value, json};
 use crate::case::{Case, Step};
 use crate::compare::Difference;
 use crate::conversation::Answer;
-
-const VERBS: [&str; 8] = [
-    "get",
-    "list",
-    "watch",
-    "create",
-    "update",
-    "patch",
-    "delete",
-    "deletecollection",
-];
-const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+use crate::verbs::{METHODS, VERBS};
 
 /// A kind: its path, its version's path, an object, and its subresources.
 struct Kind {

@@ -116,6 +116,7 @@ async fn a_folder_is_used_by_one_and_holds_nothing_of_others() {
     fs::write(folder.join("version"), "mck8s data, version 9\n").unwrap();
     let said = refused(&["--data-dir", &shown, "--listen=127.0.0.1:0"]);
     says(&said, &["of another version", "version 9", "--data-dir"]);
+    assert!(!said.contains("remove"), "{said}");
     fs::remove_file(folder.join("version")).unwrap();
     let before = fs::read_to_string(folder.join("kubeconfig")).unwrap();
     let said = refused(&["--data-dir", &shown, "--listen=127.0.0.1:0"]);

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use lab::real::{Binaries, Program};
 
-use crate::{generate, repository, soak};
+use crate::{generate, imports, repository, soak};
 use report::{Outcome, Report};
 use targets::Target;
 
@@ -37,6 +37,8 @@ enum Check {
     Clippy,
     /// Generated files are up to date
     Generate,
+    /// No files of the control plane import each other in a circle
+    Imports,
     /// Licences, advisories and sources of the dependencies (needs cargo-deny)
     Deny,
     /// Unit tests, properties and examples in the documentation
@@ -110,6 +112,10 @@ impl Check {
                         matters: true,
                     }),
                 )
+            }),
+            Self::Imports => step(report, "no circles of imports", || {
+                imports::check()?;
+                Ok(Outcome::Passed)
             }),
             Self::Deny => {
                 step(report, "licences, bans, sources", || {

@@ -1,8 +1,8 @@
 //! Whether the defaults in a schema are valid by that schema.
 
-use super::cel::{self, Place};
 use super::node::Node;
 use super::props::Props;
+use super::rules::{self, Place};
 use super::{embedded, shape, validate};
 use crate::schema::{FieldError, Path};
 
@@ -50,7 +50,7 @@ fn check_default(props: &Props, path: &Path<'_>, errors: &mut Vec<FieldError>) {
             correlation: None,
             around: None,
         };
-        cel::check(&node, default, place, path, errors);
+        rules::check(&node, default, place, path, errors);
         if errors.len() > before {
             return;
         }

@@ -12,6 +12,8 @@ mod number;
 mod open_api;
 mod pattern;
 mod props;
+mod rule_values;
+mod rules;
 mod shape;
 mod structural;
 #[cfg(test)]
@@ -26,10 +28,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ErrorKind, FieldError, Path, Schema};
-use cel::Place;
 use correlate::Correlation;
 use node::Node;
 use props::Props;
+use rules::Place;
 
 /// The schema of one version of a CRD, compiled.
 #[derive(Debug)]
@@ -179,7 +181,7 @@ impl CustomSchema {
             correlation,
             around: None,
         };
-        cel::check(&self.node, object, place, &Path::ROOT, errors);
+        rules::check(&self.node, object, place, &Path::ROOT, errors);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::cel::Rules;
+use super::cel::rules::Rules;
 use super::formats::{self, Check};
 use super::props::{Additional, Props};
 use crate::schema::ListKind;

@@ -2,7 +2,9 @@
 //! and the rules.
 
 use super::cardinality::Cardinality;
-use super::cel::{Costs, check_rule, field_path};
+use super::cel::check::check_rule;
+use super::cel::cost::Costs;
+use super::cel::field_path;
 use super::props::{Additional, Items, Props, Rule};
 use crate::schema::{FieldError, Path};
 

@@ -12,12 +12,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use federation::capacity::{CapacityEvent, CapacityFeed as _, WatchFeed, shape_of_template};
+use federation::members::outbox;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use lab::real::{Lab, Options};
 use placement::{ClusterName, PodKey, Snapshot};
+use prometheus_client::metrics::counter::Counter;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -146,8 +148,10 @@ async fn hear(client: &Client, scenes: &[Scene]) -> Heard {
     let cancel = CancellationToken::new();
     let sink = heard.clone();
     let sink = move |event| sink.lock().unwrap().take(event);
-    let feed =
-        WatchFeed::new(client.clone(), "room".to_owned()).run(Box::new(sink), cancel.clone());
+    // Nothing waits here: the sink takes all at once.
+    let (outbox, _inbox) = outbox(Counter::default());
+    let feed = WatchFeed::new(client.clone(), "room".to_owned(), outbox);
+    let feed = feed.run(Box::new(sink), cancel.clone());
     let feed = tokio::spawn(feed);
     let nodes = scenes.iter().map(|scene| scene.nodes.len()).sum();
     let pods = scenes.iter().map(|scene| scene.pods.len()).sum();

@@ -10,8 +10,8 @@ use kube_cel::cel::common::ast::{
 
 use super::super::cardinality::most;
 use super::super::props::Props;
+use super::names::escaped;
 use super::stack;
-use super::value::escaped;
 use crate::schema::{FieldError, Path};
 
 /// Of one expression, for all values of an object.

@@ -8,10 +8,11 @@ use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use regex::Regex;
 
 use super::super::pattern;
+use super::measure::length;
 use super::meter;
 
 /// All functions that Kubernetes gives to rules.
-pub(super) fn base() -> &'static Context<'static> {
+pub(in super::super) fn base() -> &'static Context<'static> {
     static BASE: LazyLock<Context<'static>> = LazyLock::new(|| {
         let mut base = Context::default().with_all();
         // It only matters to a type checker, which lets the value be compared with anything.
@@ -20,6 +21,8 @@ pub(super) fn base() -> &'static Context<'static> {
         base.add_function("matches", matches);
         base.add_function("find", find);
         base.add_function("findAll", find_all);
+        // Of texts it counts characters, as in Go.
+        base.add_function("size", |This(value): This<Cel>| length(&value));
         meter::register(&mut base);
         base
     });

@@ -1,10 +1,18 @@
 //! How large values are, and what functions cost by the sizes of their arguments. The unit is
 //! a number that is copied.
 
-use kube_cel::cel::Value as Cel;
+use kube_cel::cel::objects::OptionalValue;
+use kube_cel::cel::{ExecutionError, Value as Cel};
+
+/// What a step of the interpreter costs.
+pub(super) const STEP: u64 = 4;
 
 /// Bytes of a text that are copied in the time of a number.
 const TEXT: usize = 64;
+
+/// What a map costs without its values, and a key: they are hashed again.
+const MAP: u64 = 8;
+const KEY: u64 = 4;
 
 /// What copying a value costs.
 pub(super) fn size(value: &Cel) -> u64 {
@@ -12,9 +20,28 @@ pub(super) fn size(value: &Cel) -> u64 {
         Cel::String(text) => text_size(text.len()),
         Cel::Bytes(bytes) => text_size(bytes.len()),
         Cel::List(items) => items.iter().fold(1, |sum, item| sum + size(item)),
-        Cel::Map(map) => map.map.values().fold(1, |sum, value| sum + 1 + size(value)),
+        Cel::Map(map) => map
+            .map
+            .values()
+            .fold(MAP, |sum, value| sum + KEY + size(value)),
+        Cel::Opaque(opaque) => {
+            let value = opaque.downcast_ref::<OptionalValue>();
+            1 + value.and_then(OptionalValue::value).map_or(0, size)
+        }
         _ => 1,
     }
+}
+
+/// What `size` gives: items, fields, characters or bytes.
+pub(super) fn length(value: &Cel) -> Result<Cel, ExecutionError> {
+    let length = match value {
+        Cel::List(items) => items.len(),
+        Cel::Map(map) => map.map.len(),
+        Cel::String(text) => text.chars().count(),
+        Cel::Bytes(bytes) => bytes.len(),
+        _ => return Err(ExecutionError::NoSuchOverload),
+    };
+    Ok(Cel::Int(i64::try_from(length).unwrap_or(i64::MAX)))
 }
 
 fn text_size(bytes: usize) -> u64 {

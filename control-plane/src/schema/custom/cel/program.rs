@@ -14,7 +14,7 @@ const MAX_LENGTH: usize = 100_000;
 
 /// A rule, ready to be run.
 #[derive(Debug)]
-pub(super) struct Compiled {
+pub(in super::super) struct Compiled {
     pub rule: Rule,
     /// None if the rule is empty; an error if it does not compile.
     pub program: Option<Result<Metered, String>>,
@@ -42,7 +42,7 @@ impl Compiled {
     }
 
     /// What errors call the rule.
-    pub(super) fn name(&self) -> &str {
+    pub(in super::super) fn name(&self) -> &str {
         let message = self.rule.message.trim();
         if message.is_empty() {
             self.rule.expression.trim()
@@ -52,7 +52,7 @@ impl Compiled {
     }
 
     /// What is said when the rule fails.
-    pub(super) fn failure(&self) -> String {
+    pub(in super::super) fn failure(&self) -> String {
         if self.rule.message.is_empty() {
             format!("failed rule: {}", self.name())
         } else {

@@ -174,3 +174,103 @@ fn functions_pay_for_what_they_make() {
     );
     assert!(errors.contains("internal error"), "{errors}");
 }
+
+/// Five thousand items, each with a few tags, and limits by name.
+fn inventory(rule: &str) -> Value {
+    let text = json!({"type": "string", "maxLength": 20});
+    json!({
+        "type": "object",
+        "properties": {
+            "items": {"type": "array", "maxItems": 5000, "items": text},
+            "sets": {"type": "array", "maxItems": 5000, "items": {
+                "type": "object",
+                "properties": {
+                    "name": text,
+                    "tags": {"type": "array", "maxItems": 10, "items": text},
+                },
+            }},
+            "limits": {
+                "type": "object", "maxProperties": 5000, "additionalProperties": {"type": "integer"},
+            },
+        },
+        "x-kubernetes-validations": [{"rule": rule}],
+    })
+}
+
+fn five_thousand() -> Value {
+    let names: Vec<String> = (0..5000).map(|number| format!("a{number}")).collect();
+    let set = |name: &String| json!({"name": name, "tags": vec!["tag"; 10]});
+    let limits: serde_json::Map<String, Value> =
+        names.iter().map(|name| (name.clone(), 1.into())).collect();
+    json!({"spec": {
+        "sets": names.iter().map(set).collect::<Vec<_>>(),
+        "limits": limits,
+        "items": names,
+    }})
+}
+
+/// What costs kube-apiserver less than the 1,000,000 that a rule may cost when it runs.
+#[rstest]
+#[case("self.items.filter(x, x.startsWith('a')).map(x, x + 'b').size() > 0")]
+#[case("self.items.map(x, x.startsWith('a'), x + 'b').size() == self.items.size()")]
+#[case("self.sets.all(x, x.tags.all(t, t.startsWith('t') && t != x.name))")]
+#[case("self.sets.all(x, x.tags.map(t, t + x.name).size() == 10)")]
+#[case("self.sets.map(x, x.tags).all(tags, tags.exists(t, t == 'tag'))")]
+#[case("self.sets.filter(x, has(x.name)).size() == size(self.sets)")]
+#[case("self.items.all(x, x.size() < self.items.size())")]
+#[case("self.items.all(x, x in self.limits && self.limits[x] == 1)")]
+#[case("self.items.all(x, self.items[0] <= x && has(self.limits))")]
+#[case("self.sets.all(x, self.items[0] <= x.name)")]
+fn a_rule_over_thousands_of_items_runs_as_in_kubernetes(#[case] rule: &str) {
+    let schema = parse(&inventory(rule)).map_err(|errors| texts(&errors));
+    let errors = schema.unwrap().validate(&five_thousand());
+    assert_eq!(texts(&errors), "");
+}
+
+/// What would take seconds, or much memory.
+#[rstest]
+#[case("self.items.all(x, self.items.all(y, self.items.all(z, x + y != z)))")]
+#[case("self.items.all(x, self.sets.all(y, true))")]
+#[case("self.items.map(x, self.items).size() > 0")]
+#[case("self.items.map(x, self.items + self.items).all(l, l.size() > 0)")]
+#[case("self.items.all(x, !('b' in self.items))")]
+fn a_rule_that_multiplies_thousands_of_items_ends(#[case] rule: &str) {
+    // Types that can't be followed keep the estimate low.
+    let hidden = rule.replace("self.items.all", "[self.items][0].all");
+    let schema = parse(&inventory(&hidden)).map_err(|errors| texts(&errors));
+    let errors = texts(&schema.unwrap().validate(&five_thousand()));
+    assert!(errors.contains("actual cost limit exceeded"), "{errors}");
+}
+
+#[rstest]
+#[case("self.o.missing.deeper == 1", "no such key: missing")]
+#[case("self.l.all(x, self.o.absent > x)", "no such key: absent")]
+#[case("!has(self.o.absent) && self.l.all(x, !has(self.o.missing))", "")]
+#[case(
+    "self.l.map(x, self.l.map(y, 1 / 0).size() == 0 || x > 0) == [true, true]",
+    ""
+)]
+#[case(
+    "self.l.filter(x, x > 1) == [2] && self.l.map(x, [x]) == [[1], [2]]",
+    ""
+)]
+#[case("self.l.map(x, self.l.filter(y, y != x)) == [[2], [1]]", "")]
+#[case(
+    "self.s.size() == 2 && size(self.l) == 2 && [self.s][0].size() == 2",
+    ""
+)]
+fn what_is_rewritten_means_the_same(#[case] rule: &str, #[case] expected: &str) {
+    let mut spec = numbers(Some(10), rule);
+    let number = json!({"type": "integer"});
+    spec["properties"]["o"] = json!({"type": "object", "properties": {
+        "absent": number,
+        "missing": {"type": "object", "properties": {"deeper": number}},
+    }});
+    let object = json!({"spec": {"l": [1, 2], "s": "éa", "o": {}}});
+    let found = match parse(&spec) {
+        Ok(schema) => texts(&schema.validate(&object)),
+        Err(errors) => texts(&errors),
+    };
+    assert_eq!(found.contains("Invalid"), !expected.is_empty(), "{found}");
+    assert!(found.contains(expected), "{found}");
+}

@@ -7,7 +7,7 @@ use kube_cel::cel::IdedExpr;
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue};
 
 use super::super::props::Props;
-use super::value::escaped;
+use super::names::escaped;
 
 /// What is known of a value.
 #[derive(Clone, Copy)]

@@ -6,11 +6,11 @@ use super::super::props::Rule;
 use crate::schema::render;
 
 /// All rules for an object have cost too much.
-pub(super) const BUDGET_SPENT: &str = "validation failed due to running out of cost budget, no \
+pub(in super::super) const BUDGET_SPENT: &str = "validation failed due to running out of cost budget, no \
                                        further validation rules will be run";
 
 /// One rule has cost too much.
-pub(super) fn too_costly(rule: &str) -> String {
+pub(in super::super) fn too_costly(rule: &str) -> String {
     format!(
         "'operation cancelled: actual cost limit exceeded': no further validation rules will be \
          run due to call cost exceeds limit for rule: {rule}"
@@ -18,7 +18,7 @@ pub(super) fn too_costly(rule: &str) -> String {
 }
 
 /// What went wrong while a rule ran.
-pub(super) fn runtime_error(error: &ExecutionError, rule: &str) -> String {
+pub(in super::super) fn runtime_error(error: &ExecutionError, rule: &str) -> String {
     let what = match error {
         ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
         ExecutionError::DivisionByZero(_) => "division by zero".to_string(),

@@ -7,33 +7,10 @@ use kube_cel::cel::objects::{Key, Map as CelMap};
 use kube_cel::cel::{Program, Value as Cel};
 use serde_json::{Map, Value};
 
-use super::super::formats;
-use super::super::node::Node;
-
-/// Words that mean something in CEL. A field of that name is written with underscores around it.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
+use super::cel::functions::base;
+use super::cel::names::escaped;
+use super::formats;
+use super::node::Node;
 
 /// The value as a rule sees it. Of an object's metadata, rules see the names.
 pub(super) fn of(value: &Value, node: &Node, is_resource: bool) -> Cel {
@@ -106,26 +83,6 @@ fn metadata(value: &Value) -> Cel {
     of(value, &NAMES, false)
 }
 
-/// A field's name in CEL; none if it can't be written there.
-pub(super) fn escaped(name: &str) -> Option<String> {
-    if RESERVED.contains(&name) {
-        return Some(format!("__{name}__"));
-    }
-    let is_known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
-    if name.is_empty()
-        || name.starts_with(|c: char| c.is_ascii_digit())
-        || !name.chars().all(is_known)
-    {
-        return None;
-    }
-    let name = name.replace("__", "\0");
-    let name = name.replace('.', "__dot__").replace('-', "__dash__");
-    Some(
-        name.replace('/', "__slash__")
-            .replace('\0', "__underscores__"),
-    )
-}
-
 /// The functions of CEL make these values, so that no other crate is needed for them.
 struct Maker(LazyLock<Option<Program>>);
 
@@ -137,26 +94,8 @@ static BYTES: Maker = Maker(LazyLock::new(|| {
 
 impl Maker {
     fn make(&self, text: String) -> Option<Cel> {
-        let mut scope = super::base().new_inner_scope();
+        let mut scope = base().new_inner_scope();
         scope.add_variable_from_value("text", text);
         self.0.as_ref()?.execute(&scope).ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn names_are_escaped() {
-        for (name, expected) in [
-            ("a_b", Some("a_b")),
-            ("a__b", Some("a__underscores__b")),
-            ("a.b-c/d", Some("a__dot__b__dash__c__slash__d")),
-            ("namespace", Some("__namespace__")),
-            ("1a", None),
-            ("é", None),
-            ("$a", None),
-        ] {
-            assert_eq!(super::escaped(name).as_deref(), expected, "{name}");
-        }
     }
 }

@@ -1,0 +1,101 @@
+//! Answers.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::Value;
+
+use super::negotiate::Form;
+use super::status::ApiError;
+
+/// An answer with JSON, in a form.
+pub(crate) fn respond(code: u16, form: Form, json: String, headers: &HeaderMap) -> Response {
+    let text = if form.yaml { yaml(json) } else { json };
+    send(code, form.content_type(), text.into_bytes(), headers)
+}
+
+/// An answer of this type.
+pub(crate) fn send(
+    code: u16,
+    content_type: &'static str,
+    body: Vec<u8>,
+    headers: &HeaderMap,
+) -> Response {
+    let mut response = compress::body(body, headers);
+    *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
+    let content_type = HeaderValue::from_static(content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    let cache = HeaderValue::from_static("no-cache, private");
+    response.headers_mut().insert(header::CACHE_CONTROL, cache);
+    response
+}
+
+fn yaml(json: String) -> String {
+    let value = serde_json::from_str::<Value>(&json);
+    let text = value
+        .ok()
+        .and_then(|value| serde_saphyr::to_string(&value).ok());
+    // JSON is YAML, too.
+    text.unwrap_or(json)
+}
+
+/// An answer that reports a failure.
+pub(crate) fn failure(error: &ApiError, headers: &HeaderMap) -> Response {
+    let form = Form::of(headers, false).unwrap_or(Form::JSON);
+    let mut response = respond(error.code, form, error.status().to_string(), headers);
+    if let Some(seconds) = error.retry_after_seconds() {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// An answer with text.
+pub(crate) fn plain(code: u16, text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// Compression of big answers.
+mod compress {
+    use std::io::Write;
+
+    use axum::body::Body;
+    use axum::response::Response;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use http::{HeaderMap, HeaderValue, header};
+
+    /// Bytes. Less is not worth the work.
+    const THRESHOLD: usize = 128 * 1024;
+
+    pub(super) fn body(bytes: Vec<u8>, headers: &HeaderMap) -> Response {
+        let wanted = headers.get(header::ACCEPT_ENCODING);
+        let wanted = wanted.and_then(|value| value.to_str().ok());
+        let gzip = wanted.is_some_and(|text| text.split(',').any(|name| name.trim() == "gzip"));
+        if !gzip || bytes.len() < THRESHOLD {
+            return Response::new(Body::from(bytes));
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
+        let Ok(compressed) = compressed else {
+            return Response::new(Body::from(bytes));
+        };
+        let mut response = Response::new(Body::from(compressed));
+        let gzip = HeaderValue::from_static("gzip");
+        response
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, gzip);
+        let vary = HeaderValue::from_static("Accept-Encoding");
+        response.headers_mut().insert(header::VARY, vary);
+        response
+    }
+}
