@@ -33,4 +33,7 @@ pub use shape::{
     NodeConstraints, NodeTerm, Operator, PodShape, Requirement, SpreadConstraint, Toleration,
     TolerationOperator,
 };
-pub use snapshot::{NodeClass, Snapshot, Summary};
+pub use snapshot::{
+    ClusterSummary, FreeNodes, Growth, NodeClass, NodeTemplate, Snapshot, Summary, SummaryClass,
+    Watermark,
+};
