@@ -482,9 +482,9 @@ pub(crate) fn plan(
     } else {
         before.decision.cursor
     };
-    let growing = workload.key.kind != Kind::Job;
+    let resizable = workload.key.kind != Kind::Job;
     let ask = |limits: &BTreeMap<ClusterName, u32>| {
-        let mut current = before.current(growing);
+        let mut current = before.current(resizable);
         for one in &mut current {
             let limit = limits.get(&one.cluster).copied();
             one.replicas = one.replicas.min(limit.unwrap_or(u32::MAX));
@@ -498,7 +498,8 @@ pub(crate) fn plan(
             eligibility: validated.eligibility.clone(),
             overflow: validated.overflow,
             current,
-            growing,
+            resizable,
+            moves: &[],
             limits: limits.clone(),
             rechoose: is_new && before.decision.sequence > 0,
             inputs: Inputs {
@@ -518,10 +519,12 @@ pub(crate) fn plan(
     };
     let mut limits = state.limits(&workload.key);
     let mut plan = ask(&limits);
-    if !limits.is_empty() && plan.unplaced > 0 {
+    if !limits.is_empty() && plan.unplaced_replicas() > 0 {
         // What has no other place stays where it waits.
-        let mut surplus = plan.unplaced.saturating_sub(ask(&BTreeMap::new()).unplaced);
-        for one in before.current(growing) {
+        let mut surplus = plan
+            .unplaced_replicas()
+            .saturating_sub(ask(&BTreeMap::new()).unplaced_replicas());
+        for one in before.current(resizable) {
             if let Some(limit) = limits.get_mut(&one.cluster) {
                 let more = one.replicas.saturating_sub(*limit).min(surplus);
                 *limit += more;
