@@ -51,13 +51,13 @@ pub struct MemberView {
 impl Assignment {
     /// What of it `place` takes as current: not what only waits to leave. Unless a share stays what
     /// it was made as: then one that leaves is taken back, whole, while nothing has replaced it.
-    pub fn current(&self, growing: bool) -> Vec<Current> {
-        let mut homeless = if growing { 0 } else { self.unplaced };
+    pub fn current(&self, resizable: bool) -> Vec<Current> {
+        let mut unassigned = if resizable { 0 } else { self.unplaced };
         let mut share = |one: &PlacementStatus| {
-            if one.leaving == 0 || one.leaving > homeless {
+            if one.leaving == 0 || one.leaving > unassigned {
                 return one.replicas - one.leaving;
             }
-            homeless -= one.leaving;
+            unassigned -= one.leaving;
             one.replicas
         };
         self.placements
@@ -124,10 +124,10 @@ impl Assignment {
                 (one.cluster.to_string(), status)
             })
             .collect();
-        let leaving = self.leaving(&placements, plan.unplaced, standing);
+        let leaving = self.leaving(&placements, plan.unplaced_replicas(), standing);
         let floor = (!leaving.is_empty()).then(|| {
             let planned: u32 = placements.values().map(|one| one.replicas).sum();
-            self.floor(planned.saturating_add(plan.unplaced))
+            self.floor(planned.saturating_add(plan.unplaced_replicas()))
         });
         for (cluster, leaving) in leaving {
             let entry = placements
@@ -151,12 +151,12 @@ impl Assignment {
             },
             policy: Some(plan.policy.to_owned()),
             placements: placements.into_values().collect(),
-            unplaced: plan.unplaced,
+            unplaced: plan.unplaced_replicas(),
             obstacle: obstacle(plan),
             fallback: plan.fallback.as_ref().map(|fallback| {
                 format!(
                     "{} has no {}; {} decided instead",
-                    fallback.asked, fallback.missing, fallback.used
+                    fallback.requested, fallback.missing, fallback.used
                 )
             }),
         }
@@ -285,6 +285,7 @@ fn why(plan: &Plan, cluster: &ClusterName, why: &Why) -> String {
         },
         Why::Overflow { from } => format!("takes what {from} cannot hold"),
         Why::Retained => "kept from the assignment before".to_owned(),
+        Why::Moved { from } => format!("moved from {from}"),
     }
 }
 
@@ -303,7 +304,8 @@ fn obstacle(plan: &Plan) -> Option<Obstacle> {
         return Some(Obstacle::UnknownCluster(message));
     }
     let scored = |outcome: &Outcome| matches!(outcome, Outcome::Scored { .. });
-    if plan.unplaced == 0 || plan.verdicts.iter().any(|verdict| scored(&verdict.outcome)) {
+    if plan.unplaced_replicas() == 0 || plan.verdicts.iter().any(|verdict| scored(&verdict.outcome))
+    {
         return None;
     }
     let reasons = plan

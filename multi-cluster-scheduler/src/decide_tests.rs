@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use federation::api::PlacementStatus;
-use placement::{ClusterName, Placement, Plan, Why};
+use placement::{ClusterName, Placement, Plan, Unplaced, UnplacedReason, Why};
 use serde_json::json;
 
 use super::{Assignment, MemberView};
@@ -56,8 +56,8 @@ fn what_does_not_grow_is_taken_back_as_it_is() {
         ..assignment(&[("a", 3, 3), ("b", 3, 0)])
     };
     let replaced = assignment(&[("a", 3, 3), ("b", 3, 0)]);
-    let current = |assignment: &Assignment, growing| -> Vec<(String, u32)> {
-        let all = assignment.current(growing).into_iter();
+    let current = |assignment: &Assignment, resizable| -> Vec<(String, u32)> {
+        let all = assignment.current(resizable).into_iter();
         all.map(|one| (one.cluster.to_string(), one.replicas))
             .filter(|(_, replicas)| *replicas > 0)
             .collect()
@@ -72,7 +72,7 @@ fn what_does_not_grow_is_taken_back_as_it_is() {
 fn a_move_to_nowhere_keeps_what_runs() {
     let before = assignment(&[("a", 3, 0)]);
     let nowhere = Plan {
-        unplaced: 3,
+        unplaced: unplaced(3),
         ..plan(&[])
     };
     let kept = next(&before, &nowhere, &[("a", 3), ("b", 0)]);
@@ -80,7 +80,7 @@ fn a_move_to_nowhere_keeps_what_runs() {
     let still = next(&kept, &nowhere, &[("a", 3), ("b", 0)]);
     assert_eq!(shares(&still), [("a", 3, 3)]);
     let partly = Plan {
-        unplaced: 2,
+        unplaced: unplaced(2),
         ..plan(&[("b", 1)])
     };
     let partly = next(&still, &partly, &[("a", 3), ("b", 1)]);
@@ -91,7 +91,7 @@ fn a_move_to_nowhere_keeps_what_runs() {
         ..assignment(&[("a", 1, 0), ("b", 2, 0)])
     };
     let fewer = Plan {
-        unplaced: 2,
+        unplaced: unplaced(2),
         ..plan(&[("a", 1)])
     };
     assert_eq!(
@@ -107,13 +107,13 @@ fn an_evacuation_ends_though_there_was_too_little_room_before() {
         ..assignment(&[("a", 2, 0), ("c", 2, 0)])
     };
     let nowhere = Plan {
-        unplaced: 4,
+        unplaced: unplaced(4),
         ..plan(&[("a", 2)])
     };
     let kept = next(&before, &nowhere, &[("a", 2), ("b", 0), ("c", 2)]);
     assert_eq!(shares(&kept), [("a", 2, 0), ("c", 2, 2)]);
     let room = Plan {
-        unplaced: 2,
+        unplaced: unplaced(2),
         ..plan(&[("a", 2), ("b", 2)])
     };
     let moving = next(&kept, &room, &[("a", 2), ("b", 0), ("c", 2)]);
@@ -237,6 +237,14 @@ fn shares(assignment: &Assignment) -> Vec<(&str, u32, u32)> {
         .collect()
 }
 
+fn unplaced(replicas: u32) -> Vec<Unplaced> {
+    vec![Unplaced {
+        location: None,
+        replicas,
+        reason: UnplacedReason::NoRoom,
+    }]
+}
+
 fn plan(shares: &[(&str, u32)]) -> Plan {
     let placements = shares.iter().map(|(cluster, replicas)| Placement {
         cluster: ClusterName::from(*cluster),
@@ -247,8 +255,9 @@ fn plan(shares: &[(&str, u32)]) -> Plan {
     Plan {
         placements: placements.collect(),
         wanted: shares.iter().map(|(_, replicas)| replicas).sum(),
-        unplaced: 0,
+        unplaced: Vec::new(),
         away: 0,
+        moves: Vec::new(),
         verdicts: Vec::new(),
         fallback: None,
         policy: "worst_fit",

@@ -74,17 +74,18 @@ pub fn plan(
     } else {
         before.decision.cursor
     };
-    let growing = workload.key.kind != Kind::Job;
+    let resizable = workload.key.kind != Kind::Job;
     let ask = |limits: &BTreeMap<ClusterName, u32>| {
         let request = request(inputs, workload, validated, own_traffic, limits);
         place(inputs.snapshot, &request, validated.policy)
     };
     let mut limits = inputs.limits.clone();
     let mut plan = ask(&limits);
-    if !limits.is_empty() && plan.unplaced > 0 {
+    if !limits.is_empty() && plan.unplaced_replicas() > 0 {
         // What has no other place stays where it waits.
-        let mut surplus = plan.unplaced.saturating_sub(ask(&BTreeMap::new()).unplaced);
-        for one in before.current(growing) {
+        let without_limits = ask(&BTreeMap::new()).unplaced_replicas();
+        let mut surplus = plan.unplaced_replicas().saturating_sub(without_limits);
+        for one in before.current(resizable) {
             if let Some(limit) = limits.get_mut(&one.cluster) {
                 let more = one.replicas.saturating_sub(*limit).min(surplus);
                 *limit += more;
@@ -105,8 +106,8 @@ fn request<'a>(
 ) -> Request<'a> {
     let before = &inputs.before;
     let is_new = chooses(before, validated);
-    let growing = workload.key.kind != Kind::Job;
-    let mut current = before.current(growing);
+    let resizable = workload.key.kind != Kind::Job;
+    let mut current = before.current(resizable);
     for one in &mut current {
         let limit = limits.get(&one.cluster).copied();
         one.replicas = one.replicas.min(limit.unwrap_or(u32::MAX));
@@ -122,7 +123,8 @@ fn request<'a>(
         eligibility: validated.eligibility.clone(),
         overflow: validated.overflow,
         current,
-        growing,
+        resizable,
+        moves: &[],
         limits: limits.clone(),
         rechoose: is_new && before.decision.sequence > 0,
         inputs: placement::Inputs {

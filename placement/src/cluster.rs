@@ -28,6 +28,18 @@ pub struct Cluster {
     pub health: Health,
 }
 
+impl Cluster {
+    /// Whether more may be placed on it than on what it was before.
+    pub(crate) fn may_get_more_than(&self, before: &Self) -> bool {
+        let has_gone = |taint: &Taint| !self.taints.contains(taint);
+        before.taints.iter().any(has_gone)
+            || before.labels != self.labels
+            || before.role != self.role
+            || before.unschedulable && !self.unschedulable
+            || before.health != Health::Ready && self.health == Health::Ready
+    }
+}
+
 /// What a cluster is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -44,7 +56,7 @@ pub enum Health {
     Ready,
     /// It does not, within its toleration time: it keeps what it has and gets nothing new.
     Unreachable,
-    /// It has not for longer than that: what it had is decided anew.
+    /// It has not for longer than that: what it had is decided again.
     Lost,
 }
 
@@ -61,14 +73,14 @@ pub struct Node {
     pub unschedulable: bool,
     /// Its kubelet says so.
     pub ready: bool,
-    /// What its pods may ask for in all.
+    /// What its pods may request in all.
     pub allocatable: Resources,
 }
 
 /// A pod that is bound to a node and has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
-    /// The node's name. The node may be heard of later.
+    /// The node's name. The node may be reported later.
     pub node: String,
     /// Its requests.
     pub requests: Resources,

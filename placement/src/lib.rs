@@ -21,16 +21,22 @@ pub use cluster::{Cluster, Health, Node, Pod, Role, Taint, TaintEffect};
 pub use name::{ClusterName, OwnerKey, PodKey};
 pub use peers::{Misfit, Nodes, Peers, There};
 pub use place::place;
-pub use plan::{Fallback, Filter, Outcome, Placement, Plan, Verdict, Why};
+pub use plan::{
+    Fallback, Filter, MoveRefusal, MoveResult, Outcome, Placement, Plan, Unplaced, UnplacedReason,
+    Verdict, Why,
+};
 pub use profile::{HostPort, LabelSet, PodTerm, Profile};
 pub use proximity::Proximity;
 pub use quantity::{QuantityError, check_amount, parse_milli, parse_whole};
 pub use request::{
-    Current, Eligibility, Inputs, Overflow, ReplicaScheduling, Request, Target, Targets,
+    Current, Eligibility, Inputs, Move, Overflow, ReplicaScheduling, Request, Target, Targets,
 };
 pub use resources::Resources;
 pub use shape::{
     NodeConstraints, NodeTerm, Operator, PodShape, Requirement, SpreadConstraint, Toleration,
     TolerationOperator,
 };
-pub use snapshot::{NodeClass, Snapshot, Summary};
+pub use snapshot::{
+    ClusterSummary, FreeNodes, Growth, NodeClass, NodeTemplate, Snapshot, Summary, SummaryClass,
+    Watermark,
+};

@@ -1,16 +1,19 @@
-//! The decision: filter, rank, choose locations, fill them, let the rest overflow.
+//! The decision: filter, rank, choose locations, fill them, overflow, move.
 
 mod filling;
 mod locations;
+mod moving;
+mod overflow;
 mod ranking;
+mod result;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::cluster::Cluster;
 use crate::name::ClusterName;
-use crate::plan::{Fallback, Filter, Outcome, Placement, Plan, Verdict, Why};
+use crate::plan::{Filter, Plan, Why};
 use crate::policy::Policy;
-use crate::request::{Request, Targets};
+use crate::request::{Current, Request, Targets};
 use crate::snapshot::Snapshot;
 
 /// Decides a request. Clusters that do not answer, are cordoned or tainted keep what they have and
@@ -18,28 +21,35 @@ use crate::snapshot::Snapshot;
 /// after all others.
 pub fn place(snapshot: &Snapshot, request: &Request<'_>, policy: &dyn Policy) -> Plan {
     let mut decision = Decision::new(snapshot, request);
-    let (policy, fallback) = decision.rank(policy);
-    let locations = decision.locations();
-    let missing = decision.fill(&locations);
-    decision.overflow(&locations);
-    let mut plan = decision.plan(&locations, missing);
-    plan.policy = policy;
-    plan.fallback = fallback.or(plan.fallback);
-    plan
+    let ranking = decision.rank(policy);
+    let mut locations = decision.locations();
+    let missing = decision.missing(&locations);
+    decision.fill(&locations, &missing);
+    let short = decision.overflow(&locations);
+    let mut unplaced = decision.unplaced(&locations, &short);
+    unplaced.extend(missing);
+    let moves = decision.make_moves(&mut locations);
+    decision.plan(ranking, &locations, unplaced, moves)
 }
 
-/// A decision while it is being made.
+/// A decision while it is being made. What is found by name is found by hash: there may be a
+/// thousand clusters, and as many locations. Nothing follows the order of a hash.
 struct Decision<'a> {
     snapshot: &'a Snapshot,
     request: &'a Request<'a>,
-    /// Clusters that may get something new.
+    /// The place of a cluster among those that are named, the first if it is named twice.
+    named: HashMap<&'a ClusterName, usize>,
+    /// The assignment so far.
+    current: HashMap<&'a ClusterName, &'a Current>,
+    /// Clusters that may get something new, by rank.
     ranked: Vec<Ranked<'a>>,
+    ranks: HashMap<&'a ClusterName, usize>,
     /// Clusters that keep what they have.
-    keeping: BTreeMap<&'a ClusterName, u32>,
-    dropped: BTreeMap<ClusterName, Filter>,
-    shares: BTreeMap<ClusterName, Share>,
-    /// How many replicas may still begin somewhere; of what grows, any number.
-    homeless: u32,
+    keeping: HashMap<&'a ClusterName, u32>,
+    dropped: BTreeMap<&'a ClusterName, Filter>,
+    shares: HashMap<&'a ClusterName, Share<'a>>,
+    /// How many replicas may still start somewhere; of what is resizable, any number.
+    unassigned: u32,
     overflowed_by_rank: bool,
 }
 
@@ -51,128 +61,74 @@ struct Ranked<'a> {
     parts: Vec<(&'static str, f64)>,
 }
 
-/// A location, and what it is meant to run.
-struct Location {
-    cluster: ClusterName,
+/// A location, and how many replicas it is meant to run.
+struct Location<'a> {
+    cluster: &'a ClusterName,
     wanted: u32,
     why: Why,
 }
 
 /// What a cluster gets.
 #[derive(Default)]
-struct Share {
+struct Share<'a> {
     replicas: u32,
-    overflow_from: Option<ClusterName>,
+    overflow_from: Option<&'a ClusterName>,
+    moved_from: Option<&'a ClusterName>,
     kept: bool,
 }
 
 impl<'a> Decision<'a> {
     fn new(snapshot: &'a Snapshot, request: &'a Request<'a>) -> Self {
+        let mut named = HashMap::new();
+        if let Targets::Given(targets) = &request.targets {
+            for (place, target) in targets.iter().enumerate() {
+                named.entry(&target.cluster).or_insert(place);
+            }
+        }
+        let mut current = HashMap::new();
+        for one in &request.current {
+            current.entry(&one.cluster).or_insert(one);
+        }
         Self {
             snapshot,
             request,
+            named,
+            current,
             ranked: Vec::new(),
-            keeping: BTreeMap::new(),
+            ranks: HashMap::new(),
+            keeping: HashMap::new(),
             dropped: BTreeMap::new(),
-            shares: BTreeMap::new(),
-            homeless: u32::MAX,
+            shares: HashMap::new(),
+            unassigned: u32::MAX,
             overflowed_by_rank: false,
         }
     }
 
-    fn plan(self, locations: &[Location], missing: u32) -> Plan {
-        let mut placements: Vec<Placement> = Vec::new();
-        for location in locations {
-            let share = self.shares.get(&location.cluster);
-            placements.push(Placement {
-                cluster: location.cluster.clone(),
-                replicas: share.map_or(0, |share| share.replicas),
-                why: if share.is_some_and(|share| share.kept) {
-                    Why::Retained
-                } else {
-                    location.why.clone()
-                },
-                location: true,
-            });
-        }
-        // A name that is no member can run nothing.
-        placements.retain(|one| self.snapshot.cluster(&one.cluster).is_some());
-        for (cluster, share) in &self.shares {
-            let is_location = locations
-                .iter()
-                .any(|location| location.cluster == *cluster);
-            if !is_location && share.replicas > 0 {
-                let from = share.overflow_from.clone();
-                placements.push(Placement {
-                    cluster: cluster.clone(),
-                    replicas: share.replicas,
-                    why: from.map_or(Why::Retained, |from| Why::Overflow { from }),
-                    location: false,
-                });
-            }
-        }
-        let wanted = locations
-            .iter()
-            .fold(missing, |sum, location| sum.saturating_add(location.wanted));
-        let away = away(&placements, locations);
-        let placed = placements
-            .iter()
-            .fold(0_u32, |sum, one| sum.saturating_add(one.replicas));
-        let mut verdicts: Vec<_> = self
-            .dropped
-            .into_iter()
-            .map(|(cluster, filter)| Verdict {
-                cluster,
-                outcome: Outcome::Filtered(filter),
-            })
-            .collect();
-        verdicts.extend((1..).zip(self.ranked).map(|(rank, one)| Verdict {
-            cluster: one.cluster.name.clone(),
-            outcome: Outcome::Scored {
-                rank,
-                room: one.room,
-                score: one.score,
-                parts: one.parts,
-            },
-        }));
-        verdicts.sort_by(|a, b| a.cluster.cmp(&b.cluster));
-        let fallback = self.overflowed_by_rank.then_some(Fallback {
-            asked: "overflow to the nearest",
-            used: "the ranking",
-            missing: "round-trip times",
-        });
-        Plan {
-            placements,
-            wanted,
-            unplaced: wanted.saturating_sub(placed),
-            away,
-            verdicts,
-            fallback,
-            policy: "",
-        }
-    }
-
     fn is_ranked(&self, name: &ClusterName) -> bool {
-        self.ranked.iter().any(|one| one.cluster.name == *name)
+        self.ranks.contains_key(name)
+    }
+
+    /// Replicas that a cluster has so far.
+    fn share(&self, name: &ClusterName) -> u32 {
+        self.shares.get(name).map_or(0, |share| share.replicas)
+    }
+
+    /// Replicas that would fit beside those that a ranked cluster has so far.
+    fn left(&self, rank: usize) -> u32 {
+        let one = &self.ranked[rank];
+        saturate(one.room).saturating_sub(self.share(&one.cluster.name))
+    }
+
+    /// Of so many, as many as may still start.
+    fn take(&mut self, replicas: u32) -> u32 {
+        let taken = replicas.min(self.unassigned);
+        if !self.request.resizable {
+            self.unassigned -= taken;
+        }
+        taken
     }
 }
 
-/// What clusters have beyond what is meant for them.
-fn away(placements: &[Placement], locations: &[Location]) -> u32 {
-    let meant = |one: &Placement| {
-        let location = locations.iter().find(|other| other.cluster == one.cluster);
-        location.map_or(0, |location| location.wanted)
-    };
-    let beyond = placements
-        .iter()
-        .map(|one| one.replicas.saturating_sub(meant(one)));
-    beyond.fold(0, u32::saturating_add)
-}
-
-/// The place of a cluster among the named ones.
-fn position(request: &Request<'_>, name: &ClusterName) -> Option<usize> {
-    match &request.targets {
-        Targets::Given(targets) => targets.iter().position(|target| target.cluster == *name),
-        Targets::Chosen { .. } => None,
-    }
+fn saturate(room: u64) -> u32 {
+    u32::try_from(room).unwrap_or(u32::MAX)
 }

@@ -1,9 +1,12 @@
 //! What a decision gives: shares, what is left over, and why.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::cluster::Taint;
 use crate::name::ClusterName;
+use crate::request::Move;
+use crate::shape::Requirement;
 
 /// What a decision gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,16 +15,91 @@ pub struct Plan {
     pub placements: Vec<Placement>,
     /// Replicas that are wanted in all.
     pub wanted: u32,
-    /// Of them, those that have no cluster.
-    pub unplaced: u32,
+    /// Of them, those that have no cluster: by location, in the order of the locations, then those
+    /// of locations that could not be found.
+    pub unplaced: Vec<Unplaced>,
     /// Replicas that have a cluster, but not the location that they are meant for.
     pub away: u32,
-    /// What was said of each cluster, by name.
+    /// What became of the moves, in the order of the request.
+    pub moves: Vec<MoveResult>,
+    /// How each cluster was judged, by name.
     pub verdicts: Vec<Verdict>,
-    /// Why another policy than the one asked for ranked.
+    /// Why another policy than the requested one ranked.
     pub fallback: Option<Fallback>,
     /// The policy that ranked.
     pub policy: &'static str,
+}
+
+impl Plan {
+    /// Replicas that have no cluster, in all.
+    pub fn unplaced_replicas(&self) -> u32 {
+        let replicas = self.unplaced.iter().map(|one| one.replicas);
+        replicas.fold(0, u32::saturating_add)
+    }
+
+    /// How a cluster was judged.
+    pub fn verdict(&self, cluster: &ClusterName) -> Option<&Verdict> {
+        let found = self
+            .verdicts
+            .binary_search_by(|one| one.cluster.cmp(cluster));
+        found.ok().map(|place| &self.verdicts[place])
+    }
+}
+
+/// Replicas that have no cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unplaced {
+    /// The location that they are meant for; `None` if no cluster could be found for it.
+    pub location: Option<ClusterName>,
+    /// How many.
+    pub replicas: u32,
+    /// Why.
+    pub reason: UnplacedReason,
+}
+
+/// Why replicas have no cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UnplacedReason {
+    /// The clusters that may run them are full: more nodes, or another such cluster, would help.
+    NoRoom,
+    /// There are fewer clusters that may be chosen than were requested.
+    NotEnoughClusters,
+    /// No cluster may run them, whatever its room: each is filtered, see the verdicts.
+    NotEligible,
+    /// Their location is no member cluster.
+    UnknownCluster,
+}
+
+/// What became of a move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveResult {
+    /// The move as requested.
+    pub requested: Move,
+    /// Why it was not made; then none of its replicas moved.
+    pub refused: Option<MoveRefusal>,
+}
+
+/// Why a move was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MoveRefusal {
+    /// From a cluster to itself.
+    SameCluster,
+    /// What is not resizable, such as a Job, stays where it is.
+    NotResizable,
+    /// The cluster would run fewer replicas than are to move.
+    MoreThanThere {
+        /// Replicas that it would run.
+        there: u32,
+    },
+    /// The other cluster is filtered.
+    Filtered(Filter),
+    /// The other cluster has less room.
+    NoRoom {
+        /// Replicas that fit beside those that it would run.
+        room: u32,
+    },
+    /// The other cluster is no location, and overflow is not allowed.
+    OverflowNotAllowed,
 }
 
 /// One cluster's share.
@@ -51,9 +129,14 @@ pub enum Why {
     },
     /// It had them before.
     Retained,
+    /// A move brought some of them.
+    Moved {
+        /// The cluster that they ran on.
+        from: ClusterName,
+    },
 }
 
-/// What was said of a cluster.
+/// How a cluster was judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The cluster.
@@ -94,7 +177,7 @@ pub enum Filter {
     /// It has a taint that is not tolerated.
     Tainted(Taint),
     /// It lacks a label.
-    SelectorMismatch(String),
+    SelectorMismatch(Arc<Requirement>),
     /// Clusters are named and it is none of them.
     NotNamed,
     /// It is a cloud cluster, and bursting is not allowed.
@@ -103,14 +186,14 @@ pub enum Filter {
     NoRoom,
 }
 
-/// Another policy than the one asked for ranked.
+/// Another policy than the requested one ranked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {
-    /// The policy asked for.
-    pub asked: &'static str,
+    /// The requested policy.
+    pub requested: &'static str,
     /// The one that ranked.
     pub used: &'static str,
-    /// What the one asked for needs and has not got.
+    /// The input of the requested one that is missing.
     pub missing: &'static str,
 }
 
@@ -123,11 +206,26 @@ impl fmt::Display for Filter {
             Self::Cordoned => f.write_str("it is cordoned"),
             Self::Tainted(taint) => write!(f, "its taint {taint} is not tolerated"),
             Self::SelectorMismatch(requirement) => {
-                write!(f, "its labels do not match {requirement}")
+                write!(f, "its labels do not match {}", requirement.describe())
             }
             Self::NotNamed => f.write_str("it is not among the named clusters"),
             Self::CloudNotAllowed => f.write_str("it is a cloud cluster, and burst is Never"),
             Self::NoRoom => f.write_str("not even one replica fits"),
+        }
+    }
+}
+
+impl fmt::Display for MoveRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SameCluster => f.write_str("it is from a cluster to itself"),
+            Self::NotResizable => f.write_str("the shares of a job are fixed"),
+            Self::MoreThanThere { there } => write!(f, "only {there} replicas run there"),
+            Self::Filtered(filter) => write!(f, "the target is not eligible: {filter}"),
+            Self::NoRoom { room } => write!(f, "the target has room for {room} more"),
+            Self::OverflowNotAllowed => {
+                f.write_str("the target is no location, and overflow is None")
+            }
         }
     }
 }

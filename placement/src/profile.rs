@@ -76,6 +76,13 @@ impl From<&BTreeMap<String, String>> for LabelSet {
     }
 }
 
+impl Profile {
+    /// Whether its anti-affinity means this pod.
+    pub(crate) fn repels(&self, pod: &Self) -> bool {
+        self.anti_affinity.iter().any(|term| term.matches(pod))
+    }
+}
+
 impl HostPort {
     /// Whether both cannot be on one node.
     pub fn conflicts(&self, other: &Self) -> bool {

@@ -1,4 +1,4 @@
-//! What is asked of a decision.
+//! The request for a decision.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::name::{ClusterName, OwnerKey};
 use crate::proximity::Proximity;
 use crate::shape::{PodShape, Requirement, Toleration};
 
-/// What is asked of a decision.
+/// The request for a decision.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// Whose replicas; its own pods and reservations count as free room.
@@ -25,14 +25,18 @@ pub struct Request<'a> {
     pub overflow: Overflow,
     /// The assignment so far.
     pub current: Vec<Current>,
-    /// A cluster's share may grow where there is room. That of a Job may not: how often it is to
-    /// complete is fixed when it is made. A share of nothing may: nothing of it is made yet.
-    pub growing: bool,
+    /// The shares may change. Those of a Job may not, because its completions are fixed when it is
+    /// created; a share of nothing may, because nothing of it is created yet.
+    pub resizable: bool,
     /// The most that single clusters may hold of it, whatever their room.
     pub limits: BTreeMap<ClusterName, u32>,
+    /// Replicas to move, after all else is decided. One that cannot be made is refused in the plan
+    /// and changes nothing. A move away from a cluster that stays a location lasts as long as the
+    /// request has it, or `limits` say so: its location takes back what it has room for.
+    pub moves: &'a [Move],
     /// Choose from scratch: the policy, the locations or a selector changed.
     pub rechoose: bool,
-    /// What policies go by.
+    /// The inputs of policies.
     pub inputs: Inputs<'a>,
 }
 
@@ -73,7 +77,7 @@ pub struct Eligibility {
     pub labels: Vec<Requirement>,
     /// Taints of clusters that are tolerated.
     pub tolerations: Vec<Toleration>,
-    /// Cloud clusters may be used although nobody named them.
+    /// Cloud clusters may be used although they are not named.
     pub cloud: bool,
 }
 
@@ -99,7 +103,21 @@ pub struct Current {
     pub location: bool,
 }
 
-/// What policies go by. What is `None` is not known.
+/// Replicas to move from one cluster to another.
+///
+/// If all that a chosen location has moves to a cluster that is no location, that cluster takes its
+/// place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Where they run.
+    pub from: ClusterName,
+    /// Where they are to run.
+    pub to: ClusterName,
+    /// How many; none moves if not all can.
+    pub replicas: u32,
+}
+
+/// The inputs of policies. What is `None` is not known.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs<'a> {
     /// Bytes per second that each cluster receives.

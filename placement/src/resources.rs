@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Amounts of resources: what a replica asks for, what a node has.
+/// Amounts of resources: what a replica requests, what a node has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resources {
     /// CPU in thousandths of a core.
@@ -11,7 +11,7 @@ pub struct Resources {
     pub memory: i64,
     /// Ephemeral storage in bytes.
     pub ephemeral_storage: i64,
-    /// Pods. What a replica asks for has 0 here and counts as 1.
+    /// Pods. A replica's request has 0 here and counts as 1.
     pub pods: i64,
     /// Extended resources by name, in pieces.
     pub extended: BTreeMap<String, i64>,
@@ -34,6 +34,19 @@ impl Resources {
     #[must_use]
     pub fn pairwise_max(&self, other: &Self) -> Self {
         self.pairwise(other, Ord::max)
+    }
+
+    /// Whether any amount is more than nothing.
+    pub(crate) fn has_any(&self) -> bool {
+        [
+            self.cpu_milli,
+            self.memory,
+            self.ephemeral_storage,
+            self.pods,
+        ]
+        .iter()
+        .chain(self.extended.values())
+        .any(|amount| *amount > 0)
     }
 
     fn pairwise(&self, other: &Self, combine: impl Fn(i64, i64) -> i64) -> Self {

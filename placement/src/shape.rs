@@ -22,7 +22,7 @@ pub struct PodShape {
     pub spread: Vec<SpreadConstraint>,
 }
 
-/// The domains of a label shall have nearly the same number of pods.
+/// The domains of a label must have nearly the same number of pods.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SpreadConstraint {
     /// Nodes with the same value of this label are one domain.
@@ -52,6 +52,20 @@ pub struct NodeConstraints {
     pub tolerations: Vec<Toleration>,
 }
 
+impl PodShape {
+    /// Whether pods that are there, or its own replicas, may keep it from nodes with room.
+    pub(crate) fn depends_on_pods(&self) -> bool {
+        self.depends_on_order() || !self.profile.host_ports.is_empty()
+    }
+
+    /// Whether how many replicas fit depends on which nodes they are put on first.
+    pub(crate) fn depends_on_order(&self) -> bool {
+        !self.affinity.is_empty()
+            || !self.spread.is_empty()
+            || !self.profile.anti_affinity.is_empty()
+    }
+}
+
 impl NodeConstraints {
     /// Whether node selector and required node affinity admit a node, by its name and labels.
     pub fn select<'a>(&self, name: &str, label: impl Fn(&str) -> Option<&'a str>) -> bool {
@@ -60,12 +74,26 @@ impl NodeConstraints {
             .all(|(key, value)| label(key) == Some(value))
             && self.affinity.as_ref().is_none_or(|terms| {
                 terms.iter().any(|term| {
-                    (!term.labels.is_empty() || !term.fields.is_empty())
+                    !term.is_empty()
                         && term.labels.iter().all(|one| one.holds(label(&one.key)))
-                        && term
-                            .fields
-                            .iter()
-                            .all(|one| one.key == "metadata.name" && one.holds(Some(name)))
+                        && term.fields.iter().all(|one| one.holds_for_name(name))
+                })
+            })
+    }
+
+    /// The same for a node of which only some labels are known, and not the name: whatever the
+    /// others are.
+    pub(crate) fn select_surely<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let surely =
+            |one: &Requirement| label(&one.key).is_some_and(|value| one.holds(Some(value)));
+        self.node_name.is_none()
+            && self
+                .node_selector
+                .iter()
+                .all(|(key, value)| label(key) == Some(value))
+            && self.affinity.as_ref().is_none_or(|terms| {
+                terms.iter().any(|term| {
+                    !term.is_empty() && term.fields.is_empty() && term.labels.iter().all(surely)
                 })
             })
     }
@@ -93,6 +121,13 @@ pub struct NodeTerm {
     pub labels: Vec<Requirement>,
     /// On its fields; `metadata.name` is the only one.
     pub fields: Vec<Requirement>,
+}
+
+impl NodeTerm {
+    /// Such a term matches no node.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
 }
 
 /// A requirement on one label.
@@ -166,7 +201,12 @@ impl Requirement {
         }
     }
 
-    /// The requirement in words.
+    /// Whether a node of this name meets it, as a requirement on a node's field.
+    pub(crate) fn holds_for_name(&self, name: &str) -> bool {
+        self.key == "metadata.name" && self.holds(Some(name))
+    }
+
+    /// The requirement as a label selector has it.
     pub fn describe(&self) -> String {
         let values = self.values.join(",");
         match self.operator {

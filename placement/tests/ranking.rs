@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use placement::{
-    Cluster, ClusterName, Current, Eligibility, Health, Inputs, Node, Overflow, OwnerKey, Plan,
-    PodShape, Proximity, ReplicaScheduling, Request, Resources, Role, Snapshot, Taint, TaintEffect,
-    Target, Targets, place, policy,
+    Cluster, ClusterName, Current, Eligibility, Filter, Health, Inputs, Move, MoveRefusal, Node,
+    Operator, Overflow, OwnerKey, Plan, PodShape, Proximity, ReplicaScheduling, Request,
+    Requirement, Resources, Role, Snapshot, Taint, TaintEffect, Target, Targets, Why, place,
+    policy,
 };
 use rstest::rstest;
 
@@ -45,7 +46,8 @@ fn scene(policy: &'static str, targets: Targets, replicas: u32) -> Scene {
             },
             overflow: Overflow::Policy,
             current: Vec::new(),
-            growing: true,
+            resizable: true,
+            moves: &[],
             limits: BTreeMap::new(),
             rechoose: false,
             inputs: Inputs::default(),
@@ -132,8 +134,8 @@ fn text(plan: &Plan) -> String {
             format!("{plus}{} {}", one.cluster, one.replicas)
         })
         .collect();
-    if plan.unplaced > 0 {
-        words.push(format!("unplaced {}", plan.unplaced));
+    if plan.unplaced_replicas() > 0 {
+        words.push(format!("unplaced {}", plan.unplaced_replicas()));
     }
     words.join(", ")
 }
@@ -272,7 +274,7 @@ fn without_its_input_worst_fit_ranks(#[case] policy: &'static str, #[case] missi
     let plan = scene.plan();
     assert_eq!(text(&plan), "lyon 1");
     let fallback = plan.fallback.unwrap();
-    assert_eq!((fallback.asked, fallback.used), (policy, "worst_fit"));
+    assert_eq!((fallback.requested, fallback.used), (policy, "worst_fit"));
     assert_eq!(fallback.missing, missing);
 }
 
@@ -294,8 +296,8 @@ fn an_update_keeps_and_a_new_choice_does_not() {
         scene.request.current = vec![had("lille", 2, true), had("nantes", 1, false)];
     });
     assert_eq!(update.shares(), "lille 2, +lyon 1, +nantes 1");
-    let anew = update.with(|scene| scene.request.rechoose = true);
-    assert_eq!(anew.shares(), "lyon 4");
+    let again = update.with(|scene| scene.request.rechoose = true);
+    assert_eq!(again.shares(), "lyon 4");
 }
 
 /// What a Job has on a cluster stays as it is: more goes where nothing of it is.
@@ -303,7 +305,7 @@ fn an_update_keeps_and_a_new_choice_does_not() {
 fn a_share_that_may_not_grow() {
     let scene = scene("worst_fit", given(&[("lyon", None)]), 4).with(|scene| {
         scene.request.current = vec![had("lyon", 1, true)];
-        scene.request.growing = false;
+        scene.request.resizable = false;
     });
     assert_eq!(scene.shares(), "lyon 1, +nantes 3");
 }
@@ -313,7 +315,7 @@ fn a_share_that_may_not_grow() {
 fn a_share_of_nothing_may_begin() {
     let scene = scene("worst_fit", given(&[("lyon", None)]), 4).with(|scene| {
         scene.request.current = vec![had("lyon", 0, true)];
-        scene.request.growing = false;
+        scene.request.resizable = false;
         scene.request.overflow = Overflow::None;
     });
     assert_eq!(scene.shares(), "lyon 4");
@@ -387,4 +389,179 @@ fn closed_clusters(#[case] state: Change, #[case] expected: &str) {
     // And nothing new where nothing was.
     let new = scene.with(|scene| scene.request.current.clear());
     assert_eq!(new.shares(), "lyon 4");
+}
+
+/// What is unplaced as text: location, replicas, reason.
+fn unplaced(scene: &Scene) -> String {
+    let plan = scene.plan();
+    let words: Vec<_> = plan
+        .unplaced
+        .iter()
+        .map(|one| {
+            let location = one.location.as_ref().map_or("-", ClusterName::as_str);
+            format!("{location} {} {:?}", one.replicas, one.reason)
+        })
+        .collect();
+    words.join(", ")
+}
+
+#[rstest]
+#[case::full(chosen(1), 22, "lyon 3 NoRoom")]
+#[case::by_location(given(&[("rennes", Some(4)), ("mars", Some(2))]), 1, "mars 2 UnknownCluster")]
+#[case::too_few(chosen(7), 1, "- 2 NotEnoughClusters")]
+#[case::too_few_and_full(chosen(6), 4, "rennes 1 NoRoom, - 4 NotEnoughClusters")]
+fn unplaced_replicas_have_a_reason(
+    #[case] targets: Targets,
+    #[case] replicas: u32,
+    #[case] expected: &str,
+) {
+    assert_eq!(unplaced(&scene("worst_fit", targets, replicas)), expected);
+}
+
+#[test]
+fn only_what_room_would_help_is_without_room() {
+    let alone = |change: Change| {
+        scene(
+            "worst_fit",
+            given(&[("lyon", Some(7)), ("nantes", Some(1))]),
+            1,
+        )
+        .with(|scene| {
+            scene.request.overflow = Overflow::None;
+            scene.states.push(("lyon", change));
+        })
+    };
+    assert_eq!(unplaced(&alone(|_| {})), "lyon 2 NoRoom");
+    let cordoned: Change = |cluster| cluster.unschedulable = true;
+    assert_eq!(unplaced(&alone(cordoned)), "lyon 7 NotEligible");
+    // Where it may overflow, more room elsewhere would do.
+    let spilt = alone(cordoned).with(|scene| {
+        scene.request.overflow = Overflow::Policy;
+        scene.request.targets = given(&[("lyon", Some(20))]);
+    });
+    assert_eq!(unplaced(&spilt), "lyon 6 NoRoom");
+    // No cluster has the label.
+    let nowhere = scene("worst_fit", chosen(2), 3).with(|scene| {
+        scene.request.eligibility.labels = vec![Requirement {
+            key: "tier".to_owned(),
+            operator: Operator::Exists,
+            values: Vec::new(),
+        }];
+    });
+    assert_eq!(unplaced(&nowhere), "- 6 NotEligible");
+    // The policy has filtered what is full.
+    let full = scene("best_fit", chosen(5), 1);
+    assert_eq!(unplaced(&full), "- 1 NoRoom");
+}
+
+/// What runs elsewhere of a job makes up for what its location lacks.
+#[test]
+fn what_a_job_runs_elsewhere_is_placed() {
+    let job = scene("worst_fit", given(&[("lyon", None)]), 4).with(|scene| {
+        scene.request.current = vec![had("lyon", 1, true), had("nantes", 3, false)];
+        scene.request.resizable = false;
+    });
+    assert_eq!(job.shares(), "lyon 1, +nantes 3");
+    assert_eq!(unplaced(&job), "");
+}
+
+fn moving(from: &str, to: &str, replicas: u32) -> Move {
+    Move {
+        from: from.into(),
+        to: to.into(),
+        replicas,
+    }
+}
+
+/// The shares with a move, and why it was refused.
+fn moved(scene: &Scene, one: Move) -> (String, Option<MoveRefusal>) {
+    let moves = [one];
+    let mut request = scene.request.clone();
+    request.moves = &moves;
+    let policy = policy::by_name(scene.policy).unwrap();
+    let plan = place(&scene.snapshot(), &request, policy);
+    (text(&plan), plan.moves[0].refused.clone())
+}
+
+#[test]
+fn moves_are_made() {
+    let away = scene("worst_fit", given(&[("lille", None)]), 5).with(|scene| {
+        scene.request.current = vec![had("lille", 2, true), had("cloud", 3, false)];
+    });
+    assert_eq!(away.shares(), "lille 2, +cloud 3");
+    let (shares, refused) = moved(&away, moving("cloud", "nantes", 3));
+    assert_eq!((shares.as_str(), refused), ("lille 2, +nantes 3", None));
+    let (shares, refused) = moved(&away, moving("cloud", "lyon", 2));
+    assert_eq!(
+        (shares.as_str(), refused),
+        ("lille 2, +cloud 1, +lyon 2", None)
+    );
+}
+
+#[test]
+fn a_move_is_explained() {
+    let moves = [moving("lyon", "nantes", 1)];
+    let scene = scene("worst_fit", chosen(1), 2).with(|scene| {
+        scene.request.current = vec![had("lyon", 2, true)];
+    });
+    let mut request = scene.request.clone();
+    request.moves = &moves;
+    let plan = place(
+        &scene.snapshot(),
+        &request,
+        policy::by_name("worst_fit").unwrap(),
+    );
+    assert_eq!(text(&plan), "lyon 1, +nantes 1");
+    let from = "lyon".into();
+    assert_eq!(plan.placements[1].why, Why::Moved { from });
+    assert_eq!(plan.away, 1);
+}
+
+/// A chosen location that loses all is replaced, so the next decision leaves it at that.
+#[test]
+fn a_location_that_moves_is_replaced() {
+    let before = scene("worst_fit", chosen(1), 2).with(|scene| {
+        scene.request.current = vec![had("lyon", 2, true)];
+        scene.request.overflow = Overflow::None;
+    });
+    let (shares, refused) = moved(&before, moving("lyon", "nantes", 2));
+    assert_eq!((shares.as_str(), refused), ("nantes 2", None));
+    let after = before.with(|scene| scene.request.current = vec![had("nantes", 2, true)]);
+    assert_eq!(after.shares(), "nantes 2");
+}
+
+#[rstest]
+#[case::no_room(moving("lyon", "lille", 3), MoveRefusal::NoRoom { room: 2 })]
+#[case::more_than_there(moving("lyon", "nantes", 5), MoveRefusal::MoreThanThere { there: 4 })]
+#[case::nothing_there(moving("lille", "nantes", 1), MoveRefusal::MoreThanThere { there: 0 })]
+#[case::unknown(moving("lyon", "mars", 1), MoveRefusal::Filtered(Filter::Unknown))]
+#[case::filtered(
+    moving("lyon", "cloud", 1),
+    MoveRefusal::Filtered(Filter::CloudNotAllowed)
+)]
+#[case::to_itself(moving("lyon", "lyon", 1), MoveRefusal::SameCluster)]
+fn a_move_that_cannot_be_made_is_refused(#[case] one: Move, #[case] expected: MoveRefusal) {
+    let scene = scene("worst_fit", chosen(1), 4).with(|scene| {
+        scene.request.current = vec![had("lyon", 4, true)];
+        scene.request.eligibility.cloud = false;
+    });
+    assert_eq!(moved(&scene, one), ("lyon 4".to_owned(), Some(expected)));
+}
+
+#[test]
+fn nothing_moves_that_must_not() {
+    let move_one = moving("lyon", "nantes", 1);
+    let current = vec![had("lyon", 4, true)];
+    let job = scene("worst_fit", chosen(1), 4).with(|scene| {
+        scene.request.current = current.clone();
+        scene.request.resizable = false;
+    });
+    let refused = ("lyon 4".to_owned(), Some(MoveRefusal::NotResizable));
+    assert_eq!(moved(&job, move_one.clone()), refused);
+    let alone = scene("worst_fit", chosen(1), 4).with(|scene| {
+        scene.request.current = current;
+        scene.request.overflow = Overflow::None;
+    });
+    let refused = ("lyon 4".to_owned(), Some(MoveRefusal::OverflowNotAllowed));
+    assert_eq!(moved(&alone, move_one), refused);
 }

@@ -1,10 +1,11 @@
-//! Objects with replicas that fit nowhere.
+//! Objects with replicas that fit nowhere. One is retried when room has grown for its shape, on any
+//! cluster.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use placement::ClusterName;
+use placement::{PodShape, Snapshot, Watermark};
 use tokio::time::Instant;
 
 use crate::workload::Key;
@@ -15,22 +16,22 @@ const RETRY: Duration = Duration::from_millis(100);
 /// What waits for room.
 #[derive(Debug, Default)]
 pub struct Backlog {
-    /// Higher priority first, then by name.
-    waiting: BTreeSet<(Reverse<i32>, Key)>,
-    /// When it was last retried.
-    last_retry: Option<Instant>,
-    /// The version of each cluster's room at the last retry.
-    versions: BTreeMap<ClusterName, u64>,
+    /// The shape of each object's replicas; higher priority first, then by name.
+    waiting: BTreeMap<(Reverse<i32>, Key), PodShape>,
+    /// When room was last checked.
+    last_check: Option<Instant>,
+    /// The snapshot at that time.
+    watermark: Watermark,
 }
 
 impl Backlog {
-    pub(super) fn insert(&mut self, key: &Key, priority: i32) {
+    pub(super) fn insert(&mut self, key: &Key, priority: i32, shape: PodShape) {
         self.remove(key);
-        self.waiting.insert((Reverse(priority), key.clone()));
+        self.waiting.insert((Reverse(priority), key.clone()), shape);
     }
 
     pub(super) fn remove(&mut self, key: &Key) {
-        self.waiting.retain(|(_, waiting)| waiting != key);
+        self.waiting.retain(|(_, waiting), _| waiting != key);
     }
 
     /// How many objects wait.
@@ -40,24 +41,23 @@ impl Backlog {
 
     /// All of it, higher priority first.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.waiting.iter().map(|(_, key)| key)
+        self.waiting.keys().map(|(_, key)| key)
     }
 
-    /// Whether the room of any cluster has grown since the last retry; then that is now.
-    pub(super) fn is_due(
-        &mut self,
-        rooms: impl Iterator<Item = (ClusterName, u64)>,
-        now: Instant,
-    ) -> bool {
-        if self.waiting.is_empty() || self.last_retry.is_some_and(|last| now < last + RETRY) {
-            return false;
+    /// The objects for which room has grown since the last check, higher priority first.
+    pub(super) fn due(&mut self, snapshot: &Snapshot, now: Instant) -> Vec<Key> {
+        if self.waiting.is_empty() || self.last_check.is_some_and(|last| now < last + RETRY) {
+            return Vec::new();
         }
-        let versions = rooms.collect();
-        let has_grown = self.versions != versions;
-        if has_grown {
-            self.versions = versions;
-            self.last_retry = Some(now);
+        let growth = snapshot.growth(self.watermark);
+        if growth.is_empty() {
+            return Vec::new();
         }
-        has_grown
+        let waiting = self.waiting.iter();
+        let due = waiting.filter(|(_, shape)| growth.reaches(shape));
+        let due = due.map(|((_, key), _)| key.clone()).collect();
+        self.watermark = snapshot.watermark();
+        self.last_check = Some(now);
+        due
     }
 }

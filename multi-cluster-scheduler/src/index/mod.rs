@@ -299,7 +299,8 @@ impl Index {
         let is_other = next.differs_from(tracked.assignment());
         let was_reserved = tracked.is_reserved();
         if next.unplaced > 0 {
-            self.backlog.insert(key, priority);
+            let shape = validated.shape.clone();
+            self.backlog.insert(key, priority, shape);
         } else {
             self.backlog.remove(key);
         }
@@ -410,11 +411,9 @@ impl Index {
     }
 
     fn retry_where_room_grew(&mut self, now: Instant) {
-        let rooms = self.members.all();
-        let rooms = rooms.map(|(name, _)| (name.clone(), self.snapshot.version(name)));
-        if self.backlog.is_due(rooms, now) {
-            self.retry_waiting();
-        }
+        let due = self.backlog.due(&self.snapshot, now).into_iter();
+        self.effects
+            .extend(due.map(|key| Effect::Reconcile(key, Priority::High)));
     }
 
     /// Moves displaced replicas back where there has been room for long enough.

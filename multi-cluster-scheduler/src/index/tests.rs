@@ -178,6 +178,28 @@ fn what_waits_is_retried_when_a_node_joins() {
 }
 
 #[test]
+fn a_heartbeat_and_a_node_that_is_too_small_retry_nothing() {
+    let mut world = World::of(&[("a", 1)]);
+    let mut web = deployment("web", 3);
+    let container = "/spec/template/spec/containers/0/resources/requests/cpu";
+    *web.pointer_mut(container).unwrap() = json!("2");
+    world.apply(&web);
+    assert!(world.place("web").is_empty());
+    world.pass(1);
+    world.on(Event::RoomChanged);
+    world.take();
+    world.pass(1);
+    world.node("a", "node", 1);
+    assert!(world.reconciled().is_empty(), "it is as it was");
+    world.pass(1);
+    world.node("a", "second", 1);
+    assert!(world.reconciled().is_empty(), "it holds none of them");
+    world.pass(1);
+    world.node("a", "second", 2);
+    assert!(world.reconciled().contains("web"));
+}
+
+#[test]
 fn a_deleted_object_gives_its_room_to_who_waits() {
     let mut world = World::of(&[("a", 4)]);
     let web = deployment("web", 4);

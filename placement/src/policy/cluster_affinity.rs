@@ -1,6 +1,6 @@
 //! `cluster_affinity`: the clusters that were named, in their order; others by name.
 
-use super::{Candidate, Missing, Policy, Verdict, by_name_order, plain};
+use super::{Candidate, Missing, Policy, Score, by_name_order, plain};
 use crate::request::Inputs;
 
 pub(super) struct ClusterAffinity;
@@ -10,7 +10,7 @@ impl Policy for ClusterAffinity {
         "cluster_affinity"
     }
 
-    fn score(&self, candidates: &[Candidate<'_>], _: &Inputs<'_>) -> Result<Vec<Verdict>, Missing> {
+    fn score(&self, candidates: &[Candidate<'_>], _: &Inputs<'_>) -> Result<Vec<Score>, Missing> {
         let named = candidates
             .iter()
             .filter(|one| one.position.is_some())

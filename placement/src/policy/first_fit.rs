@@ -1,6 +1,6 @@
 //! `first_fit`: the first cluster by name that takes a replica.
 
-use super::{Candidate, Missing, Policy, Verdict, by_name_order, plain};
+use super::{Candidate, Missing, Policy, Score, by_name_order, plain};
 use crate::plan::Filter;
 use crate::request::Inputs;
 
@@ -11,9 +11,9 @@ impl Policy for FirstFit {
         "first_fit"
     }
 
-    fn score(&self, candidates: &[Candidate<'_>], _: &Inputs<'_>) -> Result<Vec<Verdict>, Missing> {
+    fn score(&self, candidates: &[Candidate<'_>], _: &Inputs<'_>) -> Result<Vec<Score>, Missing> {
         let verdict = |(one, place): (&Candidate<'_>, usize)| match one.room {
-            0 => Verdict::Drop(Filter::NoRoom),
+            0 => Score::Dropped(Filter::NoRoom),
             _ => plain("place by name", place as f64 + 1.0, -(place as f64)),
         };
         Ok(candidates

@@ -24,7 +24,7 @@ pub trait Policy: Sync {
         &self,
         candidates: &[Candidate<'_>],
         inputs: &Inputs<'_>,
-    ) -> Result<Vec<Verdict>, Missing>;
+    ) -> Result<Vec<Score>, Missing>;
 }
 
 /// A cluster that passed the filters.
@@ -38,21 +38,21 @@ pub struct Candidate<'a> {
     pub position: Option<usize>,
 }
 
-/// What a policy says of a candidate.
+/// What a policy gives a candidate.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
-    /// Not by this policy.
-    Drop(Filter),
+pub enum Score {
+    /// The policy filters it.
+    Dropped(Filter),
     /// Its score, and what that is made of.
-    Score {
+    Value {
         /// More is better.
         score: f64,
-        /// By name, for people.
+        /// The parts by name, to show.
         parts: Vec<(&'static str, f64)>,
     },
 }
 
-/// The input that a policy needs and has not got.
+/// The input that a policy needs and that is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing(pub &'static str);
 
@@ -82,33 +82,26 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     POLICIES.into_iter().map(Policy::name)
 }
 
-/// Scores each candidate by itself.
-fn each(candidates: &[Candidate<'_>], score: impl Fn(&Candidate<'_>) -> Verdict) -> Vec<Verdict> {
+/// Scores each candidate independently.
+fn each(candidates: &[Candidate<'_>], score: impl Fn(&Candidate<'_>) -> Score) -> Vec<Score> {
     candidates.iter().map(score).collect()
 }
 
 /// A score that is made of nothing else.
-fn plain(name: &'static str, value: f64, score: f64) -> Verdict {
-    Verdict::Score {
+fn plain(name: &'static str, value: f64, score: f64) -> Score {
+    Score::Value {
         score,
         parts: vec![(name, value)],
     }
 }
 
-/// The order of the candidates by name: place of each.
+/// The place of each candidate in the order of their names.
 fn by_name_order(candidates: &[Candidate<'_>]) -> Vec<usize> {
-    let mut names: Vec<_> = candidates
-        .iter()
-        .map(|candidate| &candidate.cluster.name)
-        .collect();
-    names.sort_unstable();
-    candidates
-        .iter()
-        .map(|candidate| {
-            names
-                .iter()
-                .take_while(|name| **name < &candidate.cluster.name)
-                .count()
-        })
-        .collect()
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by_key(|one| &candidates[*one].cluster.name);
+    let mut places = vec![0; candidates.len()];
+    for (place, one) in order.into_iter().enumerate() {
+        places[one] = place;
+    }
+    places
 }

@@ -1,7 +1,7 @@
 //! `most_traffic`: the cluster that receives the most network traffic first, so that replicas are
 //! where the requests are. The original's default.
 
-use super::{Candidate, Missing, Policy, Verdict, each, plain};
+use super::{Candidate, Missing, Policy, Score, each, plain};
 use crate::request::Inputs;
 
 pub(super) struct MostTraffic;
@@ -15,10 +15,10 @@ impl Policy for MostTraffic {
         &self,
         candidates: &[Candidate<'_>],
         inputs: &Inputs<'_>,
-    ) -> Result<Vec<Verdict>, Missing> {
+    ) -> Result<Vec<Score>, Missing> {
         let traffic = inputs.traffic.ok_or(Missing("traffic"))?;
         Ok(each(candidates, |one| {
-            // A cluster without a sample receives nothing, as far as anybody knows.
+            // A cluster without a sample receives nothing, as far as is known.
             let bytes = traffic
                 .get(&one.cluster.name)
                 .copied()

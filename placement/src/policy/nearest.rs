@@ -1,6 +1,6 @@
 //! `nearest`: the cluster with the shortest round-trip time to where the users are first.
 
-use super::{Candidate, Missing, Policy, Verdict, each, plain};
+use super::{Candidate, Missing, Policy, Score, each, plain};
 use crate::request::Inputs;
 
 pub(super) struct Nearest;
@@ -14,7 +14,7 @@ impl Policy for Nearest {
         &self,
         candidates: &[Candidate<'_>],
         inputs: &Inputs<'_>,
-    ) -> Result<Vec<Verdict>, Missing> {
+    ) -> Result<Vec<Score>, Missing> {
         if inputs.origins.is_empty() {
             return Err(Missing("origin"));
         }
@@ -31,7 +31,7 @@ impl Policy for Nearest {
         Ok(each(candidates, |one| match millis(one) {
             Some(millis) => plain("ms to origin", millis, -millis),
             // Behind all whose distance is known.
-            None => Verdict::Score {
+            None => Score::Value {
                 score: f64::NEG_INFINITY,
                 parts: Vec::new(),
             },

@@ -1,6 +1,6 @@
 //! `random`: an order drawn from a seed; the baseline of every comparison.
 
-use super::{Candidate, Missing, Policy, Verdict, each, plain};
+use super::{Candidate, Missing, Policy, Score, each, plain};
 use crate::request::Inputs;
 
 pub(super) struct Random;
@@ -14,9 +14,9 @@ impl Policy for Random {
         &self,
         candidates: &[Candidate<'_>],
         inputs: &Inputs<'_>,
-    ) -> Result<Vec<Verdict>, Missing> {
+    ) -> Result<Vec<Score>, Missing> {
         Ok(each(candidates, |one| {
-            // Drawn for each name by itself, so a cluster that joins does not reshuffle the rest.
+            // Drawn for each name independently, so a cluster that joins does not reshuffle the rest.
             let name = one.cluster.name.as_str().bytes();
             let state = name.fold(inputs.seed, |state, byte| {
                 splitmix64(state ^ u64::from(byte))

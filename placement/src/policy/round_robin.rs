@@ -1,6 +1,6 @@
 //! `round_robin`: each decision starts one cluster further, by name.
 
-use super::{Candidate, Missing, Policy, Verdict, by_name_order, plain};
+use super::{Candidate, Missing, Policy, Score, by_name_order, plain};
 use crate::request::Inputs;
 
 pub(super) struct RoundRobin;
@@ -14,7 +14,7 @@ impl Policy for RoundRobin {
         &self,
         candidates: &[Candidate<'_>],
         inputs: &Inputs<'_>,
-    ) -> Result<Vec<Verdict>, Missing> {
+    ) -> Result<Vec<Score>, Missing> {
         let count = candidates.len().max(1);
         let start = (inputs.cursor % count as u64) as usize;
         let turn = |place: usize| (place + count - start) % count;

@@ -1,6 +1,6 @@
 //! `worst_fit`: the cluster with the most room first, which spreads the load.
 
-use super::{Candidate, Missing, Policy, Verdict, each, plain};
+use super::{Candidate, Missing, Policy, Score, each, plain};
 use crate::request::Inputs;
 
 pub(super) struct WorstFit;
@@ -10,7 +10,7 @@ impl Policy for WorstFit {
         "worst_fit"
     }
 
-    fn score(&self, candidates: &[Candidate<'_>], _: &Inputs<'_>) -> Result<Vec<Verdict>, Missing> {
+    fn score(&self, candidates: &[Candidate<'_>], _: &Inputs<'_>) -> Result<Vec<Score>, Missing> {
         Ok(each(candidates, |one| {
             plain("room", one.room as f64, one.room as f64)
         }))

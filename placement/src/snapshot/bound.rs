@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::cache::Cache;
 use super::table::Table;
 use crate::cluster::Pod;
 use crate::name::{OwnerKey, PodKey};
@@ -17,38 +16,44 @@ pub(super) struct Bound {
 }
 
 impl Table {
-    pub(super) fn upsert_pod(&mut self, key: PodKey, pod: Pod, cache: &mut Cache) {
+    /// Whether the pod is known just so.
+    pub(super) fn has_pod(&self, key: PodKey, pod: &Pod) -> bool {
+        self.pods.get(&key).is_some_and(|bound| {
+            let load = self.loads.get(bound.load);
+            *self.names[bound.node as usize] == *pod.node
+                && bound.owner == pod.owner
+                && load.is_some_and(|load| **load == pod.requests)
+                && self.profiles.get(bound.profile) == Some(&pod.profile)
+        })
+    }
+
+    pub(super) fn upsert_pod(&mut self, key: PodKey, pod: Pod) {
         let bound = Bound {
-            node: self.slot(&pod.node, cache) as u32,
+            node: self.slot(&pod.node) as u32,
             load: self.loads.hold(pod.requests),
             profile: self.profiles.hold(pod.profile),
             owner: pod.owner,
         };
         let before = self.pods.insert(key, bound);
-        if before == Some(bound) {
-            self.loads.release(bound.load);
-            self.profiles.release(bound.profile);
-            return;
-        }
         // Taken first: the slot of a node that is only known by this pod must not be vacated.
-        self.occupy(bound.node, bound.load, bound.profile, cache);
-        self.find_sought();
+        self.occupy(bound.node, bound.load, bound.profile);
+        self.grow_for_sought();
         if let Some(before) = before {
-            self.unbind(key, before, cache);
+            self.unbind(key, before);
         }
         if let Some(owner) = pod.owner {
             let owned = self.owners.entry(owner).or_default();
             let newly_seen =
-                owned.pods.insert(key) && before.is_none_or(|before| before.owner != pod.owner);
+                owned.add(key) && before.is_none_or(|before| before.owner != pod.owner);
             if newly_seen {
-                self.fulfil(owner, bound.node as usize, cache);
+                self.fulfil(owner, bound);
             }
         }
     }
 
-    pub(super) fn remove_pod(&mut self, key: PodKey, cache: &mut Cache) {
+    pub(super) fn remove_pod(&mut self, key: PodKey) {
         if let Some(bound) = self.pods.remove(&key) {
-            self.unbind(key, bound, cache);
+            self.unbind(key, bound);
             if let Some(owner) = bound.owner {
                 self.forget_if_empty(owner);
             }
@@ -68,32 +73,32 @@ impl Table {
     }
 
     /// A pod, or a hold for one, takes its place on a node.
-    pub(super) fn occupy(&mut self, node: u32, load: u32, profile: u32, cache: &mut Cache) {
-        self.profiles.add(profile, node);
-        self.amounts(node as usize, load, -1.0, cache);
+    pub(super) fn occupy(&mut self, node: u32, load: u32, profile: u32) {
+        self.profiles.add(profile, node, self.marks.now);
+        self.amounts(node as usize, load, -1.0);
     }
 
     /// And gives it back.
-    pub(super) fn leave(&mut self, node: u32, load: u32, profile: u32, cache: &mut Cache) {
-        self.profiles.remove(profile, node);
-        self.amounts(node as usize, load, 1.0, cache);
+    pub(super) fn leave(&mut self, node: u32, load: u32, profile: u32) {
+        self.profiles.remove(profile, node, self.marks.now);
+        self.amounts(node as usize, load, 1.0);
     }
 
     /// There may be more room now for what other pods must be near to.
-    pub(super) fn find_sought(&mut self) {
-        if self.sought.replace(false) {
-            self.version += 1;
+    pub(super) fn grow_for_sought(&mut self) {
+        if self.views.take_sought() {
+            self.marks.grew_among_pods();
         }
     }
 
-    fn unbind(&mut self, key: PodKey, bound: Bound, cache: &mut Cache) {
-        self.leave(bound.node, bound.load, bound.profile, cache);
+    fn unbind(&mut self, key: PodKey, bound: Bound) {
+        self.leave(bound.node, bound.load, bound.profile);
         self.loads.release(bound.load);
         self.profiles.release(bound.profile);
-        self.version += 1;
+        self.marks.grew(bound.node as usize);
         self.vacate_if_empty(bound.node as usize);
         if let Some(owned) = bound.owner.and_then(|owner| self.owners.get_mut(&owner)) {
-            owned.pods.remove(&key);
+            owned.remove(key);
         }
     }
 }

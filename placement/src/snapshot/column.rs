@@ -5,6 +5,7 @@ pub(super) const ABSENT: u32 = 0;
 
 /// Numbers by node; shorter than the table where later nodes have none. A byte each while
 /// there are few numbers, as for most labels: a quarter of the memory to walk along.
+#[derive(Clone)]
 pub(super) enum Values {
     Narrow(Vec<u8>),
     Wide(Vec<u32>),

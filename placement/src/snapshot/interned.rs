@@ -1,4 +1,4 @@
-//! Values that many share, by number. What nobody holds any more is forgotten, and its number used
+//! Values that many share, by number. What none holds any more is forgotten, and its number used
 //! again: a table is as large as what is there, however long it has been filled and emptied.
 
 use std::collections::HashMap;
@@ -6,12 +6,14 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 /// Shared values. Numbers begin at 1.
+#[derive(Clone)]
 pub(super) struct Interned<T> {
     held: Vec<Option<Held<T>>>,
     numbers: HashMap<Arc<T>, u32>,
     free: Vec<u32>,
 }
 
+#[derive(Clone)]
 struct Held<T> {
     value: Arc<T>,
     times: u32,
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_holds_leaves_nothing() {
+    fn what_none_holds_leaves_nothing() {
         let mut texts = Interned::default();
         let kept = texts.hold("kept".to_owned());
         for round in 0..1_000 {

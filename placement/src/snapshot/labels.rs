@@ -8,13 +8,13 @@ use super::column::{ABSENT, Values};
 use super::interned::Interned;
 use crate::shape::Requirement;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Labels {
     columns: BTreeMap<String, Column>,
 }
 
 /// The values of one label: each node's by number.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Column {
     values: Values,
     texts: Interned<String>,
@@ -37,6 +37,14 @@ impl Labels {
                 column.put(node, Some(value));
             }
         }
+    }
+
+    /// Whether a node has just these labels.
+    pub(super) fn are(&self, node: usize, labels: &BTreeMap<String, String>) -> bool {
+        self.columns.iter().all(|(key, column)| {
+            let has = column.texts.get(column.values.at(node));
+            has.map(|text| text.as_str()) == labels.get(key).map(String::as_str)
+        }) && labels.keys().all(|key| self.columns.contains_key(key))
     }
 
     #[cfg(test)]

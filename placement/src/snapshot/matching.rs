@@ -6,6 +6,10 @@ use crate::shape::{NodeConstraints, NodeTerm};
 impl Table {
     /// Which nodes match, a byte each; `None` when all do.
     pub(super) fn mask(&self, constraints: &NodeConstraints) -> Option<Vec<u8>> {
+        if self.summarized.is_some() {
+            let admits = |node| u8::from(self.admits_node(node, constraints));
+            return Some((0..self.slots.len()).map(admits).collect());
+        }
         let classes = self.taint_sets.end();
         let admitted: Vec<u32> = (0..classes)
             .filter(|class| self.admits(*class, constraints))
@@ -29,7 +33,7 @@ impl Table {
             self.labels.restrict(&requirement, &mut mask);
         }
         let terms: Vec<&NodeTerm> = (affinity.iter().flatten())
-            .filter(|term| !term.labels.is_empty() || !term.fields.is_empty())
+            .filter(|term| !term.is_empty())
             .collect();
         match terms[..] {
             [] if affinity.is_some() => mask.fill(0),
@@ -50,7 +54,7 @@ impl Table {
             }
         }
         if let Some(name) = node_name {
-            let only = self.by_name.get(name).map(|index| *index as usize);
+            let only = self.by_name.get(name.as_str()).map(|index| *index as usize);
             mask.iter_mut()
                 .enumerate()
                 .for_each(|(node, one)| *one &= u8::from(Some(node) == only));
@@ -64,10 +68,9 @@ impl Table {
             self.labels.restrict(requirement, mask);
         }
         for field in &term.fields {
-            let meets = |name: &String| field.key == "metadata.name" && field.holds(Some(name));
             mask.iter_mut()
                 .zip(&self.names)
-                .for_each(|(one, name)| *one &= u8::from(meets(name)));
+                .for_each(|(one, name)| *one &= u8::from(field.holds_for_name(name)));
         }
     }
 
@@ -75,12 +78,12 @@ impl Table {
     pub(super) fn admits_node(&self, node: usize, constraints: &NodeConstraints) -> bool {
         let name = &self.names[node];
         let label = |key: &str| self.labels.get(node, key);
+        let only = constraints.node_name.as_deref();
         self.admits(self.classes.at(node), constraints)
-            && constraints
-                .node_name
-                .as_ref()
-                .is_none_or(|only| only == name)
-            && constraints.select(name, label)
+            && match self.summarized {
+                Some(_) => constraints.select_surely(label),
+                None => only.is_none_or(|only| *only == **name) && constraints.select(name, label),
+            }
     }
 
     /// Whether a node is there and has no taint that is not tolerated.

@@ -1,23 +1,43 @@
 //! What owners have on a cluster, and room that is held for their replicas that are not seen yet.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
-use super::cache::{Cache, View};
+use super::bound::Bound;
 use super::table::Table;
+use super::views::{KnownShape, View};
 use crate::name::{OwnerKey, PodKey};
 use crate::resources::Resources;
 use crate::shape::PodShape;
 
 /// What an owner has on the cluster.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Owned {
-    pub(super) pods: BTreeSet<PodKey>,
+    /// In order: most have few, which are smaller as a list than as a tree.
+    pods: Vec<PodKey>,
     /// Loads that stand for replicas not seen yet, by node.
     pub(super) held: Vec<u32>,
     /// Replicas not seen yet for which there is no node.
-    homeless: u32,
+    unassigned: u32,
     /// The load and the profile of such a replica.
     held_as: Option<(u32, u32)>,
+}
+
+impl Owned {
+    /// A pod of the owner; whether it is new.
+    pub(super) fn add(&mut self, key: PodKey) -> bool {
+        let place = self.pods.binary_search(&key);
+        if let Err(place) = place {
+            self.pods.insert(place, key);
+        }
+        place.is_err()
+    }
+
+    /// A pod that is none of the owner's any more.
+    pub(super) fn remove(&mut self, key: PodKey) {
+        if let Ok(place) = self.pods.binary_search(&key) {
+            self.pods.remove(place);
+        }
+    }
 }
 
 /// What is given back when an owner's pods and holds are not counted: amounts and pods, by node.
@@ -37,45 +57,89 @@ impl Table {
         &mut self,
         owner: OwnerKey,
         shape: &PodShape,
+        known: &KnownShape,
         replicas: u32,
-        cache: &mut Cache,
     ) {
-        self.release(owner, cache);
-        let seen = self.owners.get(&owner).map_or(0, |owned| owned.pods.len());
-        let unseen = replicas.saturating_sub(u32::try_from(seen).unwrap_or(u32::MAX));
-        if unseen == 0 {
-            return;
+        let is_same = self.is_held_as(owner, shape);
+        let before = self.free_holds(owner);
+        let unseen = self.unseen(owner, replicas);
+        if unseen > 0 {
+            // Where nothing else has changed, the same nodes are found again.
+            let turn = self.turn;
+            self.turn = before.first().map_or(turn, |first| *first as usize);
+            let nodes = self.spread(shape, known, unseen);
+            if !before.is_empty() {
+                self.turn = turn;
+            }
+            self.hold(owner, shape, nodes, unseen);
         }
-        let nodes = self.spread(shape, unseen, cache);
-        let homeless = unseen - u32::try_from(nodes.len()).unwrap_or(unseen);
+        let mut held = self.owners.get(&owner).map(|owned| owned.held.clone());
+        for node in before {
+            let held = held.iter_mut().flatten().find(|held| **held == node);
+            match held.filter(|_| is_same) {
+                // One for one.
+                Some(held) => *held = u32::MAX,
+                None => self.marks.grew(node as usize),
+            }
+        }
+        self.forget_if_empty(owner);
+    }
+
+    /// Whether the owner's holds are such replicas.
+    fn is_held_as(&self, owner: OwnerKey, shape: &PodShape) -> bool {
+        let held_as = self.owners.get(&owner).and_then(|owned| owned.held_as);
+        held_as.is_some_and(|(load, profile)| {
+            self.loads.get(load).map(|load| &**load) == Some(&shape.requests)
+                && self.profiles.get(profile) == Some(&shape.profile)
+        })
+    }
+
+    /// Replicas of the owner that are not seen as pods.
+    fn unseen(&self, owner: OwnerKey, replicas: u32) -> u32 {
+        let seen = self.owners.get(&owner).map_or(0, |owned| owned.pods.len());
+        replicas.saturating_sub(u32::try_from(seen).unwrap_or(u32::MAX))
+    }
+
+    fn hold(&mut self, owner: OwnerKey, shape: &PodShape, nodes: Vec<u32>, unseen: u32) {
         let load = self.loads.hold(shape.requests.clone());
         let profile = self.profiles.hold(shape.profile.clone());
         for node in &nodes {
-            self.occupy(*node, load, profile, cache);
+            self.occupy(*node, load, profile);
         }
         let owned = self.owners.entry(owner).or_default();
+        owned.unassigned = unseen - u32::try_from(nodes.len()).unwrap_or(unseen);
         owned.held = nodes;
-        owned.homeless = homeless;
         owned.held_as = Some((load, profile));
     }
 
-    pub(super) fn release(&mut self, owner: OwnerKey, cache: &mut Cache) {
+    /// Whether replicas that are not seen are reserved.
+    pub(super) fn holds_any(&self, owner: OwnerKey) -> bool {
+        let owned = self.owners.get(&owner);
+        owned.is_some_and(|owned| owned.held_as.is_some())
+    }
+
+    pub(super) fn release(&mut self, owner: OwnerKey) {
+        for node in self.free_holds(owner) {
+            self.marks.grew(node as usize);
+        }
+        self.forget_if_empty(owner);
+    }
+
+    /// Takes the owner's holds from their nodes, which it gives.
+    fn free_holds(&mut self, owner: OwnerKey) -> Vec<u32> {
         let Some(owned) = self.owners.get_mut(&owner) else {
-            return;
+            return Vec::new();
         };
-        owned.homeless = 0;
+        owned.unassigned = 0;
         let held = std::mem::take(&mut owned.held);
         if let Some((load, profile)) = owned.held_as.take() {
             for node in &held {
-                self.leave(*node, load, profile, cache);
+                self.leave(*node, load, profile);
             }
             self.loads.release(load);
             self.profiles.release(profile);
         }
-        if !held.is_empty() {
-            self.version += 1;
-        }
-        self.forget_if_empty(owner);
+        held
     }
 
     /// How many more replicas of the view's shape would fit without the owner's pods and holds.
@@ -139,12 +203,13 @@ impl Table {
     }
 
     /// A replica was seen: one hold goes, on its own node if there is one.
-    pub(super) fn fulfil(&mut self, owner: OwnerKey, node: usize, cache: &mut Cache) {
+    pub(super) fn fulfil(&mut self, owner: OwnerKey, seen: Bound) {
+        let node = seen.node as usize;
         let Some(owned) = self.owners.get_mut(&owner) else {
             return;
         };
-        if owned.homeless > 0 {
-            owned.homeless -= 1;
+        if owned.unassigned > 0 {
+            owned.unassigned -= 1;
             return;
         }
         let own = owned.held.iter().position(|held| *held as usize == node);
@@ -155,29 +220,35 @@ impl Table {
         let Some((load, profile)) = owned.held_as else {
             return;
         };
-        self.leave(freed, load, profile, cache);
-        self.version += 1;
+        self.leave(freed, load, profile);
+        // What has just taken the place of the hold leaves no more room.
+        if (freed, load, profile) != (seen.node, seen.load, seen.profile) {
+            self.marks.grew(freed as usize);
+        }
     }
 
     /// The owner's holds on a node that is going have no node any more.
-    pub(super) fn unhold(&mut self, owner: OwnerKey, node: usize, cache: &mut Cache) {
+    pub(super) fn unhold(&mut self, owner: OwnerKey, node: usize) {
         let Some(owned) = self.owners.get_mut(&owner) else {
             return;
         };
         let before = owned.held.len();
         owned.held.retain(|held| *held as usize != node);
         let lost = before - owned.held.len();
-        owned.homeless += u32::try_from(lost).unwrap_or(0);
+        owned.unassigned += u32::try_from(lost).unwrap_or(0);
         if let Some((load, profile)) = owned.held_as {
             for _ in 0..lost {
-                self.leave(node as u32, load, profile, cache);
+                self.leave(node as u32, load, profile);
             }
         }
     }
 
     /// Nodes for so many replicas: one on each node that has room, again and again.
-    fn spread(&mut self, shape: &PodShape, replicas: u32, cache: &mut Cache) -> Vec<u32> {
-        let view = cache.view(shape, self);
+    fn spread(&mut self, shape: &PodShape, known: &KnownShape, replicas: u32) -> Vec<u32> {
+        if self.is_unknown_for(shape) {
+            return Vec::new();
+        }
+        let view = &self.views.read(known, self, View::clone);
         if let Some(peers) = self.peers(shape, None) {
             return self.seats(view, peers, &Back::new(), replicas as usize);
         }
@@ -206,7 +277,7 @@ impl Table {
 
     pub(super) fn forget_if_empty(&mut self, owner: OwnerKey) {
         let empty = self.owners.get(&owner).is_some_and(|owned| {
-            owned.pods.is_empty() && owned.held.is_empty() && owned.homeless == 0
+            owned.pods.is_empty() && owned.held.is_empty() && owned.unassigned == 0
         });
         let owned = empty.then(|| self.owners.remove(&owner)).flatten();
         if let Some((load, profile)) = owned.and_then(|owned| owned.held_as) {

@@ -12,7 +12,7 @@ use crate::resources::Resources;
 const ROUND: f64 = 4_503_599_627_370_496.0;
 
 /// Free amounts of a cluster's nodes, by column.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Free {
     pub(super) cpu: Vec<f64>,
     pub(super) memory: Vec<f64>,
@@ -107,12 +107,12 @@ impl Free {
 
     /// Replicas that fit on all nodes of the mask (on all, without one).
     pub(super) fn fit_all(&self, load: &Load, mask: Option<&[u8]>) -> u64 {
-        let asked = [
+        let requested = [
             (load.cpu, &self.cpu),
             (load.memory, &self.memory),
             (load.storage, &self.storage),
         ];
-        let mut limits: Vec<(f64, &[f64])> = asked
+        let mut limits: Vec<(f64, &[f64])> = requested
             .into_iter()
             .filter(|(amount, _)| *amount > 0.0)
             .map(|(amount, column)| (amount, column.as_slice()))
@@ -154,8 +154,8 @@ fn lower(most: &mut [f64], free: &[f64], amount: f64) {
     }
 }
 
-/// The sum of what is positive and not masked, each rounded down. Of whole numbers it is exact in any order, and
-/// several sums side by side let the loop run as wide as the processor does.
+/// The sum of what is positive and not masked, each rounded down. Of whole numbers it is exact in any
+/// order, and several sums side by side let the loop run as wide as the processor does.
 fn sum(most: &[f64], mask: Option<&[u8]>) -> f64 {
     const WIDE: usize = 8;
     let positive = |value: f64| floor(if value > 0.0 { value } else { 0.0 });

@@ -4,9 +4,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::cache::View;
 use super::reservation::Back;
 use super::table::Table;
+use super::views::View;
 use crate::name::OwnerKey;
 use crate::peers::{Misfit, Nodes, Peers, Spread, There};
 use crate::shape::{PodShape, SpreadConstraint};
@@ -18,19 +18,19 @@ const MOST: usize = 10_000;
 const UNSAID: (f64, f64) = (100.0, (200 << 20) as f64);
 
 impl Table {
+    /// Whether other pods, or the replicas themselves, may keep the shape from nodes with room.
+    pub(super) fn depends_on_pods(&self, shape: &PodShape) -> bool {
+        shape.depends_on_pods() || self.profiles.repel(&shape.profile)
+    }
+
     /// What the pods there leave open for a shape, without those of an owner; `None` for all that
     /// has room.
     pub(super) fn peers(&self, shape: &PodShape, without: Option<OwnerKey>) -> Option<Peers> {
-        let moving = !shape.affinity.is_empty() || !shape.spread.is_empty();
-        let binds = moving
-            || !shape.profile.host_ports.is_empty()
-            || !shape.profile.anti_affinity.is_empty()
-            || self.profiles.repel(&shape.profile);
-        if !binds {
+        if !self.depends_on_pods(shape) {
             return None;
         }
-        if moving {
-            self.sought.set(true);
+        if !shape.affinity.is_empty() || !shape.spread.is_empty() {
+            self.views.seek();
         }
         let own = self.own_pods(without);
         let others: HashMap<u32, Vec<(u32, u32)>> = own

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::table::Table;
+use super::table::{NodeAmounts, Table};
 use crate::resources::Resources;
 
 /// Classes in a summary.
@@ -19,7 +19,8 @@ pub struct Summary {
     pub allocatable: Resources,
     /// Of it, what is free.
     pub free: Resources,
-    /// Ready nodes by size, the most frequent first, at most 8.
+    /// Ready nodes without taints by size, the most frequent first, at most 8: where what tolerates
+    /// nothing may run.
     pub classes: Vec<NodeClass>,
 }
 
@@ -32,7 +33,7 @@ pub struct NodeClass {
     pub allocatable: Resources,
     /// What is free on all of them.
     pub free: Resources,
-    /// What is free on the one with the most free CPU.
+    /// What is free on the one with the most, in the order of [`Resources`]: CPU first.
     pub largest_free: Resources,
 }
 
@@ -40,24 +41,27 @@ impl Summary {
     pub(super) fn of(table: &Table) -> Self {
         let mut summary = Self::default();
         let mut classes: BTreeMap<&Resources, NodeClass> = BTreeMap::new();
-        for (ready, allocatable, free) in table.nodes() {
+        for node in table.nodes() {
+            let NodeAmounts {
+                allocatable, free, ..
+            } = node;
             summary.nodes += 1;
-            if !ready {
+            if !node.ready {
                 continue;
             }
             summary.ready_nodes += 1;
             summary.allocatable = summary.allocatable.saturating_add(allocatable);
             summary.free = summary.free.saturating_add(&free);
+            if node.tainted {
+                continue;
+            }
             let class = classes.entry(allocatable).or_insert_with(|| NodeClass {
                 allocatable: allocatable.clone(),
                 ..NodeClass::default()
             });
             class.nodes += 1;
             class.free = class.free.saturating_add(&free);
-            if class.nodes == 1
-                || (free.cpu_milli, free.memory)
-                    > (class.largest_free.cpu_milli, class.largest_free.memory)
-            {
+            if class.nodes == 1 || free > class.largest_free {
                 class.largest_free = free;
             }
         }

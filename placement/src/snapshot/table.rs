@@ -1,16 +1,18 @@
 //! One cluster: its nodes by column, its pods, and what is reserved.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::bound::Bound;
-use super::cache::Cache;
 use super::column::Values;
 use super::interned::Interned;
 use super::labels::Labels;
+use super::marks::Marks;
 use super::profiles::Profiles;
 use super::reservation::Owned;
 use super::room::Free;
+use super::summarized::ClusterSummary;
+use super::views::Views;
 use crate::cluster::{Node, Taint, TaintEffect};
 use crate::name::{OwnerKey, PodKey};
 use crate::resources::Resources;
@@ -18,12 +20,13 @@ use crate::resources::Resources;
 /// The class of nodes on which nothing fits: unknown yet, gone, or not ready.
 pub(super) const UNUSABLE: u32 = 0;
 
+#[derive(Clone, Default)]
 pub(super) struct Table {
-    pub(super) id: u32,
-    pub(super) version: u64,
+    pub(super) views: Views,
+    pub(super) marks: Marks,
     pub(super) free: Free,
-    pub(super) names: Vec<String>,
-    pub(super) by_name: HashMap<String, u32>,
+    pub(super) names: Vec<Arc<str>>,
+    pub(super) by_name: HashMap<Arc<str>, u32>,
     pub(super) slots: Vec<Slot>,
     /// Slots of nodes that have left with all their pods, to be used again.
     vacant: Vec<u32>,
@@ -39,83 +42,90 @@ pub(super) struct Table {
     pub(super) owners: HashMap<OwnerKey, Owned>,
     /// Where the next reservation starts, so that several do not pile up on the first nodes.
     pub(super) turn: usize,
-    /// Room was counted that a pod which comes may make more of: what affinity looks for, or the
-    /// emptiest domain of a spread.
-    pub(super) sought: Cell<bool>,
+    /// The summary, while the cluster is known by one: nodes stand for what it says.
+    pub(super) summarized: Option<Arc<ClusterSummary>>,
 }
 
+#[derive(Clone)]
 pub(super) struct Slot {
-    /// Heard of by itself, not only as the node of a pod.
+    /// Reported as a node, not only as the node of a pod.
     pub(super) present: bool,
     ready: bool,
-    /// The number of what it has.
+    /// The number of its allocatable amounts.
     allocatable: u32,
+    /// The number of what is used of them by pods that are not known one by one.
+    used: u32,
+}
+
+/// What a node has, and of it what is used by pods that are not known one by one.
+pub(super) struct Amounts {
+    pub(super) allocatable: Resources,
+    pub(super) used: Option<Resources>,
 }
 
 impl Table {
-    pub(super) fn new(id: u32) -> Self {
-        Self {
-            id,
-            version: 1,
-            free: Free::default(),
-            names: Vec::new(),
-            by_name: HashMap::new(),
-            slots: Vec::new(),
-            vacant: Vec::new(),
-            labels: Labels::default(),
-            taint_sets: Interned::default(),
-            classes: Values::default(),
-            pods: HashMap::new(),
-            loads: Interned::default(),
-            profiles: Profiles::default(),
-            owners: HashMap::new(),
-            turn: 0,
-            sought: Cell::new(false),
-        }
-    }
-
-    pub(super) fn upsert_node(&mut self, node: Node, cache: &mut Cache) {
-        let index = self.slot(&node.name, cache);
-        let mut taints = node.taints;
-        if node.unschedulable {
-            taints.push(Taint {
-                key: "node.kubernetes.io/unschedulable".to_owned(),
-                value: String::new(),
-                effect: TaintEffect::NoSchedule,
-            });
-        }
-        taints.retain(|taint| taint.effect != TaintEffect::PreferNoSchedule);
-        taints.sort();
-        taints.dedup();
-        let class = if node.ready {
-            self.taint_sets.hold(taints)
-        } else {
-            UNUSABLE
+    /// A node joined or changed, of which so much is used by pods that are not known one by one.
+    pub(super) fn set_node(&mut self, node: Node, used: Option<Resources>) {
+        let index = self.slot(&node.name);
+        let class = match taint_set(&node) {
+            Some(taints) => self.taint_sets.hold(taints),
+            None => UNUSABLE,
         };
-        self.change(index, cache, |table| {
-            table.labels.set(index, &node.labels);
+        let is_new = !self.slots[index].present;
+        let moved =
+            is_new || self.classes.at(index) != class || !self.labels.are(index, &node.labels);
+        let amounts = Amounts {
+            allocatable: node.allocatable,
+            used,
+        };
+        let mut grown = moved;
+        self.change(index, |table| {
+            if moved {
+                table.labels.set(index, &node.labels);
+            }
             table.classify(index, class);
             let slot = &mut table.slots[index];
             slot.present = true;
             slot.ready = node.ready;
-            table.equip(index, Some(node.allocatable));
+            grown |= table.equip(index, Some(amounts));
         });
-        self.remask(index, cache);
-        self.version += 1;
+        if moved {
+            self.remask(index);
+            self.marks.layout_changed();
+        }
+        if grown {
+            self.marks.grew(index);
+        }
     }
 
-    pub(super) fn remove_node(&mut self, name: &str, cache: &mut Cache) {
+    /// Whether the node is known just so.
+    pub(super) fn has_node(&self, node: &Node) -> bool {
+        let Some(index) = self.by_name.get(node.name.as_str()) else {
+            return false;
+        };
+        let index = *index as usize;
+        let class = self.taint_sets.get(self.classes.at(index));
+        self.summarized.is_none()
+            && self.slots[index].present
+            && self.slots[index].ready == node.ready
+            && self.slots[index].used == 0
+            && self.allocatable(index) == Some(&node.allocatable)
+            && class.map(|taints| &**taints) == taint_set(node).as_ref()
+            && self.labels.are(index, &node.labels)
+    }
+
+    pub(super) fn remove_node(&mut self, name: &str) {
         let Some(index) = self.by_name.get(name).map(|index| *index as usize) else {
             return;
         };
-        self.change(index, cache, |table| {
+        self.change(index, |table| {
             table.classify(index, UNUSABLE);
             let slot = &mut table.slots[index];
             slot.present = false;
             slot.ready = false;
             table.equip(index, None);
         });
-        self.remask(index, cache);
+        self.remask(index);
         // What was held there is looked for elsewhere.
         let holds_here = |owned: &Owned| owned.held.contains(&(index as u32));
         let moved: BTreeSet<_> = self
@@ -125,10 +135,11 @@ impl Table {
             .map(|(owner, _)| *owner)
             .collect();
         for owner in moved {
-            self.unhold(owner, index, cache);
+            self.unhold(owner, index);
         }
         self.vacate_if_empty(index);
-        self.find_sought();
+        self.marks.layout_changed();
+        self.grow_for_sought();
     }
 
     /// Gives a node another class.
@@ -138,17 +149,38 @@ impl Table {
         self.taint_sets.release(before);
     }
 
-    /// Gives a node other amounts, or none.
-    fn equip(&mut self, node: usize, amounts: Option<Resources>) {
-        let number = amounts.map_or(0, |amounts| self.loads.hold(amounts));
-        let before = std::mem::replace(&mut self.slots[node].allocatable, number);
-        if let Some(before) = self.loads.get(before) {
-            self.free.add(node, before, -1.0, -(before.pods as f64));
+    /// Gives a node other amounts, or none; whether more of any of them is free.
+    fn equip(&mut self, node: usize, amounts: Option<Amounts>) -> bool {
+        let (allocatable, used) = match amounts {
+            Some(Amounts { allocatable, used }) => (
+                self.loads.hold(allocatable),
+                used.map_or(0, |used| self.loads.hold(used)),
+            ),
+            None => (0, 0),
+        };
+        let slot = &mut self.slots[node];
+        let before = (slot.allocatable, slot.used);
+        (slot.allocatable, slot.used) = (allocatable, used);
+        let mut more = Resources::default();
+        for (number, times) in [
+            (before.0, -1.0),
+            (before.1, 1.0),
+            (allocatable, 1.0),
+            (used, -1.0),
+        ] {
+            if let Some(amounts) = self.loads.get(number) {
+                self.free
+                    .add(node, amounts, times, times * amounts.pods as f64);
+                more = if times > 0.0 {
+                    more.saturating_add(amounts)
+                } else {
+                    more.saturating_sub(amounts)
+                };
+            }
         }
-        if let Some(after) = self.loads.get(number) {
-            self.free.add(node, after, 1.0, after.pods as f64);
-        }
-        self.loads.release(before);
+        self.loads.release(before.0);
+        self.loads.release(before.1);
+        more.has_any()
     }
 
     /// What a node has.
@@ -158,7 +190,7 @@ impl Table {
     }
 
     /// Nodes that are known and not among the names.
-    pub(super) fn node_names_but(&self, names: &BTreeSet<String>) -> Vec<String> {
+    pub(super) fn node_names_but(&self, names: &BTreeSet<String>) -> Vec<Arc<str>> {
         let present = self
             .names
             .iter()
@@ -166,13 +198,13 @@ impl Table {
             .filter(|(_, slot)| slot.present);
         present
             .map(|(name, _)| name)
-            .filter(|name| !names.contains(*name))
+            .filter(|name| !names.contains(&***name))
             .cloned()
             .collect()
     }
 
-    /// Each node: ready, allocatable, free.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = (bool, &Resources, Resources)> {
+    /// What each node has and what of it is free.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeAmounts<'_>> {
         self.slots
             .iter()
             .enumerate()
@@ -194,32 +226,41 @@ impl Table {
                         .map(|(name, column)| (name.clone(), whole(column)))
                         .collect(),
                 };
-                (slot.ready, allocatable, free)
+                let taints = self.taint_sets.get(self.classes.at(index));
+                NodeAmounts {
+                    ready: slot.ready,
+                    tainted: taints.is_none_or(|taints| !taints.is_empty()),
+                    allocatable,
+                    free,
+                }
             })
     }
 
-    /// The slot of a node, a new one (unusable, empty) if it is heard of for the first time.
-    pub(super) fn slot(&mut self, name: &str, cache: &mut Cache) -> usize {
+    /// The slot of a node, a new one (unusable, empty) if the name is new.
+    pub(super) fn slot(&mut self, name: &str) -> usize {
         if let Some(index) = self.by_name.get(name) {
             return *index as usize;
         }
+        let name: Arc<str> = name.into();
         if let Some(index) = self.vacant.pop() {
-            self.by_name.insert(name.to_owned(), index);
-            name.clone_into(&mut self.names[index as usize]);
+            self.by_name.insert(name.clone(), index);
+            self.names[index as usize] = name;
             return index as usize;
         }
         let index = self.slots.len();
-        self.by_name.insert(name.to_owned(), index as u32);
-        self.names.push(name.to_owned());
+        self.by_name.insert(name.clone(), index as u32);
+        self.names.push(name);
         self.slots.push(Slot {
             present: false,
             ready: false,
             allocatable: 0,
+            used: 0,
         });
         self.classes.put(index, UNUSABLE);
         self.free.push();
-        for view in cache.views(self.id) {
-            view.mask.get_or_insert_with(|| vec![1; index]).push(0);
+        self.marks.push();
+        for view in self.views.iter_mut() {
+            view.mark(index, false, index);
         }
         index
     }
@@ -230,16 +271,17 @@ impl Table {
             && self.free.pods[node] == 0.0
             && self.by_name.remove(&self.names[node]).is_some()
         {
-            self.names[node].clear();
+            self.names[node] = "".into();
             self.labels.set(node, &BTreeMap::new());
             self.vacant.push(node as u32);
         }
     }
 
     /// After a change of a node's labels or taints: which views it belongs to now.
-    fn remask(&mut self, node: usize, cache: &mut Cache) {
+    fn remask(&mut self, node: usize) {
         let nodes = self.slots.len();
-        for view in cache.views(self.id) {
+        let mut views = std::mem::take(&mut self.views);
+        for view in views.iter_mut() {
             let (was, is) = (
                 view.matches(node),
                 self.admits_node(node, &view.constraints),
@@ -253,29 +295,56 @@ impl Table {
             } else {
                 view.total - fits
             };
-            view.mask.get_or_insert_with(|| vec![1; nodes])[node] = u8::from(is);
+            view.mark(node, is, nodes);
         }
+        self.views = views;
     }
 
     /// Changes the free room of a node, and every view's total with it.
-    fn change(&mut self, node: usize, cache: &mut Cache, change: impl FnOnce(&mut Self)) {
-        for view in cache.views(self.id).filter(|view| view.matches(node)) {
+    fn change(&mut self, node: usize, change: impl FnOnce(&mut Self)) {
+        let mut views = std::mem::take(&mut self.views);
+        for view in views.iter_mut().filter(|view| view.matches(node)) {
             view.total -= self.free.fits(node, &view.load, None) as u64;
         }
         change(self);
-        for view in cache.views(self.id).filter(|view| view.matches(node)) {
+        for view in views.iter_mut().filter(|view| view.matches(node)) {
             view.total += self.free.fits(node, &view.load, None) as u64;
         }
+        self.views = views;
     }
 
     /// Adds `times` the load to what is free on a node (negative: takes them).
-    pub(super) fn amounts(&mut self, node: usize, load: u32, times: f64, cache: &mut Cache) {
-        self.change(node, cache, |table| {
+    pub(super) fn amounts(&mut self, node: usize, load: u32, times: f64) {
+        self.change(node, |table| {
             if let Some(load) = table.loads.get(load) {
                 table.free.add(node, load, times, times);
             }
         });
     }
+}
+
+/// What a node has and what of it is free.
+pub(super) struct NodeAmounts<'a> {
+    pub(super) ready: bool,
+    /// It has taints, or is cordoned.
+    pub(super) tainted: bool,
+    pub(super) allocatable: &'a Resources,
+    pub(super) free: Resources,
+}
+
+/// The taints that keep pods from a node, in order; `None` for one that is not ready.
+fn taint_set(node: &Node) -> Option<Vec<Taint>> {
+    let cordon = node.unschedulable.then(|| Taint {
+        key: "node.kubernetes.io/unschedulable".to_owned(),
+        value: String::new(),
+        effect: TaintEffect::NoSchedule,
+    });
+    let keeps = |taint: &&Taint| taint.effect != TaintEffect::PreferNoSchedule;
+    let taints = node.taints.iter().filter(keeps).cloned();
+    let mut taints: Vec<Taint> = taints.chain(cordon).collect();
+    taints.sort();
+    taints.dedup();
+    node.ready.then_some(taints)
 }
 
 #[cfg(test)]

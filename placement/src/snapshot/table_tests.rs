@@ -1,6 +1,7 @@
 use crate::cluster::Pod;
 use crate::profile::{PodTerm, Profile};
 use crate::shape::PodShape;
+use crate::snapshot::views::Shapes;
 
 use super::*;
 
@@ -40,11 +41,11 @@ fn profile(name: &str) -> Profile {
 /// As many of everything as there have been in a year leave what there is.
 #[test]
 fn what_has_gone_leaves_nothing() {
-    let (mut table, mut cache) = (Table::new(1), Cache::default());
+    let (mut table, shapes) = (Table::default(), Shapes::default());
     for round in 0..1_000_u32 {
         let (name, owner) = (format!("n{round}"), OwnerKey(u128::from(round)));
-        table.upsert_node(node(&name, round), &mut cache);
-        table.upsert_node(node(&name, round + 1), &mut cache);
+        table.upsert_reported_node(node(&name, round));
+        table.upsert_reported_node(node(&name, round + 1));
         // No two ask for the same, as where VPA sets it.
         let requests = Resources {
             cpu_milli: 100 + i64::from(round),
@@ -55,7 +56,7 @@ fn what_has_gone_leaves_nothing() {
             profile: profile(&name),
             ..PodShape::default()
         };
-        table.reserve(owner, &shape, 2, &mut cache);
+        table.reserve(owner, &shape, &shapes.find(&shape), 2);
         let pods: Vec<PodKey> = (0..2)
             .map(|number| PodKey(u128::from(2 * round + number)))
             .collect();
@@ -66,14 +67,14 @@ fn what_has_gone_leaves_nothing() {
                 owner: Some(owner),
                 profile: shape.profile.clone(),
             };
-            table.upsert_pod(*key, pod.clone(), &mut cache);
-            table.upsert_pod(*key, pod, &mut cache);
+            table.upsert_pod(*key, pod.clone());
+            table.upsert_pod(*key, pod);
         }
-        table.remove_node(&name, &mut cache);
+        table.remove_node(&name);
         for key in &pods {
-            table.remove_pod(*key, &mut cache);
+            table.remove_pod(*key);
         }
-        table.release(owner, &mut cache);
+        table.release(owner);
     }
     assert!(table.loads.is_empty() && table.profiles.is_empty());
     assert!(table.taint_sets.is_empty() && table.labels.is_empty());

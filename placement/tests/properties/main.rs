@@ -8,10 +8,13 @@
     reason = "helpers of tests; clippy only knows the test functions themselves"
 )]
 
+mod fork;
+mod growth;
 mod model;
 mod peers;
 mod policies;
 mod snapshot;
+mod summary;
 
 use std::hash::{BuildHasher as _, RandomState};
 

@@ -36,16 +36,16 @@ impl Model {
         let pods: Vec<&Pod> = self.pods.values().filter(there).collect();
         let mut most = node.allocatable.pods - i64::try_from(pods.len()).unwrap();
         for resource in ["cpu", "memory", "storage", "gpu", "fpga"] {
-            let asked = amount(&shape.requests, resource);
-            if asked > 0 {
+            let wanted = amount(&shape.requests, resource);
+            if wanted > 0 {
                 let used: i64 = pods.iter().map(|pod| amount(&pod.requests, resource)).sum();
-                most = most.min((amount(&node.allocatable, resource) - used).div_euclid(asked));
+                most = most.min((amount(&node.allocatable, resource) - used).div_euclid(wanted));
             }
         }
         u64::try_from(most).unwrap_or(0)
     }
 
-    /// A snapshot that has heard of all this, pods first.
+    /// A snapshot of all this, pods first.
     pub(crate) fn snapshot(&self, cluster: &ClusterName) -> Snapshot {
         let mut snapshot = Snapshot::new();
         for (key, pod) in &self.pods {
@@ -190,7 +190,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// Sizes around multiples of what is asked for.
+    /// Sizes around multiples of what is requested.
     fn allocatable()(
         cpu in 0..9_i64, memory in 0..9_i64, odd in -1..2_i64, storage in 0..5_i64, pods in 0..9_i64,
         extended in btree_map(texts(&["gpu", "fpga"]), 0..5_i64, 0..3),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use placement::{
-    Cluster, ClusterName, Current, Eligibility, Filter, Health, Inputs, Node, Outcome, Overflow,
-    OwnerKey, Plan, PodShape, Proximity, ReplicaScheduling, Request, Resources, Role, Snapshot,
-    Taint, TaintEffect, Target, Targets, place, policy,
+    Cluster, ClusterName, Current, Eligibility, Filter, Health, Inputs, Move, Node, Outcome,
+    Overflow, OwnerKey, Plan, PodShape, Proximity, ReplicaScheduling, Request, Resources, Role,
+    Snapshot, Taint, TaintEffect, Target, Targets, UnplacedReason, Verdict, place, policy,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -28,9 +28,10 @@ struct Case {
     scheduling: ReplicaScheduling,
     overflow: Overflow,
     cloud: bool,
-    growing: bool,
+    resizable: bool,
     rechoose: bool,
     current: Vec<Current>,
+    moves: Vec<Move>,
     traffic: Option<BTreeMap<ClusterName, f64>>,
     proximity: Option<Proximity>,
     origin: Option<String>,
@@ -82,7 +83,8 @@ impl Case {
             },
             overflow: self.overflow,
             current: self.current.clone(),
-            growing: self.growing,
+            resizable: self.resizable,
+            moves: &self.moves,
             limits: BTreeMap::new(),
             rechoose: self.rechoose,
             inputs: Inputs {
@@ -195,7 +197,7 @@ prop_compose! {
     ) -> Case {
         Case {
             clusters, targets, replicas, scheduling, overflow, cloud, rechoose, current,
-            growing: true,
+            resizable: true, moves: Vec::new(),
             traffic: traffic.map(|all| all.into_iter().map(|(n, bytes)| (name(n), bytes)).collect()),
             proximity, origin: origin.map(str::to_owned), cursor,
         }
@@ -208,7 +210,8 @@ fn decide(policy: &str, case: &Case) -> Result<Plan, TestCaseError> {
     let (snapshot, shape) = (case.snapshot(), shape());
     let plan = place(&snapshot, &case.request(&shape), policy);
     let placed: u32 = plan.placements.iter().map(|one| one.replicas).sum();
-    prop_assert_eq!(placed + plan.unplaced, plan.wanted);
+    prop_assert_eq!(placed + plan.unplaced_replicas(), plan.wanted);
+    check_reasons(case, &plan)?;
 
     let mut seen = Vec::new();
     for one in &plan.placements {
@@ -327,7 +330,7 @@ fn what_fits_is_placed() {
         };
         if case.overflow != Overflow::None {
             let left = (plan.wanted - missing).saturating_sub(room);
-            prop_assert_eq!(plan.unplaced, missing + left, "{:?}", plan);
+            prop_assert_eq!(plan.unplaced_replicas(), missing + left, "{:?}", plan);
         }
         Ok(())
     });
@@ -367,7 +370,7 @@ fn a_plan_is_settled() {
             plan,
             again
         );
-        prop_assert_eq!(plan.unplaced, again.unplaced);
+        prop_assert_eq!(plan.unplaced_replicas(), again.unplaced_replicas());
         Ok(())
     });
 }
@@ -375,11 +378,11 @@ fn a_plan_is_settled() {
 /// What a Job has on a cluster that may keep it stays as it is, whatever becomes of the clusters. (If
 /// it is meant for all that match, fewer clusters want less.)
 #[test]
-fn what_does_not_grow_stays() {
+fn what_is_not_resizable_stays() {
     check_with((case(), case()), |policy, (mut case, later)| {
         prop_assume!(!matches!(case.targets, Targets::Chosen { count: u32::MAX }));
         case.current.clear();
-        case.growing = false;
+        case.resizable = false;
         case.rechoose = false;
         let plan = decide(policy, &case)?;
         let current = plan.placements.iter().map(|one| Current {
@@ -413,6 +416,89 @@ fn what_does_not_grow_stays() {
                 );
             }
         }
+        Ok(())
+    });
+}
+
+/// Where room is what is missing, a cluster that may be used is full; where it is not, none may be.
+fn check_reasons(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+    if !case.resizable || !case.moves.is_empty() {
+        // What a job runs elsewhere makes up for any of it, and a move comes after it.
+        return Ok(());
+    }
+    let scored = |verdict: &&Verdict| matches!(verdict.outcome, Outcome::Scored { .. });
+    let left = |verdict: &Verdict| {
+        let mut placements = plan.placements.iter();
+        let share = placements.find(|one| one.cluster == verdict.cluster);
+        let share = share.map_or(0, |one| one.replicas);
+        case.room(&verdict.cluster).saturating_sub(share)
+    };
+    let eligible: Vec<_> = plan.verdicts.iter().filter(scored).collect();
+    for one in &plan.unplaced {
+        prop_assert!(one.replicas > 0, "{:?}", plan);
+        match (&one.location, one.reason) {
+            (Some(location), UnplacedReason::UnknownCluster) => {
+                prop_assert!(!case.clusters.iter().any(|(one, _)| one.name == *location));
+            }
+            (Some(location), UnplacedReason::NotEligible) => {
+                let alone = case.overflow == Overflow::None;
+                prop_assert!(alone || eligible.is_empty(), "{:?}", plan);
+                prop_assert!(!eligible.iter().any(|one| one.cluster == *location));
+            }
+            (Some(location), UnplacedReason::NoRoom) if case.overflow == Overflow::None => {
+                let verdict = plan.verdict(location).unwrap();
+                prop_assert_eq!(left(verdict), 0, "{:?}", plan);
+            }
+            (Some(_), UnplacedReason::NoRoom) => {
+                let left: u32 = eligible.iter().map(|one| left(one)).sum();
+                prop_assert_eq!(left, 0, "{:?}", plan);
+            }
+            (Some(_), UnplacedReason::NotEnoughClusters) => {
+                prop_assert!(false, "{:?}", plan);
+            }
+            (None, UnplacedReason::NotEligible) => {
+                prop_assert!(eligible.is_empty() && !plan.verdicts.is_empty());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let one = (0..8_u8, 0..8_u8, 0..5_u32).prop_map(|(from, to, replicas)| Move {
+        from: name(from),
+        to: name(to),
+        replicas,
+    });
+    vec(one, 1..4)
+}
+
+/// Moves change the shares by just what was not refused, and only where it fits.
+#[test]
+fn moves_move_and_nothing_else() {
+    check_with((case(), moves()), |policy, (case, moves)| {
+        let without = decide(policy, &case)?;
+        let with = Case { moves, ..case };
+        let plan = decide(policy, &with)?;
+        prop_assert_eq!(plan.moves.len(), with.moves.len());
+        let shares = |plan: &Plan| -> BTreeMap<ClusterName, i64> {
+            let placements = plan.placements.iter();
+            let placements = placements.filter(|one| one.replicas > 0);
+            placements
+                .map(|one| (one.cluster.clone(), i64::from(one.replicas)))
+                .collect()
+        };
+        let mut expected = shares(&without);
+        for one in plan.moves.iter().filter(|one| one.refused.is_none()) {
+            let replicas = i64::from(one.requested.replicas);
+            *expected.entry(one.requested.from.clone()).or_default() -= replicas;
+            *expected.entry(one.requested.to.clone()).or_default() += replicas;
+        }
+        expected.retain(|_, replicas| *replicas != 0);
+        prop_assert_eq!(expected, shares(&plan), "{:?}", plan);
+        prop_assert_eq!(without.unplaced, plan.unplaced);
+        prop_assert_eq!(without.verdicts, plan.verdicts);
         Ok(())
     });
 }

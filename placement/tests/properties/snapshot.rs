@@ -10,7 +10,7 @@ use crate::config;
 use crate::model::{self, Model};
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     UpsertNode(Node),
     RemoveNode(String),
     UpsertPod(PodKey, Pod),
@@ -19,11 +19,11 @@ enum Step {
     RetainPods(BTreeSet<PodKey>),
     Reserve(OwnerKey, PodShape, u32),
     Release(OwnerKey),
-    /// One of the shapes is asked for, so that it is kept and every later step changes it.
-    Ask(prop::sample::Index),
+    /// The capacity for one of the shapes is read, so that it is kept and every later step changes it.
+    Read(prop::sample::Index),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => model::node().prop_map(Step::UpsertNode),
         2 => model::node_name().prop_map(Step::RemoveNode),
@@ -34,16 +34,16 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (model::owner(), model::shape(), 0..6_u32)
             .prop_map(|(owner, shape, replicas)| Step::Reserve(owner, shape, replicas)),
         2 => model::owner().prop_map(Step::Release),
-        6 => any::<prop::sample::Index>().prop_map(Step::Ask),
+        6 => any::<prop::sample::Index>().prop_map(Step::Read),
     ]
 }
 
-fn cluster() -> ClusterName {
+pub(crate) fn cluster() -> ClusterName {
     ClusterName::from("rennes")
 }
 
 /// Takes the step in both.
-fn take(step: &Step, snapshot: &mut Snapshot, model: &mut Model, shapes: &[PodShape]) {
+pub(crate) fn take(step: &Step, snapshot: &mut Snapshot, model: &mut Model, shapes: &[PodShape]) {
     let cluster = cluster();
     match step.clone() {
         Step::UpsertNode(node) => {
@@ -74,7 +74,7 @@ fn take(step: &Step, snapshot: &mut Snapshot, model: &mut Model, shapes: &[PodSh
             snapshot.reserve(&cluster, owner, &shape, replicas);
         }
         Step::Release(owner) => snapshot.release(&cluster, owner),
-        Step::Ask(index) => {
+        Step::Read(index) => {
             let shape = index.get(shapes);
             let capacity = snapshot.capacity(&cluster, shape);
             assert!(capacity <= model.capacity(shape, None), "{shape:?}");

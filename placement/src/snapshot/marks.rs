@@ -1,0 +1,58 @@
+//! When what may make room changed: watermarks by node, and for what pods among each other decide.
+
+/// Sequence numbers of the snapshot at which something changed that may make room.
+#[derive(Clone, Default)]
+pub(super) struct Marks {
+    /// The number of the last change, or of the one that is being made.
+    pub(super) now: u64,
+    /// By node: more was free there, or it admitted more, or other pods.
+    nodes: Vec<u64>,
+    /// A node joined or left, or changed its labels or taints: domains are other ones.
+    layout: u64,
+    /// Any node grew, or room that other pods decide about was counted and may have grown.
+    grown: u64,
+}
+
+impl Marks {
+    /// A further node.
+    pub(super) fn push(&mut self) {
+        self.nodes.push(0);
+    }
+
+    /// A node may have room for more.
+    pub(super) fn grew(&mut self, node: usize) {
+        self.nodes[node] = self.now;
+        self.grown = self.now;
+    }
+
+    /// Every node may have room for more.
+    pub(super) fn grew_everywhere(&mut self) {
+        self.nodes.fill(self.now);
+        self.grown = self.now;
+    }
+
+    /// There may be more room on any node for what other pods decide about.
+    pub(super) fn grew_among_pods(&mut self) {
+        self.grown = self.now;
+    }
+
+    pub(super) fn layout_changed(&mut self) {
+        self.layout = self.now;
+    }
+
+    pub(super) fn grown(&self) -> u64 {
+        self.grown
+    }
+
+    pub(super) fn layout(&self) -> u64 {
+        self.layout
+    }
+
+    /// The nodes that grew after a number.
+    pub(super) fn since(&self, since: u64) -> impl Iterator<Item = u32> {
+        let nodes = (0..).zip(&self.nodes);
+        nodes
+            .filter(move |(_, mark)| **mark > since)
+            .map(|(node, _)| node)
+    }
+}
