@@ -6,8 +6,7 @@ use std::time::Duration;
 use placement::{
     Cluster, ClusterName, Current, Eligibility, Filter, Health, Inputs, Move, Node, Outcome,
     Overflow, OwnerKey, Plan, PodShape, Proximity, ReplicaScheduling, Request, Resources, Role,
-    Snapshot, Taint, TaintEffect, Target, Targets, UnplacedReason, Verdict, place,
-    policy,
+    Snapshot, Taint, TaintEffect, Target, Targets, UnplacedReason, Verdict, place, policy,
 };
 use proptest::collection::vec;
 use proptest::option;
