@@ -9,7 +9,7 @@ use federation::api::{
 };
 use federation::members::AccessReason;
 use federation::operator::conditions::Conditions;
-use federation::operator::status::{Precondition, WriteError, apply_status};
+use federation::operator::status::{WriteError, apply_status};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Api;
 use placement::{ClusterName, Resources};
@@ -58,7 +58,7 @@ impl Scheduler {
     pub(crate) async fn write_member_status(&self, name: &ClusterName) -> Result<(), WriteError> {
         // One after the other: the one that is written last is the one that was made last.
         let _turn = self.member_status_turn.lock().await;
-        let (status, precondition) = {
+        let status = {
             let state = self.state();
             // What is on record of one that cannot be read would be lost.
             let Some(registered) = state.members.get(name).filter(|one| one.is_readable) else {
@@ -68,8 +68,7 @@ impl Scheduler {
             if registered.reported.as_ref() == Some(&status) {
                 return Ok(());
             }
-            let precondition = Precondition::same_object(&registered.object.metadata);
-            (status, precondition)
+            status
         };
         let members: Api<MemberCluster> = Api::all(self.hub.clone());
         let written = apply_status(
@@ -77,7 +76,7 @@ impl Scheduler {
             &(),
             name.as_str(),
             STATUS_MANAGER,
-            &precondition,
+            None,
             &status,
             self.options.deadline,
         );
@@ -94,8 +93,7 @@ impl Scheduler {
                 }
                 Ok(())
             }
-            // Another object has its name by now.
-            Err(WriteError::Gone | WriteError::Stale) => Ok(()),
+            Err(WriteError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
     }
