@@ -44,7 +44,7 @@ type PodName = (String, String);
 impl Session for PodWatch {
     type Shared = ();
 
-    fn open(_: &(), member: &Arc<MemberCluster>, client: Client) -> Self {
+    fn open((): &(), member: &Arc<MemberCluster>, client: Client) -> Self {
         let (pods, stop) = (Arc::default(), CancellationToken::new());
         let watch = watch_pods(member.name_any(), client, Arc::clone(&pods), stop.clone());
         tokio::spawn(watch);
@@ -91,8 +91,9 @@ pub(crate) fn pods(members: &Members, owner: &str) -> Vec<Arc<Pod>> {
     members.read(|all| {
         let sessions = all.values().filter_map(Connection::session);
         let pods = sessions.flat_map(|session| {
-            let pods = session.pods().by_owner.get(owner).cloned();
-            pods.into_iter().flat_map(BTreeMap::into_values)
+            let pods = session.pods();
+            let pods = pods.by_owner.get(owner).into_iter();
+            pods.flat_map(BTreeMap::values).cloned().collect::<Vec<_>>()
         });
         pods.collect()
     })

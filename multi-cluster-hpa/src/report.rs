@@ -9,7 +9,7 @@ use federation::api::{
 use federation::operator::conditions::{Conditions, whole_seconds};
 use federation::operator::events::EventType;
 use federation::operator::key::NamespacedName;
-use federation::operator::status::{Precondition, WriteError, apply_status};
+use federation::operator::status::{WriteError, apply_status};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::Api;
@@ -207,18 +207,14 @@ impl Controller {
         outcome: Outcome,
     ) -> Result<(), EvaluateError> {
         let now = self.clock.now();
-        let (before, status, precondition) = {
+        let (before, status) = {
             let state = self.state();
             let Some(tracked) = state.autoscalers.get(key) else {
                 return Ok(());
             };
             let before = tracked.reported.clone();
             let status = outcome.status(&before, tracked.generation, now);
-            let precondition = Precondition {
-                uid: Some(tracked.uid.clone()),
-                resource_version: None,
-            };
-            (before, status, precondition)
+            (before, status)
         };
         if status == before {
             return Ok(());
@@ -229,14 +225,13 @@ impl Controller {
             &(),
             &key.name,
             STATUS_MANAGER,
-            &precondition,
+            None,
             &status,
             self.options.deadline,
         );
         match written.await {
             Ok(_) => {}
-            // Another object has its name by now.
-            Err(WriteError::Gone | WriteError::Stale) => return Ok(()),
+            Err(WriteError::Gone) => return Ok(()),
             Err(error) => return Err(EvaluateError::Report(error)),
         }
         for condition in degraded(&before, &status) {

@@ -70,7 +70,7 @@ scheduler keeps). Metrics of other types need a Prometheus that sees all cluster
         let options = self.args.options(&context);
         let health = context.health.clone();
         let controller = Controller::new(&context, options, self.metrics, prometheus);
-        controller.work(&health, &stop).await;
+        Box::pin(controller.work(&health, &stop)).await;
         Ok(())
     }
 }

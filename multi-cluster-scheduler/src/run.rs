@@ -89,7 +89,7 @@ are optional: without them the policies that need them fall back to `worst_fit` 
             kubeconfig,
             follow_kubefed(hub.clone(), access.namespaces, stop.clone()),
             scheduler.follow_sources(proximity, &stop),
-            scheduler.work(events, &context.health, &stop),
+            Box::pin(scheduler.work(events, &context.health, &stop)),
         );
         Ok(())
     }

@@ -7,7 +7,7 @@
 //! is opened; until then the one before goes on, whatever is wrong with the access. What fails is
 //! tried again with a growing wait. Nothing waits for another member.
 
-mod hub_access;
+mod member_access;
 mod secrets;
 mod state;
 
@@ -26,7 +26,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 use super::access::{AccessProblem, ResolvedAccess};
 use crate::api::MemberCluster;
 use crate::operator::context::OperatorContext;
-use hub_access::HubAccess;
+use member_access::MemberAccess;
 pub use state::Connection;
 use state::{Next, SecretName, Ticket};
 
@@ -70,7 +70,7 @@ trait Resolver: Send + Sync + 'static {
 }
 
 /// The connections of an operator to its members. Clones are the same.
-pub struct Connections<S: Session>(Arc<Inner<S, HubAccess>>);
+pub struct Connections<S: Session>(Arc<Inner<S, MemberAccess>>);
 
 impl<S: Session> Clone for Connections<S> {
     fn clone(&self) -> Self {
@@ -90,7 +90,7 @@ struct Inner<S: Session, R> {
 impl<S: Session> Connections<S> {
     /// Connections with the network, identity and access rules of an operator; to no member yet.
     pub fn new(context: &OperatorContext, shared: S::Shared) -> Self {
-        Self(Arc::new(Inner::new(HubAccess::of(context), shared)))
+        Self(Arc::new(Inner::new(MemberAccess::of(context), shared)))
     }
 
     /// Takes in a member as the hub has it.
@@ -146,7 +146,7 @@ type Step<'a> = BoxFuture<'a, Option<Attempt>>;
 /// A client that is to be made.
 struct Attempt {
     ticket: Ticket,
-    access: ResolvedAccess,
+    access: Box<ResolvedAccess>,
     /// Of a credential plugin, until it has ended.
     plugin: Option<OwnedSemaphorePermit>,
 }
@@ -167,12 +167,16 @@ impl<S: Session, R: Resolver> Inner<S, R> {
         let mut members = self.members();
         let name = member.name_any();
         let connection = members.get_mut(&name);
-        match connection.filter(|one| one.is_of(&member)) {
-            Some(connection) => connection.update(member, is_watched),
-            None => drop(members.insert(name, Connection::new(member, is_watched))),
-        }
+        let is_due = if let Some(connection) = connection.filter(|one| one.is_of(&member)) {
+            connection.update(member, is_watched)
+        } else {
+            members.insert(name, Connection::new(member, is_watched));
+            true
+        };
         drop(members);
-        self.changed.notify_one();
+        if is_due {
+            self.changed.notify_one();
+        }
     }
 
     fn secret_changed(&self, secret: &SecretName) {
@@ -294,7 +298,7 @@ impl<S: Session, R: Resolver> Inner<S, R> {
             }
         };
         let span = info_span!("connect", member = ticket.name());
-        let client = self.resolver.connect(access, on_slow);
+        let client = self.resolver.connect(*access, on_slow);
         let client = client.instrument(span).await;
         drop(plugin);
         match client {

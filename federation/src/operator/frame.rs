@@ -250,7 +250,7 @@ impl<O: Operator> Prepared<O> {
             same
         };
         let work = async {
-            let worked = self.operator.run(context, stop.clone()).await;
+            let worked = Box::pin(self.operator.run(context, stop.clone())).await;
             stop.cancel();
             worked
         };

@@ -39,6 +39,9 @@ pub(super) fn serve_with<O: Operator>(arguments: Vec<OsString>) -> ExitCode {
 /// Serves the hub that the flags name.
 async fn serve<O: Operator>(flags: CommandLine<O::Args>) -> Result<(), ProcessError> {
     let common = flags.common.clone();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     let clock: SharedClock = Arc::new(WallClock);
     let options = TelemetryOptions {
         format: common.log_format,
@@ -139,9 +142,6 @@ impl Process {
         metrics: Registry,
         clock: SharedClock,
     ) -> Result<Self, ProcessError> {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
         let stop = signals::stop_on_signal().map_err(ProcessError::Signals)?;
         let hub = args.hub().await?;
         let health = Health::of_operator();

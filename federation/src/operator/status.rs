@@ -10,7 +10,7 @@
 //! again. This is stricter than a test of the sequence: another change of the object makes it stale
 //! as well, and costs one more read.
 
-use kube::api::{ObjectMeta, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,44 +62,19 @@ impl From<kube::Error> for WriteError {
     }
 }
 
-/// Which object is written, as it was read.
-#[derive(Clone, Debug, Default)]
-pub struct Precondition {
-    /// It still has this uid: it was not deleted and created again.
-    pub uid: Option<String>,
-    /// It has not been written since.
-    pub resource_version: Option<String>,
-}
-
-impl Precondition {
-    /// It is still this object, whoever has written it meanwhile.
-    pub fn same_object(metadata: &ObjectMeta) -> Self {
-        Self {
-            uid: metadata.uid.clone(),
-            resource_version: None,
-        }
-    }
-
-    /// It is still this object, and it has not been written since.
-    pub fn unchanged(metadata: &ObjectMeta) -> Self {
-        Self {
-            uid: metadata.uid.clone(),
-            resource_version: metadata.resource_version.clone(),
-        }
-    }
-}
-
 /// Applies `status` to the object of this name as the only fields of `manager`, and gives the
 /// object's resource version afterwards.
 ///
-/// Fields that other managers set as well are taken over. The answer does not take longer than
-/// `deadline`.
+/// With a `resource_version`, nothing is written unless the object still has it; without one, whoever
+/// wrote the object last. (The uid of the object would be no condition: an API server does not compare
+/// it when a status is written.) Fields that other managers set as well are taken over. The answer
+/// does not take longer than `deadline`.
 pub async fn apply_status<K>(
     api: &Api<K>,
     dynamic: &K::DynamicType,
     name: &str,
     manager: &str,
-    precondition: &Precondition,
+    resource_version: Option<&str>,
     status: &(impl Serialize + Sync),
     deadline: Duration,
 ) -> Result<String, WriteError>
@@ -109,10 +84,7 @@ where
     let kind = K::kind(dynamic);
     let span = info_span!("apply_status", kind = %kind, key = name, manager);
     let mut metadata = json!({ "name": name });
-    if let Some(uid) = &precondition.uid {
-        metadata["uid"] = json!(uid);
-    }
-    if let Some(version) = &precondition.resource_version {
+    if let Some(version) = resource_version {
         metadata["resourceVersion"] = json!(version);
     }
     let object = json!({

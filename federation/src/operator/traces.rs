@@ -87,9 +87,6 @@ struct Sender {
 
 impl Sender {
     fn new() -> reqwest::Result<Self> {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
         Ok(Self {
             client: reqwest::Client::builder().timeout(TIMEOUT).build()?,
             runtime: Handle::current(),

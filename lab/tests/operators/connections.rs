@@ -22,7 +22,7 @@ fn scheduler() -> OperatorEntry {
 
 /// Whether the operator has gone to the server that the Secret names.
 fn went_to(trace: &str, host: &str) -> bool {
-    trace.lines().any(|line| line.contains(&format!("{host} ")))
+    trace.contains(&format!("http://{host}/"))
 }
 
 #[test]

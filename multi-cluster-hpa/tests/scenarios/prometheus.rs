@@ -121,7 +121,7 @@ async fn traffic_divides_one_number(world: &World) -> Result<()> {
     let monitoring = Monitoring::start(world).await?;
     let _scheduler = world.scheduler(&[]).await?;
     // The default, but of a shorter time.
-    let traffic = "--traffic-query=sum by (cluster_name, pod) (rate(container_network_receive_bytes_total{namespace=\"{namespace}\"}[10s]))";
+    let traffic = "--pod-traffic-query=sum by (cluster_name, pod) (rate(container_network_receive_bytes_total{namespace=\"{namespace}\"}[10s]))";
     let _operator = world.operator(&[&monitoring.flag(), traffic]).await?;
     world
         .apply(&deployment("hello", &["cluster1", "cluster2"]))

@@ -11,11 +11,12 @@ use federation::api::{
 use federation::members::Deadlined as _;
 use federation::operator::finalizer::{with_finalizer, without_finalizer};
 use federation::operator::redacted::redacted_message;
-use federation::operator::status::{Precondition, WriteError, apply_status};
+use federation::operator::status::{WriteError, apply_status};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DynamicObject, ObjectMeta, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
+use placement::ClusterName;
 use serde::Serialize;
 use serde_json::json;
 use tracing::debug;
@@ -273,27 +274,25 @@ impl Hub {
         Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
     }
 
-    /// Writes the status of a member, if its object is still this one; whether it was.
+    /// Writes the status of a member, if it still exists; whether it does.
     pub(crate) async fn write_member_status(
         &self,
-        member: &ObjectMeta,
+        name: &ClusterName,
         status: &MemberClusterStatus,
     ) -> Result<bool, WriteError> {
         let members: Api<MemberCluster> = Api::all(self.client.clone());
-        let precondition = Precondition::same_object(member);
         let written = apply_status(
             &members,
             &(),
-            member.name.as_deref().unwrap_or_default(),
+            name.as_str(),
             STATUS_MANAGER,
-            &precondition,
+            None,
             status,
             self.deadline,
         );
         match written.await {
             Ok(_) => Ok(true),
-            // Another object has its name by now.
-            Err(WriteError::Gone | WriteError::Stale) => Ok(false),
+            Err(WriteError::Gone) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -78,7 +78,7 @@ impl Scheduler {
     pub(super) async fn write_member_status(&self, name: &ClusterName) -> Result<(), HubError> {
         let turn = self.member_status_turns.of(name);
         let _turn = turn.lock().await;
-        let (status, metadata) = {
+        let status = {
             let index = self.index();
             // What is on record of one that cannot be read would be lost.
             let record = index.members().get(name).filter(|one| one.is_readable());
@@ -89,9 +89,9 @@ impl Scheduler {
             if record.reported() == Some(&status) {
                 return Ok(());
             }
-            (status, record.object().metadata.clone())
+            status
         };
-        if !self.hub.write_member_status(&metadata, &status).await? {
+        if !self.hub.write_member_status(name, &status).await? {
             return Ok(());
         }
         let mut index = self.index();

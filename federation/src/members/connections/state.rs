@@ -65,7 +65,7 @@ struct Failures {
 pub(super) enum Next {
     Nothing,
     /// A client is to be made. The permit is of its credential plugin, if it has one.
-    Connect(ResolvedAccess, Option<OwnedSemaphorePermit>),
+    Connect(Box<ResolvedAccess>, Option<OwnedSemaphorePermit>),
     /// What was reported wrong is not any more.
     Recovered,
     /// Something is wrong that has not been reported.
@@ -150,14 +150,15 @@ impl<S: Session> Connection<S> {
         self.member.metadata.uid == member.metadata.uid
     }
 
-    /// Takes in the object as the hub has it now.
-    pub(super) fn update(&mut self, member: Arc<MemberCluster>, is_watched: bool) {
+    /// Takes in the object as the hub has it now. Whether its access is to be resolved at once.
+    pub(super) fn update(&mut self, member: Arc<MemberCluster>, is_watched: bool) -> bool {
         let is_moved = self.member.spec.access != member.spec.access;
         self.member = member;
         self.is_watched = is_watched;
         if is_moved {
             self.invalidate();
         }
+        is_moved
     }
 
     /// The access may be another one: it is resolved again at once, and may be tried at once.
@@ -213,10 +214,7 @@ impl<S: Session> Connection<S> {
         self.due = self.poll(now);
         let access = match resolved {
             Ok(access) => access,
-            Err(problem) => {
-                self.attempt = None;
-                return self.failed(None, problem, now);
-            }
+            Err(problem) => return self.failed(None, problem, now),
         };
         let digest = access.digest;
         if self.attempt == Some(digest) {
@@ -235,7 +233,7 @@ impl<S: Session> Connection<S> {
         match self.plugins.admit(&access) {
             Ok(plugin) => {
                 self.attempt = Some(digest);
-                Next::Connect(access, plugin)
+                Next::Connect(Box::new(access), plugin)
             }
             Err(problem) => self.failed(None, problem, now),
         }

@@ -16,7 +16,7 @@ use crate::operator::leader::Leadership;
 use crate::operator::network::Network;
 
 /// What access is resolved and clients are made with.
-pub(super) struct HubAccess {
+pub(super) struct MemberAccess {
     hub: Client,
     kubeconfig: Option<Kubeconfig>,
     rules: AccessRules,
@@ -26,7 +26,7 @@ pub(super) struct HubAccess {
     deadline: Duration,
 }
 
-impl HubAccess {
+impl MemberAccess {
     pub(super) fn of(context: &OperatorContext) -> Self {
         Self {
             hub: context.hub.clone(),
@@ -53,7 +53,7 @@ impl HubAccess {
     }
 }
 
-impl Resolver for HubAccess {
+impl Resolver for MemberAccess {
     async fn resolve(&self, member: &MemberCluster) -> Result<ResolvedAccess, AccessProblem> {
         let file = self.kubeconfig.as_ref().map(Kubeconfig::read);
         let (hub, spec) = (&self.hub, &member.spec);
