@@ -33,7 +33,7 @@ fn table() -> Vec<OperatorEntry> {
     table
 }
 
-/// Writes a ConfigMap for each member, with the number of its nodes.
+/// Writes a `ConfigMap` for each member, with the number of its nodes.
 struct Census {
     args: Args,
     counted: Counter,
@@ -41,7 +41,7 @@ struct Census {
 
 #[derive(Debug, clap::Args)]
 struct Args {
-    /// What the names of the ConfigMaps begin with
+    /// The prefix of the names
     #[arg(long, env = "MCK8S_CENSUS_PREFIX", default_value = "census")]
     prefix: String,
 }

@@ -23,7 +23,7 @@ fn a_field_that_a_person_owns_stays_as_it_is() {
             "{status}"
         );
         assert!(
-            message.contains("scenario") && message.contains("take clusterReplicas out"),
+            message.contains("scenario") && message.contains("remove clusterReplicas from"),
             "{message}"
         );
         assert_eq!(scene.events("FieldConflict").await.len(), 1);
@@ -130,7 +130,7 @@ fn with_scope_global_a_person_who_owns_the_replicas_keeps_them() {
         assert_eq!(object["spec"]["replicas"], 2);
         let (_, reason, message) = condition(&scene.status().await, "AbleToScale");
         assert_eq!(reason, "FieldConflict", "{message}");
-        assert!(message.contains("take replicas out"), "{message}");
+        assert!(message.contains("remove replicas from"), "{message}");
     });
 }
 

@@ -90,7 +90,7 @@ async fn a_person_who_owns_the_replicas_is_left_alone(world: &World) -> Result<(
         .until_condition("mchpa/hello", "AbleToScale", "False", "FieldConflict")
         .await?;
     ensure!(
-        message.contains("\"ann\"") && message.contains("take clusterReplicas out"),
+        message.contains("\"ann\"") && message.contains("remove clusterReplicas from"),
         "{message}"
     );
     let wanted = wants(world, "hello").await?;
