@@ -137,7 +137,7 @@ fn proximity(draw: &mut Draw) -> Proximity {
 /// Which of many waiting shapes may have room after 1,000 pods have ended, all over the clusters.
 fn waiting(snapshot: &mut Snapshot, draw: &mut Draw) -> Figure {
     // Most fit on few of the nodes.
-    let shapes = (0..WAITING).map(|number| shape(draw, 50_000 + number));
+    let shapes = (0..WAITING).map(|number| shape(draw, 60_000 + number));
     let shapes: Vec<PodShape> = shapes.collect();
     let watermark = snapshot.watermark();
     for number in 0..1_000_u64 {
