@@ -279,7 +279,7 @@ impl Template {
             });
             spec["initContainers"] = json!([init, sidecar]);
         }
-        if random.happens(0.15) {
+        if random.happens(0.3) {
             let resource = pick(random, &["cpu", "memory", "hugepages-2Mi"]);
             spec["resources"] = json!({"requests": {resource: "2"}});
             if random.happens(0.5) {
