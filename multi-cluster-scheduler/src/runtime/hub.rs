@@ -25,8 +25,6 @@ use crate::workload::{Key, Workload};
 
 /// Owner of the status fields of members that the scheduler writes.
 const STATUS_MANAGER: &str = "mck8s-scheduler-status";
-/// How much of the hub's words is repeated, in bytes.
-const MAX_MESSAGE: usize = 512;
 
 /// Why a write to the hub did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -59,20 +57,14 @@ pub enum HubError {
 
 impl HubError {
     fn of(key: &Key, error: kube::Error) -> Self {
-        let kube::Error::Api(status) = &error else {
-            return Self::Api(Box::new(error));
-        };
-        match status.code {
-            404 => Self::Gone(key.clone()),
-            409 => Self::Stale(key.clone()),
-            // A login that failed, a timeout and a rate limit are not about what was written.
-            code if (400..500).contains(&code) && ![401, 408, 429].contains(&code) => {
-                Self::Rejected {
-                    key: key.clone(),
-                    message: cut(&status.message).to_owned(),
-                }
-            }
-            _ => Self::Api(Box::new(error)),
+        match WriteError::from(error) {
+            WriteError::Gone => Self::Gone(key.clone()),
+            WriteError::Stale => Self::Stale(key.clone()),
+            WriteError::Rejected(message) => Self::Rejected {
+                key: key.clone(),
+                message,
+            },
+            WriteError::Unavailable(error) => Self::Api(error),
         }
     }
 
@@ -88,10 +80,6 @@ impl HubError {
             _ => None,
         }
     }
-}
-
-fn cut(message: &str) -> &str {
-    &message[..message.floor_char_boundary(MAX_MESSAGE)]
 }
 
 /// The hub, as the scheduler writes to it.
