@@ -49,6 +49,7 @@ impl Table {
                 self.fulfil(owner, bound);
             }
         }
+        self.crowd_by_pod(bound.node, bound.load, bound.profile);
     }
 
     pub(super) fn remove_pod(&mut self, key: PodKey) {

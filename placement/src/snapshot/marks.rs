@@ -11,6 +11,8 @@ pub(super) struct Marks {
     layout: u64,
     /// Any node grew, or room that other pods decide about was counted and may have grown.
     grown: u64,
+    /// The nodes that grew with the change that is being made.
+    latest: Vec<u32>,
 }
 
 impl Marks {
@@ -23,12 +25,24 @@ impl Marks {
     pub(super) fn grew(&mut self, node: usize) {
         self.nodes[node] = self.now;
         self.grown = self.now;
+        self.latest.push(node as u32);
     }
 
     /// Every node may have room for more.
     pub(super) fn grew_everywhere(&mut self) {
         self.nodes.fill(self.now);
         self.grown = self.now;
+        self.latest.extend((0..).take(self.nodes.len()));
+    }
+
+    /// One of the nodes that grew with the change that is being made, by a number from 0 on.
+    pub(super) fn latest(&self, number: usize) -> Option<u32> {
+        self.latest.get(number).copied()
+    }
+
+    /// The change is made.
+    pub(super) fn clear_latest(&mut self) {
+        self.latest.clear();
     }
 
     /// There may be more room on any node for what other pods decide about.

@@ -10,20 +10,25 @@
 mod bound;
 mod column;
 mod growth;
+mod holders;
 mod interned;
 mod labels;
 mod marks;
 mod matching;
 mod profiles;
+mod promise;
 mod reservation;
 mod room;
 mod seats;
+mod settling;
 mod summarized;
 mod summary;
 mod table;
 mod views;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::cluster::{Cluster, Node, Pod};
@@ -93,28 +98,28 @@ impl Snapshot {
 
     /// A node joined or changed. The same node again changes nothing.
     pub fn upsert_node(&mut self, cluster: &ClusterName, node: Node) {
-        if let Some(table) = self.change_unless(cluster, |table| table.has_node(&node)) {
+        if let Some(mut table) = self.change_unless(cluster, |table| table.has_node(&node)) {
             table.upsert_reported_node(node);
         }
     }
 
     /// A node left. Pods that were bound to it count again if it comes back.
     pub fn remove_node(&mut self, cluster: &ClusterName, name: &str) {
-        if let Some(table) = self.change_if(cluster, |table| table.by_name.contains_key(name)) {
+        if let Some(mut table) = self.change_if(cluster, |table| table.by_name.contains_key(name)) {
             table.remove_node(name);
         }
     }
 
     /// A pod was bound or changed. The same pod again changes nothing.
     pub fn upsert_pod(&mut self, cluster: &ClusterName, key: PodKey, pod: Pod) {
-        if let Some(table) = self.change_unless(cluster, |table| table.has_pod(key, &pod)) {
+        if let Some(mut table) = self.change_unless(cluster, |table| table.has_pod(key, &pod)) {
             table.upsert_pod(key, pod);
         }
     }
 
     /// A pod ended or left.
     pub fn remove_pod(&mut self, cluster: &ClusterName, key: PodKey) {
-        if let Some(table) = self.change_if(cluster, |table| table.pods.contains_key(&key)) {
+        if let Some(mut table) = self.change_if(cluster, |table| table.pods.contains_key(&key)) {
             table.remove_pod(key);
         }
     }
@@ -139,7 +144,7 @@ impl Snapshot {
     /// Reservations stay. See [`ClusterSummary`] for what does not fit there.
     pub fn upsert_summary(&mut self, cluster: &ClusterName, summary: &ClusterSummary) {
         let is_known = |table: &Table| table.summarized.as_deref() == Some(summary);
-        if let Some(table) = self.change_unless(cluster, is_known) {
+        if let Some(mut table) = self.change_unless(cluster, is_known) {
             table.summarize(summary);
         }
     }
@@ -147,13 +152,15 @@ impl Snapshot {
     /// So many nodes like this will join: they count as empty nodes that are ready. Meant for forks,
     /// because the nodes that do join count beside them.
     pub fn add_upcoming(&mut self, cluster: &ClusterName, template: &NodeTemplate, count: u32) {
-        if let Some(table) = self.change_unless(cluster, |_| count == 0) {
+        if let Some(mut table) = self.change_unless(cluster, |_| count == 0) {
             table.add_upcoming(template, count);
         }
     }
 
     /// The owner is to run `replicas` of the shape there. As many as are not seen as pods yet hold
-    /// room on nodes that would take them, until their pods are seen or the hold is released.
+    /// room on nodes that would take them, until their pods are seen or the hold is released. A hold
+    /// moves when its node has no room for it any more; one that no node has room for takes the next
+    /// that comes.
     pub fn reserve(
         &mut self,
         cluster: &ClusterName,
@@ -163,14 +170,14 @@ impl Snapshot {
     ) {
         let known = self.shapes.find(shape);
         let holds_none = |table: &Table| replicas == 0 && !table.holds_any(owner);
-        if let Some(table) = self.change_unless(cluster, holds_none) {
+        if let Some(mut table) = self.change_unless(cluster, holds_none) {
             table.reserve(owner, shape, &known, replicas);
         }
     }
 
     /// What the owner's unseen replicas hold is free again.
     pub fn release(&mut self, cluster: &ClusterName, owner: OwnerKey) {
-        if let Some(table) = self.change_if(cluster, |table| table.holds_any(owner)) {
+        if let Some(mut table) = self.change_if(cluster, |table| table.holds_any(owner)) {
             table.release(owner);
         }
     }
@@ -251,9 +258,9 @@ impl Snapshot {
         &mut self,
         name: &ClusterName,
         is_known: impl FnOnce(&Table) -> bool,
-    ) -> Option<&mut Table> {
+    ) -> Option<Change<'_>> {
         let member = self.members.entry(name.clone()).or_default();
-        (!is_known(&member.table)).then(|| member.change(&mut self.changes))
+        (!is_known(&member.table)).then(|| member.change(&mut self.changes, &self.shapes))
     }
 
     /// The table of a cluster that is known, for one more change, if that changes anything.
@@ -261,19 +268,45 @@ impl Snapshot {
         &mut self,
         name: &ClusterName,
         has: impl FnOnce(&Table) -> bool,
-    ) -> Option<&mut Table> {
+    ) -> Option<Change<'_>> {
         let member = self.members.get_mut(name)?;
-        has(&member.table).then(|| member.change(&mut self.changes))
+        has(&member.table).then(|| member.change(&mut self.changes, &self.shapes))
     }
 }
 
 impl Member {
     /// The table for one more change; it is copied if a fork has it, too.
-    fn change(&mut self, changes: &mut u64) -> &mut Table {
+    fn change<'a>(&'a mut self, changes: &mut u64, shapes: &'a Shapes) -> Change<'a> {
         *changes += 1;
         let table = Arc::make_mut(&mut self.table);
         table.marks.now = *changes;
-        table
+        Change { table, shapes }
+    }
+}
+
+/// A table while it is changed. When that is done, room is held where there is room by then.
+struct Change<'a> {
+    table: &'a mut Table,
+    shapes: &'a Shapes,
+}
+
+impl Deref for Change<'_> {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        self.table
+    }
+}
+
+impl DerefMut for Change<'_> {
+    fn deref_mut(&mut self) -> &mut Table {
+        self.table
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.table.settle(self.shapes);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::bound::Bound;
+use super::promise::Promise;
 use super::table::Table;
 use super::views::{KnownShape, View};
 use crate::name::{OwnerKey, PodKey};
@@ -14,12 +14,8 @@ use crate::shape::PodShape;
 pub(super) struct Owned {
     /// In order: most have few, which are smaller as a list than as a tree.
     pods: Vec<PodKey>,
-    /// Loads that stand for replicas not seen yet, by node.
-    pub(super) held: Vec<u32>,
-    /// Replicas not seen yet for which there is no node.
-    unassigned: u32,
-    /// The load and the profile of such a replica.
-    held_as: Option<(u32, u32)>,
+    /// What it is promised beyond them.
+    pub(super) promise: Option<Box<Promise>>,
 }
 
 impl Owned {
@@ -61,7 +57,7 @@ impl Table {
         replicas: u32,
     ) {
         let is_same = self.is_held_as(owner, shape);
-        let before = self.free_holds(owner);
+        let before = self.withdraw(owner);
         let unseen = self.unseen(owner, replicas);
         if unseen > 0 {
             // Where nothing else has changed, the same nodes are found again.
@@ -71,9 +67,9 @@ impl Table {
             if !before.is_empty() {
                 self.turn = turn;
             }
-            self.hold(owner, shape, nodes, unseen);
+            self.promise(owner, shape, nodes, unseen);
         }
-        let mut held = self.owners.get(&owner).map(|owned| owned.held.clone());
+        let mut held = self.promised(owner).map(|promise| promise.nodes.clone());
         for node in before {
             let held = held.iter_mut().flatten().find(|held| **held == node);
             match held.filter(|_| is_same) {
@@ -87,10 +83,8 @@ impl Table {
 
     /// Whether the owner's holds are such replicas.
     fn is_held_as(&self, owner: OwnerKey, shape: &PodShape) -> bool {
-        let held_as = self.owners.get(&owner).and_then(|owned| owned.held_as);
-        held_as.is_some_and(|(load, profile)| {
-            self.loads.get(load).map(|load| &**load) == Some(&shape.requests)
-                && self.profiles.get(profile) == Some(&shape.profile)
+        self.promised(owner).is_some_and(|promise| {
+            promise.shape.requests == shape.requests && promise.shape.profile == shape.profile
         })
     }
 
@@ -100,46 +94,16 @@ impl Table {
         replicas.saturating_sub(u32::try_from(seen).unwrap_or(u32::MAX))
     }
 
-    fn hold(&mut self, owner: OwnerKey, shape: &PodShape, nodes: Vec<u32>, unseen: u32) {
-        let load = self.loads.hold(shape.requests.clone());
-        let profile = self.profiles.hold(shape.profile.clone());
-        for node in &nodes {
-            self.occupy(*node, load, profile);
-        }
-        let owned = self.owners.entry(owner).or_default();
-        owned.unassigned = unseen - u32::try_from(nodes.len()).unwrap_or(unseen);
-        owned.held = nodes;
-        owned.held_as = Some((load, profile));
-    }
-
     /// Whether replicas that are not seen are reserved.
     pub(super) fn holds_any(&self, owner: OwnerKey) -> bool {
-        let owned = self.owners.get(&owner);
-        owned.is_some_and(|owned| owned.held_as.is_some())
+        self.promised(owner).is_some()
     }
 
     pub(super) fn release(&mut self, owner: OwnerKey) {
-        for node in self.free_holds(owner) {
+        for node in self.withdraw(owner) {
             self.marks.grew(node as usize);
         }
         self.forget_if_empty(owner);
-    }
-
-    /// Takes the owner's holds from their nodes, which it gives.
-    fn free_holds(&mut self, owner: OwnerKey) -> Vec<u32> {
-        let Some(owned) = self.owners.get_mut(&owner) else {
-            return Vec::new();
-        };
-        owned.unassigned = 0;
-        let held = std::mem::take(&mut owned.held);
-        if let Some((load, profile)) = owned.held_as.take() {
-            for node in &held {
-                self.leave(*node, load, profile);
-            }
-            self.loads.release(load);
-            self.profiles.release(profile);
-        }
-        held
     }
 
     /// How many more replicas of the view's shape would fit without the owner's pods and holds.
@@ -175,8 +139,9 @@ impl Table {
                 give(bound.node, bound.load);
             }
         }
-        if let Some((load, _)) = owned.held_as {
-            owned.held.iter().for_each(|node| give(*node, load));
+        if let Some(promise) = &owned.promise {
+            let nodes = promise.nodes.iter();
+            nodes.for_each(|node| give(*node, promise.load));
         }
         back
     }
@@ -194,61 +159,28 @@ impl Table {
             count(&mut own.all, bound.profile, bound.node);
             count(&mut own.seen, bound.profile, bound.node);
         }
-        for node in &owned.held {
-            if let Some((_, profile)) = owned.held_as {
-                count(&mut own.all, profile, *node);
+        if let Some(promise) = &owned.promise {
+            for node in &promise.nodes {
+                count(&mut own.all, promise.profile, *node);
             }
         }
         own
     }
 
-    /// A replica was seen: one hold goes, on its own node if there is one.
-    pub(super) fn fulfil(&mut self, owner: OwnerKey, seen: Bound) {
-        let node = seen.node as usize;
-        let Some(owned) = self.owners.get_mut(&owner) else {
-            return;
-        };
-        if owned.unassigned > 0 {
-            owned.unassigned -= 1;
-            return;
-        }
-        let own = owned.held.iter().position(|held| *held as usize == node);
-        let Some(position) = own.or_else(|| owned.held.len().checked_sub(1)) else {
-            return;
-        };
-        let freed = owned.held.swap_remove(position);
-        let Some((load, profile)) = owned.held_as else {
-            return;
-        };
-        self.leave(freed, load, profile);
-        // What has just taken the place of the hold leaves no more room.
-        if (freed, load, profile) != (seen.node, seen.load, seen.profile) {
-            self.marks.grew(freed as usize);
-        }
-    }
-
-    /// The owner's holds on a node that is going have no node any more.
-    pub(super) fn unhold(&mut self, owner: OwnerKey, node: usize) {
-        let Some(owned) = self.owners.get_mut(&owner) else {
-            return;
-        };
-        let before = owned.held.len();
-        owned.held.retain(|held| *held as usize != node);
-        let lost = before - owned.held.len();
-        owned.unassigned += u32::try_from(lost).unwrap_or(0);
-        if let Some((load, profile)) = owned.held_as {
-            for _ in 0..lost {
-                self.leave(node as u32, load, profile);
-            }
-        }
-    }
-
     /// Nodes for so many replicas: one on each node that has room, again and again.
-    fn spread(&mut self, shape: &PodShape, known: &KnownShape, replicas: u32) -> Vec<u32> {
+    pub(super) fn spread(
+        &mut self,
+        shape: &PodShape,
+        known: &KnownShape,
+        replicas: u32,
+    ) -> Vec<u32> {
         if self.is_unknown_for(shape) {
             return Vec::new();
         }
         let view = &self.views.read(known, self, View::clone);
+        if view.total == 0 {
+            return Vec::new();
+        }
         if let Some(peers) = self.peers(shape, None) {
             return self.seats(view, peers, &Back::new(), replicas as usize);
         }
@@ -276,13 +208,9 @@ impl Table {
     }
 
     pub(super) fn forget_if_empty(&mut self, owner: OwnerKey) {
-        let empty = self.owners.get(&owner).is_some_and(|owned| {
-            owned.pods.is_empty() && owned.held.is_empty() && owned.unassigned == 0
-        });
-        let owned = empty.then(|| self.owners.remove(&owner)).flatten();
-        if let Some((load, profile)) = owned.and_then(|owned| owned.held_as) {
-            self.loads.release(load);
-            self.profiles.release(profile);
+        let owned = self.owners.get(&owner);
+        if owned.is_some_and(|owned| owned.pods.is_empty() && owned.promise.is_none()) {
+            self.owners.remove(&owner);
         }
     }
 }

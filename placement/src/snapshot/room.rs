@@ -79,6 +79,15 @@ impl Free {
         }
     }
 
+    /// Whether less of anything is free on a node than nothing.
+    pub(super) fn is_exceeded(&self, node: usize) -> bool {
+        self.cpu[node] < 0.0
+            || self.memory[node] < 0.0
+            || self.pods[node] < 0.0
+            || self.storage[node] < 0.0
+            || self.extended.values().any(|column| column[node] < 0.0)
+    }
+
     /// Replicas that fit on a node with `extra` more of each column's own load given back.
     pub(super) fn fits(&self, node: usize, load: &Load, back: Option<(&Resources, f64)>) -> f64 {
         let with = |free: f64, amount: fn(&Resources) -> i64| {

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use super::bound::Bound;
 use super::column::Values;
+use super::holders::Holders;
 use super::interned::Interned;
 use super::labels::Labels;
 use super::marks::Marks;
 use super::profiles::Profiles;
 use super::reservation::Owned;
 use super::room::Free;
+use super::settling::Crowd;
 use super::summarized::ClusterSummary;
 use super::views::Views;
+use super::waiting::Waiting;
 use crate::cluster::{Node, Taint, TaintEffect};
 use crate::name::{OwnerKey, PodKey};
 use crate::resources::Resources;
@@ -40,6 +43,10 @@ pub(super) struct Table {
     pub(super) loads: Interned<Resources>,
     pub(super) profiles: Profiles,
     pub(super) owners: HashMap<OwnerKey, Owned>,
+    pub(super) holders: Holders,
+    pub(super) waiting: Waiting,
+    /// The nodes that the change which is being made may have crowded.
+    pub(super) crowded: Vec<Crowd>,
     /// Where the next reservation starts, so that several do not pile up on the first nodes.
     pub(super) turn: usize,
     /// The summary, while the cluster is known by one: nodes stand for what it says.
@@ -78,7 +85,7 @@ impl Table {
             allocatable: node.allocatable,
             used,
         };
-        let mut grown = moved;
+        let mut more = Resources::default();
         self.change(index, |table| {
             if moved {
                 table.labels.set(index, &node.labels);
@@ -87,15 +94,16 @@ impl Table {
             let slot = &mut table.slots[index];
             slot.present = true;
             slot.ready = node.ready;
-            grown |= table.equip(index, Some(amounts));
+            more = table.equip(index, Some(amounts));
         });
         if moved {
             self.remask(index);
             self.marks.layout_changed();
         }
-        if grown {
+        if moved || more.has_any() {
             self.marks.grew(index);
         }
+        self.crowd(index, more, moved);
     }
 
     /// Whether the node is known just so.
@@ -118,25 +126,17 @@ impl Table {
         let Some(index) = self.by_name.get(name).map(|index| *index as usize) else {
             return;
         };
+        let mut more = Resources::default();
         self.change(index, |table| {
             table.classify(index, UNUSABLE);
             let slot = &mut table.slots[index];
             slot.present = false;
             slot.ready = false;
-            table.equip(index, None);
+            more = table.equip(index, None);
         });
         self.remask(index);
-        // What was held there is looked for elsewhere.
-        let holds_here = |owned: &Owned| owned.held.contains(&(index as u32));
-        let moved: BTreeSet<_> = self
-            .owners
-            .iter()
-            .filter(|(_, owned)| holds_here(owned))
-            .map(|(owner, _)| *owner)
-            .collect();
-        for owner in moved {
-            self.unhold(owner, index);
-        }
+        // What is held there is held elsewhere.
+        self.crowd(index, more, true);
         self.vacate_if_empty(index);
         self.marks.layout_changed();
         self.grow_for_sought();
@@ -149,8 +149,8 @@ impl Table {
         self.taint_sets.release(before);
     }
 
-    /// Gives a node other amounts, or none; whether more of any of them is free.
-    fn equip(&mut self, node: usize, amounts: Option<Amounts>) -> bool {
+    /// Gives a node other amounts, or none; how much more of each is free.
+    fn equip(&mut self, node: usize, amounts: Option<Amounts>) -> Resources {
         let (allocatable, used) = match amounts {
             Some(Amounts { allocatable, used }) => (
                 self.loads.hold(allocatable),
@@ -180,7 +180,7 @@ impl Table {
         }
         self.loads.release(before.0);
         self.loads.release(before.1);
-        more.has_any()
+        more
     }
 
     /// What a node has.

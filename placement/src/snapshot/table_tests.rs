@@ -75,9 +75,11 @@ fn what_has_gone_leaves_nothing() {
             table.remove_pod(*key);
         }
         table.release(owner);
+        table.settle(&shapes);
     }
     assert!(table.loads.is_empty() && table.profiles.is_empty());
     assert!(table.taint_sets.is_empty() && table.labels.is_empty());
+    assert!(table.holders.is_empty() && table.waiting.is_empty());
     assert!(table.pods.is_empty() && table.owners.is_empty() && table.by_name.is_empty());
     assert!(table.loads.end() < 8 && table.taint_sets.end() < 8 && table.slots.len() < 4);
 }

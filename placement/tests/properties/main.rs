@@ -10,6 +10,7 @@
 
 mod fork;
 mod growth;
+mod holds;
 mod model;
 mod peers;
 mod policies;
