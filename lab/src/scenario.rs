@@ -1,5 +1,5 @@
 //! Plays a scenario: in virtual time on a simulated world, or in wall time on whatever can be a
-//! [`Stage`].
+//! [`ScenarioEnvironment`].
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ const WITHOUT_NAMESPACE: [&str; 4] = [
     "AppRescheduler",
 ];
 
-/// What a scenario is played on. What a stage cannot do is an error that says so.
-pub trait Stage {
+/// What a scenario is played on. What a environment cannot do is an error that says so.
+pub trait ScenarioEnvironment {
     /// A client for the hub.
     fn hub(&self) -> Client;
     /// What plays a member.
@@ -45,13 +45,13 @@ pub trait Stage {
 /// and the line.
 pub async fn play(
     scenario: &Scenario,
-    stage: &impl Stage,
+    environment: &impl ScenarioEnvironment,
     mut say: impl FnMut(Duration, &str),
 ) -> Result<(), ConfigurationError> {
     let start = Instant::now();
     for event in &scenario.events {
         sleep_until(start + event.at).await;
-        let played = perform(&event.action, stage).await;
+        let played = run_action(&event.action, environment).await;
         played.map_err(|what| ConfigurationError::Wrong {
             file: scenario.file.clone(),
             line: event.line,
@@ -100,8 +100,8 @@ fn told(action: &Action) -> String {
     }
 }
 
-async fn perform(action: &Action, stage: &impl Stage) -> Result<(), String> {
-    let hub = stage.hub();
+async fn run_action(action: &Action, environment: &impl ScenarioEnvironment) -> Result<(), String> {
+    let hub = environment.hub();
     match action {
         Action::Apply(objects) => {
             for object in objects {
@@ -123,50 +123,56 @@ async fn perform(action: &Action, stage: &impl Stage) -> Result<(), String> {
             };
             patch(&hub, &member, &json!({ "unschedulable": cordoned })).await
         }
-        Action::Cut(name) => stage.set_reach(name, Reach::Silent),
-        Action::Open(name) => stage.set_reach(name, Reach::Open),
+        Action::Cut(name) => environment.set_reach(name, Reach::Silent),
+        Action::Open(name) => environment.set_reach(name, Reach::Open),
         Action::Lose(name) => {
-            each_node(cluster(stage, name)?, Cluster::lose_node);
-            stage.set_reach(name, Reach::Silent)
+            each_node(cluster(environment, name)?, Cluster::lose_node);
+            environment.set_reach(name, Reach::Silent)
         }
         Action::Return(name) => {
-            each_node(cluster(stage, name)?, Cluster::return_node);
-            stage.set_reach(name, Reach::Open)
+            each_node(cluster(environment, name)?, Cluster::return_node);
+            environment.set_reach(name, Reach::Open)
         }
         Action::LoseNode(one) => {
-            node(stage, one)?.lose_node(&one.node);
+            node(environment, one)?.lose_node(&one.node);
             Ok(())
         }
         Action::ReturnNode(one) => {
-            node(stage, one)?.return_node(&one.node);
+            node(environment, one)?.return_node(&one.node);
             Ok(())
         }
         Action::Drain(one) => {
-            let drained = node(stage, one)?.drain(&one.node).await;
+            let drained = node(environment, one)?.drain(&one.node).await;
             drained.map(drop).map_err(|error| error.to_string())
         }
         Action::AddNodes(name, group) => {
-            let added = cluster(stage, name)?.add_nodes(group).await;
+            let added = cluster(environment, name)?.add_nodes(group).await;
             added.map(drop).map_err(|error| error.to_string())
         }
         Action::Slow(name, round_trip, loss) => {
             let (round_trip, loss) = (*round_trip, *loss);
-            stage.set_link(name, Link { round_trip, loss })
+            environment.set_link(name, Link { round_trip, loss })
         }
-        Action::Crowd(flash) => crowd(stage, flash),
-        Action::Kill(operator, down) => stage.kill(*operator, *down),
+        Action::Crowd(flash) => crowd(environment, flash),
+        Action::Kill(operator, down) => environment.kill(*operator, *down),
     }
 }
 
-fn cluster<'a>(stage: &'a impl Stage, name: &str) -> Result<&'a Cluster, String> {
-    stage
+fn cluster<'a>(
+    environment: &'a impl ScenarioEnvironment,
+    name: &str,
+) -> Result<&'a Cluster, String> {
+    environment
         .cluster(name)
         .ok_or_else(|| format!("there is no cluster {name} here"))
 }
 
 /// The cluster of a node that is there.
-fn node<'a>(stage: &'a impl Stage, name: &NodeName) -> Result<&'a Cluster, String> {
-    let cluster = cluster(stage, &name.cluster)?;
+fn node<'a>(
+    environment: &'a impl ScenarioEnvironment,
+    name: &NodeName,
+) -> Result<&'a Cluster, String> {
+    let cluster = cluster(environment, &name.cluster)?;
     let nodes: Vec<String> = cluster.nodes().iter().map(|one| one.name_any()).collect();
     if nodes.contains(&name.node) {
         return Ok(cluster);
@@ -186,9 +192,9 @@ fn each_node(cluster: &Cluster, act: fn(&Cluster, &str)) {
 }
 
 /// The crowd begins to come where it shall.
-fn crowd(stage: &impl Stage, flash: &Flash) -> Result<(), String> {
+fn crowd(environment: &impl ScenarioEnvironment, flash: &Flash) -> Result<(), String> {
     for name in &flash.clusters {
-        let metrics = stage.metrics(name);
+        let metrics = environment.metrics(name);
         metrics
             .ok_or_else(|| format!("there is no cluster {name} here"))?
             .add_crowd(&flash.workload, flash.times, flash.lasts);

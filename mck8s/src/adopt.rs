@@ -66,7 +66,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         .unwrap_or_else(|| others.filter(|name| *name != hub_context).collect());
     let hub = client(&file, &hub_context).await?;
     let namespaces: Api<Namespace> = Api::all(hub.clone());
-    let uid = (namespaces.get_metadata("kube-system").within(DEADLINE)).await?;
+    let uid = (namespaces
+        .get_metadata("kube-system")
+        .with_deadline(DEADLINE))
+    .await?;
     let uid = uid.uid().unwrap_or_default();
     let owners = owners(&hub).await?;
     let mut left = 0;
@@ -247,7 +250,7 @@ async fn relabel(
     };
     let name = name(metadata);
     api.patch_metadata(&name, &params, &Patch::Merge(&patch))
-        .within(DEADLINE)
+        .with_deadline(DEADLINE)
         .await
         .map(drop)
 }

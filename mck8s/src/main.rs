@@ -1,19 +1,19 @@
 //! `mck8s`: everything in one command.
 
 mod adopt;
+mod api_listener;
 mod arguments;
+mod banner;
 mod board;
 mod crds;
-mod entrance;
 mod folder;
-mod greeting;
 mod log_file;
 mod member;
 mod network;
 mod operators;
-mod performance;
 mod prometheus;
 mod registry;
+mod scenario_run;
 mod scenarios;
 mod screen;
 mod up;

@@ -10,7 +10,7 @@ use federation::operator::clock::SharedClock;
 use kube::Client;
 use lab::simulated::{Cluster, Load, Logs, Metrics};
 
-use crate::entrance::Access;
+use crate::api_listener::Access;
 use crate::folder::Folder;
 
 /// What is drawn depends on this, and on the name of the cluster.

@@ -4,11 +4,11 @@
 use std::future::ready;
 use std::sync::Arc;
 
-use federation::operator::network::{Exchange, Network as Door, SimulatedNetwork};
+use federation::operator::network::{Exchange, Network as OperatorNetwork, SimulatedNetwork};
 use http::uri::Authority;
 use http::{Request, Uri};
 use kube::client::Body;
-use lab::simulation::Vantage;
+use lab::simulation::NetworkOrigin;
 
 /// Where control planes are served.
 const PREFIX: &str = "/clusters/";
@@ -16,26 +16,26 @@ const PREFIX: &str = "/clusters/";
 /// A network for the clients of one operator. They use the kubeconfig that is written for people;
 /// what they send to `https://ADDRESS/clusters/NAME`, with the address of the hub, goes to the host
 /// NAME. Anything else is another process's, and refused.
-pub(crate) fn door(vantage: &Vantage, hub: &Uri) -> Door {
-    Door::simulated(Arc::new(End {
-        vantage: vantage.clone(),
+pub(crate) fn simulated_network(origin: &NetworkOrigin, hub: &Uri) -> OperatorNetwork {
+    OperatorNetwork::simulated(Arc::new(Uplink {
+        origin: origin.clone(),
         address: hub.authority().cloned(),
     }))
 }
 
-struct End {
-    vantage: Vantage,
+struct Uplink {
+    origin: NetworkOrigin,
     address: Option<Authority>,
 }
 
-impl SimulatedNetwork for End {
+impl SimulatedNetwork for Uplink {
     fn send(&self, mut request: Request<Body>) -> Exchange {
         let is_ours = request.uri().authority() == self.address.as_ref();
         let Some(uri) = within(request.uri()).filter(|_| is_ours) else {
             return Box::pin(ready(Err(refusal(request.uri()).into())));
         };
         *request.uri_mut() = uri;
-        self.vantage.send(request)
+        self.origin.send(request)
     }
 }
 

@@ -14,13 +14,13 @@ use federation::operator::leader::Leadership;
 use federation::traffic::Traffic as TrafficSource;
 use lab::operators::OPERATORS;
 use lab::simulated::{OperatorName, Prometheus, Traffic};
-use lab::simulation::{Error, Network, Operator, Vantage};
+use lab::simulation::{Error, Network, NetworkOrigin, Operator};
 use multi_cluster_hpa::source::MetricSource;
 use multi_cluster_scheduler::ProximitySource;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::network::door;
+use crate::network::simulated_network;
 use crate::world::World;
 
 /// Who they are on the hub.
@@ -76,8 +76,8 @@ impl Operators {
 fn start(network: &Network, config: &OperatorConfig, entry: OperatorEntry) -> Running {
     let (config, health) = (config.clone(), Health::of_operator());
     let shared = health.clone();
-    let work = async move |vantage: &Vantage, stop: &CancellationToken| {
-        let ended = config.lead(entry, vantage, &shared, stop).await;
+    let work = async move |origin: &NetworkOrigin, stop: &CancellationToken| {
+        let ended = config.lead(entry, origin, &shared, stop).await;
         ended.map_err(|error| {
             warn!("{} has ended and is started again: {error:#}", entry.name);
             Error::from(error.to_string())
@@ -117,14 +117,14 @@ impl OperatorConfig {
     async fn lead(
         &self,
         entry: OperatorEntry,
-        vantage: &Vantage,
+        origin: &NetworkOrigin,
         health: &Health,
         stop: &CancellationToken,
     ) -> Result<()> {
         let flags = [format!("--kubeconfig={}", self.kubeconfig.display())];
         let hub = entry.common(&flags)?.hub().await?;
         let environment = Environment {
-            network: door(vantage, &hub.config.cluster_url),
+            network: simulated_network(origin, &hub.config.cluster_url),
             hub,
             identity: IDENTITY.to_owned(),
             leadership: Leadership::always(),

@@ -28,8 +28,9 @@ pub(crate) async fn announce(
     for known in api.list(&ours).await?.items {
         let name = known.name_any();
         if !regions.contains_key(&name) {
-            let deleted = api.delete(&name, &DeleteParams::default()).await;
-            deleted.with_context(|| format!("MemberCluster {name}"))?;
+            remove(&api, &name)
+                .await
+                .with_context(|| format!("MemberCluster {name}"))?;
         }
     }
     for (name, region) in regions {
@@ -43,6 +44,19 @@ pub(crate) async fn announce(
         applied.with_context(|| format!("MemberCluster {name}"))?;
     }
     Ok(())
+}
+
+/// Removes a member that is not started any more: it cannot be drained, and nothing runs there.
+async fn remove(api: &Api<MemberCluster>, name: &str) -> kube::Result<()> {
+    api.delete(name, &DeleteParams::default()).await?;
+    let patch = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    match api
+        .patch_metadata(name, &PatchParams::default(), &patch)
+        .await
+    {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        patched => patched.map(drop),
+    }
 }
 
 /// Waits until the operators know what the members hold.

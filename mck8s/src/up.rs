@@ -10,14 +10,14 @@ use federation::operator::{signals, telemetry};
 use lab::simulated::{Prometheus, Scenario};
 use tokio_util::sync::CancellationToken;
 
+use crate::api_listener::ApiListener;
 use crate::arguments::Arguments;
-use crate::entrance::Entrance;
+use crate::banner::Banner;
 use crate::folder::Folder;
-use crate::greeting::Greeting;
 use crate::log_file::LogFile;
 use crate::member::Storage;
 use crate::operators::{OperatorConfig, Operators};
-use crate::performance::{Theatre, perform};
+use crate::scenario_run::{LiveEnvironment, run_scenario};
 use crate::screen::Screen;
 use crate::world::World;
 use crate::{board, prometheus, registry};
@@ -42,41 +42,41 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Some(_) => Storage::Memory,
         None => Storage::Folder(folder.clone()),
     };
-    let entrance = Entrance::open(&arguments, &folder).await?;
-    let world = World::start(clusters, &storage, &entrance.access(), &clock).await?;
+    let api_listener = ApiListener::open(&arguments, &folder).await?;
+    let world = World::start(clusters, &storage, &api_listener.access(), &clock).await?;
     let names = world.names();
-    entrance.write_kubeconfig(&names)?;
+    api_listener.write_kubeconfig(&names)?;
 
     let stop = signals::stop_on_signal()?;
     let prometheus = Prometheus::of(world.metrics(), clock.clone());
-    let config = OperatorConfig::of(&world, &entrance.kubeconfig, &clock, &prometheus);
-    let root = prometheus::router(&prometheus, &entrance.token);
+    let config = OperatorConfig::of(&world, &api_listener.kubeconfig, &clock, &prometheus);
+    let root = prometheus::router(&prometheus, &api_listener.token);
     let router = world.host().router_over(root);
-    let (address, kubeconfig) = (entrance.address, entrance.kubeconfig);
+    let (address, kubeconfig) = (api_listener.address, api_listener.kubeconfig);
     let closed = CancellationToken::new();
     let ended = closed.clone();
     let serving = tokio::spawn(async move {
-        let tls = Some(&entrance.tls);
-        control_plane::serve(entrance.listener, tls, router, ended.cancelled_owned()).await
+        let tls = Some(&api_listener.tls);
+        control_plane::serve(api_listener.listener, tls, router, ended.cancelled_owned()).await
     });
     let network = world.network();
     let operators = Operators::start(&network, &config);
     let working = async {
         registry::until_ready(&operators).await;
-        let greeting = Greeting {
+        let banner = Banner {
             took: started.elapsed(),
             kubeconfig: &kubeconfig,
             contexts: &names,
             address,
             scenario: scenario.as_ref(),
         };
-        greeting.print(&folder);
-        let theatre = Theatre {
+        banner.print(&folder);
+        let environment = LiveEnvironment {
             world: &world,
             network: &network,
             operators: &operators,
         };
-        show(&theatre, scenario.as_ref(), &clock, screen.as_ref()).await
+        show(&environment, scenario.as_ref(), &clock, screen.as_ref()).await
     };
     tokio::select! {
         ended = working => ended?,
@@ -107,19 +107,19 @@ fn log(arguments: &Arguments, clock: &SharedClock, screen: Option<&Screen>) -> R
 
 /// Shows what there is, for ever, and plays the scenario if there is one. Ends with what went wrong.
 async fn show(
-    theatre: &Theatre<'_>,
+    environment: &LiveEnvironment<'_>,
     scenario: Option<&Scenario>,
     clock: &SharedClock,
     screen: Option<&Screen>,
 ) -> Result<()> {
     let playing = async {
         if let Some(scenario) = scenario {
-            perform(scenario, theatre, clock, screen).await?;
+            run_scenario(scenario, environment, clock, screen).await?;
         }
         pending::<Result<()>>().await
     };
     // On another thread than the operators.
-    let showing = tokio::spawn(board::show(theatre.world.hub.clone(), screen.cloned()));
+    let showing = tokio::spawn(board::show(environment.world.hub.clone(), screen.cloned()));
     tokio::select! {
         shown = showing => Ok(shown??),
         failed = playing => failed,

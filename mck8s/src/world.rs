@@ -13,7 +13,7 @@ use lab::access::install_crds;
 use lab::simulated::{Clusters, HUB, Metrics};
 use lab::simulation::{Network, Trace};
 
-use crate::entrance::Access;
+use crate::api_listener::Access;
 use crate::member::{Member, SEED, Storage, client, plane};
 use crate::registry;
 

@@ -50,7 +50,7 @@ pub(crate) async fn apply(
             let patch = Patch::Apply(&object);
             targets
                 .patch_metadata(&target.name, &params, &patch)
-                .within(deadline)
+                .with_deadline(deadline)
                 .await
                 .map(drop)
         }
@@ -62,7 +62,7 @@ pub(crate) async fn apply(
             let patch = Patch::Apply(&scale);
             targets
                 .patch_scale(&target.name, &params, &patch)
-                .within(deadline)
+                .with_deadline(deadline)
                 .await
                 .map(drop)
         }

@@ -4,7 +4,9 @@ use federation::api::{
     CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING,
     PlacementStatus, WorkloadStatus,
 };
+use federation::capacity::upcoming;
 use federation::members::{Diagnosis, DiagnosisKind, FailureKind, Observed, ObservedJob};
+use k8s_openapi::jiff::Timestamp;
 use placement::ClusterName;
 
 use crate::decide::{Obstacle, is_over};
@@ -20,7 +22,7 @@ pub(crate) struct Verdict {
     pub(crate) message: String,
 }
 
-pub(crate) fn placed(index: &Index, tracked: &Tracked) -> Verdict {
+pub(crate) fn placed(index: &Index, tracked: &Tracked, now: Timestamp) -> Verdict {
     let assignment = tracked.assignment();
     let verdict = |status, reason, message| Verdict {
         kind: CONDITION_PLACED,
@@ -64,8 +66,9 @@ pub(crate) fn placed(index: &Index, tracked: &Tracked) -> Verdict {
             false,
             "InsufficientCapacity",
             format!(
-                "{} of {wanted} replicas fit nowhere; they are placed when there is room{fallback}",
-                assignment.unplaced
+                "{} of {wanted} replicas fit nowhere; they are placed when there is room{fallback}{}",
+                assignment.unplaced,
+                announced(index, now)
             ),
         );
     }
@@ -98,6 +101,23 @@ pub(crate) fn placed(index: &Index, tracked: &Tracked) -> Verdict {
         );
     }
     verdict(true, "AllPlaced", "every replica has a cluster".to_owned())
+}
+
+/// The nodes that members announce, and that have not joined yet.
+fn announced(index: &Index, now: Timestamp) -> String {
+    let nodes = index.members().members().filter_map(|(name, one)| {
+        let nodes = upcoming(one.object(), now).into_iter();
+        let nodes: u32 = nodes.map(|(_, nodes)| nodes).sum();
+        (nodes > 0).then(|| format!("{nodes} of {name}"))
+    });
+    let nodes: Vec<_> = nodes.collect();
+    if nodes.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; nodes that are announced and have not joined yet: {}",
+        nodes.join(", ")
+    )
 }
 
 /// What is said of a write that the hub refuses.
@@ -193,7 +213,7 @@ pub(crate) fn progressing(index: &Index, tracked: &Tracked, status: &WorkloadSta
         verdict(
             false,
             "Complete",
-            "every cluster runs what it shall".to_owned(),
+            "all clusters match the desired state".to_owned(),
         )
     } else {
         verdict(
@@ -283,7 +303,7 @@ pub(crate) fn conflict(index: &Index, tracked: &Tracked) -> Verdict {
     verdict(
         false,
         "NoConflict",
-        "no object of this name on a member is somebody else's".to_owned(),
+        "no name conflicts on members".to_owned(),
     )
 }
 

@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use federation::api::{ClusterVerdict, Decision, PlacementStatus};
+use federation::api::{ClusterVerdict, Decision, PlacementStatus, UnplacedReplicas};
+use k8s_openapi::jiff::Timestamp;
 use placement::{ClusterName, Current, Filter, Outcome, Plan, Why};
 
+use crate::unplaced;
 use crate::validate::Validated;
 
 /// At most this many clusters are explained in a status; of a thousand, nobody reads all.
 const EXPLAINED: usize = 32;
 
 /// Which cluster runs how many, and why: what is written to the hub before a member is touched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assignment {
     /// The record of the decision.
     pub decision: Decision,
@@ -20,8 +22,10 @@ pub struct Assignment {
     pub policy: Option<String>,
     /// The clusters, by name.
     pub placements: Vec<PlacementStatus>,
-    /// Wanted replicas that fit nowhere.
+    /// Wanted replicas that have no cluster.
     pub unplaced: u32,
+    /// The same by location and reason.
+    pub unplaced_by: Vec<UnplacedReplicas>,
     /// Why the policy asked for did not rank.
     pub fallback: Option<String>,
     /// Why waiting for room would be in vain.
@@ -46,6 +50,8 @@ pub struct MemberView {
     pub available: u32,
     /// It has something of the object, or is being brought something.
     pub holds: bool,
+    /// It is being removed from the registry.
+    pub leaving: bool,
 }
 
 impl Assignment {
@@ -102,17 +108,20 @@ impl Assignment {
     }
 
     /// The assignment after `plan`. `standing` knows every member of the registry; a cluster that
-    /// is not in it has left for good.
+    /// is not in it has left for good. `now` is when it is decided.
     pub fn next(
         &self,
         plan: &Plan,
         validated: &Validated,
         cursor: u64,
         standing: &BTreeMap<ClusterName, MemberView>,
+        now: Timestamp,
     ) -> Self {
-        let mut placements: BTreeMap<String, PlacementStatus> = plan
-            .placements
-            .iter()
+        // A location that runs nothing is delivered as such; not where nothing may be left.
+        let is_left = |cluster: &ClusterName| standing.get(cluster).is_some_and(|one| one.leaving);
+        let kept =
+            (plan.placements.iter()).filter(|one| one.replicas > 0 || !is_left(&one.cluster));
+        let mut placements: BTreeMap<String, PlacementStatus> = kept
             .map(|one| {
                 let status = PlacementStatus {
                     cluster: one.cluster.to_string(),
@@ -152,6 +161,7 @@ impl Assignment {
             policy: Some(plan.policy.to_owned()),
             placements: placements.into_values().collect(),
             unplaced: plan.unplaced_replicas(),
+            unplaced_by: unplaced::of(plan, validated, &self.unplaced_by, now),
             obstacle: obstacle(plan),
             fallback: plan.fallback.as_ref().map(|fallback| {
                 format!(
@@ -256,6 +266,7 @@ impl Assignment {
                 placements,
                 assignment.decision.key.clone(),
                 assignment.unplaced,
+                assignment.unplaced_by.clone(),
                 assignment.policy.clone(),
             )
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use federation::api::PlacementStatus;
+use k8s_openapi::jiff::Timestamp;
 use placement::{ClusterName, Placement, Plan, Unplaced, UnplacedReason, Why};
 use serde_json::json;
 
@@ -29,6 +30,7 @@ fn an_object_whose_record_is_lost_goes_on_with_what_members_hold() {
         open,
         available,
         holds,
+        leaving: false,
     };
     let members = [
         ("a", standing(true, 0, false)),
@@ -127,7 +129,13 @@ fn a_silent_member_does_not_use_up_what_keeps_a_healthy_one() {
     let before = assignment(&[("a", 3, 0), ("c", 3, 0)]);
     let mut standing = standing(&[("b", 0), ("c", 3)]);
     standing.insert(ClusterName::from("a"), MemberView::default());
-    let moving = before.next(&plan(&[("b", 3)]), &validated(), 0, &standing);
+    let moving = before.next(
+        &plan(&[("b", 3)]),
+        &validated(),
+        0,
+        &standing,
+        Timestamp::UNIX_EPOCH,
+    );
     assert_eq!(shares(&moving), [("a", 3, 3), ("b", 3, 0), ("c", 3, 3)]);
 }
 
@@ -150,7 +158,7 @@ fn what_a_silent_member_runs_stays_in_the_record() {
             ..MemberView::default()
         },
     );
-    let lost = before.next(&plan, &validated(), 0, &standing);
+    let lost = before.next(&plan, &validated(), 0, &standing, Timestamp::UNIX_EPOCH);
     assert_eq!(shares(&lost), [("a", 2, 2), ("b", 2, 0), ("c", 2, 0)]);
     // It is back: its replacements are available, so its own go.
     let back = next(&lost, &plan, &[("a", 2), ("b", 2), ("c", 2)]);
@@ -167,9 +175,10 @@ fn a_cluster_is_on_record_until_it_holds_nothing() {
             open,
             available: 0,
             holds,
+            leaving: false,
         };
         standing.insert(ClusterName::from("a"), a);
-        before.next(&plan, &validated(), 0, &standing)
+        before.next(&plan, &validated(), 0, &standing, Timestamp::UNIX_EPOCH)
     };
     // It does not answer: nobody knows what it holds.
     let silent = next(&before, false, false);
@@ -198,7 +207,8 @@ fn only_a_change_that_people_or_members_would_see_is_written() {
 }
 
 fn next(before: &Assignment, plan: &Plan, available: &[(&str, u32)]) -> Assignment {
-    before.next(plan, &validated(), 0, &standing(available))
+    let now = Timestamp::UNIX_EPOCH;
+    before.next(plan, &validated(), 0, &standing(available), now)
 }
 
 fn standing(available: &[(&str, u32)]) -> BTreeMap<ClusterName, MemberView> {
@@ -206,6 +216,7 @@ fn standing(available: &[(&str, u32)]) -> BTreeMap<ClusterName, MemberView> {
         open: true,
         available: *available,
         holds: false,
+        leaving: false,
     };
     available
         .iter()

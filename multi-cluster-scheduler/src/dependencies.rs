@@ -56,7 +56,7 @@ pub async fn fetch(
         }
         let api: Api<DynamicObject> =
             Api::namespaced_with(client.clone(), &key.namespace, &key.kind.resource());
-        match api.get_opt(&key.name).within(deadline).await? {
+        match api.get_opt(&key.name).with_deadline(deadline).await? {
             Some(object) if object.metadata.deletion_timestamp.is_none() => {
                 // A chain of tokens and accounts ends with the account.
                 if fetched.asked.contains_key(&key) || key.kind == ManagedKind::ServiceAccount {

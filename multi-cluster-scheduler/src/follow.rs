@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use federation::api::PlacementStatus;
 
 use crate::decide::Assignment;
-use crate::index::Index;
+use crate::index::{Index, MemberRecord};
 use crate::validate::{Invalid, named_clusters};
 use crate::workload::{Key, Kind, Spec, Workload};
 
@@ -18,7 +18,17 @@ pub fn decide(index: &Index, workload: &Workload) -> Result<Option<Assignment>, 
     };
     let named = named_clusters(spec.locations.as_deref(), spec.clusters.as_ref())?;
     let (names, why) = match named {
-        Some(names) => (names, "named as a location"),
+        Some(names) => {
+            // From a cluster that is being removed it goes after the deployment's pods.
+            let backends = followed(index, workload).unwrap_or_default();
+            let is_leaving = |cluster: &str| {
+                let member = index.members().member(cluster);
+                member.is_some_and(MemberRecord::is_leaving)
+            };
+            let mut names = names;
+            names.retain(|cluster| !is_leaving(cluster) || backends.contains(cluster));
+            (names, "named as a location")
+        }
         None => (
             followed(index, workload)?,
             "follows the deployment of its name",

@@ -14,6 +14,7 @@ mod dependencies;
 mod follow;
 mod index;
 mod localized;
+mod member_report;
 mod metrics;
 mod overrides;
 mod plan;
@@ -25,6 +26,7 @@ mod runtime;
 mod seen;
 mod sources;
 mod status_guard;
+mod unplaced;
 mod validate;
 mod workload;
 

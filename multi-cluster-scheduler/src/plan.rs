@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use k8s_openapi::jiff::Timestamp;
 use placement::{ClusterName, OwnerKey, Plan, Proximity, Request, Snapshot, place};
 
 use crate::decide::{Assignment, MemberView};
@@ -39,17 +40,18 @@ pub struct Decision {
     pub cursor: u64,
 }
 
-/// Decides an object.
+/// Decides an object; it is `now`.
 pub fn decide(
     inputs: &Inputs<'_>,
     workload: &Workload,
     validated: &Validated,
     own_traffic: Option<&BTreeMap<ClusterName, f64>>,
+    now: Timestamp,
 ) -> Decision {
     let (plan, cursor) = plan(inputs, workload, validated, own_traffic);
     let next = inputs
         .before
-        .next(&plan, validated, cursor, &inputs.members);
+        .next(&plan, validated, cursor, &inputs.members, now);
     Decision {
         next,
         displaced: plan.away,

@@ -3,16 +3,29 @@
 
 use std::collections::BTreeSet;
 
-use federation::api::WorkloadStatus;
+use federation::api::{
+    CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING,
+    WorkloadStatus,
+};
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use crate::unplaced::MAX_UNPLACED;
 use crate::validate::is_cluster_name;
 
 /// As many placements as the CRD allows.
 const MAX_PLACEMENTS: usize = 2000;
 /// Where sequences end: what JSON readers of all languages still count exactly.
 const MAX_SEQUENCE: i64 = 1 << 53;
+/// The conditions that the scheduler writes.
+const CONDITIONS: [&str; 6] = [
+    CONDITION_PLACED,
+    CONDITION_AVAILABLE,
+    CONDITION_PROGRESSING,
+    CONDITION_CONFLICT,
+    "Complete",
+    "Failed",
+];
 /// Of a digest and of a policy's name.
 const MAX_TEXT: usize = 253;
 /// Where positions of `round_robin` begin again from zero.
@@ -26,10 +39,16 @@ pub fn read(status: &Value) -> Result<WorkloadStatus, String> {
     let mut status =
         WorkloadStatus::deserialize(status).map_err(|error| format!("status: {error}"))?;
     check(&status)?;
+    // Those of others are theirs.
+    status.conditions.retain(|one| is_ours(&one.type_));
     if let Some(decision) = &mut status.decision {
         decision.cursor %= CURSOR_PERIOD;
     }
     Ok(status)
+}
+
+fn is_ours(condition: &str) -> bool {
+    CONDITIONS.contains(&condition)
 }
 
 /// The position of `round_robin` after this one.
@@ -60,6 +79,12 @@ fn check(status: &WorkloadStatus) -> Result<(), String> {
         return Err(format!(
             "status.placements has {} entries; {MAX_PLACEMENTS} are allowed",
             status.placements.len()
+        ));
+    }
+    if status.unplaced.len() > MAX_UNPLACED {
+        return Err(format!(
+            "status.unplaced has {} entries; {MAX_UNPLACED} are allowed",
+            status.unplaced.len()
         ));
     }
     let mut seen = BTreeSet::new();

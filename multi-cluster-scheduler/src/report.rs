@@ -22,6 +22,7 @@ pub(crate) fn status_of(index: &Index, tracked: &Tracked, now: Timestamp) -> Wor
         placements: placements(index, tracked),
         replicas: assignment.placed(),
         unplaced_replicas: assignment.unplaced,
+        unplaced: assignment.unplaced_by.clone(),
         selector: selector_text(workload),
         decision: Some(assignment.decision.clone()),
         ..WorkloadStatus::default()
@@ -35,7 +36,7 @@ pub(crate) fn status_of(index: &Index, tracked: &Tracked, now: Timestamp) -> Wor
     status.clusters = Some(clusters).filter(|text| !text.is_empty());
     status.ready_replicas = status.placements.iter().map(|one| one.ready).sum();
     let mut verdicts = vec![
-        conditions::placed(index, tracked),
+        conditions::placed(index, tracked, now),
         conditions::progressing(index, tracked, &status),
         conditions::conflict(index, tracked),
     ];

@@ -24,7 +24,7 @@ pub struct Cluster {
     pub taints: Vec<Taint>,
     /// Cordoned: it keeps what it has and gets nothing new.
     pub unschedulable: bool,
-    /// Whether it answers.
+    /// Whether it answers, and stays.
     pub health: Health,
 }
 
@@ -49,7 +49,7 @@ pub enum Role {
     Cloud,
 }
 
-/// Whether a cluster answers.
+/// Whether a cluster answers, and stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It does.
@@ -58,6 +58,8 @@ pub enum Health {
     Unreachable,
     /// It has not for longer than that: what it had is decided again.
     Lost,
+    /// It is being removed from the registry, whether it answers or not: what it has is decided again.
+    Leaving,
 }
 
 /// A node.

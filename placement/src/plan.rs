@@ -172,6 +172,8 @@ pub enum Filter {
     Unreachable,
     /// It has not answered for longer than is tolerated.
     Lost,
+    /// It is being removed from the registry.
+    Leaving,
     /// It is cordoned.
     Cordoned,
     /// It has a taint that is not tolerated.
@@ -203,6 +205,7 @@ impl fmt::Display for Filter {
             Self::Unknown => f.write_str("there is no member cluster of this name"),
             Self::Unreachable => f.write_str("it does not answer"),
             Self::Lost => f.write_str("it has not answered for longer than is tolerated"),
+            Self::Leaving => f.write_str("it is being removed from the registry"),
             Self::Cordoned => f.write_str("it is cordoned"),
             Self::Tainted(taint) => write!(f, "its taint {taint} is not tolerated"),
             Self::SelectorMismatch(requirement) => {

@@ -375,6 +375,7 @@ fn taint(cluster: &mut Cluster, effect: TaintEffect) {
 #[case::tainted(|cluster: &mut Cluster| taint(cluster, TaintEffect::NoSchedule), "lille 1, +lyon 3")]
 #[case::unreachable(|cluster: &mut Cluster| cluster.health = Health::Unreachable, "lille 1, +lyon 3")]
 #[case::lost(|cluster: &mut Cluster| cluster.health = Health::Lost, "lyon 4")]
+#[case::leaving(|cluster: &mut Cluster| cluster.health = Health::Leaving, "lyon 4")]
 #[case::evacuated(|cluster: &mut Cluster| taint(cluster, TaintEffect::NoExecute), "lyon 4")]
 #[case::evacuated_and_unreachable(|cluster: &mut Cluster| {
     cluster.health = Health::Unreachable;

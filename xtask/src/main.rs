@@ -34,7 +34,7 @@ enum Task {
     /// Measure, and write the results into docs/benchmarks.md
     #[command(subcommand)]
     Bench(bench::Command),
-    /// Tell the stories of many seeds in virtual time, with faults
+    /// Run seeded simulations in virtual time, with faults
     Soak(soak::Arguments),
     /// Send hostile input to an embedded API server under a memory limit
     Hostile(hostile::Arguments),

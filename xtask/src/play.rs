@@ -10,7 +10,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, ResourceExt as _};
 use lab::scenario::play;
 use lab::simulated::Scenario;
-use lab::simulation::{Theatre, World, run as simulate};
+use lab::simulation::{SimulatedEnvironment, World, run as simulate};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -46,20 +46,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return repository::run_again_optimised();
     }
     let scenario = Scenario::read(&arguments.file)?;
-    simulate(perform(&scenario, arguments.seed, arguments.trace))?
+    simulate(run_scenario(&scenario, arguments.seed, arguments.trace))?
 }
 
-async fn perform(scenario: &Scenario, seed: u64, trace: bool) -> Result<()> {
+async fn run_scenario(scenario: &Scenario, seed: u64, trace: bool) -> Result<()> {
     let failed = |error: lab::simulation::Error| anyhow!(error);
     let world = World::of(seed, scenario.clusters.clone()).await;
     let world = world.map_err(failed)?;
-    let theatre = Theatre::open(&world).map_err(failed)?;
+    let environment = SimulatedEnvironment::open(&world).map_err(failed)?;
     let hub = world.hub_client();
     println!("{}", scenario.description);
     let say = |at, what: &str| println!("{} == {what}", time(at));
     tokio::select! {
         biased;
-        played = play(scenario, &theatre, say) => played?,
+        played = play(scenario, &environment, say) => played?,
         failed = report(&hub) => failed?,
     }
     if trace {

@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: tells the stories of many seeds.
+//! `cargo xtask soak`: runs seeded simulations.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -13,7 +13,7 @@ use lab::simulation::{Length, run as simulate, tell};
 
 use crate::repository;
 
-/// A story that takes longer than this stands still.
+/// A simulation that takes longer than this makes no progress.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How often somebody who waits is told how far it is.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// others; one that has no fault any more is a failure until it is taken off this list.
 const KNOWN: &[(u64, &str)] = &[];
 
-/// Tell the stories of many seeds in virtual time, with faults; what is not as it must be fails.
+/// Run seeded simulations in virtual time, with faults; a violated invariant fails.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// How many seeds
@@ -34,13 +34,13 @@ pub(crate) struct Arguments {
     /// One seed alone
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Print all that happens in the story of --seed
+    /// Print all that happens in the simulation of --seed
     #[arg(long, requires = "seed")]
     trace: bool,
     /// Stories at the same time [default: the machine's cores]
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
-    /// Things that happen in a story
+    /// Things that happen in a simulation
     #[arg(long, default_value_t = Length::default().steps)]
     steps: usize,
     /// The share of requests that go wrong, from 0 to 1
@@ -57,8 +57,8 @@ impl Arguments {
     }
 }
 
-/// A story has begun, or ended with what is wrong in it.
-enum News {
+/// A simulation has begun, or ended with the invariants that it violated.
+enum Progress {
     Begun(u64),
     Ended(u64, Vec<String>),
 }
@@ -68,9 +68,9 @@ thread_local! {
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Many seeds by hand: as fast as they can be.
+/// Many seeds by hand: as fast as they can be. One is not worth another build.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if cfg!(debug_assertions) {
+    if cfg!(debug_assertions) && arguments.seed.is_none() {
         return repository::run_again_optimised();
     }
     run_here(arguments)
@@ -104,7 +104,7 @@ fn run_here(arguments: &Arguments) -> Result<()> {
         Some(jobs) => jobs.get(),
         None => thread::available_parallelism().map_or(1, NonZeroUsize::get),
     };
-    let (sender, news) = channel();
+    let (sender, progress) = channel();
     let next = AtomicU64::new(from);
     let failed = thread::scope(|scope| {
         for _ in 0..jobs {
@@ -117,9 +117,9 @@ fn run_here(arguments: &Arguments) -> Result<()> {
         let mut done = 0;
         let mut told = Instant::now();
         loop {
-            match news.recv_timeout(PROGRESS) {
-                Ok(News::Begun(seed)) => running.push((seed, Instant::now())),
-                Ok(News::Ended(seed, violations)) => {
+            match progress.recv_timeout(PROGRESS) {
+                Ok(Progress::Begun(seed)) => running.push((seed, Instant::now())),
+                Ok(Progress::Ended(seed, violations)) => {
                     running.retain(|(one, _)| *one != seed);
                     done += 1;
                     let known = KNOWN.iter().find(|(one, _)| *one == seed);
@@ -167,15 +167,15 @@ fn run_here(arguments: &Arguments) -> Result<()> {
     bail!("these seeds failed: {failed:?}")
 }
 
-/// Tells stories until there are no more.
-fn work(next: &AtomicU64, end: u64, length: Length, trace: bool, news: &Sender<News>) {
+/// Runs simulations until there are no more.
+fn work(next: &AtomicU64, end: u64, length: Length, trace: bool, progress: &Sender<Progress>) {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         // Nobody listens any more when the process is about to end.
-        if seed >= end || news.send(News::Begun(seed)).is_err() {
+        if seed >= end || progress.send(Progress::Begun(seed)).is_err() {
             return;
         }
-        // What panicked is noted; the other stories go on.
+        // What panicked is noted; the others go on.
         let told = panic::catch_unwind(|| simulate(tell(seed, length)));
         let mut violations = match told {
             Ok(Ok(Ok(ending))) => {
@@ -184,12 +184,12 @@ fn work(next: &AtomicU64, end: u64, length: Length, trace: bool, news: &Sender<N
                 }
                 ending.violations
             }
-            Ok(Ok(Err(error))) => vec![format!("the story broke off: {error}")],
+            Ok(Ok(Err(error))) => vec![format!("the simulation broke off: {error}")],
             Ok(Err(error)) => vec![format!("no runtime: {error}")],
             Err(_) => Vec::new(),
         };
         violations.extend(PANICS.with_borrow_mut(std::mem::take));
-        if news.send(News::Ended(seed, violations)).is_err() {
+        if progress.send(Progress::Ended(seed, violations)).is_err() {
             return;
         }
     }

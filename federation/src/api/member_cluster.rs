@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Taint;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,31 @@ pub struct MemberClusterSpec {
     /// Keep workloads away (`NoSchedule`) or move them off (`NoExecute`) unless tolerated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
+    /// Nodes that are being made and have not joined yet. Nothing is placed on them before they join;
+    /// they are room to come, so that nobody adds nodes twice for one need. Whoever makes nodes
+    /// announces them here, and takes them out as they join.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub upcoming: Vec<UpcomingNodes>,
+}
+
+/// Nodes of one kind that have not joined yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpcomingNodes {
+    /// How many.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub nodes: u32,
+    /// What pods may request on each, by resource.
+    pub allocatable: BTreeMap<String, Quantity>,
+    /// Labels of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Taints of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taints: Vec<Taint>,
+    /// The deadline: if they have not joined by then, they count no more.
+    pub until: Time,
 }
 
 /// How a member is reached: exactly one of the fields.
@@ -127,7 +152,8 @@ pub struct MemberClusterStatus {
     /// The generation of the spec that this status answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: the member answers and its state is known. `FailedOver`, while it is silent for
+    /// `Ready`: the member answers and its state is known. `Drained`: it holds nothing of this hub.
+    /// `FailedOver`, while it is silent for
     /// longer than is tolerated: its replicas are placed elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
@@ -157,9 +183,21 @@ pub struct MemberClusterStatus {
     /// Round-trip times to the nearest clusters, at most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nearest: Vec<Neighbour>,
+    /// What is placed on it.
+    #[serde(default)]
+    pub placements: PlacedSummary,
     /// Deleted objects that it still holds something of; collected when it is back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
+}
+
+/// What is placed on a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlacedSummary {
+    /// Objects of the hub that have a share there, services included.
+    pub objects: u32,
+    /// Their replicas, also those that only wait to leave.
+    pub replicas: u32,
 }
 
 /// Nodes of one size.

@@ -31,14 +31,14 @@ pub use job::{MultiClusterJob, MultiClusterJobSpec};
 pub use lenient::normalize;
 pub use member_cluster::{
     ClusterAccess, KubeFedClusterReference, Leftover, MemberCluster, MemberClusterSpec,
-    MemberClusterStatus, Neighbour, NodeClass, REASON_DUPLICATE_CLUSTER, REASON_HUB_CLUSTER, Role,
-    SecretReference,
+    MemberClusterStatus, Neighbour, NodeClass, PlacedSummary, REASON_DUPLICATE_CLUSTER,
+    REASON_HUB_CLUSTER, Role, SecretReference, UpcomingNodes,
 };
 pub use names::{
-    ANNOTATION_OWNER, CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_FAILED_OVER,
-    CONDITION_PLACED, CONDITION_PROGRESSING, CONDITION_READY, FIELD_MANAGER, FINALIZER, GROUP,
-    KOPF_FINALIZER, LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX, LABEL_SOURCE, OBSOLETE_ANNOTATION,
-    VERSION,
+    ANNOTATION_OWNER, CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_DRAINED,
+    CONDITION_FAILED_OVER, CONDITION_PLACED, CONDITION_PROGRESSING, CONDITION_READY, FIELD_MANAGER,
+    FINALIZER, GROUP, KOPF_FINALIZER, LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX, LABEL_SOURCE,
+    MEMBER_FINALIZER, OBSOLETE_ANNOTATION, VERSION,
 };
 pub use placement::{
     Burst, ClusterOverride, ClusterReplicas, Dependencies, Overflow, PatchOperation,
@@ -46,4 +46,7 @@ pub use placement::{
 };
 pub use schema::crds;
 pub use service::{MultiClusterService, MultiClusterServiceSpec};
-pub use status::{ClusterVerdict, Decision, PlacementStatus, WorkloadStatus};
+pub use status::{
+    ClusterVerdict, Decision, PlacementStatus, ReplicaShape, UnplacedReason, UnplacedReplicas,
+    WorkloadStatus,
+};

@@ -7,6 +7,8 @@ pub const VERSION: &str = "v1";
 
 /// Holds an object on the hub until its copies on the members are gone.
 pub const FINALIZER: &str = "fogguru.eu/placement";
+/// Holds a `MemberCluster` until its workloads run elsewhere and it holds nothing of the hub.
+pub const MEMBER_FINALIZER: &str = "fogguru.eu/member";
 /// What the original (kopf) left on its objects; nobody serves it any more, so it is taken off.
 pub const KOPF_FINALIZER: &str = "kopf.zalando.org/KopfFinalizerMarker";
 
@@ -36,5 +38,7 @@ pub const CONDITION_PROGRESSING: &str = "Progressing";
 pub const CONDITION_CONFLICT: &str = "Conflict";
 /// Does a member answer?
 pub const CONDITION_READY: &str = "Ready";
+/// Does a member hold nothing of this hub?
+pub const CONDITION_DRAINED: &str = "Drained";
 /// A member is silent for longer than is tolerated: whether its replicas are placed elsewhere.
 pub const CONDITION_FAILED_OVER: &str = "FailedOver";

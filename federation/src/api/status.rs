@@ -1,6 +1,9 @@
 //! The status that placed objects report.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +21,7 @@ pub struct WorkloadStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clusters: Option<String>,
     /// The assignment: which cluster runs how many.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub placements: Vec<PlacementStatus>,
     /// Replicas that have a cluster.
     #[serde(default)]
@@ -29,6 +32,9 @@ pub struct WorkloadStatus {
     /// Wanted replicas that fit nowhere.
     #[serde(default)]
     pub unplaced_replicas: u32,
+    /// The same by location and reason, at most 64; of more, the rest is added up by reason.
+    #[serde(default)]
+    pub unplaced: Vec<UnplacedReplicas>,
     /// Selector of the pods, as text, for the scale subresource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
@@ -72,6 +78,63 @@ pub struct PlacementStatus {
     /// What keeps the cluster from doing it, if something does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+/// Wanted replicas that have no cluster: what a provisioner reads to add nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnplacedReplicas {
+    /// The location that they are meant for; absent if no cluster could be found for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// How many.
+    pub replicas: u32,
+    /// Why.
+    pub reason: UnplacedReason,
+    /// Since when there are unplaced replicas of this location for this reason.
+    pub since: Time,
+    /// They may run on a cloud cluster that is not named: `spec.burst` is `Allowed`.
+    #[serde(default)]
+    pub burst_allowed: bool,
+    /// What one of them needs.
+    pub shape: ReplicaShape,
+}
+
+/// Why replicas have no cluster.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum UnplacedReason {
+    /// The clusters that may run them are full: more nodes there, or another such cluster, would help.
+    NoRoom,
+    /// Fewer clusters may be chosen than were requested.
+    NotEnoughClusters,
+    /// No cluster may run them, whatever its room.
+    NotEligible,
+    /// Their location is no member cluster.
+    UnknownCluster,
+}
+
+impl From<placement::UnplacedReason> for UnplacedReason {
+    fn from(reason: placement::UnplacedReason) -> Self {
+        match reason {
+            placement::UnplacedReason::NoRoom => Self::NoRoom,
+            placement::UnplacedReason::NotEnoughClusters => Self::NotEnoughClusters,
+            placement::UnplacedReason::NotEligible => Self::NotEligible,
+            placement::UnplacedReason::UnknownCluster => Self::UnknownCluster,
+        }
+    }
+}
+
+/// What one replica needs of a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaShape {
+    /// The same for replicas that fit on the same nodes: of their requests, node selector, affinity,
+    /// tolerations, host ports and spread.
+    pub digest: String,
+    /// Its requests, by resource.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, Quantity>,
 }
 
 /// The record of a decision: what it answers, and what was said of each cluster.

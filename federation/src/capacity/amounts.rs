@@ -71,6 +71,44 @@ pub(super) fn typed_quantities(amounts: &BTreeMap<String, Quantity>) -> Resource
     all
 }
 
+/// Amounts as people write them.
+pub fn quantities_of(resources: &Resources) -> BTreeMap<String, Quantity> {
+    let cpu = if resources.cpu_milli % 1000 == 0 {
+        (resources.cpu_milli / 1000).to_string()
+    } else {
+        format!("{}m", resources.cpu_milli)
+    };
+    let mut all = BTreeMap::from([
+        ("cpu".to_owned(), Quantity(cpu)),
+        ("memory".to_owned(), Quantity(bytes(resources.memory))),
+        ("pods".to_owned(), Quantity(resources.pods.to_string())),
+    ]);
+    if resources.ephemeral_storage > 0 {
+        all.insert(
+            "ephemeral-storage".to_owned(),
+            Quantity(bytes(resources.ephemeral_storage)),
+        );
+    }
+    all.extend(
+        resources
+            .extended
+            .iter()
+            .map(|(name, amount)| (name.clone(), Quantity(amount.to_string()))),
+    );
+    all
+}
+
+fn bytes(amount: i64) -> String {
+    const UNITS: [(&str, i64); 3] = [("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
+    let unit = UNITS
+        .iter()
+        .find(|(_, size)| amount != 0 && amount % size == 0);
+    unit.map_or_else(
+        || amount.to_string(),
+        |(name, size)| format!("{}{name}", amount / size),
+    )
+}
+
 /// Refuses a template with an amount, wherever it stands, that is no quantity, negative, or too
 /// large to count: members would refuse it, or hang on it.
 pub(super) fn check_amounts(template: &Value) -> Result<(), ShapeError> {

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Taint as NodeTaint;
 use placement::{
-    NodeConstraints, NodeTerm, Operator, PodShape, QuantityError, Requirement, Resources,
+    NodeConstraints, NodeTerm, Operator, PodShape, QuantityError, Requirement, Resources, Taint,
     TaintEffect, Toleration, TolerationOperator,
 };
 use serde::{Deserialize, Deserializer};
@@ -336,6 +337,15 @@ pub fn taint_effect(name: &str) -> Option<TaintEffect> {
         "NoExecute" => Some(TaintEffect::NoExecute),
         _ => None,
     }
+}
+
+/// A taint as the decision core has it; none if its effect is unknown.
+pub fn taint_of(taint: &NodeTaint) -> Option<Taint> {
+    Some(Taint {
+        key: taint.key.clone(),
+        value: taint.value.clone().unwrap_or_default(),
+        effect: taint_effect(&taint.effect)?,
+    })
 }
 
 pub(super) fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(

@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::Taint as NodeTaint;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
-use placement::{Node, OwnerKey, Pod, Taint};
+use placement::{Node, OwnerKey, Pod};
 use serde::{Deserialize, Deserializer};
 
 use super::amounts::typed_quantities;
-use super::pods::{PodSpec, taint_effect};
+use super::pods::{PodSpec, taint_of};
 use super::trouble::Trouble;
 use crate::api::LABEL_OWNER;
 use crate::members::uid_bits;
@@ -179,19 +179,7 @@ impl WatchedNode {
         Node {
             name: self.name().to_owned(),
             labels: self.metadata.labels.clone().unwrap_or_default(),
-            taints: self
-                .spec
-                .taints
-                .iter()
-                .filter_map(|taint| {
-                    let effect = taint_effect(&taint.effect)?;
-                    Some(Taint {
-                        key: taint.key.clone(),
-                        value: taint.value.clone().unwrap_or_default(),
-                        effect,
-                    })
-                })
-                .collect(),
+            taints: self.spec.taints.iter().filter_map(taint_of).collect(),
             unschedulable: self.spec.unschedulable,
             ready: self
                 .status

@@ -32,14 +32,17 @@ pub(super) enum Probe {
 /// which is read from storage, so that it fails with etcd even where both endpoints are forbidden.
 pub(super) async fn probe(client: &Client, deadline: Duration) -> Probe {
     for path in ["/readyz", "/healthz"] {
-        match get(client, path).within(deadline).await {
+        match get(client, path).with_deadline(deadline).await {
             Ok(_) => break,
             Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404) => {}
             Err(error) => return Probe::Silent(not_ready(path, &error)),
         }
     }
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let system = namespaces.get_metadata(SYSTEM).within(deadline).await;
+    let system = namespaces
+        .get_metadata(SYSTEM)
+        .with_deadline(deadline)
+        .await;
     let unidentified = |problem: &str| {
         Probe::Unidentified(format!(
             "namespace {SYSTEM}, whose uid identifies the cluster: {problem}"

@@ -19,7 +19,7 @@ pub async fn list_metadata(
     let mut params = params.limit(PAGE);
     let mut all = Vec::new();
     loop {
-        let page = api.list_metadata(&params).within(deadline).await?;
+        let page = api.list_metadata(&params).with_deadline(deadline).await?;
         all.extend(page.items.into_iter().map(|one| one.metadata));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),

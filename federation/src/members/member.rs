@@ -62,7 +62,7 @@ pub enum Change {
     Reachable(Option<String>),
     /// It does not answer, or is not healthy; why.
     Unreachable(String),
-    /// It does not let itself be watched; why.
+    /// A watch is forbidden; why.
     Refused(String),
     /// It has an object of this kind that cannot be read.
     Unreadable(&'static str),

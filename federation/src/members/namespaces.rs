@@ -88,7 +88,7 @@ impl Namespaces {
         match self
             .api()
             .create(&params, &namespace)
-            .within(self.deadline)
+            .with_deadline(self.deadline)
             .await
         {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
@@ -106,7 +106,10 @@ impl Namespaces {
         let what = format!("Namespace {name}");
         let failed = |error: &kube::Error| named_failure(&what, error);
         let api = self.api();
-        let live = api.get_metadata_opt(name).within(self.deadline).await;
+        let live = api
+            .get_metadata_opt(name)
+            .with_deadline(self.deadline)
+            .await;
         let Some(live) = live.map_err(|error| failed(&error))? else {
             return Ok(None);
         };
@@ -126,7 +129,7 @@ impl Namespaces {
                     }),
                     ..DeleteParams::background()
                 };
-                let deleted = api.delete(name, &params).within(self.deadline).await;
+                let deleted = api.delete(name, &params).with_deadline(self.deadline).await;
                 match deleted {
                     Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
                     Err(kube::Error::Api(status)) if status.code == 409 => Err(Failure {
@@ -147,7 +150,7 @@ impl Namespaces {
                     ..PatchParams::default()
                 };
                 let patched = api.patch_metadata(name, &params, &patch);
-                match patched.within(self.deadline).await {
+                match patched.with_deadline(self.deadline).await {
                     Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
                     Err(error) => Err(failed(&error)),
                     Ok(_) => Ok(Some(NamespaceKept {
@@ -171,7 +174,7 @@ impl Namespaces {
             passes.then_some(failure)
         };
         let discovered = Discovery::new(self.client.clone()).run_aggregated();
-        let discovery = match discovered.within(self.deadline).await {
+        let discovery = match discovered.with_deadline(self.deadline).await {
             Ok(discovery) => discovery,
             Err(error) => {
                 return match unanswered("the API groups", &error) {

@@ -76,7 +76,11 @@ pub async fn follow_kubefed(hub: Client, namespaces: AccessNamespaces, cancel: C
     let read = async || {
         let mut found = BTreeMap::new();
         for clusters in &clusters {
-            match clusters.list(&ListParams::default()).within(DEADLINE).await {
+            match clusters
+                .list(&ListParams::default())
+                .with_deadline(DEADLINE)
+                .await
+            {
                 Ok(list) => found.extend(
                     (list.items.into_iter())
                         .map(|Item(cluster)| member_of_kubefed(&or_metadata(cluster))),
@@ -167,7 +171,7 @@ async fn write(
     let members: Api<MemberCluster> = Api::all(hub.clone());
     let listed = Api::<Item<MemberCluster>>::all(hub.clone())
         .list(&ListParams::default())
-        .within(DEADLINE)
+        .with_deadline(DEADLINE)
         .await
         .map_err(|error| redacted_message(&error))?;
     let source_of = |member: &Read<MemberCluster>| {
@@ -193,7 +197,7 @@ async fn write(
         let params = PatchParams::apply(&format!("mck8s-source-{source}")).force();
         members
             .patch(name, &params, &Patch::Apply(&object))
-            .within(DEADLINE)
+            .with_deadline(DEADLINE)
             .await
             .map_err(|error| redacted_message(&error))?;
         if !known.contains_key(name) {
@@ -203,7 +207,9 @@ async fn write(
     for (name, member) in &known {
         let is_own =
             source_of(member).as_deref() == Some(source) && member.as_ref().map_or(true, covers);
-        if is_own && !wanted.contains_key(name) {
+        // One that is leaving is drained first.
+        let is_leaving = metadata(member).deletion_timestamp.is_some();
+        if is_own && !is_leaving && !wanted.contains_key(name) {
             let preconditions = Preconditions {
                 uid: metadata(member).uid.clone(),
                 resource_version: None,
@@ -214,7 +220,7 @@ async fn write(
             };
             members
                 .delete(name, &params)
-                .within(DEADLINE)
+                .with_deadline(DEADLINE)
                 .await
                 .map_err(|error| redacted_message(&error))?;
             info!(cluster = name, source, "a member cluster has left");

@@ -162,7 +162,7 @@ pub fn map_event<A, B>(event: Event<A>, map: impl FnOnce(A) -> B) -> Event<B> {
 /// Ends a call that takes too long with an error like any other.
 pub trait Deadlined: Future + Sized {
     /// The call's own result, or a 504 `Status` after `deadline`.
-    fn within<T>(self, deadline: Duration) -> impl Future<Output = kube::Result<T>>
+    fn with_deadline<T>(self, deadline: Duration) -> impl Future<Output = kube::Result<T>>
     where
         Self: Future<Output = kube::Result<T>>,
     {

@@ -81,7 +81,10 @@ impl Writer {
         let mut kept = Foreign::Kept;
         let mut wanted = labelled(owner, item);
         for _ in 0..ATTEMPTS {
-            let live = api.get_opt(&item.key.name).within(self.deadline).await;
+            let live = api
+                .get_opt(&item.key.name)
+                .with_deadline(self.deadline)
+                .await;
             let live = live.map_err(|error| failure(&item.key, &error))?;
             let Some(live) = live else {
                 match self.post(item, &wanted).await {
@@ -145,7 +148,7 @@ impl Writer {
         let api = self.api(key);
         let live = api
             .get_metadata_opt(&key.name)
-            .within(self.deadline)
+            .with_deadline(self.deadline)
             .await
             .map_err(|error| failure(key, &error))?;
         let Some(live) = live else {
@@ -187,7 +190,7 @@ impl Writer {
         };
         let released: kube::Result<PartialObjectMeta<DynamicObject>> = api
             .patch_metadata(&key.name, &params, &Patch::Merge(&patch))
-            .within(self.deadline)
+            .with_deadline(self.deadline)
             .await;
         match released {
             Ok(live) => Ok(Removed::Released(Box::new(live.metadata))),
@@ -213,7 +216,7 @@ impl Writer {
         match self
             .api(key)
             .delete(&key.name, &params)
-            .within(self.deadline)
+            .with_deadline(self.deadline)
             .await
         {
             Ok(_) => Ok(()),
@@ -253,7 +256,10 @@ impl Writer {
         *request.uri_mut() = strict
             .parse()
             .map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
-        self.client.request(request).within(self.deadline).await
+        self.client
+            .request(request)
+            .with_deadline(self.deadline)
+            .await
     }
 
     fn check_is_ours(&self, owner: &Owner, item: &Item, live: &ObjectMeta) -> Result<(), Failure> {

@@ -104,7 +104,7 @@ where
     }}));
     let name = metadata.name.as_deref().unwrap_or_default();
     api.patch_metadata(name, &PatchParams::default(), &patch)
-        .within(deadline)
+        .with_deadline(deadline)
         .await?;
     Ok(())
 }

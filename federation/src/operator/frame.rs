@@ -262,7 +262,9 @@ impl<O: Operator> Prepared<O> {
 /// The uid of the hub: of its namespace `kube-system`, as is usual.
 async fn hub_uid(hub: &Client, deadline: Duration) -> Result<String, HubError> {
     let namespaces: Api<Namespace> = Api::all(hub.clone());
-    let system = namespaces.get_metadata("kube-system").within(deadline);
+    let system = namespaces
+        .get_metadata("kube-system")
+        .with_deadline(deadline);
     Ok(system.await?.uid().unwrap_or_default())
 }
 

@@ -31,7 +31,7 @@ pub async fn require_kinds(
     for resource in kinds {
         let api: Api<DynamicObject> = Api::all_with(hub.clone(), &resource);
         let one = ListParams::default().limit(1);
-        match api.list_metadata(&one).within(deadline).await {
+        match api.list_metadata(&one).with_deadline(deadline).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 return Err(HubError::NoCrds(resource.kind));

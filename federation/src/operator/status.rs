@@ -92,7 +92,9 @@ where
     });
     let params = PatchParams::apply(manager).force();
     let patch = Patch::Apply(&object);
-    let written = api.patch_status(name, &params, &patch).within(deadline);
+    let written = api
+        .patch_status(name, &params, &patch)
+        .with_deadline(deadline);
     let written = written.instrument(span).await?;
     Ok(written.resource_version().unwrap_or_default())
 }

@@ -8,6 +8,7 @@
 //!
 //! [`Flavour`]: crate::real::Flavour
 
+mod accounts;
 mod eventually;
 mod operator;
 mod operators;
@@ -59,6 +60,8 @@ pub struct Program {
     pub path: PathBuf,
     /// What stands before the flags of a scenario.
     pub arguments: Vec<String>,
+    /// The service account of the shipped manifests that it runs as on the hub.
+    pub account: &'static str,
 }
 
 /// The scenarios of an operator.

@@ -42,8 +42,10 @@ impl World {
         let program = Program {
             path: std::env::current_exe()?,
             arguments: usual.map(str::to_owned).into(),
+            account: OPERATORS[0].name,
         };
-        let operator = self.start_program(&program, &self.lab.kubeconfig(), flags)?;
+        let kubeconfig = self.kubeconfig_of(program.account).await?;
+        let operator = self.start_program(&program, &kubeconfig, flags)?;
         operator.ready().await?;
         Ok(operator)
     }

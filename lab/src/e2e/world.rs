@@ -15,7 +15,7 @@ use crate::real::{Flavour, Lab, Options};
 pub struct World {
     /// The clusters.
     pub lab: Lab,
-    operator: Program,
+    pub(super) operator: Program,
     log: RefCell<PathBuf>,
     runs: Cell<u32>,
     namespace: RefCell<String>,
@@ -36,6 +36,7 @@ impl World {
             namespace: RefCell::default(),
         };
         world.install_crds().await?;
+        world.make_accounts().await?;
         Ok(world)
     }
 
@@ -64,6 +65,7 @@ impl World {
         let name = scenario.name.replace('_', "-");
         self.namespace.replace(name.clone());
         self.kubectl(&["create", "namespace", &name]).await?;
+        self.allow_access_in(&name).await?;
         let played = tokio::time::timeout(PATIENCE * 3, (scenario.play)(self))
             .await
             .unwrap_or_else(|_| bail!("it took too long"));
@@ -77,7 +79,9 @@ impl World {
 
     /// Whatever the scenario left behind goes, without the operator's help.
     async fn clear(&self, namespace: &str) -> Result<()> {
-        for kind in ["mchpa", "mcd", "mcs", "mcj"] {
+        self.kubectl(&["delete", "memberclusters", "--all", "--wait=false"])
+            .await?;
+        for kind in ["mchpa", "mcd", "mcs", "mcj", "mcl"] {
             let names = self
                 .kubectl(&["-n", namespace, "get", kind, "-o", "name"])
                 .await
@@ -106,8 +110,6 @@ impl World {
             "--ignore-not-found",
         ])
         .await?;
-        self.kubectl(&["delete", "memberclusters", "--all", "--wait=false"])
-            .await?;
         // Of an operator that was killed; the next one would wait for it.
         self.kubectl(&["-n", "mck8s-system", "delete", "lease", "--all"])
             .await?;
@@ -134,12 +136,18 @@ impl World {
 
     /// Starts the operator with these flags besides the usual.
     pub async fn operator(&self, flags: &[&str]) -> Result<Operator> {
-        let operator = self.candidate(&self.lab.kubeconfig(), flags)?;
+        let operator = self.another(flags).await?;
         operator.ready().await?;
         Ok(operator)
     }
 
-    /// Starts a copy of the operator that may have to wait for the lease.
+    /// Starts one more copy of the operator, which may have to wait for the lease.
+    pub async fn another(&self, flags: &[&str]) -> Result<Operator> {
+        let kubeconfig = self.kubeconfig_of(self.operator.account).await?;
+        self.candidate(&kubeconfig, flags)
+    }
+
+    /// The same with another kubeconfig.
     pub fn candidate(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Operator> {
         self.start_program(&self.operator, kubeconfig, flags)
     }

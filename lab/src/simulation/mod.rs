@@ -4,29 +4,29 @@
 //! they are, against API servers that answer as they are. The same seed gives the same run, which
 //! the trace of all requests shows.
 
+mod environment;
 mod faults;
 mod link;
 mod metering;
 mod network;
 mod operator;
-mod stage;
+mod origin;
 mod story;
 mod stream;
 mod trace;
-mod vantage;
 mod world;
 
 use std::future::Future;
 
+pub use environment::SimulatedEnvironment;
 pub use faults::{Fault, Faults, WatchFault};
 pub use link::{Link, Reach};
 pub use metering::{Metering, MetricsServer};
 pub use network::Network;
 pub use operator::Operator;
-pub use stage::Theatre;
+pub use origin::NetworkOrigin;
 pub use story::{Ending, Length, tell};
 pub use trace::Trace;
-pub use vantage::Vantage;
 pub(crate) use world::apply;
 pub use world::{Error, HUB, Member, World};
 

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 
 use super::faults::{Fault, Faults, Purpose};
 use super::link::{Link, Reach};
+use super::origin::NetworkOrigin;
 use super::trace::Trace;
-use super::vantage::Vantage;
 use crate::simulated::Random;
 
 /// A network. Clones are the same one.
@@ -125,8 +125,8 @@ impl Network {
     }
 
     /// A process's end of the network.
-    pub fn vantage(&self, process: &str) -> Vantage {
-        Vantage::new(self.clone(), process)
+    pub fn origin(&self, process: &str) -> NetworkOrigin {
+        NetworkOrigin::new(self.clone(), process)
     }
 
     pub(super) fn trace(&self) -> &Trace {

@@ -11,14 +11,14 @@ use federation::operator::fence::{ApiRequests, Server, fenced_client};
 use federation::operator::frame::{Environment, OperatorEntry};
 use federation::operator::http::Health;
 use federation::operator::leader::{Election, Leadership};
-use federation::operator::network::Network as Door;
+use federation::operator::network::Network as OperatorNetwork;
 use kube::{Client, Config};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::network::Network;
-use super::vantage::Vantage;
+use super::origin::NetworkOrigin;
 use super::world::{ACCESS_NAMESPACE, Error, HUB};
 
 /// From the end of a process until it is started again.
@@ -32,7 +32,7 @@ pub struct Operator {
 }
 
 struct State {
-    vantage: Vantage,
+    origin: NetworkOrigin,
     /// How long it stays down when it ends.
     down: Duration,
 }
@@ -43,10 +43,10 @@ impl Operator {
     pub fn start(
         network: Network,
         identity: String,
-        work: impl AsyncFn(&Vantage, &CancellationToken) -> Result<(), Error> + 'static,
+        work: impl AsyncFn(&NetworkOrigin, &CancellationToken) -> Result<(), Error> + 'static,
     ) -> Self {
         let state = Arc::new(Mutex::new(State {
-            vantage: network.vantage(&identity),
+            origin: network.origin(&identity),
             down: RESTART,
         }));
         let stop = CancellationToken::new();
@@ -54,21 +54,21 @@ impl Operator {
         let task = tokio::task::spawn_local(async move {
             let note = |what: &str| network.trace().line(&format!("== {identity} {what}"));
             while !ended.is_cancelled() {
-                let vantage = lock(&shared).vantage.clone();
+                let origin = lock(&shared).origin.clone();
                 let cancel = ended.child_token();
                 let life = async {
-                    match work(&vantage, &cancel).await {
+                    match work(&origin, &cancel).await {
                         Ok(()) => note("ended"),
                         Err(error) => note(&format!("ended: {error}")),
                     }
                 };
-                vantage.live(life).await;
+                origin.live(life).await;
                 // What it has spawned ends with it.
-                vantage.kill();
+                origin.kill();
                 cancel.cancel();
                 let down = {
                     let mut state = lock(&shared);
-                    state.vantage = network.vantage(&identity);
+                    state.origin = network.origin(&identity);
                     std::mem::replace(&mut state.down, RESTART)
                 };
                 note(&format!("is down for {down:?}"));
@@ -88,7 +88,7 @@ impl Operator {
     /// Ends it for good, at whatever point it has reached.
     pub fn kill(self) {
         self.stop.cancel();
-        lock(&self.state).vantage.kill();
+        lock(&self.state).origin.kill();
     }
 
     /// It dies at the await point of this number from now, stays down for so long, and is started
@@ -96,7 +96,7 @@ impl Operator {
     pub fn kill_at(&self, point: u64, down: Duration) {
         let mut state = lock(&self.state);
         state.down = down;
-        state.vantage.kill_at(point);
+        state.origin.kill_at(point);
     }
 }
 
@@ -120,15 +120,15 @@ impl Launch {
         // Wrong flags are reported here.
         self.entry.common(&self.flags())?;
         let (network, identity) = (self.network.clone(), self.identity.clone());
-        let work = async move |vantage: &Vantage, cancel: &CancellationToken| {
-            self.work(vantage, cancel).await
+        let work = async move |origin: &NetworkOrigin, cancel: &CancellationToken| {
+            self.work(origin, cancel).await
         };
         Ok(Operator::start(network, identity, work))
     }
 
-    async fn work(&self, vantage: &Vantage, cancel: &CancellationToken) -> Result<(), Error> {
+    async fn work(&self, origin: &NetworkOrigin, cancel: &CancellationToken) -> Result<(), Error> {
         let flags = self.flags();
-        let network = Door::simulated(Arc::new(vantage.clone()));
+        let network = OperatorNetwork::simulated(Arc::new(origin.clone()));
         let hub = HubAccess {
             config: Config::new(format!("http://{HUB}").parse()?),
             context: None,
@@ -169,7 +169,7 @@ impl Launch {
 }
 
 /// A client that writes the lease before its operator leads.
-fn candidate(network: &Door, hub: Config) -> kube::Result<Client> {
+fn candidate(network: &OperatorNetwork, hub: Config) -> kube::Result<Client> {
     let (leadership, requests) = (Leadership::always(), ApiRequests::default());
     fenced_client(network, hub, leadership, &requests, Server::Hub)
 }

@@ -11,7 +11,7 @@ use federation::operator::context::Substitutes;
 use federation::operator::frame::OperatorEntry;
 use federation::proximity::{RoundTripTimes, pair};
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
 use multi_cluster_hpa::source::MetricSource;
 use multi_cluster_scheduler::ProximitySource;
@@ -141,6 +141,7 @@ impl World {
 
     /// The hub gets to know a member, as somebody who has its credentials does it.
     pub async fn register(&self, name: &str) -> Result<(), Error> {
+        self.forget(name).await?;
         // Whoever comes over the network is the administrator, whatever the token.
         let servers = [(name, format!("http://{name}"))];
         let kubeconfig = access::kubeconfig(&servers, "", "simulated");
@@ -158,14 +159,33 @@ impl World {
         Ok(())
     }
 
-    /// Somebody takes a member out of the federation. It goes on by itself.
+    /// A person takes a member out of the federation: it is drained, and then forgotten.
     pub async fn deregister(&self, name: &str) -> Result<(), kube::Error> {
+        let params = kube::api::DeleteParams::default();
+        self.member_clusters().delete(name, &params).await?;
+        Ok(())
+    }
+
+    /// The forced way, for a member that is being drained: what it holds stays there.
+    async fn forget(&self, name: &str) -> Result<(), kube::Error> {
+        let api = self.member_clusters();
+        let found = api.get_opt(name).await?;
+        let is_leaving = |object: &DynamicObject| object.metadata.deletion_timestamp.is_some();
+        if !found.as_ref().is_some_and(is_leaving) {
+            return Ok(());
+        }
+        let patch = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        match api.patch(name, &PatchParams::default(), &patch).await {
+            // It was drained meanwhile.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            patched => patched.map(drop),
+        }
+    }
+
+    fn member_clusters(&self) -> Api<DynamicObject> {
         let kind = kube::core::GroupVersionKind::gvk("fogguru.eu", "v1", "MemberCluster");
         let resource = kube::core::ApiResource::from_gvk(&kind);
-        let api: Api<kube::api::DynamicObject> = Api::all_with(self.hub_client(), &resource);
-        api.delete(name, &kube::api::DeleteParams::default())
-            .await?;
-        Ok(())
+        Api::all_with(self.hub_client(), &resource)
     }
 
     /// Applies an object to the hub, server-side.
@@ -288,13 +308,13 @@ fn admin() -> User {
 
 /// Applies an object to an API server, server-side.
 pub(crate) async fn apply(client: &Client, object: &Value) -> Result<(), kube::Error> {
-    let object: kube::api::DynamicObject =
+    let object: DynamicObject =
         serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
     let types = object.types.clone().unwrap_or_default();
     let kind = kube::core::GroupVersionKind::try_from(&types)
         .map_err(|error| kube::Error::Service(Box::new(error)))?;
     let resource = kube::core::ApiResource::from_gvk(&kind);
-    let api: Api<kube::api::DynamicObject> = match &object.metadata.namespace {
+    let api: Api<DynamicObject> = match &object.metadata.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lab::scenario::play;
 use lab::simulated::Scenario;
-use lab::simulation::{Error, Theatre, World, run};
+use lab::simulation::{Error, SimulatedEnvironment, World, run};
 
 use crate::placed;
 
@@ -19,10 +19,10 @@ fn file(name: &str) -> PathBuf {
 fn play_it(scenario: &Scenario) -> Result<(Vec<String>, String), Error> {
     run(async {
         let world = World::of(1, scenario.clusters.clone()).await?;
-        let theatre = Theatre::open(&world)?;
+        let environment = SimulatedEnvironment::open(&world)?;
         let mut said = Vec::new();
         let say = |at: Duration, what: &str| said.push(format!("{} {what}", at.as_secs() / 60));
-        play(scenario, &theatre, say).await?;
+        play(scenario, &environment, say).await?;
         Ok((said, placed(&world).await?))
     })?
 }

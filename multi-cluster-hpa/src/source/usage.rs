@@ -63,7 +63,10 @@ impl MemberUsage {
         async move {
             let client = client.map_err(failed.clone())?;
             let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &pod_metrics());
-            let list = api.list(&ListParams::default()).within(deadline).await;
+            let list = api
+                .list(&ListParams::default())
+                .with_deadline(deadline)
+                .await;
             let list = list.map_err(|error| failed(problem(&error)))?;
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();

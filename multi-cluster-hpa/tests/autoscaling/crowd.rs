@@ -9,7 +9,7 @@ use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
 use lab::scenario::play as perform;
 use lab::simulated::Scenario;
-use lab::simulation::{Theatre, World};
+use lab::simulation::{SimulatedEnvironment, World};
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
@@ -26,7 +26,7 @@ struct Seen {
 fn seen_at(scenario: &Scenario, seconds: &[u64]) -> Vec<Seen> {
     play(async {
         let world = World::of(0, scenario.clusters.clone()).await.unwrap();
-        let theatre = Theatre::open(&world).unwrap();
+        let environment = SimulatedEnvironment::open(&world).unwrap();
         let kind = GroupVersionKind::gvk("fogguru.eu", "v1", "MultiClusterDeployment");
         let resource = ApiResource::from_gvk(&kind);
         let api = Api::namespaced_with(world.hub_client(), "default", &resource);
@@ -38,7 +38,7 @@ fn seen_at(scenario: &Scenario, seconds: &[u64]) -> Vec<Seen> {
             }
             seen
         };
-        let (played, seen) = futures::join!(perform(scenario, &theatre, |_, _| ()), looking);
+        let (played, seen) = futures::join!(perform(scenario, &environment, |_, _| ()), looking);
         played.unwrap();
         seen
     })

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         operator: Program {
             path: env!("CARGO_BIN_EXE_multi-cluster-hpa").into(),
             arguments: usual.map(str::to_owned).into(),
+            account: "multi-cluster-hpa",
         },
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: true,

@@ -20,7 +20,7 @@ async fn killed_under_load_and_two_copies(world: &World) -> Result<()> {
     let _scheduler = world.scheduler(&[]).await?;
     let flag = monitoring.flag();
     let first = world.operator(&[&flag, "--identity=first"]).await?;
-    let second = world.candidate(&world.lab.kubeconfig(), &[&flag, "--identity=second"])?;
+    let second = world.another(&[&flag, "--identity=second"]).await?;
     monitoring.export("cluster1", "jobs_waiting 30");
     world.apply(&deployment("hello", &["cluster1"])).await?;
     world.apply(&autoscaler("hello", &ten_each(QUERY))).await?;

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use federation::api::{MemberCluster, MemberClusterStatus};
+use federation::api::{MEMBER_FINALIZER, MemberCluster, MemberClusterStatus};
 use federation::capacity::CapacityEvent;
 use federation::members::{
     Bundle, Change, Contest, Diagnosis, DiagnosisKind, ManagedKind, MemberBackend, MemberEvent,
     Observed, ObservedReplicas, Outcome, uid_bits,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::DynamicObject;
 use placement::{ClusterName, Node, Resources};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Delivery, Effect, Event, FailoverSettings, Index, Settings, Tracked};
+use super::{Delivery, Departure, Effect, Event, FailoverSettings, Index, Settings, Tracked};
 use crate::bundles::Bundler;
 use crate::decide::is_over;
 use crate::plan;
@@ -168,6 +170,7 @@ impl World {
                 return_after: Duration::from_secs(30),
                 unschedulable_after: Duration::from_mins(1),
                 reservation: Duration::from_mins(1),
+                deletion_grace: Duration::from_mins(5),
                 report_delay: Duration::from_millis(300),
             }),
             now: Instant::now(),
@@ -255,6 +258,23 @@ impl World {
             .map(|name| ClusterName::from(name.as_str()));
         let names = names.collect();
         self.on(Event::MembersListed(names));
+    }
+
+    /// A member's object is deleted; our finalizer holds it.
+    pub(super) fn leave(&mut self, name: &str) {
+        let object = self.objects.get_mut(name).unwrap();
+        object.metadata.finalizers = Some(vec![MEMBER_FINALIZER.to_owned()]);
+        object.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        let object = object.clone();
+        self.on(Event::MemberApplied(Box::new(object)));
+    }
+
+    /// Why a deleted member may be forgotten now, if it may.
+    pub(super) fn departure(&self, name: &str) -> Option<Departure> {
+        let name = ClusterName::from(name);
+        let placed = self.index.placements().get(&name).copied();
+        let departure = (self.index).departure(&name, placed.unwrap_or_default(), self.now);
+        departure.map(|(_, departure)| departure)
     }
 
     pub(super) fn remove_member(&mut self, name: &str) {
@@ -368,7 +388,7 @@ impl World {
         let workload = self.tracked(name).workload().clone();
         let validated = validate(&workload).unwrap();
         let inputs = self.index.inputs(&key(name)).unwrap();
-        let decision = plan::decide(&inputs, &workload, &validated, None);
+        let decision = plan::decide(&inputs, &workload, &validated, None, Timestamp::UNIX_EPOCH);
         drop(inputs);
         let (_, effects) = self
             .index

@@ -29,7 +29,12 @@ struct Delivered {
 }
 
 impl Index {
-    pub(super) fn member_applied(&mut self, object: MemberCluster, is_readable: bool) {
+    pub(super) fn member_applied(
+        &mut self,
+        object: MemberCluster,
+        is_readable: bool,
+        now: Instant,
+    ) {
         let name = ClusterName::from(object.name_any());
         let known = self.members.same(&object);
         if known.is_none_or(|known| !known.is_readable()) {
@@ -39,18 +44,18 @@ impl Index {
         }
         let object = Arc::new(object);
         self.effects.push(Effect::Connect(object.clone()));
-        self.members.put(&name, object, is_readable);
+        self.members.put(&name, object, is_readable, now);
         self.cluster_changed(&name);
         // It may say by now that it may be the hub.
         self.judge_identities();
     }
 
     /// A known member stays as it is known; one that is not known yet is unreachable.
-    pub(super) fn member_unreadable(&mut self, object: MemberCluster) {
+    pub(super) fn member_unreadable(&mut self, object: MemberCluster, now: Instant) {
         self.measure(Measure::Unreadable("MemberCluster"));
         let name = ClusterName::from(object.name_any());
         if self.members.get(&name).is_none() {
-            self.member_applied(object, false);
+            self.member_applied(object, false, now);
         }
     }
 

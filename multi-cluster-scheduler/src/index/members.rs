@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use federation::api::{Leftover, MemberCluster, MemberClusterStatus};
-use federation::capacity::taint_effect;
+use federation::api::{Leftover, MEMBER_FINALIZER, MemberCluster, MemberClusterStatus};
+use federation::capacity::taint_of;
 use federation::members::{
     AccessProblem, Contest, Diagnosis, ManagedKind, MemberBackend, Observed, uid_bits,
 };
-use placement::{Cluster, ClusterName, Health, Role, Taint};
+use federation::operator::finalizer::has_finalizer;
+use placement::{Cluster, ClusterName, Health, Role};
 use tokio::time::Instant;
 
 use super::identity::{Claim, Identity};
@@ -36,6 +37,8 @@ pub struct MemberRecord {
     access_problem: Option<AccessProblem>,
     /// Why watches are forbidden.
     forbidden: Option<String>,
+    /// When this process saw that its object is deleted: the hub's clock may differ from ours.
+    leaving_since: Option<Instant>,
     nodes_listed: bool,
     pods_listed: bool,
     /// Deleted objects that it still holds something of.
@@ -59,6 +62,7 @@ impl MemberRecord {
             silence: None,
             access_problem: None,
             forbidden: None,
+            leaving_since: None,
             nodes_listed: false,
             pods_listed: false,
             leftovers: leftovers.collect(),
@@ -100,6 +104,26 @@ impl MemberRecord {
     /// Why it cannot be reached, at all or as its object says.
     pub fn problem(&self) -> Option<&AccessProblem> {
         self.silence.as_ref().or(self.access_problem.as_ref())
+    }
+
+    /// Its object is deleted: it is drained, and then forgotten.
+    pub fn is_leaving(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Its object lacks the finalizer without which a deletion would abandon what runs there.
+    pub fn lacks_finalizer(&self) -> bool {
+        !self.is_leaving() && !has_finalizer(&self.object.metadata, MEMBER_FINALIZER)
+    }
+
+    /// Its object is deleted and waits for us.
+    pub fn is_held(&self) -> bool {
+        self.is_leaving() && has_finalizer(&self.object.metadata, MEMBER_FINALIZER)
+    }
+
+    /// When this process saw that its object is deleted.
+    pub fn leaving_since(&self) -> Option<Instant> {
+        self.leaving_since
     }
 
     /// Why watches are forbidden.
@@ -194,26 +218,22 @@ impl MemberRecord {
             open: self.is_open(),
             available,
             holds: self.holds(owner),
+            leaving: self.is_leaving(),
         }
     }
 
     /// It as a cluster that can be placed on.
     pub(super) fn cluster(&self, name: &ClusterName, is_lost: bool) -> Cluster {
         let spec = &self.object.spec;
-        let health = if self.is_open() {
+        let health = if self.is_leaving() {
+            Health::Leaving
+        } else if self.is_open() {
             Health::Ready
         } else if self.silent_since.is_some() && is_lost {
             Health::Lost
         } else {
             Health::Unreachable
         };
-        let taints = spec.taints.iter().filter_map(|taint| {
-            Some(Taint {
-                key: taint.key.clone(),
-                value: taint.value.clone().unwrap_or_default(),
-                effect: taint_effect(&taint.effect)?,
-            })
-        });
         Cluster {
             name: name.clone(),
             role: match spec.role {
@@ -223,7 +243,7 @@ impl MemberRecord {
             region: spec.region.clone(),
             zone: spec.zone.clone(),
             labels: self.object.metadata.labels.clone().unwrap_or_default(),
-            taints: taints.collect(),
+            taints: spec.taints.iter().filter_map(taint_of).collect(),
             unschedulable: spec.unschedulable,
             health,
         }
@@ -338,7 +358,7 @@ impl MemberRecord {
     }
 
     /// The leftovers of the cluster that answers, not those of one that had the name before.
-    pub(super) fn leftovers_here(&self) -> impl Iterator<Item = &Leftover> {
+    pub fn leftovers_here(&self) -> impl Iterator<Item = &Leftover> {
         self.leftovers
             .iter()
             .filter(|leftover| leftover.cluster_uid.is_none() || leftover.cluster_uid == self.uid)
@@ -413,13 +433,18 @@ impl Members {
     }
 
     /// An object appeared or changed.
-    pub(super) fn put(&mut self, name: &ClusterName, object: Arc<MemberCluster>, readable: bool) {
-        match self.records.get_mut(name) {
-            Some(record) => record.object = object,
-            None => drop(
-                self.records
-                    .insert(name.clone(), MemberRecord::new(object, readable)),
-            ),
+    pub(super) fn put(
+        &mut self,
+        name: &ClusterName,
+        object: Arc<MemberCluster>,
+        is_readable: bool,
+        now: Instant,
+    ) {
+        let new = || MemberRecord::new(object.clone(), is_readable);
+        let record = self.records.entry(name.clone()).or_insert_with(new);
+        record.object = object;
+        if record.is_leaving() {
+            record.leaving_since.get_or_insert(now);
         }
     }
 

@@ -6,6 +6,7 @@ mod displaced;
 mod effect;
 mod failover;
 mod identity;
+mod leaving;
 mod limits;
 mod member_events;
 mod members;
@@ -37,6 +38,7 @@ use reservations::Reservations;
 pub use effect::{Effect, Measure};
 pub use failover::{Held, Settings as FailoverSettings};
 pub use identity::Identity;
+pub use leaving::Departure;
 pub use members::{MemberRecord, Members};
 pub use workloads::{Recordable, Tracked, Workloads};
 
@@ -54,6 +56,8 @@ pub struct Settings {
     pub unschedulable_after: Duration,
     /// How long room is held for replicas whose pods are not seen.
     pub reservation: Duration,
+    /// How long a deletion waits for a member that does not answer.
+    pub deletion_grace: Duration,
     /// How long changes are gathered before a status is written.
     pub report_delay: Duration,
 }
@@ -163,12 +167,12 @@ impl Index {
     /// Takes in what happened; what has to be done because of it.
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         match event {
-            Event::MemberApplied(object) => self.member_applied(*object, true),
+            Event::MemberApplied(object) => self.member_applied(*object, true, now),
             Event::MemberMended(object) => {
                 self.measure(Measure::Unreadable("MemberCluster"));
-                self.member_applied(*object, true);
+                self.member_applied(*object, true, now);
             }
-            Event::MemberUnreadable(object) => self.member_unreadable(*object),
+            Event::MemberUnreadable(object) => self.member_unreadable(*object, now),
             Event::MemberDeleted(name) => self.member_deleted(&name),
             Event::MembersListed(names) => self.members_listed(&names),
             Event::WorkloadApplied(workload) => self.workload_applied(*workload, now),
@@ -205,6 +209,11 @@ impl Index {
             Event::RoomChanged => self.retry_where_room_grew(now),
         }
         std::mem::take(&mut self.effects)
+    }
+
+    /// What it was told at the start.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The objects that are served.
@@ -401,6 +410,7 @@ impl Index {
             self.limit_unschedulable(now);
         }
         self.move_back(now);
+        self.release_members(now);
     }
 
     /// Retries what waits, higher priority first.

@@ -565,13 +565,13 @@ fn of_two_status_writes_in_progress_the_newer_assignment_is_what_the_hub_has() {
     world.apply(&web);
     world.decide("web");
     let record = world.tracked("web").recordable(status(&world));
-    assert_eq!(record.seen, report.sequence);
     // The answer of the older write is handled last or first: the same in the end.
     world.on(Event::StatusWritten(Box::new(report.clone()), 12));
     world.on(Event::StatusWritten(Box::new(record.clone()), 13));
     world.on(Event::StatusWritten(Box::new(report), 12));
     let next = world.tracked("web").recordable(status(&world));
-    assert_eq!(next.seen, record.sequence);
+    assert_eq!(next.version, "13");
+    assert_eq!(next.before, record.status);
 }
 
 #[test]

@@ -73,8 +73,8 @@ pub struct Update {
 pub struct Recordable {
     /// The object.
     pub workload: Arc<Workload>,
-    /// The sequence that the hub has on record: the write is refused if it is another one.
-    pub seen: i64,
+    /// The version of the object that is known: the write is refused if it has another one.
+    pub version: String,
     /// The sequence that it puts on record.
     pub sequence: i64,
     /// The status.
@@ -91,6 +91,7 @@ pub fn assignment_of(workload: &Workload) -> Assignment {
         policy: status.policy.clone(),
         placements: status.placements.clone(),
         unplaced: status.unplaced_replicas,
+        unplaced_by: status.unplaced.clone(),
         fallback: None,
         obstacle: None,
     }
@@ -182,10 +183,13 @@ impl Tracked {
             && self.reported.conditions.iter().any(ended)
     }
 
-    /// The sequence of the assignment in the status that the hub has.
-    fn sequence_on_hub(&self) -> i64 {
-        let decision = self.guard.on_hub(&self.reported).decision.as_ref();
-        decision.map_or(0, |decision| decision.sequence)
+    /// The object's version, of what was read and what was written by us since.
+    pub fn version_on_hub(&self, read: &Workload) -> String {
+        let written = self.guard.written();
+        if written > read.version() {
+            return written.to_string();
+        }
+        read.resource_version.clone()
     }
 
     /// The assignment is on record.
@@ -202,7 +206,7 @@ impl Tracked {
     pub fn recordable(&self, status: WorkloadStatus) -> Recordable {
         Recordable {
             workload: self.workload.clone(),
-            seen: self.sequence_on_hub(),
+            version: self.version_on_hub(&self.workload),
             sequence: self.assignment.decision.sequence,
             status,
             before: self.reported.clone(),

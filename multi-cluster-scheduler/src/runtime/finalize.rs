@@ -94,9 +94,14 @@ impl Scheduler {
         ending: Ending,
         members: &[ClusterName],
     ) -> Result<(), HubError> {
-        self.index().leave_over(workload, ending, members);
+        let placements = {
+            let mut index = self.index();
+            index.leave_over(workload, ending, members);
+            index.placements()
+        };
         for name in members {
-            self.write_member_status(name).await?;
+            let placed = placements.get(name).copied().unwrap_or_default();
+            self.write_member_status(name, placed).await?;
         }
         Ok(())
     }

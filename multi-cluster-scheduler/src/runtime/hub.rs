@@ -1,15 +1,18 @@
-//! Writes to the hub. Each is conditional: on the object's uid, and for a status on the sequence of
-//! the last assignment seen, so that a writer that has missed one is refused. What the hub refuses
-//! for another reason, it will refuse again: that is another error.
+//! Writes to the hub. Each is conditional on the object's uid or version, so that a writer that has
+//! missed something is refused. What the hub refuses for another reason, it will refuse again: that
+//! is another error.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use federation::api::{
-    FINALIZER, MemberCluster, MemberClusterStatus, OBSOLETE_ANNOTATION, WorkloadStatus,
+    FINALIZER, MEMBER_FINALIZER, MemberCluster, MemberClusterStatus, OBSOLETE_ANNOTATION,
+    WorkloadStatus,
 };
 use federation::members::Deadlined as _;
-use federation::operator::finalizer::{with_finalizer, without_finalizer};
+use federation::operator::finalizer::{
+    add_finalizer, remove_finalizer, with_finalizer, without_finalizer,
+};
 use federation::operator::redacted::redacted_message;
 use federation::operator::status::{WriteError, apply_status};
 use k8s_openapi::api::core::v1::Namespace;
@@ -23,7 +26,7 @@ use tracing::debug;
 
 use crate::workload::{Key, Workload};
 
-/// Owner of the status fields of members that the scheduler writes.
+/// Owner of the status fields that the scheduler writes.
 const STATUS_MANAGER: &str = "mck8s-scheduler-status";
 
 /// Why a write to the hub did not happen.
@@ -57,7 +60,11 @@ pub enum HubError {
 
 impl HubError {
     fn of(key: &Key, error: kube::Error) -> Self {
-        match WriteError::from(error) {
+        Self::from_write(key, error.into())
+    }
+
+    fn from_write(key: &Key, error: WriteError) -> Self {
+        match error {
             WriteError::Gone => Self::Gone(key.clone()),
             WriteError::Stale => Self::Stale(key.clone()),
             WriteError::Rejected(message) => Self::Rejected {
@@ -164,54 +171,34 @@ impl Hub {
         let api = self.api(&workload.key);
         let written: kube::Result<PartialObjectMeta<DynamicObject>> = api
             .patch_metadata(&workload.key.name, &PatchParams::default(), patch)
-            .within(self.deadline)
+            .with_deadline(self.deadline)
             .await;
         written.map(drop)
     }
 
-    /// Writes a status, if the hub's last assignment is the one with the sequence `seen`; or, where
-    /// the hub has no record that can be read, if the object has not been written since. Gives the
-    /// object's resource version afterwards.
+    /// Writes the status fields that are the scheduler's, if the object still has this version: so a
+    /// writer that has missed anything, another's record or a new spec, reads it again first. Gives
+    /// the object's resource version afterwards.
     pub(crate) async fn write_status(
         &self,
         workload: &Workload,
-        seen: i64,
+        version: &str,
         status: &WorkloadStatus,
     ) -> Result<String, HubError> {
-        let (path, value) = if workload.damaged_record.is_some() {
-            (
-                "/metadata/resourceVersion",
-                json!(workload.resource_version),
-            )
-        } else {
-            ("/status/decision/sequence", json!(seen))
-        };
-        let patch = serde_json::from_value(json!([
-            { "op": "test", "path": "/metadata/uid", "value": workload.uid },
-            { "op": "test", "path": path, "value": value },
-            { "op": "replace", "path": "/status", "value": status },
-        ]))?;
-        let api = self.api(&workload.key);
-        let written = api
-            .patch_status(
-                &workload.key.name,
-                &PatchParams::default(),
-                &Patch::<()>::Json(patch),
-            )
-            .within(self.deadline)
-            .await;
-        match written {
-            Ok(object) => Ok(object.resource_version().unwrap_or_default()),
-            Err(error) => {
-                let as_tested = |object: &DynamicObject| match &workload.damaged_record {
-                    Some(_) => {
-                        object.resource_version().as_ref() == Some(&workload.resource_version)
-                    }
-                    None => object.data["status"]["decision"]["sequence"] == json!(seen),
-                };
-                Err(self.why(workload, error, as_tested).await)
-            }
-        }
+        let key = &workload.key;
+        let (api, resource) = (self.api(key), key.kind.resource());
+        let written = apply_status(
+            &api,
+            &resource,
+            &key.name,
+            STATUS_MANAGER,
+            Some(version),
+            status,
+            self.deadline,
+        );
+        written
+            .await
+            .map_err(|error| HubError::from_write(key, error))
     }
 
     /// Why a JSON patch was not taken. One whose test fails gets a 422, and so does one that the
@@ -227,7 +214,11 @@ impl Hub {
         if !matches!(&error, kube::Error::Api(status) if status.code == 422) {
             return HubError::of(key, error);
         }
-        let found = self.api(key).get_opt(&key.name).within(self.deadline).await;
+        let found = self
+            .api(key)
+            .get_opt(&key.name)
+            .with_deadline(self.deadline)
+            .await;
         match found {
             Ok(Some(object))
                 if object.uid().as_ref() == Some(&workload.uid) && as_tested(&object) =>
@@ -242,7 +233,12 @@ impl Hub {
 
     /// Reads an object again; none if it is gone or cannot be read now.
     pub(crate) async fn read(&self, key: &Key) -> Option<Workload> {
-        match self.api(key).get_opt(&key.name).within(self.deadline).await {
+        match self
+            .api(key)
+            .get_opt(&key.name)
+            .with_deadline(self.deadline)
+            .await
+        {
             Ok(object) => object.map(|object| Workload::read(key.kind, &object)),
             Err(error) => {
                 let error = redacted_message(&error);
@@ -257,9 +253,21 @@ impl Hub {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let found = namespaces
             .get_metadata_opt(name)
-            .within(self.deadline)
+            .with_deadline(self.deadline)
             .await?;
         Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
+    }
+
+    /// Puts our finalizer on a member, so that its deletion waits until it is drained.
+    pub(crate) async fn hold_member(&self, member: &MemberCluster) -> Result<(), WriteError> {
+        let members: Api<MemberCluster> = Api::all(self.client.clone());
+        add_finalizer(&members, &member.metadata, MEMBER_FINALIZER, self.deadline).await
+    }
+
+    /// Takes our finalizer off a member: its object may go.
+    pub(crate) async fn release_member(&self, member: &MemberCluster) -> Result<(), WriteError> {
+        let members: Api<MemberCluster> = Api::all(self.client.clone());
+        remove_finalizer(&members, &member.metadata, MEMBER_FINALIZER, self.deadline).await
     }
 
     /// Writes the status of a member, if it still exists; whether it does.

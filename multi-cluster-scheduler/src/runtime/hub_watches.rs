@@ -12,6 +12,7 @@ use kube::runtime::watcher::Event as WatchEvent;
 use placement::ClusterName;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::info_span;
 
 use super::Scheduler;
 use crate::index::Event;
@@ -61,7 +62,9 @@ impl Scheduler {
                 self.handle(Event::WorkloadApplied(workload));
             }
             WatchEvent::Apply(object) => {
-                self.handle(Event::WorkloadApplied(self.workload_read(kind, object)));
+                let workload = self.workload_read(kind, object);
+                let _span = info_span!("watch", key = %workload.key).entered();
+                self.handle(Event::WorkloadApplied(workload));
             }
             WatchEvent::Delete(object) => {
                 self.handle(Event::WorkloadDeleted(self.workload_read(kind, object)));

@@ -119,6 +119,7 @@ impl Scheduler {
             return_after: options.return_after,
             unschedulable_after: options.unschedulable_after,
             reservation: options.reservation,
+            deletion_grace: options.deletion_grace,
             report_delay: options.report_delay,
         });
         let scheduler = Self {

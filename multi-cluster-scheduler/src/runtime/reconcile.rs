@@ -11,7 +11,7 @@ use federation::operator::redacted::redacted_message;
 use placement::ClusterName;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::{debug, info, instrument};
 
 use super::{HubError, Scheduler};
 use crate::bundles::Bundler;
@@ -68,6 +68,7 @@ struct Recorded {
 impl Scheduler {
     /// Takes one object as far as it can go now; `Some` says when to check again. The slot is for
     /// the hub: it is free again when the hub has all that it gets.
+    #[instrument(skip_all, fields(%key))]
     pub(super) async fn reconcile(
         &self,
         key: &Key,
@@ -105,6 +106,7 @@ impl Scheduler {
     }
 
     /// Fetches what the object's template needs. Nothing is read for one that needs nothing.
+    #[instrument(skip_all)]
     async fn dereference(
         &self,
         workload: &Arc<Workload>,
@@ -142,6 +144,7 @@ impl Scheduler {
     }
 
     /// Validates an object and decides its assignment.
+    #[instrument(skip_all)]
     async fn decide(&self, workload: &Arc<Workload>) -> Result<(), Invalid> {
         if workload.key.kind == Kind::Service {
             let mut index = self.index();
@@ -160,15 +163,17 @@ impl Scheduler {
         let Some(inputs) = index.inputs(&workload.key) else {
             return Ok(());
         };
-        let decision = plan::decide(&inputs, workload, &validated, own_traffic.as_ref());
+        let now = self.seconds();
+        let decision = plan::decide(&inputs, workload, &validated, own_traffic.as_ref(), now);
         drop(inputs);
         self.metrics.decided(started.elapsed());
-        let next = decision.next.clone();
         let (changed, effects) = index.decided(&workload.key, &validated, decision, Instant::now());
         self.perform(&index, effects);
-        if changed {
+        let tracked = index.workloads().get(&workload.key);
+        if let Some(tracked) = tracked.filter(|_| changed) {
+            let next = tracked.assignment();
             info!(key = %workload.key, clusters = %summary(&next.placements), unplaced = next.unplaced, "decided");
-            self.metrics.placed(validated.policy.name(), &next);
+            self.metrics.placed(validated.policy.name(), next);
         }
         Ok(())
     }
@@ -211,6 +216,7 @@ impl Scheduler {
     /// Puts the assignment on record on the hub, if it is not yet, and then our finalizer on; members
     /// come after both. The record is the status, which needs rights that those who may edit the
     /// object need not have. None if there is no assignment.
+    #[instrument(skip_all)]
     async fn record(&self, workload: &Arc<Workload>) -> Result<Option<Recorded>, ReconcileError> {
         let recorded = async {
             let Some(version) = self.record_assignment(workload).await? else {
@@ -249,7 +255,8 @@ impl Scheduler {
                 return Ok(is_assigned.then(|| workload.resource_version.clone()));
             }
             let mut recordable = tracked.recordable(self.status_of(&index, tracked));
-            // The uid and the version that this reconcile works on.
+            // Of the spec that this reconcile works on.
+            recordable.version = tracked.version_on_hub(workload);
             recordable.workload = workload.clone();
             recordable
         };
@@ -257,6 +264,7 @@ impl Scheduler {
     }
 
     /// Hands each member its bundle.
+    #[instrument(skip_all)]
     fn deliver(&self, recorded: &Recorded, dependencies: &[Arc<Item>]) {
         let workload = &recorded.workload;
         let shares = recorded.assignment.placements.iter();

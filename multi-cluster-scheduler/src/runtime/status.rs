@@ -3,7 +3,7 @@
 use federation::api::WorkloadStatus;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, instrument, warn};
 
 use super::{HubError, Scheduler};
 use crate::conditions;
@@ -23,6 +23,7 @@ enum Report {
 
 impl Scheduler {
     /// Writes the object's status if it has changed.
+    #[instrument(skip_all, fields(%key))]
     pub(super) async fn report(&self, key: &Key) -> Result<(), HubError> {
         let recordable = match self.to_report(key) {
             Report::Nothing => return Ok(()),
@@ -76,13 +77,13 @@ impl Scheduler {
         Report::Write(recordable)
     }
 
-    /// Writes a status, if the hub has the sequence on record that is known here, and announces what
+    /// Writes a status, if the object has not been written since it was seen here, and announces what
     /// has changed. The object's resource version afterwards.
     pub(super) async fn write_status(&self, recordable: Recordable) -> Result<String, HubError> {
         let (workload, status) = (&recordable.workload, &recordable.status);
         let version = self
             .hub
-            .write_status(workload, recordable.seen, status)
+            .write_status(workload, &recordable.version, status)
             .await?;
         self.announce(workload, &recordable.before, status);
         let written = version_of(&version);
@@ -92,8 +93,12 @@ impl Scheduler {
 
     /// The status of an object now.
     pub(super) fn status_of(&self, index: &Index, tracked: &Tracked) -> WorkloadStatus {
-        let now = Timestamp::from_second(self.clock.now().as_second());
-        report::status_of(index, tracked, now.unwrap_or_default())
+        report::status_of(index, tracked, self.seconds())
+    }
+
+    /// The time in whole seconds, as statuses have it.
+    pub(super) fn seconds(&self) -> Timestamp {
+        Timestamp::from_second(self.clock.now().as_second()).unwrap_or_default()
     }
 
     /// An Event in place of the condition that the hub does not take.

@@ -176,7 +176,7 @@ async fn a_member_that_cannot_be_listed_evacuates_nothing(world: &World) -> Resu
     );
     apply(&role(true)).await?;
     world
-        .until_condition("membercluster/cluster2", "Ready", "True", "Answering")
+        .until_condition("membercluster/cluster2", "Ready", "True", "Synced")
         .await?;
     on2(&["delete", "clusterrolebinding", "hub-old"]).await?;
     Ok(())

@@ -90,6 +90,7 @@ async fn a_hub_restored_empty_deletes_nothing(world: &World) -> Result<()> {
         "it went on with a hub that is another one"
     );
     world.install_crds().await?;
+    world.make_accounts().await?;
     let _again = world.operator(&[]).await?;
     // It is at work: something new is placed, and the name that is taken is a conflict.
     let namespace = world.namespace();

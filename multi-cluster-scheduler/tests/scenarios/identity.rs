@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result, ensure};
 use lab::e2e::{World, eventually};
 use lab::scenarios;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::main_job::deployment;
@@ -16,15 +15,20 @@ scenarios!(
 );
 
 /// A copy of the lab's kubeconfig with other contexts: name, and the cluster that it leads to.
-fn write_kubeconfig(world: &World, file: &str, contexts: &[(&str, &str)]) -> Result<PathBuf> {
-    let path = world.lab.kubeconfig_through(file, &BTreeMap::new())?;
-    let mut config: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+pub(crate) async fn write_kubeconfig(
+    world: &World,
+    file: &str,
+    contexts: &[(&str, &str)],
+) -> Result<PathBuf> {
+    let path = world.lab.directory().join(file);
+    let whole = std::fs::read_to_string(world.lab.kubeconfig())?;
+    let mut config: Value = serde_json::from_str(&whole)?;
     let user = config["contexts"][0]["context"]["user"].clone();
     let context = |(name, cluster): &(&str, &str)| json!({ "name": name, "context": { "cluster": cluster, "user": user } });
     config["contexts"] = contexts.iter().map(context).collect();
     // As a whole: the scheduler reads it at any time.
     let draft = path.with_extension("draft");
-    std::fs::write(&draft, config.to_string())?;
+    std::fs::write(&draft, world.as_operator(&config.to_string()).await?)?;
     std::fs::rename(&draft, &path)?;
     Ok(path)
 }
@@ -59,14 +63,14 @@ async fn one_cluster_under_two_names_serves_once(world: &World) -> Result<()> {
         ("cluster3", "cluster3"),
         ("twin", "cluster1"),
     ];
-    let kubeconfig = write_kubeconfig(world, "two-names", &all)?;
+    let kubeconfig = write_kubeconfig(world, "two-names", &all).await?;
     let _operator = operator(world, &kubeconfig).await?;
     let message = world
         .until_condition("membercluster/twin", "Ready", "False", "DuplicateCluster")
         .await?;
     ensure!(message.contains("cluster1"), "{message}");
     world
-        .until_condition("membercluster/cluster1", "Ready", "True", "Answering")
+        .until_condition("membercluster/cluster1", "Ready", "True", "Synced")
         .await?;
     let recorded = world.get("cluster0", "membercluster/cluster1").await?;
     let uid = uid_of(world, "cluster1").await?;
@@ -115,9 +119,9 @@ async fn one_cluster_under_two_names_serves_once(world: &World) -> Result<()> {
     let rest: Vec<_> = (all.iter().copied())
         .filter(|(name, _)| *name != "cluster1")
         .collect();
-    write_kubeconfig(world, "two-names", &rest)?;
+    write_kubeconfig(world, "two-names", &rest).await?;
     world
-        .until_condition("membercluster/twin", "Ready", "True", "Answering")
+        .until_condition("membercluster/twin", "Ready", "True", "Synced")
         .await?;
     Ok(())
 }
@@ -128,7 +132,7 @@ async fn the_hub_is_no_member_unless_it_says_so(world: &World) -> Result<()> {
         ("cluster1", "cluster1"),
         ("spare", "cluster0"),
     ];
-    let kubeconfig = write_kubeconfig(world, "hub-as-member", &contexts)?;
+    let kubeconfig = write_kubeconfig(world, "hub-as-member", &contexts).await?;
     let _operator = operator(world, &kubeconfig).await?;
     let message = world
         .until_condition("membercluster/spare", "Ready", "False", "HubCluster")
@@ -141,7 +145,7 @@ async fn the_hub_is_no_member_unless_it_says_so(world: &World) -> Result<()> {
         )
         .await?;
     world
-        .until_condition("membercluster/spare", "Ready", "True", "Answering")
+        .until_condition("membercluster/spare", "Ready", "True", "Synced")
         .await?;
     Ok(())
 }
@@ -154,7 +158,7 @@ async fn a_cluster_that_is_replaced_is_noticed_and_nothing_is_deleted(world: &Wo
             ("edge", edge),
         ]
     };
-    let kubeconfig = write_kubeconfig(world, "replaced", &contexts("cluster2"))?;
+    let kubeconfig = write_kubeconfig(world, "replaced", &contexts("cluster2")).await?;
     let _operator = operator(world, &kubeconfig).await?;
     let both = json!({ "clusters": ["cluster1", "edge"], "overflow": "None" });
     world.apply(&deployment("hello", &both)).await?;
@@ -167,7 +171,7 @@ async fn a_cluster_that_is_replaced_is_noticed_and_nothing_is_deleted(world: &Wo
     let old = life_of(world, "cluster2", "hello").await?;
     let other = life_of(world, "cluster1", "hello").await?;
 
-    write_kubeconfig(world, "replaced", &contexts("cluster3"))?;
+    write_kubeconfig(world, "replaced", &contexts("cluster3")).await?;
     world.until_replicas("hello", [Some(2); 3]).await?;
     world
         .until_condition("mcd/hello", "Available", "True", "AllAvailable")

@@ -17,6 +17,7 @@ mod features;
 mod hub_faults;
 mod identity;
 mod kinds;
+mod leaving;
 mod main_job;
 mod member_faults;
 mod operator_faults;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         operator: Program {
             path: env!("CARGO_BIN_EXE_multi-cluster-scheduler").into(),
             arguments: usual.map(str::to_owned).into(),
+            account: "multi-cluster-scheduler",
         },
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: false,
@@ -64,6 +66,7 @@ fn scenarios() -> Vec<Scenario> {
         admission::all(),
         member_faults::all(),
         identity::all(),
+        leaving::all(),
         failover::all(),
         operator_faults::all(),
         features::all(),

@@ -205,7 +205,7 @@ async fn recorded(world: &World) -> Result<Vec<(String, String)>> {
 
 async fn two_copies_and_a_takeover(world: &World) -> Result<()> {
     let first = world.operator(&["--identity=first"]).await?;
-    let second = world.candidate(&world.lab.kubeconfig(), &["--identity=second"])?;
+    let second = world.another(&["--identity=second"]).await?;
     world.apply(&deployment("hello", &everywhere())).await?;
     world.until_replicas("hello", [Some(2); 3]).await?;
     ensure!(

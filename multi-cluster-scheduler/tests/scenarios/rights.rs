@@ -43,7 +43,7 @@ async fn the_shipped_rights_on_a_member_suffice(world: &World) -> Result<()> {
     });
     world.apply(&member).await?;
     world
-        .until_condition("mcl/edge", "Ready", "True", "Answering")
+        .until_condition("mcl/edge", "Ready", "True", "Synced")
         .await?;
 
     let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s" }, "immutable": true, "stringData": { "k": "v" } });

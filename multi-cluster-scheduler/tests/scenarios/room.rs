@@ -98,6 +98,14 @@ async fn replicas_that_keep_apart_by_zone_go_to_other_clusters(world: &World) ->
         .await?;
     let status = world.get("cluster0", "mcd/apart").await?["status"].clone();
     ensure!(status["unplacedReplicas"] == 1, "{status}");
+    // What a provisioner reads.
+    let unplaced = &status["unplaced"];
+    let is_told = unplaced.as_array().is_some_and(|all| all.len() == 1)
+        && unplaced[0]["reason"] == "NoRoom"
+        && unplaced[0]["replicas"] == 1
+        && unplaced[0]["burstAllowed"].is_boolean()
+        && unplaced[0]["since"].is_string();
+    ensure!(is_told, "{unplaced}");
     Ok(())
 }
 

@@ -97,7 +97,7 @@ async fn a_kubeconfig_in_a_secret_runs_nothing_and_reads_no_file(world: &World) 
     // One that serves, and whose Secret then changes.
     member_by_secret(world, "edge", &valid.to_string()).await?;
     world
-        .until_condition("membercluster/edge", "Ready", "True", "Answering")
+        .until_condition("membercluster/edge", "Ready", "True", "Synced")
         .await?;
     let mut kubeconfig = valid.clone();
     kubeconfig["users"][0]["user"] = json!({ "exec": exec });
@@ -107,7 +107,7 @@ async fn a_kubeconfig_in_a_secret_runs_nothing_and_reads_no_file(world: &World) 
         .await?;
     member_by_secret(world, "edge", &valid.to_string()).await?;
     world
-        .until_condition("membercluster/edge", "Ready", "True", "Answering")
+        .until_condition("membercluster/edge", "Ready", "True", "Synced")
         .await?;
     ensure!(!ran.exists(), "a kubeconfig of a Secret ran a program");
     Ok(())
@@ -132,7 +132,7 @@ async fn access_secrets_are_read_only_from_allowed_namespaces(world: &World) -> 
             .operator(&[&flag, "--member-contexts=cluster1"])
             .await?;
         world
-            .until_condition("membercluster/edge", "Ready", "True", "Answering")
+            .until_condition("membercluster/edge", "Ready", "True", "Synced")
             .await?;
         operator.stop().await?;
     }
@@ -191,7 +191,7 @@ async fn a_token_file_may_end_with_a_newline(world: &World) -> Result<()> {
     for member in lab::e2e::MEMBERS {
         let member = format!("membercluster/{member}");
         world
-            .until_condition(&member, "Ready", "True", "Answering")
+            .until_condition(&member, "Ready", "True", "Synced")
             .await?;
     }
     Ok(())

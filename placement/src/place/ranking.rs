@@ -160,6 +160,7 @@ impl<'a> Decision<'a> {
         let is_named = position.is_some();
         let when = |condition: bool, filter: Filter| condition.then_some(filter);
         when(cluster.health == Health::Lost, Filter::Lost)
+            .or_else(|| when(cluster.health == Health::Leaving, Filter::Leaving))
             .or_else(|| tainted(TaintEffect::NoExecute))
             .or_else(|| when(cluster.health == Health::Unreachable, Filter::Unreachable))
             .or_else(|| tainted(TaintEffect::NoSchedule))

@@ -171,10 +171,11 @@ fn member(name: &str) -> Cluster {
 /// A cluster grows for every shape when it may serve, not when it may no longer.
 #[test]
 fn a_cluster_that_becomes_eligible_is_growth() {
-    let closed: [fn(&mut Cluster); 4] = [
+    let closed: [fn(&mut Cluster); 5] = [
         |cluster| cluster.unschedulable = true,
         |cluster| cluster.health = Health::Unreachable,
         |cluster| cluster.health = Health::Lost,
+        |cluster| cluster.health = Health::Leaving,
         |cluster| {
             cluster.taints.push(Taint {
                 key: "maintenance".to_owned(),

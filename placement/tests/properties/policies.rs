@@ -124,7 +124,7 @@ prop_compose! {
     fn cluster(number: u8)(
         role in prop_oneof![4 => Just(Role::OnPremises), 1 => Just(Role::Cloud)],
         health in prop_oneof![
-            8 => Just(Health::Ready), 1 => Just(Health::Unreachable), 1 => Just(Health::Lost),
+            8 => Just(Health::Ready), 1 => Just(Health::Unreachable), 1 => Just(Health::Lost), 1 => Just(Health::Leaving),
         ],
         unschedulable in prop::bool::weighted(0.1),
         taint in option::weighted(

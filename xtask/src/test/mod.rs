@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     /// Run only these checks
     #[arg(long, value_delimiter = ',')]
     only: Vec<Check>,
-    /// Leave out what takes long: the stories of many seeds, the scenarios on real clusters, and
+    /// Leave out what takes long: the simulations of many seeds, the scenarios on real clusters, and
     /// the licence and advisory check
     #[arg(long, conflicts_with = "only")]
     quick: bool,
@@ -43,7 +43,7 @@ enum Check {
     Deny,
     /// Unit tests, properties and examples in the documentation
     Unit,
-    /// The stories of 200 seeds in virtual time
+    /// Seeded simulations (200 seeds) in virtual time
     Soak,
     /// Tests against real clusters, Prometheus and serf
     Scenarios,

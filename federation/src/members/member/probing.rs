@@ -101,7 +101,11 @@ impl Inner {
             Probe::Ready(_) => {
                 if before != Some(Health::Ready) {
                     let deadline = self.options.deadline.min(Duration::from_secs(5));
-                    let version = self.client.apiserver_version().within(deadline).await;
+                    let version = self
+                        .client
+                        .apiserver_version()
+                        .with_deadline(deadline)
+                        .await;
                     let version = version.ok().map(|version| version.git_version);
                     self.send(Change::Reachable(version));
                 }

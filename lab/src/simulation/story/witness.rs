@@ -1,6 +1,7 @@
 //! What must hold all the while, seen at every change on the hub and on the members.
 //!
-//! - What a member runs of ours has been on record on the hub before, cluster and number.
+//! - What a member is told to run is on record on the hub, cluster and number, or was so when a call
+//!   that is in progress began.
 //! - What the hub has on record adds up to what is asked for, never to more.
 //! - Somebody else's Deployment is not touched.
 //! - In a calm world: a change of where, or to more, never makes fewer replicas available than were
@@ -9,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use federation::api::LABEL_OWNER;
 use futures::StreamExt as _;
@@ -16,9 +18,13 @@ use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::objects::{FOREIGN, Served, of};
 use crate::simulation::trace::Trace;
+
+/// The longest that a call to a member, with all that delays it, may be in progress.
+const IN_PROGRESS: Duration = Duration::from_secs(40);
 
 /// Sees everything. Clones see the same.
 #[derive(Clone)]
@@ -48,12 +54,14 @@ struct Wanted {
     possible: u64,
     /// As many must stay available.
     floor: u64,
-    /// All shares that were ever on record.
-    shares: BTreeSet<(String, u64)>,
+    /// The shares on record, and those that were: until when.
+    shares: BTreeMap<(String, u64), Option<Instant>>,
 }
 
 struct Held {
     available: u64,
+    /// The spec's generation.
+    generation: Option<i64>,
 }
 
 impl Witness {
@@ -146,11 +154,16 @@ impl Seen {
         if object.metadata.deletion_timestamp.is_some() {
             wanted.floor = 0;
         }
+        let now = Instant::now();
+        for until in wanted.shares.values_mut() {
+            until.get_or_insert(now);
+        }
         for share in array(&status["placements"]) {
             let cluster = share["cluster"].as_str().unwrap_or_default();
             let replicas = share["replicas"].as_u64().unwrap_or(0);
-            wanted.shares.insert((cluster.to_owned(), replicas));
+            wanted.shares.insert((cluster.to_owned(), replicas), None);
         }
+        (wanted.shares).retain(|_, until| until.is_none_or(|until| now - until < IN_PROGRESS));
         let going = object.metadata.deletion_timestamp.is_some();
         if !going && status["observedGeneration"].as_i64() == Some(generation) {
             let placed: u64 = array(&status["placements"])
@@ -175,15 +188,22 @@ impl Seen {
         };
         let replicas = object.data["spec"]["replicas"].as_u64().unwrap_or(1);
         let share = (member.to_owned(), replicas);
-        let on_record = (self.objects.get(&owner)).is_some_and(|one| one.shares.contains(&share));
+        let on_record = (self.objects.get(&owner)).is_some_and(|one| {
+            let until = one.shares.get(&share);
+            until.is_some_and(|until| until.is_none_or(|until| until.elapsed() < IN_PROGRESS))
+        });
         let change = (member.to_owned(), name.clone(), replicas);
-        if !on_record && !self.by_hand.contains(&change) {
+        // A member that is told nothing goes on with what it was told.
+        let before = self.held.get(&(owner.clone(), member.to_owned()));
+        let is_told = before.is_none_or(|one| one.generation != object.metadata.generation);
+        if is_told && !on_record && !self.by_hand.contains(&change) {
             self.violation(format!(
-                "{member} has {replicas} replicas of {name}, which was never on record"
+                "{member} has {replicas} replicas of {name}, which is not on record"
             ));
         }
         let held = Held {
             available: number(&object.data["status"]["availableReplicas"]),
+            generation: object.metadata.generation,
         };
         self.held.insert((owner.clone(), member.to_owned()), held);
         self.check_floor(&owner);

@@ -12,7 +12,7 @@ use crate::arguments::Arguments;
 use crate::folder::Folder;
 
 /// An address that is taken, and what it takes to be let in.
-pub(crate) struct Entrance {
+pub(crate) struct ApiListener {
     pub(crate) listener: TcpListener,
     pub(crate) address: SocketAddr,
     pub(crate) tls: Tls,
@@ -22,7 +22,7 @@ pub(crate) struct Entrance {
     audit: Option<Audit>,
 }
 
-impl Entrance {
+impl ApiListener {
     /// Takes the address. Token and certificate are those of the folder, or are made there.
     pub(crate) async fn open(arguments: &Arguments, folder: &Folder) -> Result<Self> {
         let listener = listen(arguments.listen).await?;

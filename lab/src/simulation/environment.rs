@@ -11,16 +11,16 @@ use super::link::{Link, Reach};
 use super::operator::Operator;
 use super::world::{Error, World};
 use crate::operators::OPERATORS;
-use crate::scenario::Stage;
+use crate::scenario::ScenarioEnvironment;
 use crate::simulated::{Cluster, Metrics, OperatorName};
 
 /// A world, and the operators that serve it.
-pub struct Theatre<'a> {
+pub struct SimulatedEnvironment<'a> {
     world: &'a World,
     operators: BTreeMap<&'static str, Operator>,
 }
 
-impl<'a> Theatre<'a> {
+impl<'a> SimulatedEnvironment<'a> {
     /// Starts all operators, with the flags that they have by default. The world's Prometheus is
     /// theirs.
     pub fn open(world: &'a World) -> Result<Self, Error> {
@@ -38,7 +38,7 @@ impl<'a> Theatre<'a> {
     }
 }
 
-impl Stage for Theatre<'_> {
+impl ScenarioEnvironment for SimulatedEnvironment<'_> {
     fn hub(&self) -> Client {
         self.world.hub_client()
     }

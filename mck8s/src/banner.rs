@@ -10,7 +10,7 @@ use lab::simulated::Scenario;
 use crate::folder::Folder;
 
 /// What is up.
-pub(crate) struct Greeting<'a> {
+pub(crate) struct Banner<'a> {
     pub(crate) took: Duration,
     pub(crate) kubeconfig: &'a Path,
     /// The hub, then the members.
@@ -19,7 +19,7 @@ pub(crate) struct Greeting<'a> {
     pub(crate) scenario: Option<&'a Scenario>,
 }
 
-impl Greeting<'_> {
+impl Banner<'_> {
     /// Says what is up, and what to try.
     pub(crate) fn print(&self, folder: &Folder) {
         let hub = self.contexts.first().map_or("", String::as_str);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use federation::operator::clock::SharedClock;
 use jiff::tz::TimeZone;
 use kube::Client;
-use lab::scenario::{Stage, play};
+use lab::scenario::{ScenarioEnvironment, play};
 use lab::simulated::{Cluster, Metrics, OperatorName, Scenario};
 use lab::simulation::{Link, Network, Reach};
 
@@ -16,9 +16,9 @@ use crate::screen::Screen;
 use crate::world::World;
 
 /// Plays a scenario to its end. What happens is said when it happens, with the time of day.
-pub(crate) async fn perform(
+pub(crate) async fn run_scenario(
     scenario: &Scenario,
-    theatre: &Theatre<'_>,
+    environment: &LiveEnvironment<'_>,
     clock: &SharedClock,
     screen: Option<&Screen>,
 ) -> Result<()> {
@@ -31,25 +31,25 @@ pub(crate) async fn perform(
             None => println!("{line}"),
         }
     };
-    play(scenario, theatre, |_, what| say(what)).await?;
+    play(scenario, environment, |_, what| say(what)).await?;
     say("the scenario is over; everything runs on");
     Ok(())
 }
 
 /// The hub, the members, the operators, and the network between them.
-pub(crate) struct Theatre<'a> {
+pub(crate) struct LiveEnvironment<'a> {
     pub(crate) world: &'a World,
     pub(crate) network: &'a Network,
     pub(crate) operators: &'a Operators,
 }
 
-impl Theatre<'_> {
+impl LiveEnvironment<'_> {
     fn member(&self, name: &str) -> Option<&Member> {
         self.world.members.iter().find(|member| member.name == name)
     }
 }
 
-impl Stage for Theatre<'_> {
+impl ScenarioEnvironment for LiveEnvironment<'_> {
     fn hub(&self) -> Client {
         client(&self.world.hub)
     }

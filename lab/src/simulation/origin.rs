@@ -33,7 +33,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// A process's end of the network. Clones are the same end.
 #[derive(Clone)]
-pub struct Vantage {
+pub struct NetworkOrigin {
     network: Network,
     process: String,
     alive: watch::Sender<bool>,
@@ -41,7 +41,7 @@ pub struct Vantage {
     left: Arc<AtomicU64>,
 }
 
-impl Vantage {
+impl NetworkOrigin {
     pub(super) fn new(network: Network, process: &str) -> Self {
         Self {
             network,
@@ -197,7 +197,7 @@ impl Vantage {
     }
 }
 
-impl SimulatedNetwork for Vantage {
+impl SimulatedNetwork for NetworkOrigin {
     fn send(&self, request: Request<Body>) -> Exchange {
         Box::pin(self.clone().exchange(request))
     }

@@ -1,0 +1,118 @@
+//! The accounts that operators run as: those of the shipped manifests, on the hub and on the members.
+//! So a right that a manifest lacks is one that a scenario misses.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::{MEMBERS, World, repository};
+
+/// The operators' manifests, for the hub.
+const OPERATORS: [&str; 2] = [
+    "01_multi_cluster_scheduler.yaml",
+    "03_multi_cluster_hpa.yaml",
+];
+/// What a member gives them.
+const MEMBER: &str = "02_member_access.yaml";
+/// The account there.
+const MEMBER_ACCOUNT: &str = "mck8s-hub";
+/// Where the accounts are.
+const NAMESPACE: &str = "mck8s-system";
+/// The hub.
+const HUB: &str = "cluster0";
+
+/// The objects of a manifest, but for the operator's own Deployment: here it is a process.
+fn objects(manifest: &str) -> Result<Vec<Value>> {
+    let path = repository().join("manifests/controllers").join(manifest);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let documents = text.split("\n---\n").map(serde_saphyr::from_str::<Value>);
+    let mut objects = documents.collect::<Result<Vec<_>, _>>()?;
+    objects.retain(|object| object["kind"] != "Deployment");
+    Ok(objects)
+}
+
+impl World {
+    /// Makes the accounts and their rights.
+    pub async fn make_accounts(&self) -> Result<()> {
+        for manifest in OPERATORS {
+            self.apply_to(HUB, objects(manifest)?).await?;
+        }
+        // The hub may be a member, too.
+        for member in MEMBERS.into_iter().chain([HUB]) {
+            self.apply_to(member, objects(MEMBER)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the operators read access to members in one more namespace, as the manifest says.
+    pub(super) async fn allow_access_in(&self, namespace: &str) -> Result<()> {
+        for manifest in OPERATORS {
+            let mut objects = objects(manifest)?;
+            let is_access = |name: &Value| name.as_str().is_some_and(|it| it.ends_with("-access"));
+            objects.retain(|object| is_access(&object["metadata"]["name"]));
+            objects.retain(|object| object["metadata"]["namespace"] == NAMESPACE);
+            for object in &mut objects {
+                object["metadata"]["namespace"] = json!(namespace);
+            }
+            self.apply_to(HUB, objects).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_to(&self, cluster: &str, objects: Vec<Value>) -> Result<()> {
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string();
+        let arguments = ["--context", cluster, "apply", "-f", "-"];
+        let applied = self.lab.kubectl_with_input(&arguments, &list).await?;
+        ensure!(applied.success(), "{}", applied.stderr);
+        Ok(())
+    }
+
+    /// The kubeconfig of the lab for an operator of this account.
+    pub(super) async fn kubeconfig_of(&self, account: &str) -> Result<PathBuf> {
+        let path = (self.lab.directory()).join(format!("kubeconfig-{account}"));
+        let whole = std::fs::read_to_string(self.lab.kubeconfig())?;
+        let whole = self.as_account(account, &whole).await?;
+        write(&path, &whole)?;
+        Ok(path)
+    }
+
+    /// A kubeconfig with the rights of the operator that the scenarios are about instead of an
+    /// administrator's.
+    pub async fn as_operator(&self, kubeconfig: &str) -> Result<String> {
+        self.as_account(self.operator.account, kubeconfig).await
+    }
+
+    async fn as_account(&self, account: &str, kubeconfig: &str) -> Result<String> {
+        let mut config: Value = serde_json::from_str(kubeconfig)?;
+        let mut users = Vec::new();
+        let contexts = config["contexts"].as_array_mut().context("no contexts")?;
+        for context in contexts {
+            let (name, cluster) = (&context["name"], &context["context"]["cluster"]);
+            let is_hub = name == HUB && cluster == HUB;
+            let account = if is_hub { account } else { MEMBER_ACCOUNT };
+            let token = [
+                "-n",
+                NAMESPACE,
+                "create",
+                "token",
+                account,
+                "--duration=10h",
+            ];
+            let token = self
+                .on(cluster.as_str().unwrap_or_default(), &token)
+                .await?;
+            users.push(json!({ "name": name, "user": { "token": token.trim() } }));
+            context["context"]["user"] = name.clone();
+        }
+        config["users"] = users.into();
+        Ok(config.to_string())
+    }
+}
+
+/// As a whole: an operator may read it at any time.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let draft = path.with_extension("draft");
+    std::fs::write(&draft, text)?;
+    Ok(std::fs::rename(&draft, path)?)
+}
