@@ -205,7 +205,9 @@ async fn recorded(world: &World) -> Result<Vec<(String, String)>> {
 
 async fn two_copies_and_a_takeover(world: &World) -> Result<()> {
     let first = world.operator(&["--identity=first"]).await?;
-    let second = world.another(&["--identity=second"]).await?;
+    // Once it leads it is to stay, also while the hub is busy.
+    let patient = ["--identity=second", "--lease-duration=15s"];
+    let second = world.another(&patient).await?;
     world.apply(&deployment("hello", &everywhere())).await?;
     world.until_replicas("hello", [Some(2); 3]).await?;
     ensure!(
