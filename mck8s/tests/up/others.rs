@@ -55,8 +55,8 @@ async fn a_cluster_outside_the_process_is_refused_with_the_truth() {
     let server = address.authority().unwrap().to_string();
     until("refusal that says why", async || {
         let status = members.get("real").await.unwrap().data["status"].clone();
-        let conditions = status["conditions"].as_array().into_iter().flatten();
-        let ready = conditions.filter(|one| one["type"] == "Ready").last();
+        let conditions = status["conditions"].as_array().into_iter();
+        let ready = conditions.flatten().find(|one| one["type"] == "Ready");
         let ready = ready.cloned().unwrap_or_default();
         let message = ready["message"].as_str().unwrap_or_default();
         let says = message.contains("mck8s up serves its own simulated members only")
