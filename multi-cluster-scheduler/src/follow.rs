@@ -18,14 +18,13 @@ pub fn decide(index: &Index, workload: &Workload) -> Result<Option<Assignment>, 
     };
     let named = named_clusters(spec.locations.as_deref(), spec.clusters.as_ref())?;
     let (names, why) = match named {
-        Some(names) => {
+        Some(mut names) => {
             // From a cluster that is being removed it goes after the deployment's pods.
             let backends = followed(index, workload).unwrap_or_default();
             let is_leaving = |cluster: &str| {
                 let member = index.members().member(cluster);
                 member.is_some_and(MemberRecord::is_leaving)
             };
-            let mut names = names;
             names.retain(|cluster| !is_leaving(cluster) || backends.contains(cluster));
             (names, "named as a location")
         }

@@ -7,9 +7,8 @@ use federation::capacity::quantities_of;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use placement::{Plan, PodShape};
-use sha2::{Digest as _, Sha256};
 
-use crate::validate::Validated;
+use crate::validate::{Validated, short_digest};
 
 /// Entries of a status, at most: the status is part of an object, whose size the hub limits.
 pub const MAX_UNPLACED: usize = 64;
@@ -60,12 +59,10 @@ fn replica_shape(shape: &PodShape) -> ReplicaShape {
     let (host_ports, anti_affinity) = (&shape.profile.host_ports, &shape.profile.anti_affinity);
     let needs = (&shape.requests, &shape.constraints, host_ports);
     let among_pods = (anti_affinity, &shape.affinity, &shape.spread);
-    let digest = Sha256::digest(format!("{needs:?} {among_pods:?}"));
-    let digest = digest.iter().take(8);
     let mut requests = quantities_of(&shape.requests);
     requests.retain(|_, amount| amount.0 != "0");
     ReplicaShape {
-        digest: digest.fold(String::new(), |text, byte| format!("{text}{byte:02x}")),
+        digest: short_digest(&format!("{needs:?} {among_pods:?}")),
         requests,
     }
 }

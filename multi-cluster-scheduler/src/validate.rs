@@ -382,11 +382,14 @@ fn decision_key(fields: &PlacementFields, shape: &PodShape) -> String {
         fields.burst,
         format!("{:?}", shape.constraints),
     ]);
-    let digest = Sha256::digest(chooses.to_string());
-    digest
-        .iter()
-        .take(8)
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    short_digest(&chooses.to_string())
+}
+
+/// The first 8 bytes of the text's SHA-256, in hexadecimal.
+pub fn short_digest(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    let digest = digest.iter().take(8);
+    digest.fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The selector of the workload's pods as text, for the scale subresource.
