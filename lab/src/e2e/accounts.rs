@@ -4,9 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
 use super::{MEMBERS, World, repository};
+use crate::real::HUB;
 
 /// The operators' manifests, for the hub.
 const OPERATORS: [&str; 2] = [
@@ -18,9 +22,7 @@ const MEMBER: &str = "02_member_access.yaml";
 /// The account there.
 const MEMBER_ACCOUNT: &str = "mck8s-hub";
 /// Where the accounts are.
-const NAMESPACE: &str = "mck8s-system";
-/// The hub.
-const HUB: &str = "cluster0";
+pub(super) const NAMESPACE: &str = "mck8s-system";
 
 /// The objects of a manifest, but for the operator's own Deployment: here it is a process.
 fn objects(manifest: &str) -> Result<Vec<Value>> {
@@ -54,8 +56,8 @@ impl World {
             objects.retain(|object| object["metadata"]["namespace"] == NAMESPACE);
             for object in &mut objects {
                 object["metadata"]["namespace"] = json!(namespace);
+                self.create(HUB, object).await?;
             }
-            self.apply_to(HUB, objects).await?;
         }
         Ok(())
     }
@@ -91,22 +93,31 @@ impl World {
             let (name, cluster) = (&context["name"], &context["context"]["cluster"]);
             let is_hub = name == HUB && cluster == HUB;
             let account = if is_hub { account } else { MEMBER_ACCOUNT };
-            let token = [
-                "-n",
-                NAMESPACE,
-                "create",
-                "token",
-                account,
-                "--duration=10h",
-            ];
-            let token = self
-                .on(cluster.as_str().unwrap_or_default(), &token)
-                .await?;
-            users.push(json!({ "name": name, "user": { "token": token.trim() } }));
+            let cluster = cluster.as_str().context("a context has a cluster")?;
+            let token = self.token(cluster, account).await?;
+            users.push(json!({ "name": name, "user": { "token": token } }));
             context["context"]["user"] = name.clone();
         }
         config["users"] = users.into();
         Ok(config.to_string())
+    }
+
+    /// A token of an account, for longer than the scenarios take.
+    async fn token(&self, cluster: &str, account: &str) -> Result<String> {
+        let accounts: Api<ServiceAccount> =
+            Api::namespaced(self.lab.client(cluster).await?, NAMESPACE);
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                expiration_seconds: Some(10 * 60 * 60),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let answer = accounts
+            .create_token_request(account, &PostParams::default(), &request)
+            .await
+            .with_context(|| format!("a token of {account} on {cluster}"))?;
+        Ok(answer.status.context("the token is in the status")?.token)
     }
 }
 

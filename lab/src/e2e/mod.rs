@@ -4,12 +4,14 @@
 //! A test target of an operator has its scenarios and a `main` that calls [`main`]. Every scenario
 //! may run on each [`Flavour`]: on the embedded control plane with simulated members
 //! (`embedded::NAME`), and on real control planes (`real::NAME`). Those of one flavour share one lab
-//! (starting it takes seconds), each in a namespace of its own, one after the other.
+//! (starting it takes seconds), each in a namespace of its own, one after the other; both flavours are
+//! played beside each other.
 //!
 //! [`Flavour`]: crate::real::Flavour
 
 mod accounts;
 mod eventually;
+mod objects;
 mod operator;
 mod operators;
 mod run;

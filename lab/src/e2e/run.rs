@@ -38,31 +38,31 @@ async fn run_all(suite: &Suite) -> Result<usize> {
         .filter(|argument| !argument.starts_with('-'))
         .collect();
     let program = std::env::current_exe()?;
-    let flavours = [
-        ("embedded", Flavour::Embedded { program }, &suite.embedded),
-        ("real", Flavour::Kubernetes, &suite.real),
-    ];
-    let mut failed = 0;
-    for (name, flavour, scenarios) in flavours {
-        let mut scenarios = scenarios.clone();
-        scenarios.retain(|scenario| {
-            let name = format!("{name}::{}", scenario.name);
-            wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
-        });
-        if !scenarios.is_empty() {
-            failed += run(suite, name, flavour, scenarios).await?;
-        }
-    }
-    Ok(failed)
+    let embedded = Flavour::Embedded { program };
+    // Beside each other: most of the time both wait.
+    let (embedded, real) = futures::join!(
+        run(suite, "embedded", embedded, &suite.embedded, &wanted),
+        run(suite, "real", Flavour::Kubernetes, &suite.real, &wanted),
+    );
+    Ok(embedded? + real?)
 }
 
-/// Plays scenarios of one flavour one after the other; how many failed.
+/// Plays what is asked for of one flavour, one after the other; how many failed.
 async fn run(
     suite: &Suite,
     name: &str,
     flavour: Flavour,
-    scenarios: Vec<Scenario>,
+    scenarios: &[Scenario],
+    wanted: &[String],
 ) -> Result<usize> {
+    let is_wanted = |scenario: &&Scenario| {
+        let name = format!("{name}::{}", scenario.name);
+        wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+    };
+    let scenarios: Vec<_> = scenarios.iter().filter(is_wanted).collect();
+    if scenarios.is_empty() {
+        return Ok(0);
+    }
     println!("\nrunning {} scenarios on {name} clusters", scenarios.len());
     if Binaries::find_only(flavour.programs()).is_err() && !Binaries::can_build() {
         println!("not run: the lab's programs are missing; install Go, which builds them");
@@ -73,7 +73,7 @@ async fn run(
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenarios {
         let started = Instant::now();
-        let result = world.play(&scenario).await;
+        let result = world.play(scenario).await;
         let seconds = started.elapsed().as_secs_f32();
         match result {
             Ok(()) => {

@@ -4,12 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::accounts::NAMESPACE;
 use super::eventually::{PATIENCE, eventually, holds};
+use super::objects::{Objects, Place};
 use super::operator::Operator;
 use super::{MEMBERS, Program, Scenario, Suite, repository};
-use crate::real::{Flavour, Lab, Options};
+use crate::real::{Flavour, HUB, Lab, Options};
 
 /// The lab and what the scenarios share.
 pub struct World {
@@ -19,6 +21,7 @@ pub struct World {
     log: RefCell<PathBuf>,
     runs: Cell<u32>,
     namespace: RefCell<String>,
+    objects: Objects,
 }
 
 impl World {
@@ -34,6 +37,7 @@ impl World {
             log: RefCell::default(),
             runs: Cell::new(0),
             namespace: RefCell::default(),
+            objects: Objects::default(),
         };
         world.install_crds().await?;
         world.make_accounts().await?;
@@ -64,13 +68,15 @@ impl World {
     pub(super) async fn play(&self, scenario: &Scenario) -> Result<()> {
         let name = scenario.name.replace('_', "-");
         self.namespace.replace(name.clone());
-        self.kubectl(&["create", "namespace", &name]).await?;
+        let namespace =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+        self.create(HUB, &namespace).await?;
         self.allow_access_in(&name).await?;
         let played = tokio::time::timeout(PATIENCE * 3, (scenario.play)(self))
             .await
             .unwrap_or_else(|_| bail!("it took too long"));
         // A scenario that failed may have left a cluster stopped.
-        for cluster in ["cluster0"].iter().chain(&MEMBERS) {
+        for cluster in [HUB].iter().chain(&MEMBERS) {
             self.lab.cluster(cluster)?.start().await?;
         }
         let cleared = self.clear(&name).await.context("clearing up");
@@ -79,54 +85,45 @@ impl World {
 
     /// Whatever the scenario left behind goes, without the operator's help.
     async fn clear(&self, namespace: &str) -> Result<()> {
-        self.kubectl(&["delete", "memberclusters", "--all", "--wait=false"])
-            .await?;
+        let hub = self.at(HUB, namespace);
+        self.objects.delete(hub, "memberclusters").await?;
+        let no_finalizers = json!({ "metadata": { "finalizers": null } });
         for kind in ["mchpa", "mcd", "mcs", "mcj", "mcl"] {
-            let names = self
-                .kubectl(&["-n", namespace, "get", kind, "-o", "name"])
-                .await
-                .unwrap_or_default();
-            for name in names.lines() {
-                let no_finalizers = r#"{"metadata":{"finalizers":null}}"#;
+            // The scenario may have taken the definition away.
+            let list = self.objects.get(hub, kind).await.unwrap_or_default();
+            for object in list["items"].as_array().into_iter().flatten() {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
                 // It may have gone meanwhile.
                 let _ = self
-                    .kubectl(&[
-                        "-n",
-                        namespace,
-                        "patch",
-                        name,
-                        "--type=merge",
-                        "-p",
-                        no_finalizers,
-                    ])
+                    .objects
+                    .patch(hub, &format!("{kind}/{name}"), &no_finalizers)
                     .await;
             }
         }
-        self.kubectl(&[
-            "delete",
-            "namespace",
-            namespace,
-            "--wait=false",
-            "--ignore-not-found",
-        ])
-        .await?;
+        let object = format!("namespace/{namespace}");
         // Of an operator that was killed; the next one would wait for it.
-        self.kubectl(&["-n", "mck8s-system", "delete", "lease", "--all"])
-            .await?;
-        for member in MEMBERS {
-            self.on(
-                member,
-                &[
-                    "delete",
-                    "namespace",
-                    namespace,
-                    "--wait=false",
-                    "--ignore-not-found",
-                ],
-            )
-            .await?;
+        let leases = self.at(HUB, NAMESPACE);
+        self.objects.delete(leases, "leases").await?;
+        for cluster in [HUB].iter().chain(&MEMBERS) {
+            self.objects.delete(self.at(cluster, ""), &object).await?;
         }
         Ok(())
+    }
+
+    fn at<'a>(&'a self, cluster: &'a str, namespace: &'a str) -> Place<'a> {
+        Place {
+            lab: &self.lab,
+            cluster,
+            namespace,
+        }
+    }
+
+    /// Creates an object in its namespace.
+    pub(super) async fn create(&self, cluster: &str, object: &Value) -> Result<Value> {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        self.objects
+            .create(self.at(cluster, namespace), object)
+            .await
     }
 
     /// The scenario's namespace.
@@ -245,25 +242,7 @@ impl World {
     /// An object of the scenario on the hub (`cluster0`) or a member; null when there is none.
     pub async fn get(&self, cluster: &str, object: &str) -> Result<Value> {
         let namespace = self.namespace();
-        let text = self
-            .on(
-                cluster,
-                &[
-                    "-n",
-                    &namespace,
-                    "get",
-                    object,
-                    "-o",
-                    "json",
-                    "--ignore-not-found",
-                ],
-            )
-            .await?;
-        Ok(if text.trim().is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text)?
-        })
+        self.objects.get(self.at(cluster, &namespace), object).await
     }
 
     /// Replicas of a Deployment that each member runs; `None` where there is none.
@@ -297,7 +276,7 @@ impl World {
         eventually(
             &format!("{object} has {kind}={status} {reason}"),
             async || {
-                let found = self.get("cluster0", object).await?;
+                let found = self.get(HUB, object).await?;
                 let condition = condition(&found, kind);
                 condition["message"]
                     .as_str()
@@ -314,7 +293,7 @@ impl World {
     /// Waits until an object of the scenario is gone from the hub.
     pub async fn until_gone(&self, object: &str) -> Result<()> {
         eventually(&format!("{object} is gone"), async || {
-            let found = self.get("cluster0", object).await?;
+            let found = self.get(HUB, object).await?;
             Ok(holds(found.is_null(), || found["metadata"].to_string()))
         })
         .await
