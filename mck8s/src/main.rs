@@ -6,6 +6,7 @@ mod arguments;
 mod banner;
 mod board;
 mod crds;
+mod explain;
 mod folder;
 mod log_file;
 mod member;
@@ -16,6 +17,7 @@ mod registry;
 mod scenario_run;
 mod scenarios;
 mod screen;
+mod stdout;
 mod up;
 mod world;
 
@@ -38,6 +40,8 @@ enum Command {
     Crds,
     /// Take over what a former hub brought to the members; a dry run unless --yes is given
     Adopt(adopt::Arguments),
+    /// Print why an object is placed as it is, or where one would be placed; nothing is written
+    Explain(Box<explain::Arguments>),
 }
 
 #[tokio::main]
@@ -50,6 +54,7 @@ async fn main() -> ExitCode {
         }
         Command::Crds => crds::print(),
         Command::Adopt(arguments) => adopt::run(arguments).await,
+        Command::Explain(arguments) => explain::run(*arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

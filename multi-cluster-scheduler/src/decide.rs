@@ -156,7 +156,7 @@ impl Assignment {
                 key: validated.decision_key.clone(),
                 cursor,
                 floor,
-                clusters: verdicts(plan),
+                clusters: verdicts(plan).take(EXPLAINED).collect(),
             },
             policy: Some(plan.policy.to_owned()),
             placements: placements.into_values().collect(),
@@ -331,8 +331,8 @@ fn obstacle(plan: &Plan) -> Option<Obstacle> {
     Some(Obstacle::NoEligibleCluster(message))
 }
 
-/// The chosen first, then by rank, then what was dropped.
-fn verdicts(plan: &Plan) -> Vec<ClusterVerdict> {
+/// What is said of each cluster: the chosen first, then by rank, then what was dropped.
+pub fn verdicts(plan: &Plan) -> impl Iterator<Item = ClusterVerdict> {
     let mut all: Vec<_> = plan
         .verdicts
         .iter()
@@ -365,10 +365,7 @@ fn verdicts(plan: &Plan) -> Vec<ClusterVerdict> {
         })
         .collect();
     all.sort_by(|a, b| (a.0, a.1, &a.2.cluster).cmp(&(b.0, b.1, &b.2.cluster)));
-    all.into_iter()
-        .map(|(_, _, verdict)| verdict)
-        .take(EXPLAINED)
-        .collect()
+    all.into_iter().map(|(_, _, verdict)| verdict)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod conditions;
 mod connections;
 mod decide;
 mod dependencies;
+pub mod explain;
 mod follow;
 mod index;
 mod localized;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
-use placement::{ClusterName, OwnerKey, Plan, Proximity, Request, Snapshot, place};
+use placement::{ClusterName, OwnerKey, Plan, PodShape, Proximity, Request, Snapshot, place};
 
 use crate::decide::{Assignment, MemberView};
 use crate::record::next_cursor;
@@ -34,8 +34,8 @@ pub struct Inputs<'a> {
 pub struct Decision {
     /// The next assignment.
     pub next: Assignment,
-    /// Replicas of it that run outside of their locations.
-    pub displaced: u32,
+    /// The plan that it follows from.
+    pub plan: Plan,
     /// The next position of `round_robin` in the namespace.
     pub cursor: u64,
 }
@@ -54,7 +54,7 @@ pub fn decide(
         .next(&plan, validated, cursor, &inputs.members, now);
     Decision {
         next,
-        displaced: plan.away,
+        plan,
         cursor: if chooses(&inputs.before, validated) {
             next_cursor(cursor)
         } else {
@@ -97,6 +97,14 @@ pub fn plan(
         plan = ask(&limits);
     }
     (plan, cursor)
+}
+
+/// Holds room for the replicas of an assignment that are not seen as pods yet.
+pub fn hold(snapshot: &mut Snapshot, owner: OwnerKey, assignment: &Assignment, shape: &PodShape) {
+    for one in &assignment.placements {
+        let cluster = ClusterName::from(one.cluster.as_str());
+        snapshot.reserve(&cluster, owner, shape, one.replicas);
+    }
 }
 
 fn request<'a>(

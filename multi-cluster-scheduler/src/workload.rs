@@ -11,6 +11,7 @@ use federation::api::{
     WorkloadStatus,
 };
 use federation::members::{ManagedKind, Owner, Unreadable, or_metadata, uid_bits};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
@@ -231,6 +232,16 @@ impl Workload {
             Ok(Spec::Job(spec)) => spec.completions.unwrap_or(spec.replicas) == 0,
             _ => false,
         }
+    }
+
+    /// A Job that is complete or failed by this status, which is of its spec.
+    pub fn has_ended_by(&self, status: &WorkloadStatus) -> bool {
+        let ended = |condition: &Condition| {
+            matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True"
+        };
+        self.key.kind == Kind::Job
+            && status.observed_generation == Some(self.generation)
+            && status.conditions.iter().any(ended)
     }
 
     /// The object as owner of objects on members.

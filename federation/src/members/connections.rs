@@ -8,6 +8,7 @@
 //! tried again with a growing wait. Nothing waits for another member.
 
 mod member_access;
+mod reader;
 mod secrets;
 mod state;
 
@@ -27,6 +28,7 @@ use super::access::{AccessProblem, ResolvedAccess};
 use crate::api::MemberCluster;
 use crate::operator::context::OperatorContext;
 use member_access::MemberAccess;
+pub use reader::{MemberContents, MemberReader};
 pub use state::Connection;
 use state::{Next, SecretName, Ticket};
 

@@ -30,13 +30,16 @@ mod writer;
 pub use access::{AccessProblem, AccessReason, ResolvedAccess};
 pub use backend::MemberBackend;
 pub use bundle::{Bundle, Ending, Item, ManagedKind, ObjectKey, Owner, uid_bits};
-pub use connections::{Connection, ConnectionEvent, Connections, RESYNC_INTERVAL, Session};
+pub use connections::{
+    Connection, ConnectionEvent, Connections, MemberContents, MemberReader, RESYNC_INTERVAL,
+    Session,
+};
 pub use contest::{Contest, Rival};
 pub use diagnosis::{Diagnosis, DiagnosisKind};
 pub use failure::{Failure, FailureKind, Outcome};
 pub use inventory::{Observed, ObservedJob, ObservedReplicas};
 pub use kubeconfig_file::{Content, Kubeconfig};
-pub use listing::list_metadata;
+pub use listing::{list_all, list_metadata};
 pub use manifest::Manifest;
 pub use member::{Change, Member, MemberEvent, MemberOptions, MemberSessions};
 pub use namespaces::NamespaceKept;

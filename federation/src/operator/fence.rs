@@ -37,6 +37,18 @@ pub fn fenced_client(
     Ok(builder.with_layer(&token).with_layer(&fence).build())
 }
 
+/// A client for the hub that cannot write: every request but GET fails with [`NotLeader`].
+pub fn read_only_client(config: Config) -> kube::Result<Client> {
+    let (network, requests) = (Network::default(), ApiRequests::default());
+    fenced_client(
+        &network,
+        config,
+        Leadership::never(),
+        &requests,
+        Server::Hub,
+    )
+}
+
 /// Requests to API servers, by server and method.
 #[derive(Clone, Debug, Default)]
 pub struct ApiRequests(Family<RequestLabels, Counter>);
@@ -152,5 +164,30 @@ where
         } else {
             Either::Right(ready(Err(Box::new(NotLeader))))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::Api;
+    use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_only_reads_sends_no_write() {
+        let config = Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        let client = read_only_client(config).unwrap();
+        let maps: Api<ConfigMap> = Api::default_namespaced(client);
+        let stopped = |error: kube::Error| is_not_leader(&error);
+        let (post, map) = (PostParams::default(), ConfigMap::default());
+        assert!(stopped(maps.create(&post, &map).await.unwrap_err()));
+        let patch = Patch::Merge(&map);
+        let patched = maps.patch("a", &PatchParams::default(), &patch).await;
+        assert!(stopped(patched.unwrap_err()));
+        let deleted = maps.delete("a", &DeleteParams::default()).await;
+        assert!(stopped(deleted.unwrap_err()));
+        assert!(!stopped(maps.get("a").await.unwrap_err()), "it is sent");
     }
 }

@@ -57,6 +57,11 @@ impl Leadership {
         Self(watch::channel(Term::Unlimited).1)
     }
 
+    /// For a process that only reads.
+    pub fn never() -> Self {
+        Self(watch::channel(Term::None).1)
+    }
+
     /// Whether this process may write now.
     ///
     /// Cheap, to be checked right before every write. It compares with a monotonic deadline, so it

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod adopt;
+mod explain;
 mod fifty;
 mod harness;
 mod input;

@@ -224,7 +224,6 @@ impl MemberRecord {
 
     /// It as a cluster that can be placed on.
     pub(super) fn cluster(&self, name: &ClusterName, is_lost: bool) -> Cluster {
-        let spec = &self.object.spec;
         let health = if self.is_leaving() {
             Health::Leaving
         } else if self.is_open() {
@@ -234,19 +233,7 @@ impl MemberRecord {
         } else {
             Health::Unreachable
         };
-        Cluster {
-            name: name.clone(),
-            role: match spec.role {
-                federation::api::Role::OnPremises => Role::OnPremises,
-                federation::api::Role::Cloud => Role::Cloud,
-            },
-            region: spec.region.clone(),
-            zone: spec.zone.clone(),
-            labels: self.object.metadata.labels.clone().unwrap_or_default(),
-            taints: spec.taints.iter().filter_map(taint_of).collect(),
-            unschedulable: spec.unschedulable,
-            health,
-        }
+        cluster_of(name, &self.object, health)
     }
 
     /// The cluster that answers is of this uid; whether the hub has another one on record.
@@ -458,5 +445,23 @@ impl Members {
         members
             .map(|(name, one)| (name.clone(), one.view(owner, kind)))
             .collect()
+    }
+}
+
+/// A member as a cluster that can be placed on, by what its object says.
+pub fn cluster_of(name: &ClusterName, object: &MemberCluster, health: Health) -> Cluster {
+    let spec = &object.spec;
+    Cluster {
+        name: name.clone(),
+        role: match spec.role {
+            federation::api::Role::OnPremises => Role::OnPremises,
+            federation::api::Role::Cloud => Role::Cloud,
+        },
+        region: spec.region.clone(),
+        zone: spec.zone.clone(),
+        labels: object.metadata.labels.clone().unwrap_or_default(),
+        taints: spec.taints.iter().filter_map(taint_of).collect(),
+        unschedulable: spec.unschedulable,
+        health,
     }
 }

@@ -39,8 +39,8 @@ pub use effect::{Effect, Measure};
 pub use failover::{Held, Settings as FailoverSettings};
 pub use identity::Identity;
 pub use leaving::Departure;
-pub use members::{MemberRecord, Members};
-pub use workloads::{Recordable, Tracked, Workloads};
+pub use members::{MemberRecord, Members, cluster_of};
+pub use workloads::{Recordable, Tracked, Workloads, assignment_of};
 
 /// What it is told.
 #[derive(Clone, Debug)]
@@ -294,11 +294,7 @@ impl Index {
         decision: plan::Decision,
         now: Instant,
     ) -> bool {
-        let plan::Decision {
-            next,
-            displaced,
-            cursor,
-        } = decision;
+        let plan::Decision { next, plan, cursor } = decision;
         self.advance_cursor(&key.namespace, cursor);
         let Some(tracked) = self.workloads.get_mut(key) else {
             return false;
@@ -313,7 +309,7 @@ impl Index {
         } else {
             self.backlog.remove(key);
         }
-        self.displaced.track(key, displaced);
+        self.displaced.track(key, plan.away);
         if is_other {
             self.assign(key, next, &validated.shape, now);
         } else {
@@ -336,10 +332,9 @@ impl Index {
         let owner = OwnerKey(tracked.workload().owner_bits());
         let after = clusters_of(&next);
         let until = now + self.settings.reservation;
-        for one in &next.placements {
-            let cluster = ClusterName::from(one.cluster.as_str());
-            self.snapshot.reserve(&cluster, owner, shape, one.replicas);
-            self.reservations.hold(owner, cluster, until);
+        plan::hold(&mut self.snapshot, owner, &next, shape);
+        for cluster in &after {
+            self.reservations.hold(owner, cluster.clone(), until);
         }
         let before = clusters_of(&tracked.assign(next));
         tracked.reserve();

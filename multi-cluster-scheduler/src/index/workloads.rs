@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use federation::api::{PlacementStatus, WorkloadStatus};
 use federation::members::{Failure, Item, ObjectKey};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use placement::ClusterName;
 use tokio::time::Instant;
 
@@ -175,12 +174,7 @@ impl Tracked {
     /// A Job that the hub has on record as complete or failed: it is not run again, whatever becomes
     /// of its members and of its Jobs there.
     pub fn has_ended(&self) -> bool {
-        let ended = |condition: &Condition| {
-            matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True"
-        };
-        self.workload.key.kind == Kind::Job
-            && self.reported.observed_generation == Some(self.workload.generation)
-            && self.reported.conditions.iter().any(ended)
+        self.workload.has_ended_by(&self.reported)
     }
 
     /// The object's version, of what was read and what was written by us since.

@@ -23,7 +23,7 @@ pub(super) struct MemberAccess {
     network: Network,
     leadership: Leadership,
     requests: ApiRequests,
-    deadline: Duration,
+    pub(super) deadline: Duration,
 }
 
 impl MemberAccess {
@@ -36,6 +36,24 @@ impl MemberAccess {
             leadership: context.leadership.clone(),
             requests: context.requests.clone(),
             deadline: context.deadline,
+        }
+    }
+
+    /// With this access to the hub, and clients that cannot write.
+    pub(super) fn read_only(
+        hub: Client,
+        kubeconfig: Kubeconfig,
+        rules: AccessRules,
+        deadline: Duration,
+    ) -> Self {
+        Self {
+            hub,
+            kubeconfig: Some(kubeconfig),
+            rules,
+            network: Network::default(),
+            leadership: Leadership::never(),
+            requests: ApiRequests::default(),
+            deadline,
         }
     }
 
