@@ -177,7 +177,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_only_reads_sends_no_write() {
-        let config = Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        let mut config = Config::new(http::Uri::from_static("http://127.0.0.1:1"));
+        config.default_retry = false;
         let client = read_only_client(config).unwrap();
         let maps: Api<ConfigMap> = Api::default_namespaced(client);
         let stopped = |error: kube::Error| is_not_leader(&error);
