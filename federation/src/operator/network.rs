@@ -6,16 +6,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::BodyExt as _;
+use hyper::rt::{Read, Write};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt as _, DynBody};
+use percent_encoding::percent_decode_str;
 use tower::util::BoxService;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _, service_fn};
 
@@ -64,8 +69,7 @@ impl Network {
 
     pub(super) fn builder(&self, config: Config) -> kube::Result<ClientBuilder<Stack>> {
         let Some(network) = self.simulated.clone() else {
-            // A proxy connects by itself.
-            return if self.refuses_link_local && config.proxy_url.is_none() {
+            return if self.refuses_link_local {
                 guarded(config)
             } else {
                 ClientBuilder::try_from(config)
@@ -84,11 +88,52 @@ impl Network {
 }
 
 /// What kube makes of a configuration, with a resolver that refuses link-local addresses: a name is
-/// resolved at every connection, and whoever owns it may change what it means.
+/// resolved at every connection, and whoever owns it may change what it means. Through a proxy, that is
+/// the proxy's name; the member's is resolved there.
 fn guarded(config: Config) -> kube::Result<ClientBuilder<Stack>> {
     let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
     tcp.enforce_http(false);
-    let tls = config.rustls_https_connector_with_connector(tcp)?;
+    let Some(proxy) = config.proxy_url.clone() else {
+        return connecting_by(tcp, config);
+    };
+    match proxy.scheme_str() {
+        Some("http") => connecting_by(tunnel(proxy, tcp), config),
+        Some("https") => {
+            let tls = config.rustls_https_connector_with_connector(tcp)?;
+            connecting_by(tunnel(proxy, tls), config)
+        }
+        Some("socks5") => connecting_by(SocksV5::new(proxy, tcp), config),
+        _ => Err(kube::Error::ProxyProtocolUnsupported {
+            proxy_url: Box::new(proxy),
+        }),
+    }
+}
+
+/// A tunnel through an HTTP proxy, with the user and the password that its URL has.
+fn tunnel<C>(proxy: Uri, connector: C) -> Tunnel<C> {
+    let user = proxy.authority().and_then(|one| {
+        let (user, _) = one.as_str().rsplit_once('@')?;
+        let user: Vec<u8> = percent_decode_str(user).collect();
+        HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(user))).ok()
+    });
+    let tunnel = Tunnel::new(proxy, connector);
+    match user {
+        Some(mut user) => {
+            user.set_sensitive(true);
+            tunnel.with_auth(user)
+        }
+        None => tunnel,
+    }
+}
+
+fn connecting_by<C>(connector: C, config: Config) -> kube::Result<ClientBuilder<Stack>>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    let tls = config.rustls_https_connector_with_connector(connector)?;
     let mut connector = TimeoutConnector::new(tls);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
@@ -147,7 +192,48 @@ impl Debug for Network {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// The first bytes that a proxy gets of a client of a member.
+    async fn first_bytes(proxy: &str, length: usize) -> Vec<u8> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let mut config = Config::new(Uri::from_static("https://member.example:6443"));
+        config.proxy_url = Some(proxy.replace("PROXY", &address).parse().unwrap());
+        config.default_retry = false;
+        let network = Network::default().without_link_local();
+        let client = network.builder(config).unwrap().build();
+        let proxy = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = vec![0; length];
+            stream.read_exact(&mut bytes).await.unwrap();
+            bytes
+        };
+        let (bytes, answer) = tokio::join!(proxy, client.apiserver_version());
+        assert!(answer.is_err(), "the proxy has closed");
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_member_with_a_proxy_is_reached_through_it() {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let connect = "CONNECT member.example:6443 HTTP/1.1\r\n";
+        let bytes = first_bytes("http://PROXY", connect.len()).await;
+        assert_eq!(String::from_utf8(bytes).unwrap(), connect);
+        let bytes = first_bytes("http://me:p%40ss@PROXY", 160).await;
+        let text = String::from_utf8(bytes).unwrap().to_lowercase();
+        assert!(text.contains("proxy-authorization: basic "), "{text}");
+        assert!(
+            text.contains(&STANDARD.encode("me:p@ss").to_lowercase()),
+            "{text}"
+        );
+        assert_eq!(first_bytes("socks5://PROXY", 1).await, [5]);
+        // A TLS handshake.
+        assert_eq!(first_bytes("https://PROXY", 1).await, [22]);
+    }
 
     /// `0.0.0.0` has no name of its own, but resolvers take it for one.
     #[tokio::test]
