@@ -49,7 +49,14 @@ fn store(folder: Option<&Path>) -> Result<Store, OpenError> {
 
 fn options() -> Options {
     Options {
-        tokens: [("bench".to_owned(), User::admin())].into(),
+        tokens: [
+            ("bench".to_owned(), User::admin()),
+            (
+                "reader".to_owned(),
+                User::new("reader", &["system:authenticated"]),
+            ),
+        ]
+        .into(),
         ..Options::default()
     }
 }

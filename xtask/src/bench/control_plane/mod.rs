@@ -1,5 +1,6 @@
 //! The embedded control plane, beside a real kube-apiserver and etcd.
 
+mod bindings;
 mod compare;
 mod connection;
 mod day;
@@ -17,6 +18,7 @@ pub(super) const PARTS: &[Part] = &[
     compare::run,
     watches::run,
     definitions::run,
+    bindings::run,
     day::run,
 ];
 
