@@ -197,8 +197,8 @@ mod tests {
 
     use super::*;
 
-    /// The first bytes that a proxy gets of a client of a member.
-    async fn first_bytes(proxy: &str, length: usize) -> Vec<u8> {
+    /// What a proxy gets first of a client of a member.
+    async fn first_bytes(proxy: &str) -> Vec<u8> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let mut config = Config::new(Uri::from_static("https://member.example:6443"));
@@ -208,8 +208,8 @@ mod tests {
         let client = network.builder(config).unwrap().build();
         let proxy = async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut bytes = vec![0; length];
-            stream.read_exact(&mut bytes).await.unwrap();
+            let mut bytes = Vec::new();
+            stream.read_buf(&mut bytes).await.unwrap();
             bytes
         };
         let (bytes, answer) = tokio::join!(proxy, client.apiserver_version());
@@ -220,19 +220,18 @@ mod tests {
     #[tokio::test]
     async fn a_member_with_a_proxy_is_reached_through_it() {
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let connect = "CONNECT member.example:6443 HTTP/1.1\r\n";
-        let bytes = first_bytes("http://PROXY", connect.len()).await;
-        assert_eq!(String::from_utf8(bytes).unwrap(), connect);
-        let bytes = first_bytes("http://me:p%40ss@PROXY", 160).await;
-        let text = String::from_utf8(bytes).unwrap().to_lowercase();
-        assert!(text.contains("proxy-authorization: basic "), "{text}");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let head = text(first_bytes("http://PROXY").await);
         assert!(
-            text.contains(&STANDARD.encode("me:p@ss").to_lowercase()),
-            "{text}"
+            head.starts_with("CONNECT member.example:6443 HTTP/1.1\r\n"),
+            "{head}"
         );
-        assert_eq!(first_bytes("socks5://PROXY", 1).await, [5]);
+        let head = text(first_bytes("http://me:p%40ss@PROXY").await);
+        let user = format!("Basic {}\r\n", STANDARD.encode("me:p@ss"));
+        assert!(head.contains(&user), "{head}");
+        assert!(first_bytes("socks5://PROXY").await.starts_with(&[5]));
         // A TLS handshake.
-        assert_eq!(first_bytes("https://PROXY", 1).await, [22]);
+        assert!(first_bytes("https://PROXY").await.starts_with(&[22]));
     }
 
     /// `0.0.0.0` has no name of its own, but resolvers take it for one.

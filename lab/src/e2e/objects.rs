@@ -32,15 +32,13 @@ struct Kind {
 
 impl Kind {
     fn path(&self, namespace: &str, name: Option<&str>) -> String {
-        let mut path = self.root.clone();
+        let mut parts = vec![self.root.as_str()];
         if self.namespaced {
-            path += &format!("/namespaces/{namespace}");
+            parts.extend(["namespaces", namespace]);
         }
-        path += &format!("/{}", self.plural);
-        if let Some(name) = name {
-            path += &format!("/{name}");
-        }
-        path
+        parts.push(&self.plural);
+        parts.extend(name);
+        parts.join("/")
     }
 }
 
@@ -140,7 +138,7 @@ async fn discover(client: &Client) -> Result<Kinds> {
     let mut kinds = Kinds::new();
     let core = "/api/v1".to_owned();
     let groups: APIGroupList = read(client, "/apis").await?;
-    let groups = groups.groups.into_iter().flat_map(|group| {
+    let groups = groups.groups.into_iter().filter_map(|group| {
         let version = group
             .preferred_version
             .or(group.versions.into_iter().next())?;

@@ -5,6 +5,8 @@ mod admission;
 mod documents;
 mod object_name;
 
+use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,9 +52,10 @@ pub(crate) struct Arguments {
     /// Namespace of the objects that name none [default: that of the hub's context]
     #[arg(short, long)]
     namespace: Option<String>,
-    /// File with the access to the hub and, as further contexts, to the members
+    /// File with the access to the hub and, as further contexts, to the members [default: kubectl's,
+    /// that is $KUBECONFIG or ~/.kube/config]
     #[arg(long, env = "MCK8S_KUBECONFIG", value_name = "FILE")]
-    kubeconfig: PathBuf,
+    kubeconfig: Option<PathBuf>,
     /// Which context of the kubeconfig is the hub [default: its current context]
     #[arg(long, env = "MCK8S_HUB_CONTEXT", value_name = "CONTEXT")]
     hub_context: Option<String>,
@@ -65,6 +68,7 @@ pub(crate) struct Arguments {
 
 /// The hub, to be read.
 struct Hub {
+    kubeconfig: Kubeconfig,
     client: Client,
     namespace: String,
     deadline: Duration,
@@ -147,8 +151,7 @@ async fn known(
     members: Vec<Read<MemberCluster>>,
     workloads: Vec<(Kind, Read<DynamicObject>)>,
 ) -> Known {
-    let kubeconfig = Kubeconfig::at(arguments.kubeconfig.clone());
-    let rules = arguments.access.rules();
+    let (kubeconfig, rules) = (hub.kubeconfig.clone(), arguments.access.rules());
     let reader = MemberReader::new(hub.client.clone(), kubeconfig, rules, hub.deadline);
     let reader = &reader;
     let read = |member: Read<MemberCluster>| async move {
@@ -190,10 +193,12 @@ async fn contents(reader: &MemberReader, member: &MemberCluster) -> Result<Membe
 
 impl Hub {
     async fn of(arguments: &Arguments) -> Result<Self> {
-        let path = &arguments.kubeconfig;
-        let file = Kubeconfig::at(path.clone())
-            .read()
-            .map_err(|problem| anyhow!(problem))?;
+        let path = match &arguments.kubeconfig {
+            Some(path) => path.clone(),
+            None => kubectls_file(env::var_os("KUBECONFIG"), env::home_dir())?,
+        };
+        let kubeconfig = Kubeconfig::at(path.clone());
+        let file = kubeconfig.read().map_err(|problem| anyhow!(problem))?;
         let context = arguments
             .hub_context
             .clone()
@@ -220,6 +225,7 @@ impl Hub {
             .as_ref()
             .unwrap_or(&config.default_namespace);
         Ok(Self {
+            kubeconfig,
             namespace: namespace.clone(),
             client: read_only_client(config).map_err(|error| refused(&error))?,
             deadline: arguments.deadline,
@@ -227,6 +233,36 @@ impl Hub {
     }
 }
 
+/// The one file that kubectl reads.
+fn kubectls_file(listed: Option<OsString>, home: Option<PathBuf>) -> Result<PathBuf> {
+    let listed = listed.unwrap_or_default();
+    let files = env::split_paths(&listed).filter(|file| !file.as_os_str().is_empty());
+    let mut files = files.fuse();
+    match (files.next(), files.next()) {
+        (None, _) => {
+            let home = home.context("name a kubeconfig with --kubeconfig: there is no home")?;
+            Ok(home.join(".kube/config"))
+        }
+        (Some(file), None) => Ok(file),
+        (Some(_), Some(_)) => bail!("KUBECONFIG has several files: name one with --kubeconfig"),
+    }
+}
+
 fn failed(error: &kube::Error) -> anyhow::Error {
     anyhow!("the hub: {}", redacted_message(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kubeconfig_is_kubectls_where_none_is_named() {
+        let file = |listed: &str| kubectls_file(Some(listed.into()), Some("/home/me".into()));
+        assert_eq!(file("").unwrap(), Path::new("/home/me/.kube/config"));
+        assert_eq!(file(":/a:").unwrap(), Path::new("/a"));
+        let several = file("/a:/b").unwrap_err().to_string();
+        assert!(several.contains("--kubeconfig"), "{several}");
+        assert!(kubectls_file(None, None).is_err());
+    }
 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use federation::api::{MemberCluster, PlacedSummary};
+use federation::operator::status::WriteError;
 use futures::StreamExt as _;
 use placement::ClusterName;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{HubError, Scheduler};
 use crate::index::Departure;
@@ -66,8 +67,15 @@ impl Scheduler {
         let writes =
             futures::stream::iter(&names).for_each_concurrent(PARALLEL, |name| async move {
                 let placed = placements.get(name).copied().unwrap_or_default();
-                if let Err(error) = self.write_member_status(name, placed).await {
-                    warn!(cluster = %name, %error, "status of the member not written");
+                match self.write_member_status(name, placed).await {
+                    Ok(()) => {}
+                    // Its next event is under way, and it is written in the next round.
+                    Err(error @ HubError::MemberStatus(WriteError::Stale)) => {
+                        debug!(cluster = %name, %error, "status of the member not written yet");
+                    }
+                    Err(error) => {
+                        warn!(cluster = %name, %error, "status of the member not written");
+                    }
                 }
             });
         writes.await;
