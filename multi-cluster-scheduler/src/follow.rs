@@ -19,13 +19,15 @@ pub fn decide(index: &Index, workload: &Workload) -> Result<Option<Assignment>, 
     let named = named_clusters(spec.locations.as_deref(), spec.clusters.as_ref())?;
     let (names, why) = match named {
         Some(mut names) => {
-            // From a cluster that is being removed it goes after the deployment's pods.
-            let backends = followed(index, workload).unwrap_or_default();
-            let is_leaving = |cluster: &str| {
-                let member = index.members().member(cluster);
+            let is_leaving = |cluster: &String| {
+                let member = index.members().member(cluster.as_str());
                 member.is_some_and(MemberRecord::is_leaving)
             };
-            names.retain(|cluster| !is_leaving(cluster) || backends.contains(cluster));
+            if names.iter().any(is_leaving) {
+                // From a cluster that is being removed it goes after the deployment's pods.
+                let backends = followed(index, workload).unwrap_or_default();
+                names.retain(|cluster| !is_leaving(cluster) || backends.contains(cluster));
+            }
             (names, "named as a location")
         }
         None => (

@@ -85,6 +85,11 @@ impl World {
         self.as_account(self.operator.account, kubeconfig).await
     }
 
+    /// Writes such a kubeconfig, as a whole: an operator may read it at any time.
+    pub async fn write_as_operator(&self, path: &Path, kubeconfig: &str) -> Result<()> {
+        write(path, &self.as_operator(kubeconfig).await?)
+    }
+
     async fn as_account(&self, account: &str, kubeconfig: &str) -> Result<String> {
         let mut config: Value = serde_json::from_str(kubeconfig)?;
         let mut users = Vec::new();

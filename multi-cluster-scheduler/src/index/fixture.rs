@@ -272,8 +272,8 @@ impl World {
     /// Why a deleted member may be forgotten now, if it may.
     pub(super) fn departure(&self, name: &str) -> Option<Departure> {
         let name = ClusterName::from(name);
-        let placed = self.index.placements().get(&name).copied();
-        let departure = (self.index).departure(&name, placed.unwrap_or_default(), self.now);
+        let placed = self.index.placements().of(&name);
+        let departure = self.index.departure(&name, placed, self.now);
         departure.map(|(_, departure)| departure)
     }
 

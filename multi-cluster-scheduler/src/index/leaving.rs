@@ -19,13 +19,24 @@ pub enum Departure {
     Unreachable,
 }
 
+/// What is placed on each member.
+#[derive(Clone, Debug, Default)]
+pub struct Placements(BTreeMap<ClusterName, PlacedSummary>);
+
+impl Placements {
+    /// On this one.
+    pub fn of(&self, member: &ClusterName) -> PlacedSummary {
+        self.0.get(member).copied().unwrap_or_default()
+    }
+}
+
 impl Index {
-    /// What is placed on each member that has anything.
-    pub fn placements(&self) -> BTreeMap<ClusterName, PlacedSummary> {
-        let mut all: BTreeMap<ClusterName, PlacedSummary> = BTreeMap::new();
+    /// What is placed on each member.
+    pub fn placements(&self) -> Placements {
+        let mut all = Placements::default();
         for (_, tracked) in self.workloads.iter() {
             for one in &tracked.assignment().placements {
-                let placed = all.entry(one.cluster.as_str().into()).or_default();
+                let placed = all.0.entry(one.cluster.as_str().into()).or_default();
                 placed.objects += 1;
                 placed.replicas = placed.replicas.saturating_add(one.replicas);
             }
@@ -78,8 +89,8 @@ impl Index {
         }
         let placements = self.placements();
         let may_go = |name: &ClusterName| {
-            let placed = placements.get(name).copied().unwrap_or_default();
-            self.departure(name, placed, now).is_some()
+            let departure = self.departure(name, placements.of(name), now);
+            departure.is_some()
         };
         if self.members.all().any(|(name, _)| may_go(name)) {
             self.effects.push(Effect::WriteMemberStatuses);

@@ -100,8 +100,7 @@ impl Scheduler {
             index.placements()
         };
         for name in members {
-            let placed = placements.get(name).copied().unwrap_or_default();
-            self.write_member_status(name, placed).await?;
+            self.write_member_status(name, placements.of(name)).await?;
         }
         Ok(())
     }

@@ -66,8 +66,7 @@ impl Scheduler {
         self.member_status_turns.retain(|name| names.contains(name));
         let writes =
             futures::stream::iter(&names).for_each_concurrent(PARALLEL, |name| async move {
-                let placed = placements.get(name).copied().unwrap_or_default();
-                match self.write_member_status(name, placed).await {
+                match self.write_member_status(name, placements.of(name)).await {
                     Ok(()) => {}
                     // Its next event is under way, and it is written in the next round.
                     Err(error @ HubError::MemberStatus(WriteError::Stale)) => {

@@ -26,10 +26,7 @@ pub(crate) async fn write_kubeconfig(
     let user = config["contexts"][0]["context"]["user"].clone();
     let context = |(name, cluster): &(&str, &str)| json!({ "name": name, "context": { "cluster": cluster, "user": user } });
     config["contexts"] = contexts.iter().map(context).collect();
-    // As a whole: the scheduler reads it at any time.
-    let draft = path.with_extension("draft");
-    std::fs::write(&draft, world.as_operator(&config.to_string()).await?)?;
-    std::fs::rename(&draft, &path)?;
+    world.write_as_operator(&path, &config.to_string()).await?;
     Ok(path)
 }
 

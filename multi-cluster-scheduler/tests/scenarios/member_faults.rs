@@ -208,7 +208,7 @@ async fn a_member_that_is_down_hangs_or_answers_with_errors(world: &World) -> Re
     let servers = BTreeMap::from([("cluster2".to_owned(), proxy.url())]);
     let kubeconfig = world.lab.kubeconfig_through("through-proxy", &servers)?;
     let through = std::fs::read_to_string(&kubeconfig)?;
-    std::fs::write(&kubeconfig, world.as_operator(&through).await?)?;
+    world.write_as_operator(&kubeconfig, &through).await?;
     let operator = world.candidate(&kubeconfig, &[])?;
     operator.ready().await?;
     world.apply(&deployment("hello", &everywhere())).await?;
