@@ -118,10 +118,7 @@ fn tunnel<C>(proxy: Uri, connector: C) -> Tunnel<C> {
     });
     let tunnel = Tunnel::new(proxy, connector);
     match user {
-        Some(mut user) => {
-            user.set_sensitive(true);
-            tunnel.with_auth(user)
-        }
+        Some(user) => tunnel.with_auth(user),
         None => tunnel,
     }
 }
@@ -208,7 +205,7 @@ mod tests {
         let client = network.builder(config).unwrap().build();
         let proxy = async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut bytes = Vec::new();
+            let mut bytes = Vec::with_capacity(4096);
             stream.read_buf(&mut bytes).await.unwrap();
             bytes
         };

@@ -295,18 +295,13 @@ async fn no_secret_reaches_a_log_an_event_a_status_or_a_metric(world: &World) ->
                 none(),
             ),
         ),
-        (
-            "proxy",
-            with(
-                json!({ "proxy-url": format!("http://u:{MARKER}@127.0.0.1:1") }),
-                none(),
-            ),
-        ),
     ];
     let wrong = json!({ "token": MARKER });
+    let proxy = json!({ "proxy-url": format!("http://u:{MARKER}@127.0.0.1:1") });
     let unreachable = [
         ("refused", with(none(), wrong.clone())),
         ("unreadable", with(json!({ "server": server }), wrong)),
+        ("proxy", with(proxy, none())),
     ];
     for (name, kubeconfig) in invalid.iter().chain(&unreachable) {
         member_by_secret(world, name, kubeconfig).await?;
@@ -355,6 +350,7 @@ async fn no_secret_reaches_a_log_an_event_a_status_or_a_metric(world: &World) ->
         ("refused", "Forbidden", "(401)"),
         ("cluster2", "Forbidden", "(401)"),
         ("unreadable", "Unreachable", "cannot be read"),
+        ("proxy", "Unreachable", "tunnel error"),
     ] {
         let member = format!("membercluster/{name}");
         let message = world
