@@ -39,11 +39,7 @@ const AT_ONCE: usize = 64;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The object: mcd/NAME, mcj/NAME, or the NAME of either
-    #[arg(
-        value_name = "[KIND/]NAME",
-        required_unless_present = "filename",
-        conflicts_with = "filename"
-    )]
+    #[arg(value_name = "[KIND/]NAME", conflicts_with = "filename")]
     name: Option<ObjectName>,
     /// YAML file with objects to explain as if they were applied now, one after the other; "-" is
     /// standard input. Nothing is applied

@@ -309,7 +309,7 @@ async fn what_is_wrong_is_refused_with_where_it_is_and_what_to_write() {
         (&["-f", "/nowhere.yaml"], 1, "/nowhere.yaml: No such file"),
         (&["nope", "--hub-context=nowhere"], 1, "context nowhere"),
         (&["pod/nope"], 2, "write mcd/NAME or mcj/NAME"),
-        (&[], 2, "--filename"),
+        (&[], 1, "name an object, or a file with --filename"),
     ] {
         let (found, said) = explain(&kubeconfig, arguments, "");
         assert!(
