@@ -21,6 +21,8 @@ use kube::core::ApiResource;
 use kube::{Api, Client, Config, ResourceExt as _};
 use serde_json::{Map, Value, json};
 
+use crate::stdout;
+
 /// How long a cluster may take to answer.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -72,7 +74,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     .await?;
     let uid = uid.uid().unwrap_or_default();
     let owners = owners(&hub).await?;
-    let mut left = 0;
+    let (mut found, mut left) = (0, 0);
     for member in &members {
         let client = client(&file, member).await?;
         let adopted = adopt(&client, &arguments.from_hub, &uid, &owners, arguments.yes).await;
@@ -83,16 +85,28 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
                 Ok(owner) => format!("would be adopted for {owner}"),
                 Err(why) => format!("left alone: {why}"),
             };
-            println!("{member}: {object}: {result}");
+            found += 1;
+            stdout::print(&format!("{member}: {object}: {result}\n"))?;
         }
     }
-    if !arguments.yes {
-        println!("Nothing was written; add --yes to write the labels.");
+    let mut said = Vec::new();
+    if found == 0 {
+        said.push(format!(
+            "nothing on the members is labelled as of the hub {}: is that its uid?",
+            arguments.from_hub
+        ));
+    } else if !arguments.yes {
+        said.push("Nothing was written; add --yes to write the labels.".to_owned());
     }
     if left > 0 {
-        println!("{left} objects are left alone.");
+        said.push(format!("{left} objects are left alone."));
     }
-    Ok(())
+    stdout::print(
+        &said
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>(),
+    )
 }
 
 async fn client(file: &Kubeconfig, context: &str) -> Result<Client> {

@@ -20,76 +20,78 @@ pub(crate) struct Banner<'a> {
 }
 
 impl Banner<'_> {
-    /// Says what is up, and what to try.
-    pub(crate) fn print(&self, folder: &Folder) {
+    /// What is up, and what to try.
+    pub(crate) fn text(&self, folder: &Folder) -> String {
         let hub = self.contexts.first().map_or("", String::as_str);
-        println!(
+        let what = match self.scenario {
+            Some(scenario) => self.scenario_text(scenario),
+            None => self.first_steps(hub) + &self.kept(folder),
+        };
+        format!(
             "Up in {:.2} s: a hub and {} members.\n\
-             Kubeconfig: {} (contexts: {hub}, then the members; {hub} is the current one)\n",
+             Kubeconfig: {} (contexts: {hub}, then the members; {hub} is the current one)\n\n\
+             {what}{}",
             self.took.as_secs_f64(),
             self.contexts.len().saturating_sub(1),
             self.kubeconfig.display(),
-        );
-        if let Some(scenario) = self.scenario {
-            self.print_scenario(scenario);
-        } else {
-            self.print_first_steps(hub);
-            self.print_kept(folder);
-        }
-        self.print_address();
+            self.who_reaches_it(),
+        )
     }
 
-    fn print_scenario(&self, scenario: &Scenario) {
+    fn scenario_text(&self, scenario: &Scenario) -> String {
         let file = self.kubeconfig.display();
-        if !scenario.description.is_empty() {
-            println!("{}\n", scenario.description);
+        let mut text = scenario.description.clone();
+        if !text.is_empty() {
+            text += "\n\n";
         }
-        println!(
+        text + &format!(
             "It takes {:#}. Look at it, in another terminal:\n  \
              export KUBECONFIG={file}\n  \
              kubectl get mchpa,mcd\n  \
              kubectl describe mchpa\n\n\
-             Ctrl-C ends it; nothing is kept.\n",
+             Ctrl-C ends it; nothing is kept.\n\n",
             SignedDuration::try_from(scenario.ends).unwrap_or_default()
-        );
+        )
     }
 
-    fn print_first_steps(&self, hub: &str) {
+    fn first_steps(&self, hub: &str) -> String {
         let first = self.contexts.get(1).map_or(hub, String::as_str);
-        println!(
+        format!(
             "Try, in another terminal:\n  \
              export KUBECONFIG={}\n  \
              kubectl apply -f manifests/examples/02_example_deployment_worst_fit.yaml\n  \
              kubectl get mcd,mcl\n  \
              kubectl describe mcd hello\n  \
              kubectl --context {first} get pods\n\n\
-             Ctrl-C ends it; the data stay.\n",
+             Ctrl-C ends it; the data stay.\n\n",
             self.kubeconfig.display()
-        );
+        )
     }
 
-    /// Says which data nobody asks for now.
-    fn print_kept(&self, folder: &Folder) {
+    /// Which data nobody asks for now.
+    fn kept(&self, folder: &Folder) -> String {
         let mut kept = folder.clusters();
         kept.retain(|name| !self.contexts.contains(name));
-        if !kept.is_empty() {
-            println!(
-                "Not started, because nobody asks for them now: {}. Their data stay in {}.\n",
-                kept.join(", "),
-                folder.join("data").display()
-            );
+        if kept.is_empty() {
+            return String::new();
         }
+        format!(
+            "Not started, because nobody asks for them now: {}. Their data stay in {}.\n\n",
+            kept.join(", "),
+            folder.join("data").display()
+        )
     }
 
-    /// Says who reaches it besides this machine.
-    fn print_address(&self) {
-        if !self.address.ip().is_loopback() {
-            println!(
-                "Others reach it at port {}. Whoever has the kubeconfig, or its token, may do \
-                 anything; nobody else may. Elsewhere, write an address of this machine into the \
-                 kubeconfig's servers; --tls-san makes the certificate cover it.\n",
-                self.address.port()
-            );
+    /// Who reaches it besides this machine.
+    fn who_reaches_it(&self) -> String {
+        if self.address.ip().is_loopback() {
+            return String::new();
         }
+        format!(
+            "Others reach it at port {}. Whoever has the kubeconfig, or its token, may do \
+             anything; nobody else may. Elsewhere, write an address of this machine into the \
+             kubeconfig's servers; --tls-san makes the certificate cover it.\n\n",
+            self.address.port()
+        )
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use federation::operator::clock::SharedClock;
 use federation::operator::context::Substitutes;
 use federation::operator::frame::{Environment, OperatorEntry};
@@ -70,6 +70,22 @@ impl Operators {
         let ended = futures::future::join_all(ended);
         tokio::time::timeout(GRACE, ended).await.ok();
     }
+}
+
+/// Their flags come from the environment: one that cannot be read would end each of them at once, again
+/// and again.
+pub(crate) fn check_environment() -> Result<()> {
+    for entry in &OPERATORS {
+        // Any file will do: it is not read here.
+        let flags = ["--kubeconfig=kubeconfig".to_owned()];
+        entry.common(&flags).with_context(|| {
+            format!(
+                "the {} is set up by MCK8S_ variables of the environment, see its --help",
+                entry.name
+            )
+        })?;
+    }
+    Ok(())
 }
 
 /// Starts one, and logs why it has ended.

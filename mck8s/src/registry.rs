@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::operators::Operators;
+use crate::stdout;
 
 /// How often it is asked whether all is ready.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -60,13 +61,13 @@ async fn remove(api: &Api<MemberCluster>, name: &str) -> kube::Result<()> {
 }
 
 /// Waits until the operators know what the members hold.
-pub(crate) async fn until_ready(operators: &Operators) {
+pub(crate) async fn until_ready(operators: &Operators) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     while !operators.are_ready() {
         if Instant::now() >= end {
-            println!("The operators do not know all members yet; see the table.");
-            return;
+            return stdout::print("The operators do not know all members yet; see the table.\n");
         }
         tokio::time::sleep(INTERVAL).await;
     }
+    Ok(())
 }

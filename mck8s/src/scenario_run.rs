@@ -13,6 +13,7 @@ use lab::simulation::{Link, Network, Reach};
 use crate::member::{Member, client};
 use crate::operators::Operators;
 use crate::screen::Screen;
+use crate::stdout;
 use crate::world::World;
 
 /// Plays a scenario to its end. What happens is said when it happens, with the time of day.
@@ -28,7 +29,7 @@ pub(crate) async fn run_scenario(
         match screen {
             // A terminal that is gone ends the table, too.
             Some(screen) => drop(screen.say(&line)),
-            None => println!("{line}"),
+            None => drop(stdout::print(&format!("{line}\n"))),
         }
     };
     play(scenario, environment, |_, what| say(what)).await?;

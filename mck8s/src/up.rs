@@ -20,7 +20,7 @@ use crate::operators::{OperatorConfig, Operators};
 use crate::scenario_run::{LiveEnvironment, run_scenario};
 use crate::screen::Screen;
 use crate::world::World;
-use crate::{board, prometheus, registry};
+use crate::{board, operators, prometheus, registry, stdout};
 
 /// Runs until Ctrl-C.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
@@ -31,6 +31,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
+    operators::check_environment()?;
     let scenario = arguments.scenario()?;
     let clusters = match &scenario {
         Some(scenario) => scenario.clusters.clone(),
@@ -62,7 +63,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let network = world.network();
     let operators = Operators::start(&network, &config);
     let working = async {
-        registry::until_ready(&operators).await;
+        registry::until_ready(&operators).await?;
         let banner = Banner {
             took: started.elapsed(),
             kubeconfig: &kubeconfig,
@@ -70,7 +71,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
             address,
             scenario: scenario.as_ref(),
         };
-        banner.print(&folder);
+        stdout::print(&banner.text(&folder))?;
         let environment = LiveEnvironment {
             world: &world,
             network: &network,

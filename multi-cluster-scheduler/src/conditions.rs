@@ -120,6 +120,13 @@ fn announced(index: &Index, now: Timestamp) -> String {
     )
 }
 
+/// Why the spec cannot be served: what runs is of an older one, if anything runs.
+fn unserved(tracked: &Tracked) -> Option<String> {
+    let problem = tracked.invalid()?;
+    let is_service = tracked.workload().key.kind == Kind::Service;
+    (!is_service).then(|| problem.to_owned())
+}
+
 /// What is said of a write that the hub refuses.
 pub(crate) fn refused(words: &str) -> String {
     format!("the hub refuses what the scheduler writes to this object: {words}")
@@ -137,6 +144,9 @@ pub(crate) fn progressing(index: &Index, tracked: &Tracked, status: &WorkloadSta
     }
     if tracked.workload().deleted_at.is_some() {
         return deleting(index, tracked, status);
+    }
+    if let Some(problem) = unserved(tracked) {
+        return verdict(false, "InvalidSpec", problem);
     }
     let first = |wanted: &[FailureKind]| {
         tracked
@@ -321,6 +331,9 @@ pub(crate) fn available(index: &Index, tracked: &Tracked, status: &WorkloadStatu
         reason,
         message,
     };
+    if let Some(problem) = unserved(tracked) {
+        return verdict(false, "InvalidSpec", problem);
+    }
     let silent: Vec<_> = status
         .placements
         .iter()

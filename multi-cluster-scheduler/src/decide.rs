@@ -55,11 +55,15 @@ pub struct MemberView {
 }
 
 impl Assignment {
-    /// What of it `place` takes as current: not what only waits to leave. Unless a share stays what
-    /// it was made as: then one that leaves is taken back, whole, while nothing has replaced it.
+    /// What of it `place` takes as current: not what only waits to leave. But a location may keep after
+    /// all what no move takes away from it; and where a share stays what it was made as, one that leaves
+    /// is taken back, whole, while nothing has replaced it.
     pub fn current(&self, resizable: bool) -> Vec<Current> {
         let mut unassigned = if resizable { 0 } else { self.unplaced };
         let mut share = |one: &PlacementStatus| {
+            if resizable && one.location && !self.moves_from(&one.cluster) {
+                return one.replicas;
+            }
             if one.leaving == 0 || one.leaving > unassigned {
                 return one.replicas - one.leaving;
             }
@@ -71,10 +75,17 @@ impl Assignment {
             .map(|one| Current {
                 cluster: ClusterName::from(one.cluster.as_str()),
                 replicas: share(one),
+                displaced: one.displaced,
                 location: one.location,
             })
             .filter(|one| one.location || one.replicas > 0)
             .collect()
+    }
+
+    /// The move that is under way takes replicas from this cluster.
+    fn moves_from(&self, cluster: &str) -> bool {
+        let moving = self.decision.moving.as_ref();
+        moving.is_some_and(|one| cluster == if one.undone { &one.to } else { &one.from })
     }
 
     /// Replicas that are meant to run.
@@ -126,6 +137,7 @@ impl Assignment {
                 let status = PlacementStatus {
                     cluster: one.cluster.to_string(),
                     replicas: one.replicas,
+                    displaced: one.displaced,
                     location: one.location,
                     why: why(plan, &one.cluster, &one.why),
                     ..PlacementStatus::default()
@@ -156,6 +168,7 @@ impl Assignment {
                 key: validated.decision_key.clone(),
                 cursor,
                 floor,
+                moving: None,
                 clusters: verdicts(plan).take(EXPLAINED).collect(),
             },
             policy: Some(plan.policy.to_owned()),
@@ -260,11 +273,15 @@ impl Assignment {
             let placements: Vec<_> = assignment
                 .placements
                 .iter()
-                .map(|one| (one.cluster.clone(), one.replicas, one.leaving, one.location))
+                .map(|one| {
+                    let counts = (one.replicas, one.leaving, one.displaced);
+                    (one.cluster.clone(), counts, one.location)
+                })
                 .collect();
             (
                 placements,
                 assignment.decision.key.clone(),
+                assignment.decision.moving.clone(),
                 assignment.unplaced,
                 assignment.unplaced_by.clone(),
                 assignment.policy.clone(),

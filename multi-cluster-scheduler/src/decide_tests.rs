@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use federation::api::PlacementStatus;
+use federation::api::{MoveRecord, PlacementStatus};
 use k8s_openapi::jiff::Timestamp;
 use placement::{ClusterName, Placement, Plan, Unplaced, UnplacedReason, Why};
 use serde_json::json;
@@ -64,10 +64,22 @@ fn what_does_not_grow_is_taken_back_as_it_is() {
             .filter(|(_, replicas)| *replicas > 0)
             .collect()
     };
-    let stays = ("b".to_owned(), 3);
-    assert_eq!(current(&lost, true), std::slice::from_ref(&stays));
-    assert_eq!(current(&lost, false), [("a".to_owned(), 3), stays.clone()]);
-    assert_eq!(current(&replaced, false), [stays]);
+    let (back, stays) = (("a".to_owned(), 3), ("b".to_owned(), 3));
+    assert_eq!(current(&lost, false), [back.clone(), stays.clone()]);
+    assert_eq!(current(&replaced, false), std::slice::from_ref(&stays));
+    // A location of what is resizable may keep what leaves, unless a move takes it away.
+    assert_eq!(current(&lost, true), [back, stays.clone()]);
+    let mut moved = lost;
+    let moving = |from: &str, to: &str, undone| MoveRecord {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        undone,
+        ..MoveRecord::default()
+    };
+    for record in [moving("a", "b", false), moving("b", "a", true)] {
+        moved.decision.moving = Some(record);
+        assert_eq!(current(&moved, true), std::slice::from_ref(&stays));
+    }
 }
 
 #[test]
@@ -260,6 +272,7 @@ fn plan(shares: &[(&str, u32)]) -> Plan {
     let placements = shares.iter().map(|(cluster, replicas)| Placement {
         cluster: ClusterName::from(*cluster),
         replicas: *replicas,
+        displaced: 0,
         why: Why::Policy,
         location: true,
     });
@@ -267,7 +280,6 @@ fn plan(shares: &[(&str, u32)]) -> Plan {
         placements: placements.collect(),
         wanted: shares.iter().map(|(_, replicas)| replicas).sum(),
         unplaced: Vec::new(),
-        away: 0,
         moves: Vec::new(),
         verdicts: Vec::new(),
         fallback: None,

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use federation::api::MoveRecord;
 use k8s_openapi::jiff::Timestamp;
-use placement::{ClusterName, OwnerKey, Plan, PodShape, Proximity, Request, Snapshot, place};
+use placement::{
+    ClusterName, Move, MoveRefusal, OwnerKey, Plan, PodShape, Proximity, Request, Snapshot, place,
+};
 
 use crate::decide::{Assignment, MemberView};
 use crate::record::next_cursor;
@@ -28,6 +31,22 @@ pub struct Inputs<'a> {
     pub limits: BTreeMap<ClusterName, u32>,
     /// The members, and what they run of the object.
     pub members: BTreeMap<ClusterName, MemberView>,
+    /// The move that is under way after this decision.
+    pub moving: Moving,
+    /// Locations take back what runs elsewhere and they have room for.
+    pub failback: bool,
+}
+
+/// What a decision does about moves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Moving {
+    /// None is under way.
+    #[default]
+    None,
+    /// One goes on.
+    GoesOn(MoveRecord),
+    /// One begins, or is undone: its replicas change clusters with this decision.
+    Begins(MoveRecord),
 }
 
 /// What was decided.
@@ -38,6 +57,10 @@ pub struct Decision {
     pub plan: Plan,
     /// The next position of `round_robin` in the namespace.
     pub cursor: u64,
+    /// The move that was to begin, or to be undone.
+    pub begun: Option<MoveRecord>,
+    /// Why it did not.
+    pub refused: Option<MoveRefusal>,
 }
 
 /// Decides an object; it is `now`.
@@ -49,12 +72,25 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let (plan, cursor) = plan(inputs, workload, validated, own_traffic);
-    let next = inputs
+    let mut next = inputs
         .before
         .next(&plan, validated, cursor, &inputs.members, now);
+    let refused = plan.moves.first().and_then(|one| one.refused.clone());
+    next.decision.moving = match &inputs.moving {
+        // Where it runs is chosen again: nothing is left of a move.
+        _ if chooses(&inputs.before, validated) => None,
+        Moving::None => None,
+        Moving::Begins(_) if refused.is_some() => inputs.before.decision.moving.clone(),
+        Moving::GoesOn(record) | Moving::Begins(record) => Some(record.clone()),
+    };
     Decision {
         next,
+        begun: match &inputs.moving {
+            Moving::Begins(record) if !plan.moves.is_empty() => Some(record.clone()),
+            _ => None,
+        },
         plan,
+        refused,
         cursor: if chooses(&inputs.before, validated) {
             next_cursor(cursor)
         } else {
@@ -77,8 +113,10 @@ pub fn plan(
         before.decision.cursor
     };
     let resizable = workload.key.kind != Kind::Job;
+    let moves = moves(inputs, validated);
     let ask = |limits: &BTreeMap<ClusterName, u32>| {
-        let request = request(inputs, workload, validated, own_traffic, limits);
+        let mut request = request(inputs, workload, validated, own_traffic, limits);
+        request.moves = &moves;
         place(inputs.snapshot, &request, validated.policy)
     };
     let mut limits = inputs.limits.clone();
@@ -135,6 +173,7 @@ fn request<'a>(
         current,
         resizable,
         moves: &[],
+        failback: inputs.failback,
         limits: limits.clone(),
         rechoose: is_new && before.decision.sequence > 0,
         inputs: placement::Inputs {
@@ -149,6 +188,25 @@ fn request<'a>(
             seed: validated.seed,
             parameters: validated.parameters.clone(),
         },
+    }
+}
+
+/// The move that this decision makes.
+fn moves(inputs: &Inputs<'_>, validated: &Validated) -> Vec<Move> {
+    match &inputs.moving {
+        Moving::Begins(record) if !chooses(&inputs.before, validated) => {
+            let (from, to) = if record.undone {
+                (&record.to, &record.from)
+            } else {
+                (&record.from, &record.to)
+            };
+            vec![Move {
+                from: ClusterName::from(from.as_str()),
+                to: ClusterName::from(to.as_str()),
+                replicas: record.replicas,
+            }]
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use federation::api::{
-    CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING,
+    CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_PLACED, CONDITION_PROGRESSING, MoveRecord,
     WorkloadStatus,
 };
 use serde::Deserialize as _;
@@ -67,6 +67,9 @@ fn check(status: &WorkloadStatus) -> Result<(), String> {
         if decision.key.len() > MAX_TEXT {
             return Err("status.decision.key is too long".to_owned());
         }
+        if let Some(moving) = &decision.moving {
+            check_move(moving)?;
+        }
     }
     if status
         .policy
@@ -100,10 +103,24 @@ fn check(status: &WorkloadStatus) -> Result<(), String> {
         if one.leaving > one.replicas {
             return refuse("leaving is more than replicas");
         }
+        if one.displaced > one.replicas - one.leaving {
+            return refuse("displaced is more than replicas less leaving");
+        }
         replicas += u64::from(one.replicas);
     }
     if u32::try_from(replicas).is_err() {
         return Err("status: placed and unplaced replicas together are out of range".to_owned());
+    }
+    Ok(())
+}
+
+fn check_move(moving: &MoveRecord) -> Result<(), String> {
+    let refuse = |what: &str| Err(format!("status.decision.move.{what}"));
+    if moving.name.len() > MAX_TEXT || moving.uid.len() > MAX_TEXT {
+        return refuse("name or uid is too long");
+    }
+    if !is_cluster_name(&moving.from) || !is_cluster_name(&moving.to) {
+        return refuse("from or to is not a DNS label");
     }
     Ok(())
 }
@@ -179,6 +196,23 @@ mod tests {
                     &json!([{ "cluster": "c", "replicas": 1, "leaving": 2 }]),
                 ),
                 "leaving",
+            ),
+            (
+                record(
+                    &good,
+                    &json!([{ "cluster": "c", "replicas": 3, "leaving": 2, "displaced": 2 }]),
+                ),
+                "displaced",
+            ),
+            (
+                record(
+                    &json!({
+                        "sequence": 1, "key": "k",
+                        "move": { "name": "m", "uid": "u", "from": "a b", "to": "c", "replicas": 1 },
+                    }),
+                    &json!([]),
+                ),
+                "DNS label",
             ),
             (record(&good, &json!(many)), "2001"),
             (overflow, "out of range"),

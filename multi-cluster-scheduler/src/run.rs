@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use federation::api::MemberCluster;
+use federation::api::{MemberCluster, WorkloadMove};
 use federation::members::{follow_kubeconfig, follow_kubefed};
 use federation::operator::args::CommonArgs;
 use federation::operator::context::OperatorContext;
@@ -44,7 +44,8 @@ are optional: without them the policies that need them fall back to `worst_fit` 
     fn kinds() -> Vec<ApiResource> {
         let members = ApiResource::erase::<MemberCluster>(&());
         let kinds = Kind::ALL.map(Kind::resource);
-        kinds.into_iter().chain([members]).collect()
+        let moves = ApiResource::erase::<WorkloadMove>(&());
+        kinds.into_iter().chain([members, moves]).collect()
     }
 
     fn new(

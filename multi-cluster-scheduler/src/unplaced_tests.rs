@@ -104,7 +104,6 @@ fn plan(unplaced: &[(Option<&str>, u32, placement::UnplacedReason)]) -> Plan {
         placements: Vec::new(),
         wanted: 0,
         unplaced: unplaced.collect(),
-        away: 0,
         moves: Vec::new(),
         verdicts: Vec::new(),
         fallback: None,

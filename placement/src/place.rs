@@ -17,8 +17,8 @@ use crate::request::{Current, Request, Targets};
 use crate::snapshot::Snapshot;
 
 /// Decides a request. Clusters that do not answer, are cordoned or tainted keep what they have and
-/// get nothing new; what a lost or evacuated cluster had is decided again. Cloud clusters rank
-/// after all others.
+/// get nothing new; what a lost or evacuated cluster had is decided again. What runs elsewhere than
+/// it is meant to stays there. Cloud clusters rank after all others.
 pub fn place(snapshot: &Snapshot, request: &Request<'_>, policy: &dyn Policy) -> Plan {
     let mut decision = Decision::new(snapshot, request);
     let ranking = decision.rank(policy);
@@ -127,6 +127,10 @@ impl<'a> Decision<'a> {
         }
         taken
     }
+}
+
+fn sum(counts: impl Iterator<Item = u32>) -> u32 {
+    counts.fold(0, u32::saturating_add)
 }
 
 fn saturate(room: u64) -> u32 {

@@ -18,8 +18,6 @@ pub struct Plan {
     /// Of them, those that have no cluster: by location, in the order of the locations, then those
     /// of locations that could not be found.
     pub unplaced: Vec<Unplaced>,
-    /// Replicas that have a cluster, but not the location that they are meant for.
-    pub away: u32,
     /// What became of the moves, in the order of the request.
     pub moves: Vec<MoveResult>,
     /// How each cluster was judged, by name.
@@ -34,6 +32,12 @@ impl Plan {
     /// Replicas that have no cluster, in all.
     pub fn unplaced_replicas(&self) -> u32 {
         let replicas = self.unplaced.iter().map(|one| one.replicas);
+        replicas.fold(0, u32::saturating_add)
+    }
+
+    /// Replicas that have a cluster, but not the location that they are meant for.
+    pub fn displaced_replicas(&self) -> u32 {
+        let replicas = self.placements.iter().map(|one| one.displaced);
         replicas.fold(0, u32::saturating_add)
     }
 
@@ -98,7 +102,7 @@ pub enum MoveRefusal {
         /// Replicas that fit beside those that it would run.
         room: u32,
     },
-    /// The other cluster is no location, and overflow is not allowed.
+    /// It is more than the other cluster is meant to run, and overflow is not allowed.
     OverflowNotAllowed,
 }
 
@@ -109,6 +113,8 @@ pub struct Placement {
     pub cluster: ClusterName,
     /// Its replicas.
     pub replicas: u32,
+    /// Of them, those that are meant for other locations.
+    pub displaced: u32,
     /// Why it has them.
     pub why: Why,
     /// It is a location, and not just holding overflow.
@@ -227,7 +233,7 @@ impl fmt::Display for MoveRefusal {
             Self::Filtered(filter) => write!(f, "the target is not eligible: {filter}"),
             Self::NoRoom { room } => write!(f, "the target has room for {room} more"),
             Self::OverflowNotAllowed => {
-                f.write_str("the target is no location, and overflow is None")
+                f.write_str("it is more than the target is meant to run, and overflow is None")
             }
         }
     }

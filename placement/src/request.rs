@@ -31,9 +31,12 @@ pub struct Request<'a> {
     /// The most that single clusters may hold of it, whatever their room.
     pub limits: BTreeMap<ClusterName, u32>,
     /// Replicas to move, after all else is decided. One that cannot be made is refused in the plan
-    /// and changes nothing. A move away from a cluster that stays a location lasts as long as the
-    /// request has it, or `limits` say so: its location takes back what it has room for.
+    /// and changes nothing. What was moved away from a location stays away until another move, or
+    /// `failback`, brings it back.
     pub moves: &'a [Move],
+    /// Locations take back what runs elsewhere and they have room for. Otherwise that stays, and
+    /// locations get what runs nowhere yet.
+    pub failback: bool,
     /// Choose from scratch: the policy, the locations or a selector changed.
     pub rechoose: bool,
     /// The inputs of policies.
@@ -99,6 +102,8 @@ pub struct Current {
     pub cluster: ClusterName,
     /// Its replicas.
     pub replicas: u32,
+    /// Of them, those that are meant for other locations; of what is no location, all are.
+    pub displaced: u32,
     /// It is a location, and not just holding overflow.
     pub location: bool,
 }

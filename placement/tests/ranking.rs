@@ -48,6 +48,7 @@ fn scene(policy: &'static str, targets: Targets, replicas: u32) -> Scene {
             current: Vec::new(),
             resizable: true,
             moves: &[],
+            failback: false,
             limits: BTreeMap::new(),
             rechoose: false,
             inputs: Inputs::default(),
@@ -156,6 +157,7 @@ fn had(cluster: &str, replicas: u32, location: bool) -> Current {
     Current {
         cluster: cluster.into(),
         replicas,
+        displaced: if location { 0 } else { replicas },
         location,
     }
 }
@@ -217,7 +219,7 @@ fn named_clusters_overflow_to_the_nearest() {
 
 /// Also where it runs on a cluster that is a location itself.
 #[test]
-fn what_runs_elsewhere_than_meant_is_away() {
+fn what_runs_elsewhere_than_meant_is_displaced() {
     let here = scene(
         "worst_fit",
         given(&[("lille", Some(6)), ("nantes", Some(1))]),
@@ -225,13 +227,18 @@ fn what_runs_elsewhere_than_meant_is_away() {
     );
     let alone = here.with(|scene| scene.request.overflow = Overflow::None);
     assert_eq!(
-        (alone.shares().as_str(), alone.plan().away),
+        (alone.shares().as_str(), alone.plan().displaced_replicas()),
         ("lille 2, nantes 1, unplaced 4", 0)
     );
     let spilt = alone.with(|scene| scene.request.overflow = Overflow::Policy);
     let plan = spilt.plan();
     let placed: u32 = plan.placements.iter().map(|one| one.replicas).sum();
-    assert_eq!((placed, plan.away), (7, 4), "{}", text(&plan));
+    assert_eq!(
+        (placed, plan.displaced_replicas()),
+        (7, 4),
+        "{}",
+        text(&plan)
+    );
 }
 
 #[test]
@@ -244,7 +251,7 @@ fn a_limited_cluster_holds_no_more_whatever_its_room() {
     };
     assert_eq!(limited(4).shares(), "lyon 4");
     assert_eq!(limited(1).shares(), "lyon 1, +nantes 3");
-    assert_eq!(limited(0).plan().away, 4);
+    assert_eq!(limited(0).plan().displaced_replicas(), 4);
     // Overflow of another location does not get around it either.
     let other = scene("worst_fit", given(&[("lille", None)]), 9).with(|scene| {
         scene.request.limits = [("nantes".into(), 0)].into();
@@ -515,7 +522,7 @@ fn a_move_is_explained() {
     assert_eq!(text(&plan), "lyon 1, +nantes 1");
     let from = "lyon".into();
     assert_eq!(plan.placements[1].why, Why::Moved { from });
-    assert_eq!(plan.away, 1);
+    assert_eq!(plan.displaced_replicas(), 1);
 }
 
 /// A chosen location that loses all is replaced, so the next decision leaves it at that.

@@ -68,7 +68,11 @@ pub struct MultiClusterDeploymentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_deadline_seconds: Option<i32>,
     /// Fields that another client on a member may set, e.g. an autoscaler; from then on they are its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub retain: Vec<RetainedField>,
     /// Where replicas go.
     #[serde(flatten)]

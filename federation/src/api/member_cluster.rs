@@ -70,12 +70,20 @@ pub struct MemberClusterSpec {
     #[serde(default)]
     pub allow_hub: bool,
     /// Keep workloads away (`NoSchedule`) or move them off (`NoExecute`) unless tolerated.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub taints: Vec<Taint>,
     /// Nodes that are being made and have not joined yet. Nothing is placed on them before they join;
     /// they are room to come, so that nobody adds nodes twice for one need. Whoever makes nodes
     /// announces them here, and takes them out as they join.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     #[schemars(length(max = 64))]
     pub upcoming: Vec<UpcomingNodes>,
 }
@@ -90,10 +98,18 @@ pub struct UpcomingNodes {
     /// What pods may request on each, by resource.
     pub allocatable: BTreeMap<String, Quantity>,
     /// Labels of each.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::texts",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub labels: BTreeMap<String, String>,
     /// Taints of each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "super::lenient::field",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub taints: Vec<Taint>,
     /// The deadline: if they have not joined by then, they count no more.
     pub until: Time,

@@ -17,6 +17,7 @@ mod placement;
 mod schema;
 mod service;
 mod status;
+mod workload_move;
 
 pub use app_rescheduler::{AppRescheduler, AppReschedulerSpec};
 pub use autoscaler::{
@@ -36,9 +37,9 @@ pub use member_cluster::{
 };
 pub use names::{
     ANNOTATION_OWNER, CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_DRAINED,
-    CONDITION_FAILED_OVER, CONDITION_PLACED, CONDITION_PROGRESSING, CONDITION_READY, FIELD_MANAGER,
-    FINALIZER, GROUP, KOPF_FINALIZER, LABEL_HUB, LABEL_OWNER, LABEL_OWNER_PREFIX, LABEL_SOURCE,
-    MEMBER_FINALIZER, OBSOLETE_ANNOTATION, VERSION,
+    CONDITION_FAILED_OVER, CONDITION_PLACED, CONDITION_PROGRESSING, CONDITION_READY,
+    CONDITION_SUCCEEDED, FIELD_MANAGER, FINALIZER, GROUP, KOPF_FINALIZER, LABEL_HUB, LABEL_OWNER,
+    LABEL_OWNER_PREFIX, LABEL_SOURCE, MEMBER_FINALIZER, OBSOLETE_ANNOTATION, VERSION,
 };
 pub use placement::{
     Burst, ClusterOverride, ClusterReplicas, Dependencies, Overflow, PatchOperation,
@@ -47,6 +48,10 @@ pub use placement::{
 pub use schema::crds;
 pub use service::{MultiClusterService, MultiClusterServiceSpec};
 pub use status::{
-    ClusterVerdict, Decision, PlacementStatus, ReplicaShape, UnplacedReason, UnplacedReplicas,
-    WorkloadStatus,
+    ClusterVerdict, Decision, MoveRecord, PlacementStatus, ReplicaShape, UnplacedReason,
+    UnplacedReplicas, WorkloadStatus,
+};
+pub use workload_move::{
+    MovePhase, MovedKind, MovedWorkload, STRATEGY_RETURN_HOME, WorkloadMove, WorkloadMoveSpec,
+    WorkloadMoveStatus,
 };

@@ -38,6 +38,8 @@ pub const CONDITION_PROGRESSING: &str = "Progressing";
 pub const CONDITION_CONFLICT: &str = "Conflict";
 /// Does a member answer?
 pub const CONDITION_READY: &str = "Ready";
+/// Is a move made?
+pub const CONDITION_SUCCEEDED: &str = "Succeeded";
 /// Does a member hold nothing of this hub?
 pub const CONDITION_DRAINED: &str = "Drained";
 /// A member is silent for longer than is tolerated: whether its replicas are placed elsewhere.

@@ -11,6 +11,7 @@ use super::builtin_schema::{accept_as_builtin, one_of, refuse_as_builtin, relax_
 use super::{
     AppRescheduler, CloudProvisioner, MemberCluster, MultiClusterDeployment,
     MultiClusterHorizontalPodAutoscaler, MultiClusterJob, MultiClusterService, RetainedField,
+    WorkloadMove,
 };
 
 /// The CRDs of the group, complete, in the order in which they are installed.
@@ -24,6 +25,7 @@ pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
         (MultiClusterJob::crd(), job),
         (MultiClusterService::crd(), service),
         (MemberCluster::crd(), member_cluster),
+        (WorkloadMove::crd(), workload_move),
         (MultiClusterHorizontalPodAutoscaler::crd(), autoscaler),
         (CloudProvisioner::crd(), plain),
         (AppRescheduler::crd(), plain),
@@ -155,12 +157,61 @@ fn member_cluster(schema: &mut Value) {
             "the name is not a DNS label: use at most 63 lower-case letters, digits and '-'; where the context or the serf node is called otherwise, say so in access.context or serfName",
         )],
     );
+    let spec = &mut schema["properties"]["spec"];
+    let properties = &mut spec["properties"];
+    taints(&mut properties["taints"]);
+    taints(&mut properties["upcoming"]["items"]["properties"]["taints"]);
     rules(
-        &mut schema["properties"]["spec"]["properties"]["access"],
+        &mut properties["access"],
         &[(
             "(has(self.context) ? 1 : 0) + (has(self.secretRef) ? 1 : 0) + (has(self.kubeFedCluster) ? 1 : 0) == 1",
             "give exactly one of access.context, access.secretRef and access.kubeFedCluster",
         )],
+    );
+    accept_as_builtin(spec);
+}
+
+/// Refuses taints that would mean nothing: as a Node's are validated.
+fn taints(schema: &mut Value) {
+    let properties = &mut schema["items"]["properties"];
+    properties["effect"]["enum"] = json!(["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+    properties["key"]["pattern"] = json!(
+        "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+    );
+    properties["value"]["pattern"] = json!("^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$");
+}
+
+fn workload_move(schema: &mut Value) {
+    map_list(
+        &mut schema["properties"]["status"]["properties"]["conditions"],
+        "type",
+        16,
+    );
+    let spec = &mut schema["properties"]["spec"];
+    let properties = &mut spec["properties"];
+    let names = ["/workload/properties/name", "/from", "/to"];
+    for name in names {
+        if let Some(name) = properties.pointer_mut(name) {
+            name["minLength"] = json!(1);
+            name["maxLength"] = json!(253);
+        }
+    }
+    properties["strategy"]["maxLength"] = json!(63);
+    properties["reason"]["maxLength"] = json!(1024);
+    properties["replicas"]["minimum"] = json!(1);
+    properties["progressDeadlineSeconds"]["minimum"] = json!(1);
+    rules(
+        spec,
+        &[
+            (
+                "self.from != self.to",
+                "the move is from a cluster to itself: name another one in to",
+            ),
+            (
+                "self == oldSelf",
+                "a move cannot be changed: delete it, which undoes what has not been moved, and create another",
+            ),
+        ],
     );
 }
 

@@ -63,6 +63,9 @@ pub struct PlacementStatus {
     /// Of `replicas`, how many only stay until their replacements elsewhere are ready.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub leaving: u32,
+    /// Of `replicas` less `leaving`, how many are meant for other locations.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub displaced: u32,
     /// Chosen as a location (true), or holding what another could not (false).
     #[serde(default)]
     pub location: bool,
@@ -151,9 +154,31 @@ pub struct Decision {
     /// While a move lasts: replicas that must stay available, because as many ran before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<u32>,
+    /// The move that is under way.
+    #[serde(default, rename = "move", skip_serializing_if = "Option::is_none")]
+    pub moving: Option<MoveRecord>,
     /// What was said of each cluster, the chosen first; at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterVerdict>,
+}
+
+/// A move that is under way, on record with the assignment that has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MoveRecord {
+    /// Name of the `WorkloadMove`.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Name of the cluster that replicas leave.
+    pub from: String,
+    /// Name of the cluster that they go to.
+    pub to: String,
+    /// How many.
+    pub replicas: u32,
+    /// It is undone: the replicas leave `to`, and stay at `from`.
+    #[serde(default)]
+    pub undone: bool,
 }
 
 /// What a decision said of one cluster.

@@ -15,7 +15,7 @@ use super::explanation::{Explanation, Share, unplaced_row};
 use super::{Manifest, asked};
 use crate::decide::{Assignment, MemberView, Obstacle, verdicts};
 use crate::index::{assignment_of, cluster_of};
-use crate::plan::{self, Decision, Inputs, hold};
+use crate::plan::{self, Decision, Inputs, Moving, hold};
 use crate::record::next_cursor;
 use crate::validate::{Invalid, Validated, validate};
 use crate::workload::{Key, Kind, Workload};
@@ -217,6 +217,12 @@ impl Trial<'_> {
             before: Cow::Borrowed(before),
             limits: BTreeMap::new(),
             members: self.known.views(&workload.status),
+            moving: before
+                .decision
+                .moving
+                .clone()
+                .map_or(Moving::None, Moving::GoesOn),
+            failback: false,
         };
         // Since when replicas are unplaced is not shown.
         let now = Timestamp::UNIX_EPOCH;

@@ -8,6 +8,7 @@ use federation::members::{Bundle, FailureKind};
 use federation::operator::queue::Priority;
 use placement::ClusterName;
 
+use super::MoveTask;
 use crate::workload::Key;
 
 /// One thing to do. The runtime does them in order, before the next event.
@@ -25,6 +26,8 @@ pub enum Effect {
     Connect(Arc<MemberCluster>),
     /// Close the connection to a member.
     Disconnect(ClusterName),
+    /// Do something about a move.
+    Move(MoveTask),
     /// Write the status of members that have changed.
     WriteMemberStatuses,
     /// Record a warning Event about a member.

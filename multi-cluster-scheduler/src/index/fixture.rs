@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use federation::api::{MEMBER_FINALIZER, MemberCluster, MemberClusterStatus};
+use federation::api::{
+    MEMBER_FINALIZER, MemberCluster, MemberClusterStatus, MovePhase, WorkloadMove,
+};
 use federation::capacity::CapacityEvent;
 use federation::members::{
     Bundle, Change, Contest, Diagnosis, DiagnosisKind, ManagedKind, MemberBackend, MemberEvent,
@@ -17,7 +19,10 @@ use placement::{ClusterName, Node, Resources};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Delivery, Departure, Effect, Event, FailoverSettings, Index, Settings, Tracked};
+use super::{
+    Delivery, Departure, Effect, Event, FailoverSettings, Index, MoveKey, MoveReport, MoveTask,
+    Settings, Tracked,
+};
 use crate::bundles::Bundler;
 use crate::decide::is_over;
 use crate::plan;
@@ -116,6 +121,9 @@ pub(super) struct World {
     objects: BTreeMap<String, MemberCluster>,
     /// What followed from the events since it was last taken.
     effects: Vec<Effect>,
+    /// The hub's moves, and what is to be done about them.
+    moves: BTreeMap<String, WorkloadMove>,
+    move_tasks: Vec<MoveTask>,
 }
 
 pub(super) fn key(name: &str) -> Key {
@@ -177,6 +185,8 @@ impl World {
             members: BTreeMap::new(),
             objects: BTreeMap::new(),
             effects: Vec::new(),
+            moves: BTreeMap::new(),
+            move_tasks: Vec::new(),
         }
     }
 
@@ -190,6 +200,7 @@ impl World {
         for (name, cores) in members {
             world.open(name, *cores);
         }
+        world.on(Event::Settled);
         world.take();
         world
     }
@@ -206,8 +217,12 @@ impl World {
     /// Hands over what is to be delivered, and keeps everything for [`Self::take`].
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in &effects {
-            if let Effect::Deliver(cluster, bundle) = effect {
-                self.members[cluster.as_str()].deliver(bundle.clone());
+            match effect {
+                Effect::Deliver(cluster, bundle) => {
+                    self.members[cluster.as_str()].deliver(bundle.clone());
+                }
+                Effect::Move(task) => self.move_tasks.push(task.clone()),
+                _ => {}
             }
         }
         self.effects.extend(effects);
@@ -468,5 +483,67 @@ impl World {
                 outcome,
             },
         );
+    }
+
+    /// Somebody creates a move of a deployment.
+    pub(super) fn ask(&mut self, name: &str, spec: Value) {
+        let object = json!({
+            "apiVersion": "fogguru.eu/v1", "kind": "WorkloadMove",
+            "metadata": { "name": name, "namespace": "default", "uid": format!("move-{name}") },
+            "spec": spec,
+        });
+        self.move_applied(serde_json::from_value(object).unwrap());
+    }
+
+    fn move_applied(&mut self, object: WorkloadMove) {
+        let name = object.metadata.name.clone().unwrap();
+        self.moves.insert(name, object.clone());
+        self.on(Event::MoveApplied(Box::new(object)));
+    }
+
+    pub(super) fn delete_move(&mut self, name: &str) {
+        self.moves.remove(name);
+        self.on(Event::MoveDeleted(MoveKey {
+            namespace: "default".to_owned(),
+            name: name.to_owned(),
+        }));
+    }
+
+    /// Does what is to be done about moves, as the runtime does.
+    pub(super) fn carry_out_move_tasks(&mut self) {
+        for task in std::mem::take(&mut self.move_tasks) {
+            match task {
+                MoveTask::Report(key) => {
+                    match self.index.move_report(&key, Timestamp::UNIX_EPOCH) {
+                        Some(MoveReport::Write(object, status)) => {
+                            let mut object = (*object).clone();
+                            object.status = Some(*status);
+                            self.move_applied(object);
+                        }
+                        Some(MoveReport::Delete(_)) => self.delete_move(&key.name),
+                        None => {}
+                    }
+                }
+                MoveTask::ReturnHome(key) => {
+                    if let Some(mut object) = self.index.return_home(&key) {
+                        object.metadata.uid = Some("own".to_owned());
+                        self.move_applied(object);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The phase of each move on the hub, and why.
+    pub(super) fn phases(&mut self) -> Vec<(String, MovePhase, String)> {
+        self.carry_out_move_tasks();
+        let moves = self.moves.iter();
+        moves
+            .map(|(name, object)| {
+                let status = object.status.clone().unwrap_or_default();
+                let reason = status.conditions.first().map(|one| one.reason.clone());
+                (name.clone(), status.phase, reason.unwrap_or_default())
+            })
+            .collect()
     }
 }

@@ -433,7 +433,7 @@ impl Index {
 
     /// What a cluster would get if the object were decided now.
     fn share_now(&self, key: &Key, cluster: &ClusterName) -> u32 {
-        self.trial(key).map_or(u32::MAX, |plan| {
+        self.trial(key, false).map_or(u32::MAX, |plan| {
             let placements = plan.placements.iter();
             let shares = placements.filter(|one| one.cluster == *cluster);
             shares.map(|one| one.replicas).sum()

@@ -10,6 +10,7 @@ mod leaving;
 mod limits;
 mod member_events;
 mod members;
+mod moves;
 mod reservations;
 mod workload_events;
 mod workloads;
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use federation::api::MemberCluster;
+use federation::api::{MemberCluster, WorkloadMove};
 use federation::members::{AccessProblem, Bundle, MemberBackend, MemberEvent, ObjectKey};
 use federation::operator::queue::Priority;
 use placement::{ClusterName, OwnerKey, PodShape, Proximity, Snapshot};
@@ -33,6 +34,7 @@ use crate::workload::{Key, Kind, Workload};
 use backlog::Backlog;
 use displaced::Displaced;
 use failover::Failover;
+use moves::Moves;
 use reservations::Reservations;
 
 pub use effect::{Effect, Measure};
@@ -40,6 +42,7 @@ pub use failover::{Held, Settings as FailoverSettings};
 pub use identity::Identity;
 pub use leaving::Departure;
 pub use members::{MemberRecord, Members, cluster_of};
+pub use moves::{MoveKey, MoveReport, MoveTask};
 pub use workloads::{Recordable, Tracked, Workloads, assignment_of};
 
 /// What it is told.
@@ -70,6 +73,9 @@ pub struct Index {
     members: Members,
     backlog: Backlog,
     displaced: Displaced,
+    moves: Moves,
+    /// The hub is listed, and decisions have begun.
+    is_settled: bool,
     reservations: Reservations,
     failover: Failover,
     /// Next position of `round_robin`, by namespace.
@@ -101,6 +107,12 @@ pub enum Event {
     WorkloadsListed(Kind, BTreeSet<Key>),
     /// An object was read again after a conflict.
     WorkloadRefreshed(Box<Workload>),
+    /// A move appeared or changed.
+    MoveApplied(Box<WorkloadMove>),
+    /// A move is gone.
+    MoveDeleted(MoveKey),
+    /// The hub's list of moves is complete: these.
+    MovesListed(BTreeSet<MoveKey>),
     /// A dependency changed or is gone.
     DependencyChanged(ObjectKey),
     /// An object of this kind cannot be read.
@@ -154,6 +166,8 @@ impl Index {
             members: Members::default(),
             backlog: Backlog::default(),
             displaced: Displaced::default(),
+            moves: Moves::default(),
+            is_settled: false,
             reservations: Reservations::default(),
             failover: Failover::default(),
             cursors: BTreeMap::new(),
@@ -179,6 +193,9 @@ impl Index {
             Event::WorkloadDeleted(workload) => self.workload_deleted(&workload),
             Event::WorkloadsListed(kind, keys) => self.workloads_listed(kind, &keys),
             Event::WorkloadRefreshed(workload) => self.workload_refreshed(*workload, now),
+            Event::MoveApplied(object) => self.move_applied(*object, now),
+            Event::MoveDeleted(key) => self.move_deleted(&key),
+            Event::MovesListed(keys) => self.moves_listed(&keys),
             Event::DependencyChanged(name) => self.dependency_changed(&name),
             Event::Unreadable(kind) => self.measure(Measure::Unreadable(kind)),
             Event::Member(event) => self.member_event(event, now),
@@ -204,7 +221,10 @@ impl Index {
             Event::Proximity(proximity) => self.proximity = Some(proximity),
             // No sample at all is no traffic data, not silence everywhere.
             Event::Traffic(traffic) => self.traffic = Some(traffic).filter(|all| !all.is_empty()),
-            Event::Settled => self.hold_recorded(now),
+            Event::Settled => {
+                self.is_settled = true;
+                self.hold_recorded(now);
+            }
             Event::Tick => self.tick(now),
             Event::RoomChanged => self.retry_where_room_grew(now),
         }
@@ -254,6 +274,7 @@ impl Index {
     /// What an object is decided from; none if it is not known.
     pub fn inputs(&self, key: &Key) -> Option<Inputs<'_>> {
         let tracked = self.workloads.get(key)?;
+        let moving = self.moving(key, tracked);
         let workload = tracked.workload();
         let members = self
             .members
@@ -271,6 +292,8 @@ impl Index {
             },
             limits: tracked.limits().active(),
             members,
+            moving,
+            failback: false,
         })
     }
 
@@ -294,7 +317,16 @@ impl Index {
         decision: plan::Decision,
         now: Instant,
     ) -> bool {
-        let plan::Decision { next, plan, cursor } = decision;
+        let plan::Decision {
+            next,
+            plan,
+            cursor,
+            begun,
+            refused,
+        } = decision;
+        if let Some(record) = begun {
+            self.moving_decided(key, &record, refused.as_ref());
+        }
         self.advance_cursor(&key.namespace, cursor);
         let Some(tracked) = self.workloads.get_mut(key) else {
             return false;
@@ -309,7 +341,7 @@ impl Index {
         } else {
             self.backlog.remove(key);
         }
-        self.displaced.track(key, plan.away);
+        self.displaced.track(key, plan.displaced_replicas());
         if is_other {
             self.assign(key, next, &validated.shape, now);
         } else {
@@ -404,7 +436,8 @@ impl Index {
         if !self.settings.unschedulable_after.is_zero() {
             self.limit_unschedulable(now);
         }
-        self.move_back(now);
+        self.return_displaced(now);
+        self.follow_moves(now);
         self.release_members(now);
     }
 
@@ -421,8 +454,8 @@ impl Index {
             .extend(due.map(|key| Effect::Reconcile(key, Priority::High)));
     }
 
-    /// Moves displaced replicas back where there has been room for long enough.
-    fn move_back(&mut self, now: Instant) {
+    /// Asks for moves that bring displaced replicas back where there has been room for long enough.
+    fn return_displaced(&mut self, now: Instant) {
         let (workloads, snapshot) = (&self.workloads, &self.snapshot);
         let room = |key: &Key| {
             let tracked = workloads.get(key).into_iter();
@@ -433,7 +466,9 @@ impl Index {
         };
         let mut due = Vec::new();
         for (key, replicas) in self.displaced.due_for_check(room) {
-            let has_room = (self.trial(&key)).is_some_and(|plan| plan.away < replicas);
+            let may_return = self.may_return(&key);
+            let plan = may_return.then(|| self.trial(&key, true)).flatten();
+            let has_room = plan.is_some_and(|plan| plan.displaced_replicas() < replicas);
             let after = self.settings.return_after;
             if self.displaced.checked(&key, has_room, after, now) {
                 let tracked = self.workloads.get(&key);
@@ -442,14 +477,16 @@ impl Index {
             }
         }
         due.sort();
-        for (_, key) in due {
-            self.reconcile(key, Priority::Low);
-        }
+        let tasks = due.into_iter().map(|(_, key)| MoveTask::ReturnHome(key));
+        self.effects.extend(tasks.map(Effect::Move));
     }
 
-    /// What would be decided for an object now.
-    fn trial(&self, key: &Key) -> Option<placement::Plan> {
-        let inputs = self.inputs(key)?;
+    /// What would be decided for an object now, and if what is displaced were taken back.
+    fn trial(&self, key: &Key, failback: bool) -> Option<placement::Plan> {
+        let inputs = Inputs {
+            failback,
+            ..self.inputs(key)?
+        };
         let workload = self.workloads.get(key)?.workload();
         let validated = validate(workload).ok()?;
         Some(plan::plan(&inputs, workload, &validated, None).0)

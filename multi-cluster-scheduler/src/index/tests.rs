@@ -214,36 +214,6 @@ fn a_deleted_object_gives_its_room_to_who_waits() {
 }
 
 #[test]
-fn displaced_replicas_move_back_after_room_for_long_enough() {
-    let mut world = World::of(&[("a", 1), ("b", 8)]);
-    let mut web = deployment("web", 3);
-    web["spec"]["locations"] = json!("a");
-    world.apply(&web);
-    assert_eq!(
-        world.place("web"),
-        [("a".to_owned(), 1), ("b".to_owned(), 2)]
-    );
-    world.arrive("a", "web");
-    world.arrive("b", "web");
-    world.pass(1);
-    world.node("a", "second", 4);
-    world.on(Event::Tick);
-    world.take();
-    world.pass(29);
-    world.on(Event::Tick);
-    assert!(!world.reconciled().contains("web"));
-    world.pass(1);
-    world.on(Event::Tick);
-    assert!(world.reconciled().contains("web"));
-    let shares = world.place("web");
-    assert_eq!(shares[0], ("a".to_owned(), 3));
-    assert_eq!(
-        shares[1].1, 2,
-        "they stay until their replacements are available"
-    );
-}
-
-#[test]
 fn what_a_member_cannot_schedule_is_placed_elsewhere() {
     let mut world = World::of(&[("a", 8), ("b", 8)]);
     world.apply(&deployment("web", 4));

@@ -1,6 +1,6 @@
 //! Events on the objects that are served.
 
-use federation::api::MemberCluster;
+use federation::api::{MemberCluster, WorkloadMove};
 use federation::operator::events::{EventType, Recorder};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource as _;
@@ -12,6 +12,11 @@ use crate::workload::Workload;
 pub struct Announcer(pub Recorder);
 
 impl Announcer {
+    /// Says on a move how it goes.
+    pub(crate) fn moved(&self, object: &WorkloadMove, warning: bool, reason: &str, message: &str) {
+        self.about(object.object_ref(&()), warning, reason, message);
+    }
+
     pub(crate) fn record(&self, workload: &Workload, warning: bool, reason: &str, message: &str) {
         let resource = workload.key.kind.resource();
         let about = ObjectReference {
@@ -22,6 +27,10 @@ impl Announcer {
             uid: Some(workload.uid.clone()),
             ..ObjectReference::default()
         };
+        self.about(about, warning, reason, message);
+    }
+
+    fn about(&self, about: ObjectReference, warning: bool, reason: &str, message: &str) {
         let event_type = if warning {
             EventType::Warning
         } else {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use federation::api::{
     FINALIZER, MEMBER_FINALIZER, MemberCluster, MemberClusterStatus, OBSOLETE_ANNOTATION,
-    WorkloadStatus,
+    WorkloadMove, WorkloadMoveStatus, WorkloadStatus,
 };
 use federation::members::Deadlined as _;
 use federation::operator::finalizer::{
@@ -16,7 +16,7 @@ use federation::operator::finalizer::{
 use federation::operator::redacted::redacted_message;
 use federation::operator::status::{WriteError, apply_status};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use placement::ClusterName;
@@ -268,6 +268,58 @@ impl Hub {
     pub(crate) async fn release_member(&self, member: &MemberCluster) -> Result<(), WriteError> {
         let members: Api<MemberCluster> = Api::all(self.client.clone());
         remove_finalizer(&members, &member.metadata, MEMBER_FINALIZER, self.deadline).await
+    }
+
+    /// Writes the status of a move, if it is as it was seen.
+    pub(crate) async fn write_move_status(
+        &self,
+        object: &WorkloadMove,
+        status: &WorkloadMoveStatus,
+    ) -> Result<(), WriteError> {
+        let (moves, name) = (self.moves(object), object.name_any());
+        let written = apply_status(
+            &moves,
+            &(),
+            &name,
+            STATUS_MANAGER,
+            object.metadata.resource_version.as_deref(),
+            status,
+            self.deadline,
+        );
+        written.await.map(drop)
+    }
+
+    /// Creates a move, unless there is one of its name.
+    pub(crate) async fn create_move(&self, object: &WorkloadMove) -> Result<(), WriteError> {
+        let (moves, params) = (self.moves(object), PostParams::default());
+        let created = moves.create(&params, object);
+        match created.with_deadline(self.deadline).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            created => Ok(created.map(drop)?),
+        }
+    }
+
+    /// Deletes a move, if it is the one that was seen.
+    pub(crate) async fn delete_move(&self, object: &WorkloadMove) -> Result<(), WriteError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: object.metadata.uid.clone(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let moves = self.moves(object);
+        let name = object.name_any();
+        let deleted = moves
+            .delete(&name, &params)
+            .with_deadline(self.deadline)
+            .await;
+        Ok(deleted.map(drop)?)
+    }
+
+    fn moves(&self, object: &WorkloadMove) -> Api<WorkloadMove> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        Api::namespaced(self.client.clone(), namespace)
     }
 
     /// Writes the status of a member, if it still exists; whether it does.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use federation::api::MemberCluster;
+use federation::api::{MemberCluster, WorkloadMove};
 use federation::members::{ManagedKind, ObjectKey, Read, Readable, metadata, watch_with};
 use federation::operator::hub::log_watch_error;
 use kube::Api;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info_span;
 
 use super::Scheduler;
-use crate::index::Event;
+use crate::index::{Event, MoveKey};
 use crate::workload::{Kind, Workload};
 
 impl Scheduler {
@@ -75,6 +75,37 @@ impl Scheduler {
             }
         };
         watch_with(api, handle, log_watch_error, cancel).await;
+    }
+
+    pub(super) async fn follow_moves(
+        &self,
+        listed: &watch::Sender<BTreeSet<&'static str>>,
+        cancel: &CancellationToken,
+    ) {
+        let api: Api<Readable<WorkloadMove>> = Api::all(self.hub.client().clone());
+        let mut seen = BTreeSet::new();
+        let handle = |event: WatchEvent<Read<WorkloadMove>>| match event {
+            WatchEvent::Init => seen.clear(),
+            WatchEvent::InitApply(object) => {
+                seen.insert(move_key(&object));
+                self.move_read(object);
+            }
+            WatchEvent::Apply(object) => self.move_read(object),
+            WatchEvent::Delete(object) => self.handle(Event::MoveDeleted(move_key(&object))),
+            WatchEvent::InitDone => {
+                self.handle(Event::MovesListed(std::mem::take(&mut seen)));
+                listed.send_modify(|lists| lists.extend(["moves"]));
+            }
+        };
+        watch_with(api, handle, log_watch_error, cancel).await;
+    }
+
+    /// A move that cannot be read stays as it was last known.
+    fn move_read(&self, object: Read<WorkloadMove>) {
+        match object {
+            Ok(object) => self.handle(Event::MoveApplied(Box::new(object))),
+            Err(_) => self.handle(Event::Unreadable("WorkloadMove")),
+        }
     }
 
     /// What cannot be read has a spec that cannot be served.
@@ -144,6 +175,14 @@ impl Scheduler {
             }
         };
         watch_with(api, handle, log_watch_error, cancel).await;
+    }
+}
+
+fn move_key(object: &Read<WorkloadMove>) -> MoveKey {
+    let metadata = metadata(object);
+    MoveKey {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
     }
 }
 

@@ -5,6 +5,7 @@ mod finalize;
 pub(crate) mod hub;
 mod hub_watches;
 mod member_statuses;
+mod moves;
 mod reconcile;
 mod status;
 
@@ -26,7 +27,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::burst;
-use crate::index::{Effect, Event, FailoverSettings, Index, Measure, MemberRecord, Settings};
+use crate::index::{
+    Effect, Event, FailoverSettings, Index, Measure, MemberRecord, MoveTask, Settings,
+};
 use crate::metrics::Metrics;
 use crate::workload::{Key, Kind};
 use announce::Announcer;
@@ -84,6 +87,7 @@ pub struct Scheduler {
     pub(crate) sources_tried: AtomicBool,
     queue: WorkQueue<Key>,
     reports: WorkQueue<Key>,
+    move_tasks: WorkQueue<MoveTask>,
     member_status_turns: Turns,
     /// The status of a member is to be written.
     member_status_changed: Notify,
@@ -134,6 +138,7 @@ impl Scheduler {
             sources_tried: AtomicBool::new(false),
             queue: WorkQueue::new(backoff),
             reports: WorkQueue::new(backoff),
+            move_tasks: WorkQueue::new(backoff),
             member_status_turns: Turns::default(),
             member_status_changed: Notify::new(),
             index: Mutex::new(index),
@@ -170,6 +175,7 @@ impl Scheduler {
                 }
                 Effect::Connect(member) => self.connections.apply(member),
                 Effect::Disconnect(name) => self.connections.remove(name.as_str()),
+                Effect::Move(task) => self.move_tasks.add(task, Priority::Low),
                 Effect::WriteMemberStatuses => self.member_status_changed.notify_one(),
                 Effect::Warn {
                     about,
@@ -206,6 +212,7 @@ impl Scheduler {
             self.follow_workloads(Kind::Deployment, &listed, cancel),
             self.follow_workloads(Kind::Job, &listed, cancel),
             self.follow_workloads(Kind::Service, &listed, cancel),
+            self.follow_moves(&listed, cancel),
             self.follow_dependencies(cancel),
             self.take_events(events, cancel),
             self.connect_members(cancel),
@@ -215,7 +222,11 @@ impl Scheduler {
                 cancel.run_until_cancelled(self.settle(&listed)).await;
                 self.handle(Event::Settled);
                 health.set("members", true);
-                futures::join!(self.reconcile_all(cancel), self.report_all(cancel));
+                futures::join!(
+                    self.reconcile_all(cancel),
+                    self.report_all(cancel),
+                    self.carry_out_move_tasks(cancel),
+                );
             },
         );
     }
@@ -226,7 +237,7 @@ impl Scheduler {
         let mut lists = listed.subscribe();
         drop(
             lists
-                .wait_for(|lists| lists.len() == 1 + Kind::ALL.len())
+                .wait_for(|lists| lists.len() == 2 + Kind::ALL.len())
                 .await,
         );
         let limit = Instant::now() + SETTLE;

@@ -1,6 +1,6 @@
 //! The one writer of the status of objects that are served.
 
-use federation::api::WorkloadStatus;
+use federation::api::{CONDITION_PLACED, WorkloadStatus};
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, instrument, warn};
@@ -119,7 +119,9 @@ impl Scheduler {
                 old.status == condition.status && old.reason == condition.reason
             });
             // What goes without saying, or what the status says well enough.
-            let quiet = matches!(condition.reason.as_str(), "NoConflict") && old.is_none()
+            let is_said = condition.reason == "InvalidSpec" && condition.type_ != CONDITION_PLACED;
+            let quiet = is_said
+                || matches!(condition.reason.as_str(), "NoConflict") && old.is_none()
                 || matches!(
                     condition.reason.as_str(),
                     "RollingOut" | "Complete" | "SomeUnavailable" | "NotFailed" | "NotComplete"

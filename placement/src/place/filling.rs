@@ -1,9 +1,11 @@
 //! What each location can hold.
 
-use super::{Decision, Location, saturate};
+use std::collections::HashMap;
+
+use super::{Decision, Location, saturate, sum};
 use crate::name::ClusterName;
 use crate::plan::{Filter, Unplaced, UnplacedReason};
-use crate::request::{ReplicaScheduling, Targets};
+use crate::request::{Overflow, ReplicaScheduling, Targets};
 
 impl<'a> Decision<'a> {
     /// Gives each location what it can hold.
@@ -11,6 +13,7 @@ impl<'a> Decision<'a> {
         if !self.request.resizable {
             self.keep_shares(locations, missing);
         }
+        let mut growth = self.growth(locations);
         for location in locations {
             if self.shares.contains_key(location.cluster) {
                 continue;
@@ -22,14 +25,47 @@ impl<'a> Decision<'a> {
             } else {
                 let rank = self.ranks.get(location.cluster);
                 let room = rank.map_or(0, |rank| saturate(self.ranked[*rank].room));
-                let most = room.max(self.staying(location.cluster));
-                self.take(location.wanted.min(most))
+                let staying = self.staying(location.cluster);
+                let own = location.wanted.min(staying);
+                let more = (location.wanted.min(room.max(staying)) - own).min(growth);
+                growth -= more;
+                self.take(own + more)
             };
             let kept = kept.is_some() && replicas > 0;
             let share = self.shares.entry(location.cluster).or_default();
             share.replicas = replicas;
             share.kept = kept;
         }
+    }
+
+    /// How many replicas locations get beside those that they have: as many as run nowhere yet, unless
+    /// they take back what runs elsewhere.
+    fn growth(&self, locations: &[Location<'a>]) -> u32 {
+        let request = self.request;
+        if request.failback
+            || request.rechoose
+            || !request.resizable
+            || request.overflow == Overflow::None
+        {
+            return u32::MAX;
+        }
+        let stays = |name: &ClusterName| match self.keeping.get(name) {
+            Some(kept) => *kept,
+            None => self.staying(name),
+        };
+        let members = locations.iter();
+        // Of a name that is no member, nothing runs elsewhere.
+        let members = members.filter(|one| self.snapshot.cluster(one.cluster).is_some());
+        let wanted: HashMap<_, _> = members.map(|one| (one.cluster, one.wanted)).collect();
+        let lacking = (wanted.iter()).map(|(name, wanted)| wanted.saturating_sub(stays(name)));
+        let elsewhere = request.current.iter().map(|one| {
+            let replicas = stays(&one.cluster);
+            match wanted.get(&one.cluster) {
+                Some(wanted) => one.displaced.min(replicas.saturating_sub(*wanted)),
+                None => replicas,
+            }
+        });
+        sum(lacking).saturating_sub(sum(elsewhere))
     }
 
     /// Replicas of locations that could not be found.

@@ -28,18 +28,21 @@ impl<'a> Decision<'a> {
         if *replicas == 0 {
             return Ok(());
         }
-        let is_location = |name: &ClusterName| locations.iter().any(|one| one.cluster == name);
-        if !is_location(to) {
-            // A location that the policy chose, and that loses all, is replaced.
-            let is_chosen = matches!(self.request.targets, Targets::Chosen { .. });
-            let replaced = locations.iter_mut().find(|one| one.cluster == from);
-            match replaced.filter(|_| is_chosen && there == *replicas) {
-                Some(location) => location.cluster = to,
-                None if self.request.overflow == Overflow::None => {
-                    return Err(MoveRefusal::OverflowNotAllowed);
-                }
-                None => {}
-            }
+        let meant = |name: &ClusterName| {
+            let location = locations.iter().find(|one| one.cluster == name);
+            location.map(|one| one.wanted)
+        };
+        let is_replaced = meant(to).is_none()
+            && there == *replicas
+            && matches!(self.request.targets, Targets::Chosen { .. });
+        let replaced = locations.iter().position(|one| one.cluster == from);
+        if let Some(replaced) = replaced.filter(|_| is_replaced) {
+            // A location that the policy chose, and that loses all.
+            locations[replaced].cluster = to;
+        } else if self.request.overflow == Overflow::None
+            && self.share(to) + replicas > meant(to).unwrap_or(0)
+        {
+            return Err(MoveRefusal::OverflowNotAllowed);
         }
         self.shares.entry(from).or_default().replicas -= replicas;
         let share = self.shares.entry(to).or_default();

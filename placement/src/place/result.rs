@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::ranking::Ranking;
-use super::{Decision, Location, Share};
+use super::{Decision, Location, Share, sum};
 use crate::name::ClusterName;
 use crate::plan::{
     Fallback, MoveResult, Outcome, Placement, Plan, Unplaced, UnplacedReason, Verdict, Why,
@@ -30,7 +30,6 @@ impl<'a> Decision<'a> {
             missing: "round-trip times",
         });
         Plan {
-            away: self.away(locations, placed),
             placements,
             wanted,
             unplaced,
@@ -50,9 +49,11 @@ impl<'a> Decision<'a> {
             let share = self.shares.get(location.cluster);
             // A name that is no member can run nothing.
             if self.snapshot.cluster(location.cluster).is_some() {
+                let replicas = share.map_or(0, |share| share.replicas);
                 placements.push(Placement {
                     cluster: location.cluster.clone(),
-                    replicas: share.map_or(0, |share| share.replicas),
+                    replicas,
+                    displaced: replicas.saturating_sub(location.wanted),
                     why: why_location(location, share),
                     location: true,
                 });
@@ -66,6 +67,7 @@ impl<'a> Decision<'a> {
         placements.extend(others.into_iter().map(|(name, share)| Placement {
             cluster: (*name).clone(),
             replicas: share.replicas,
+            displaced: share.replicas,
             why: why_other(share),
             location: false,
         }));
@@ -92,14 +94,6 @@ impl<'a> Decision<'a> {
                 reason: reason(location.cluster),
             })
             .collect()
-    }
-
-    /// Replicas beyond what their clusters are meant to run.
-    fn away(&self, locations: &[Location<'a>], placed: u32) -> u32 {
-        let at_home = locations
-            .iter()
-            .map(|one| one.wanted.min(self.share(one.cluster)));
-        placed.saturating_sub(sum(at_home))
     }
 
     fn verdicts(self) -> Vec<Verdict> {
@@ -141,10 +135,6 @@ fn why_other(share: &Share<'_>) -> Why {
         (None, Some(from)) => Why::Overflow { from: from.clone() },
         (None, None) => Why::Retained,
     }
-}
-
-fn sum(counts: impl Iterator<Item = u32>) -> u32 {
-    counts.fold(0, u32::saturating_add)
 }
 
 /// Leaves so many: what is not resizable may run more somewhere than was meant, and that makes up

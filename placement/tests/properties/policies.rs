@@ -1,6 +1,6 @@
 //! What every policy owes, whatever the clusters and the request are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use placement::{
@@ -30,6 +30,7 @@ struct Case {
     cloud: bool,
     resizable: bool,
     rechoose: bool,
+    failback: bool,
     current: Vec<Current>,
     moves: Vec<Move>,
     traffic: Option<BTreeMap<ClusterName, f64>>,
@@ -85,6 +86,7 @@ impl Case {
             current: self.current.clone(),
             resizable: self.resizable,
             moves: &self.moves,
+            failback: self.failback,
             limits: BTreeMap::new(),
             rechoose: self.rechoose,
             inputs: Inputs {
@@ -167,9 +169,11 @@ fn proximity() -> impl Strategy<Value = Proximity> {
 }
 
 fn current() -> impl Strategy<Value = Vec<Current>> {
-    let one = (0..8_u8, 0..9_u32, any::<bool>()).prop_map(|(number, replicas, location)| Current {
+    let one = (0..8_u8, 0..9_u32, 0..9_u32, any::<bool>());
+    let one = one.prop_map(|(number, replicas, displaced, location)| Current {
         cluster: name(number),
         replicas,
+        displaced: displaced.min(replicas),
         location,
     });
     vec(one, 0..5).prop_map(|mut all| {
@@ -188,7 +192,7 @@ prop_compose! {
             select(vec![ReplicaScheduling::PerLocation, ReplicaScheduling::Total]),
         ),
         overflow in select(vec![Overflow::Nearest, Overflow::Policy, Overflow::None]),
-        (cloud, rechoose) in any::<(bool, bool)>(),
+        (cloud, rechoose, failback) in any::<(bool, bool, bool)>(),
         current in current(),
         traffic in option::of(vec((0..8_u8, 0.0..9.0_f64), 0..8)),
         proximity in option::of(proximity()),
@@ -196,12 +200,25 @@ prop_compose! {
         cursor in any::<u64>(),
     ) -> Case {
         Case {
-            clusters, targets, replicas, scheduling, overflow, cloud, rechoose, current,
+            clusters, targets, replicas, scheduling, overflow, cloud, rechoose, failback, current,
             resizable: true, moves: Vec::new(),
             traffic: traffic.map(|all| all.into_iter().map(|(n, bytes)| (name(n), bytes)).collect()),
             proximity, origin: origin.map(str::to_owned), cursor,
         }
     }
+}
+
+/// A case whose locations are named.
+fn named() -> impl Strategy<Value = Case> {
+    (case(), targets()).prop_map(|(mut case, other)| {
+        if matches!(case.targets, Targets::Chosen { .. }) {
+            case.targets = match other {
+                Targets::Given(_) => other,
+                Targets::Chosen { .. } => Targets::Given(Vec::new()),
+            };
+        }
+        case
+    })
 }
 
 /// Decides the case, and checks what holds of every plan.
@@ -336,6 +353,138 @@ fn what_fits_is_placed() {
     });
 }
 
+/// The shares of a plan, as the assignment that the next decision follows.
+fn current_of(plan: &Plan) -> Vec<Current> {
+    let placements = plan.placements.iter();
+    placements
+        .map(|one| Current {
+            cluster: one.cluster.clone(),
+            replicas: one.replicas,
+            displaced: one.displaced,
+            location: one.location,
+        })
+        .collect()
+}
+
+fn share_of(plan: &Plan, name: &ClusterName) -> u32 {
+    let mut placements = plan.placements.iter();
+    placements
+        .find(|one| one.cluster == *name)
+        .map_or(0, |one| one.replicas)
+}
+
+/// It may keep what it has.
+fn may_stay(plan: &Plan, name: &ClusterName) -> bool {
+    let outcome = plan.verdict(name).map(|verdict| &verdict.outcome);
+    outcome.is_some_and(|outcome| match outcome {
+        Outcome::Scored { .. } | Outcome::Filtered(Filter::Unreachable | Filter::Cordoned) => true,
+        Outcome::Filtered(Filter::Tainted(taint)) => taint.effect == TaintEffect::NoSchedule,
+        Outcome::Filtered(_) => false,
+    })
+}
+
+/// Whatever room comes and goes: it moves when it is asked to, and not by the way.
+#[test]
+fn what_runs_stays_where_it_runs() {
+    check_with((named(), case()), |policy, (mut case, later)| {
+        if case.overflow == Overflow::None {
+            case.overflow = Overflow::Nearest;
+        }
+        let before = decide(policy, &case)?;
+        case.current = current_of(&before);
+        (case.rechoose, case.failback) = (false, false);
+        // A location that is no member any more takes its replicas with it.
+        for ((cluster, room), (later, more)) in case.clusters.iter_mut().zip(later.clusters) {
+            (cluster.health, *room) = (later.health, more);
+        }
+        let next = decide(policy, &case)?;
+        for one in &before.placements {
+            if may_stay(&next, &one.cluster) {
+                let share = share_of(&next, &one.cluster);
+                prop_assert!(share >= one.replicas, "{:?}\nthen {:?}", before, next);
+            }
+        }
+        Ok(())
+    });
+}
+
+/// More replicas go to locations that have room for them, fewer are taken from what is displaced.
+#[test]
+fn locations_come_first_when_the_number_changes() {
+    check_with((named(), 0..12_u32), |policy, (mut case, replicas)| {
+        if let Targets::Given(targets) = &mut case.targets {
+            targets.iter_mut().for_each(|target| target.replicas = None);
+        }
+        (case.scheduling, case.overflow) = (ReplicaScheduling::PerLocation, Overflow::Policy);
+        let before = decide(policy, &case)?;
+        case.current = current_of(&before);
+        (case.rechoose, case.failback) = (false, false);
+        case.replicas = replicas;
+        let next = decide(policy, &case)?;
+        let fewer = next.wanted < before.wanted;
+        let not_at_home = |plan: &Plan| plan.displaced_replicas() + plan.unplaced_replicas();
+        prop_assert!(
+            !fewer || not_at_home(&next) <= not_at_home(&before),
+            "{:?}\nthen {:?}",
+            before,
+            next
+        );
+        // What is displaced, or has no place, beyond what was: no location could take it.
+        let more = next.displaced_replicas() > before.displaced_replicas();
+        let mut locations = next.placements.iter().filter(|one| one.location);
+        let full = locations.all(|one| {
+            let is_open = matches!(
+                next.verdict(&one.cluster).map(|verdict| &verdict.outcome),
+                Some(Outcome::Scored { .. })
+            );
+            !is_open
+                || one.displaced > 0
+                || one.replicas >= case.room(&one.cluster)
+                || one.replicas == replicas
+        });
+        prop_assert!(!more || full, "{:?}\nthen {:?}", before, next);
+        Ok(())
+    });
+}
+
+/// What a named location is meant to run of a total.
+fn wanted_at(case: &Case, name: &ClusterName) -> u32 {
+    let Targets::Given(targets) = &case.targets else {
+        return 0;
+    };
+    let names: BTreeSet<_> = targets.iter().map(|target| &target.cluster).collect();
+    let count = u32::try_from(names.len()).unwrap();
+    let place = names.iter().position(|one| **one == *name).unwrap();
+    case.replicas / count + u32::from(u32::try_from(place).unwrap() < case.replicas % count)
+}
+
+#[test]
+fn failback_gives_locations_what_they_have_room_for() {
+    check_with(named(), |policy, mut case| {
+        case.scheduling = ReplicaScheduling::Total;
+        (case.rechoose, case.failback) = (false, true);
+        let plan = decide(policy, &case)?;
+        for one in plan.placements.iter().filter(|one| one.location) {
+            let is_open = matches!(
+                plan.verdict(&one.cluster).map(|verdict| &verdict.outcome),
+                Some(Outcome::Scored { .. })
+            );
+            let elsewhere = plan.displaced_replicas() - one.displaced;
+            if is_open
+                && one.displaced == 0
+                && elsewhere > 0
+                && case.scheduling == ReplicaScheduling::Total
+                && matches!(case.targets, Targets::Given(_))
+            {
+                let is_full = one.replicas >= case.room(&one.cluster)
+                    || one.replicas == wanted_at(&case, &one.cluster);
+                prop_assert!(is_full, "{:?}", plan);
+            }
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn a_plan_is_settled() {
     check(|policy, case| {
@@ -344,15 +493,7 @@ fn a_plan_is_settled() {
         next.rechoose = false;
         // Another decision was made in between.
         next.cursor = next.cursor.wrapping_add(1);
-        next.current = plan
-            .placements
-            .iter()
-            .map(|one| Current {
-                cluster: one.cluster.clone(),
-                replicas: one.replicas,
-                location: one.location,
-            })
-            .collect();
+        next.current = current_of(&plan);
         let again = decide(policy, &next)?;
         let shares = |plan: &Plan| {
             let mut shares: Vec<_> = plan
@@ -385,35 +526,13 @@ fn what_is_not_resizable_stays() {
         case.resizable = false;
         case.rechoose = false;
         let plan = decide(policy, &case)?;
-        let current = plan.placements.iter().map(|one| Current {
-            cluster: one.cluster.clone(),
-            replicas: one.replicas,
-            location: one.location,
-        });
-        case.current = current.collect();
+        case.current = current_of(&plan);
         case.clusters = later.clusters;
         let next = decide(policy, &case)?;
         for before in case.current.iter().filter(|one| one.replicas > 0) {
-            let mut verdicts = next.verdicts.iter();
-            let verdict = verdicts.find(|verdict| verdict.cluster == before.cluster);
-            let keeps = verdict.is_some_and(|verdict| match &verdict.outcome {
-                Outcome::Scored { .. }
-                | Outcome::Filtered(Filter::Unreachable | Filter::Cordoned) => true,
-                Outcome::Filtered(Filter::Tainted(taint)) => {
-                    taint.effect == TaintEffect::NoSchedule
-                }
-                Outcome::Filtered(_) => false,
-            });
-            if keeps {
-                let mut shares = next.placements.iter();
-                let share = shares.find(|share| share.cluster == before.cluster);
-                prop_assert_eq!(
-                    share.map(|share| share.replicas),
-                    Some(before.replicas),
-                    "{:?}\nthen {:?}",
-                    plan,
-                    next
-                );
+            if may_stay(&next, &before.cluster) {
+                let share = share_of(&next, &before.cluster);
+                prop_assert_eq!(share, before.replicas, "{:?}\nthen {:?}", plan, next);
             }
         }
         Ok(())
@@ -499,6 +618,25 @@ fn moves_move_and_nothing_else() {
         prop_assert_eq!(expected, shares(&plan), "{:?}", plan);
         prop_assert_eq!(without.unplaced, plan.unplaced);
         prop_assert_eq!(without.verdicts, plan.verdicts);
+        Ok(())
+    });
+}
+
+/// What was moved stays where it was moved to.
+#[test]
+fn a_move_lasts() {
+    check_with((case(), moves()), |policy, (case, moves)| {
+        let mut next = Case { moves, ..case };
+        let moved = decide(policy, &next)?;
+        next.current = current_of(&moved);
+        next.moves.clear();
+        (next.rechoose, next.failback) = (false, false);
+        let then = decide(policy, &next)?;
+        for one in &moved.placements {
+            let share = share_of(&then, &one.cluster);
+            // What had no place may have one there now.
+            prop_assert!(share >= one.replicas, "{:?}\nthen {:?}", moved, then);
+        }
         Ok(())
     });
 }

@@ -26,6 +26,7 @@ pub(super) fn request<'a>(
         current: Vec::new(),
         resizable: true,
         moves: &[],
+        failback: false,
         limits: BTreeMap::new(),
         rechoose: false,
         inputs: Inputs {
@@ -84,6 +85,7 @@ pub(super) fn current(plan: &Plan) -> Vec<Current> {
         .map(|one| Current {
             cluster: one.cluster.clone(),
             replicas: one.replicas,
+            displaced: one.displaced,
             location: one.location,
         })
         .collect()
