@@ -1,9 +1,8 @@
-//! Deployments with replicas outside of their locations, because there was no room: they move back
-//! when there has been room for a while.
+//! Deployments with replicas outside of their locations, because there was no room: when there has been
+//! room for a while, a move brings them back.
 //!
 //! A move costs, and room may be there for a moment only, for example between two pods of a rollout. So
-//! a location must have had room at every check for `--return-after`. Whatever else a deployment is
-//! decided for, its spec or a cluster, moves it back at once.
+//! a location must have had room at every check for `--return-after`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,12 +53,15 @@ impl Displaced {
         }
     }
 
-    /// Those whose room is to be checked: `room` is the version of the room at the locations of one.
-    /// Where there was none, there is none before it grows.
-    pub(super) fn due_for_check(&mut self, room: impl Fn(&Key) -> u64) -> Vec<(Key, u32)> {
+    /// Those whose room is to be checked: `room` is the version of the room at the locations of one,
+    /// none if nothing of it may return now. Where there was none, there is none before it grows.
+    pub(super) fn due_for_check(&mut self, room: impl Fn(&Key) -> Option<u64>) -> Vec<(Key, u32)> {
         let mut all = Vec::new();
         for (key, entry) in &mut self.0 {
-            let version = room(key);
+            let Some(version) = room(key) else {
+                (entry.room_since, entry.checked) = (None, None);
+                continue;
+            };
             if entry.room_since.is_some() || entry.checked != Some(version) {
                 entry.checked = Some(version);
                 all.push((key.clone(), entry.replicas));
@@ -105,7 +107,7 @@ mod tests {
         let after = Duration::from_secs(30);
         displaced.track(&key(), 3);
         let check = |displaced: &mut Displaced, room, seconds| {
-            let is_checked = !displaced.due_for_check(|_| 7).is_empty();
+            let is_checked = !displaced.due_for_check(|_| Some(7)).is_empty();
             assert!(is_checked);
             displaced.checked(&key(), room, after, start + Duration::from_secs(seconds))
         };
@@ -116,13 +118,15 @@ mod tests {
             "it was there for a moment"
         );
         assert!(
-            displaced.due_for_check(|_| 7).is_empty(),
+            displaced.due_for_check(|_| Some(7)).is_empty(),
             "nothing has grown"
         );
         displaced.check_again(&key());
         assert!(!check(&mut displaced, true, 30));
-        assert!(check(&mut displaced, true, 60));
+        assert!(displaced.due_for_check(|_| None).is_empty());
+        assert!(!check(&mut displaced, true, 31), "counted anew");
+        assert!(check(&mut displaced, true, 61));
         displaced.track(&key(), 0);
-        assert!(displaced.due_for_check(|_| 8).is_empty());
+        assert!(displaced.due_for_check(|_| Some(8)).is_empty());
     }
 }

@@ -525,7 +525,7 @@ impl World {
                     }
                 }
                 MoveTask::ReturnHome(key) => {
-                    if let Some(mut object) = self.index.return_home(&key) {
+                    if let Some(mut object) = self.index.proposed_return(&key) {
                         object.metadata.uid = Some("own".to_owned());
                         self.move_applied(object);
                     }

@@ -456,18 +456,19 @@ impl Index {
 
     /// Asks for moves that bring displaced replicas back where there has been room for long enough.
     fn return_displaced(&mut self, now: Instant) {
-        let (workloads, snapshot) = (&self.workloads, &self.snapshot);
+        let mut displaced = std::mem::take(&mut self.displaced);
         let room = |key: &Key| {
-            let tracked = workloads.get(key).into_iter();
-            let placements = tracked.flat_map(|tracked| &tracked.assignment().placements);
+            let tracked = self.workloads.get(key).filter(|_| self.may_return(key))?;
+            let placements = tracked.assignment().placements.iter();
             let locations = placements.filter(|one| one.location);
             let locations = locations.map(|one| ClusterName::from(one.cluster.as_str()));
-            locations.map(|name| snapshot.version(&name)).sum()
+            Some(locations.map(|name| self.snapshot.version(&name)).sum())
         };
+        let to_check = displaced.due_for_check(room);
+        self.displaced = displaced;
         let mut due = Vec::new();
-        for (key, replicas) in self.displaced.due_for_check(room) {
-            let may_return = self.may_return(&key);
-            let plan = may_return.then(|| self.trial(&key, true)).flatten();
+        for (key, replicas) in to_check {
+            let plan = self.trial(&key, true);
             let has_room = plan.is_some_and(|plan| plan.displaced_replicas() < replicas);
             let after = self.settings.return_after;
             if self.displaced.checked(&key, has_room, after, now) {
@@ -477,13 +478,17 @@ impl Index {
             }
         }
         due.sort();
-        let tasks = due.into_iter().map(|(_, key)| MoveTask::ReturnHome(key));
-        self.effects.extend(tasks.map(Effect::Move));
+        self.propose_returns(due.into_iter().map(|(_, key)| key));
     }
 
     /// What would be decided for an object now, and if what is displaced were taken back.
     fn trial(&self, key: &Key, failback: bool) -> Option<placement::Plan> {
+        self.trial_in(&self.snapshot, key, failback)
+    }
+
+    fn trial_in(&self, snapshot: &Snapshot, key: &Key, failback: bool) -> Option<placement::Plan> {
         let inputs = Inputs {
+            snapshot,
             failback,
             ..self.inputs(key)?
         };

@@ -21,17 +21,20 @@ use federation::operator::queue::Priority;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-use placement::{ClusterName, MoveRefusal};
+use placement::{ClusterName, MoveRefusal, OwnerKey, Placement, Snapshot};
 use tokio::time::Instant;
 
 use super::{Effect, Index, Tracked};
 use crate::decide::Assignment;
 use crate::plan::Moving;
+use crate::validate::validate;
 use crate::workload::{Key, Kind, Workload};
 
 /// How long a move waits for its workload to appear: both may have been applied at once.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the scheduler's own moves stay to be seen. While one that failed is there, no other is
+/// How long the replicas of the scheduler's own moves may take to become available, in seconds.
+const OWN_DEADLINE: u32 = 600;
+/// How long, in seconds, the scheduler's own moves stay to be seen. While one that failed is there, no other is
 /// made of the same workload.
 const OWN_TTL: u32 = 600;
 
@@ -65,7 +68,7 @@ impl fmt::Display for MoveKey {
 pub enum MoveTask {
     /// Write the status of one, or delete one that ended long enough ago.
     Report(MoveKey),
-    /// Create one that brings displaced replicas of this workload back.
+    /// Create the one that was proposed to bring displaced replicas of this workload back.
     ReturnHome(Key),
 }
 
@@ -82,6 +85,8 @@ pub enum MoveReport {
 pub struct Moves {
     objects: BTreeMap<MoveKey, Known>,
     of_workload: BTreeMap<Key, BTreeSet<MoveKey>>,
+    /// Those of our own that are to be created, by workload.
+    proposed: BTreeMap<Key, WorkloadMove>,
 }
 
 struct Known {
@@ -183,6 +188,11 @@ impl Moves {
         Some(known)
     }
 
+    /// The workload is gone.
+    pub(super) fn forget_proposal(&mut self, workload: &Key) {
+        self.proposed.remove(workload);
+    }
+
     /// Nothing of the workload returns by itself: somebody else moved it, or the last return failed.
     fn hold_back(&self, workload: &Key) -> bool {
         self.of(workload).any(|known| {
@@ -221,6 +231,7 @@ impl Index {
                 moves.insert(key.clone());
             }
         }
+        self.moves.proposed.remove(&workload);
         self.follow_move(&key, now);
         let is_on_record = |tracked: &Tracked| tracked.assignment().decision.moving.is_some();
         let has_ended = self.moves.objects[&key].has_ended();
@@ -235,6 +246,7 @@ impl Index {
             return;
         };
         let workload = workload_of(&known.object);
+        self.displaced.check_again(&workload);
         let tracked = self.workloads.get(&workload);
         let record = tracked.and_then(|tracked| tracked.assignment().decision.moving.as_ref());
         if record.is_some_and(|record| known.is(record)) {
@@ -561,36 +573,55 @@ impl Index {
         Some(tracked.workload())
     }
 
-    /// A move that brings displaced replicas of a workload back; none if nothing of it may return now.
-    pub fn return_home(&self, key: &Key) -> Option<WorkloadMove> {
-        let tracked = self.workloads.get(key)?;
-        let before = tracked.assignment();
-        if !self.may_return(key) {
-            return None;
+    /// Asks for moves that bring displaced replicas of these workloads back. The first come first: each
+    /// leaves the next ones only the room that it would not take.
+    pub(super) fn propose_returns(&mut self, due: impl Iterator<Item = Key>) {
+        let mut fork = self.snapshot.fork();
+        for key in due {
+            if let Some(object) = self.return_of(&mut fork, &key) {
+                self.moves.proposed.insert(key.clone(), object);
+                let task = MoveTask::ReturnHome(key);
+                self.effects.push(Effect::Move(task));
+            }
         }
-        let plan = self.trial(key, true)?;
-        let shares = |assignment: &Assignment| -> BTreeMap<ClusterName, i64> {
-            let placements = assignment.placements.iter();
-            let share = |cluster: &str| ClusterName::from(cluster);
-            placements
-                .map(|one| (share(&one.cluster), i64::from(one.replicas - one.leaving)))
-                .collect()
-        };
-        let mut change = shares(before);
-        change
-            .values_mut()
-            .for_each(|replicas| *replicas = -*replicas);
+    }
+
+    /// The move that is to bring displaced replicas of a workload back; none if nothing of it may return
+    /// any more.
+    pub fn proposed_return(&self, key: &Key) -> Option<WorkloadMove> {
+        let proposed = self.moves.proposed.get(key);
+        proposed.filter(|_| self.may_return(key)).cloned()
+    }
+
+    /// The move that would bring displaced replicas of a workload back, from one cluster to another; what
+    /// it takes in the fork is held there.
+    fn return_of(&self, fork: &mut Snapshot, key: &Key) -> Option<WorkloadMove> {
+        let tracked = self.workloads.get(key)?;
+        let workload = tracked.workload();
+        let shape = validate(workload).ok()?.shape;
+        let plan = self.trial_in(fork, key, true)?;
+        let before = tracked.assignment().placements.iter();
+        let mut change: BTreeMap<ClusterName, i64> = before
+            .map(|one| {
+                let staying = i64::from(one.replicas - one.leaving);
+                (ClusterName::from(one.cluster.as_str()), -staying)
+            })
+            .collect();
         for one in &plan.placements {
             *change.entry(one.cluster.clone()).or_default() += i64::from(one.replicas);
         }
-        let is_home = |one: &placement::Placement| one.location && change[&one.cluster] > 0;
-        let home = plan.placements.iter().find(|one| is_home(one))?;
+        let is_home = |one: &&Placement| one.location && change[&one.cluster] > 0;
+        let home = plan.placements.iter().find(is_home)?;
         let (from, less) = change.iter().find(|(_, replicas)| **replicas < 0)?;
         let replicas = change[&home.cluster].min(-less);
-        let workload = tracked.workload();
+        let owner = OwnerKey(workload.owner_bits());
+        for one in &plan.placements {
+            fork.reserve(&one.cluster, owner, &shape, one.replicas);
+        }
         let resource = key.kind.resource();
+        let sequence = tracked.assignment().decision.sequence;
         let mut object = WorkloadMove::new(
-            &format!("{}-home-{}", key.name, before.decision.sequence),
+            &format!("{}-home-{sequence}", key.name),
             WorkloadMoveSpec {
                 workload: MovedWorkload {
                     kind: MovedKind::MultiClusterDeployment,
@@ -601,7 +632,7 @@ impl Index {
                 replicas: u32::try_from(replicas).ok(),
                 strategy: Some(STRATEGY_RETURN_HOME.to_owned()),
                 reason: Some("their location has room again".to_owned()),
-                progress_deadline_seconds: 600,
+                progress_deadline_seconds: OWN_DEADLINE,
                 ttl_seconds_after_finished: Some(OWN_TTL),
             },
         );

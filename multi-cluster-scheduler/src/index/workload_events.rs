@@ -126,6 +126,7 @@ impl Index {
         };
         self.backlog.remove(key);
         self.displaced.remove(key);
+        self.moves.forget_proposal(key);
         let owner = OwnerKey(tracked.workload().owner_bits());
         for cluster in self.members.names() {
             self.snapshot.release(&cluster, owner);

@@ -63,7 +63,7 @@ impl Scheduler {
 
     /// Asks for the displaced replicas of a workload to be moved back.
     async fn create_return(&self, key: &Key) -> Result<(), WriteError> {
-        let object = self.index().return_home(key);
+        let object = self.index().proposed_return(key);
         match object {
             Some(object) => self.hub.create_move(&object).await,
             None => Ok(()),

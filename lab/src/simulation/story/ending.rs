@@ -9,7 +9,7 @@ use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
-use super::objects::{FOREIGN, Served, of};
+use super::objects::{FOREIGN, Served, moves, of};
 use super::witness::asked;
 use super::{Error, Story};
 use crate::simulation::HUB;
@@ -28,6 +28,7 @@ impl Story {
             let client = self.member_client(&name)?;
             self.check_upkeep(&name, &client).await?;
         }
+        self.check_moves().await?;
         for kind in Served::ALL {
             let mut on_members = self.on_members(kind).await?;
             let api = of(&self.world.hub_client(), &kind.on_hub(), None);
@@ -39,6 +40,21 @@ impl Story {
                 if !self.left_behind.contains(&(owner.clone(), member.clone())) {
                     self.violation(format!("{member} still holds a {kind:?} of {owner}"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every move has ended, and says how.
+    async fn check_moves(&mut self) -> Result<(), Error> {
+        let api = moves(&self.world.hub_client(), None);
+        for object in api.list(&ListParams::default()).await? {
+            let (spec, status) = (&object.data["spec"], &object.data["status"]);
+            let phase = status["phase"].as_str().unwrap_or_default();
+            let says_why = !status["conditions"][0]["message"].is_null();
+            if !["Succeeded", "Refused", "RolledBack"].contains(&phase) || !says_why {
+                let name = object.name_any();
+                self.violation(format!("move {name} has not ended: {spec} {status}"));
             }
         }
         Ok(())

@@ -64,6 +64,15 @@ pub(super) fn member_clusters(hub: &Client) -> Api<DynamicObject> {
     of(hub, &resource("fogguru.eu", "v1", "MemberCluster"), None)
 }
 
+/// The moves in a namespace, or all.
+pub(super) fn moves(hub: &Client, namespace: Option<&str>) -> Api<DynamicObject> {
+    of(
+        hub,
+        &resource("fogguru.eu", "v1", "WorkloadMove"),
+        namespace,
+    )
+}
+
 /// The objects of a resource in a namespace, or all.
 pub(super) fn of(
     client: &Client,

@@ -1,10 +1,10 @@
 //! What people do in a story.
 
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::objects::{self, FOREIGN, NAMES, Served, member_clusters, of};
+use super::objects::{self, FOREIGN, NAMES, Served, member_clusters, moves, of};
 use super::step::Step;
 use super::{Error, Story, apply};
 
@@ -16,6 +16,7 @@ impl Story {
             Step::WriteForeign => self.write("default", FOREIGN).await,
             Step::Scale => self.scale(namespace, name).await,
             Step::Move => self.relocate(namespace, name).await,
+            Step::AskForMove => self.ask_for_move(namespace, name).await,
             Step::Delete => self.delete(namespace, name).await,
             Step::WriteJob => self.write_job(namespace, name).await,
             Step::WriteService => self.write_service(namespace, name).await,
@@ -74,6 +75,42 @@ impl Story {
         let places = objects::places(&mut self.random, &members);
         self.note(&format!("move {name} {places}"));
         self.patch(namespace, name, &places).await
+    }
+
+    async fn ask_for_move(&mut self, namespace: &str, name: &str) -> Result<(), Error> {
+        let api = moves(&self.world.hub_client(), Some(namespace));
+        if self.random.happens(0.2) {
+            let existing = api.list(&ListParams::default()).await?;
+            let existing = existing.items;
+            if !existing.is_empty() {
+                let object = &existing[self.random.below(existing.len())];
+                self.note(&format!("delete move {}", object.name_any()));
+                api.delete(&object.name_any(), &DeleteParams::default())
+                    .await?;
+            }
+            return Ok(());
+        }
+        let (from, to) = (self.member(), self.member());
+        let mut object = json!({
+            "apiVersion": "fogguru.eu/v1",
+            "kind": "WorkloadMove",
+            "metadata": { "generateName": format!("{name}-"), "namespace": namespace },
+            "spec": {
+                "workload": { "name": name }, "from": from, "to": to,
+                "progressDeadlineSeconds": 60 + self.random.below(240),
+            },
+        });
+        if self.random.happens(0.7) {
+            object["spec"]["replicas"] = (1 + self.random.below(3)).into();
+        }
+        if self.random.happens(0.5) {
+            object["spec"]["ttlSecondsAfterFinished"] = self.random.below(300).into();
+        }
+        self.note(&format!("ask for {}", object["spec"]));
+        self.make_namespace(namespace).await?;
+        api.create(&PostParams::default(), &serde_json::from_value(object)?)
+            .await?;
+        Ok(())
     }
 
     async fn patch(
