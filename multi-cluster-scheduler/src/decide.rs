@@ -56,14 +56,11 @@ pub struct MemberView {
 
 impl Assignment {
     /// What of it `place` takes as current: not what only waits to leave. But a location may keep after
-    /// all what no move takes away from it; and where a share stays what it was made as, one that leaves
-    /// is taken back, whole, while nothing has replaced it.
+    /// all what no move takes away from it (`leaving`); and where a share stays what it was made as, one
+    /// that leaves is taken back, whole, while nothing has replaced it.
     pub fn current(&self, resizable: bool) -> Vec<Current> {
         let mut unassigned = if resizable { 0 } else { self.unplaced };
         let mut share = |one: &PlacementStatus| {
-            if resizable && one.location && !self.moves_from(&one.cluster) {
-                return one.replicas;
-            }
             if one.leaving == 0 || one.leaving > unassigned {
                 return one.replicas - one.leaving;
             }
@@ -76,6 +73,11 @@ impl Assignment {
                 cluster: ClusterName::from(one.cluster.as_str()),
                 replicas: share(one),
                 displaced: one.displaced,
+                leaving: if resizable && one.location && !self.moves_from(&one.cluster) {
+                    one.leaving
+                } else {
+                    0
+                },
                 location: one.location,
             })
             .filter(|one| one.location || one.replicas > 0)
@@ -119,13 +121,15 @@ impl Assignment {
     }
 
     /// The assignment after `plan`. `standing` knows every member of the registry; a cluster that
-    /// is not in it has left for good. `now` is when it is decided.
+    /// is not in it has left for good. `room` is how many of its replicas fit on a cluster, those that
+    /// run there included. `now` is when it is decided.
     pub fn next(
         &self,
         plan: &Plan,
         validated: &Validated,
         cursor: u64,
         standing: &BTreeMap<ClusterName, MemberView>,
+        room: impl Fn(&ClusterName) -> u32,
         now: Timestamp,
     ) -> Self {
         // A location that runs nothing is delivered as such; not where nothing may be left.
@@ -145,7 +149,7 @@ impl Assignment {
                 (one.cluster.to_string(), status)
             })
             .collect();
-        let leaving = self.leaving(&placements, plan.unplaced_replicas(), standing);
+        let leaving = self.leaving(&placements, plan.unplaced_replicas(), standing, room);
         let floor = (!leaving.is_empty()).then(|| {
             let planned: u32 = placements.values().map(|one| one.replicas).sum();
             self.floor(planned.saturating_add(plan.unplaced_replicas()))
@@ -166,6 +170,7 @@ impl Assignment {
             decision: Decision {
                 sequence: self.decision.sequence.saturating_add(1),
                 key: validated.decision_key.clone(),
+                shape: Some(unplaced::digest(&validated.shape)),
                 cursor,
                 floor,
                 moving: None,
@@ -215,12 +220,13 @@ impl Assignment {
     }
 
     /// What leaves a cluster, by cluster: never more than the floor less what is available where it
-    /// shall be; a mere scale-down keeps nothing.
+    /// shall be, and than fits there; a mere scale-down keeps nothing.
     fn leaving(
         &self,
         targets: &BTreeMap<String, PlacementStatus>,
         unplaced: u32,
         standing: &BTreeMap<ClusterName, MemberView>,
+        room: impl Fn(&ClusterName) -> u32,
     ) -> Vec<(String, u32)> {
         let target = |cluster: &str| targets.get(cluster).map_or(0, |one| one.replicas);
         let before: BTreeMap<&str, u32> = self
@@ -255,7 +261,15 @@ impl Assignment {
                 // What runs on a member that cannot be told to stop is kept in the record.
                 Some(member) if !member.open => surplus,
                 Some(_) => {
+                    // What does not fit does not run, and keeps nothing available.
+                    let cluster = ClusterName::from(one.cluster.as_str());
+                    let fits = |most: u32| {
+                        room(&cluster)
+                            .saturating_sub(target(&one.cluster))
+                            .min(most)
+                    };
                     let stays = candidates.min(pending);
+                    let stays = if stays > 0 { fits(stays) } else { 0 };
                     pending -= stays;
                     stays
                 }
@@ -281,6 +295,7 @@ impl Assignment {
             (
                 placements,
                 assignment.decision.key.clone(),
+                assignment.decision.shape.clone(),
                 assignment.decision.moving.clone(),
                 assignment.unplaced,
                 assignment.unplaced_by.clone(),

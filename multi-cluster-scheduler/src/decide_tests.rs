@@ -65,10 +65,15 @@ fn what_does_not_grow_is_taken_back_as_it_is() {
             .collect()
     };
     let (back, stays) = (("a".to_owned(), 3), ("b".to_owned(), 3));
-    assert_eq!(current(&lost, false), [back.clone(), stays.clone()]);
-    assert_eq!(current(&replaced, false), std::slice::from_ref(&stays));
+    assert_eq!(current(&lost, true), std::slice::from_ref(&stays));
+    assert_eq!(current(&lost, false), [back, stays.clone()]);
+    assert_eq!(current(&replaced, false), [stays]);
     // A location of what is resizable may keep what leaves, unless a move takes it away.
-    assert_eq!(current(&lost, true), [back, stays.clone()]);
+    let leaving = |assignment: &Assignment| -> u32 {
+        let all = assignment.current(true).into_iter();
+        all.map(|one| one.leaving).sum()
+    };
+    assert_eq!(leaving(&lost), 3);
     let mut moved = lost;
     let moving = |from: &str, to: &str, undone| MoveRecord {
         from: from.to_owned(),
@@ -78,7 +83,7 @@ fn what_does_not_grow_is_taken_back_as_it_is() {
     };
     for record in [moving("a", "b", false), moving("b", "a", true)] {
         moved.decision.moving = Some(record);
-        assert_eq!(current(&moved, true), std::slice::from_ref(&stays));
+        assert_eq!(leaving(&moved), 0);
     }
 }
 
@@ -146,9 +151,22 @@ fn a_silent_member_does_not_use_up_what_keeps_a_healthy_one() {
         &validated(),
         0,
         &standing,
+        |_| 100,
         Timestamp::UNIX_EPOCH,
     );
     assert_eq!(shares(&moving), [("a", 3, 3), ("b", 3, 0), ("c", 3, 3)]);
+}
+
+/// Replicas that have grown: what does not fit where it was does not run there, and is not waited for.
+#[test]
+fn what_leaves_and_does_not_fit_is_not_kept() {
+    let before = assignment(&[("a", 3, 0)]);
+    let standing = standing(&[("a", 3), ("b", 0)]);
+    let room = |cluster: &ClusterName| if cluster.as_str() == "a" { 2 } else { 3 };
+    let plan = plan(&[("b", 3)]);
+    let now = Timestamp::UNIX_EPOCH;
+    let moving = before.next(&plan, &validated(), 0, &standing, room, now);
+    assert_eq!(shares(&moving), [("a", 2, 2), ("b", 3, 0)]);
 }
 
 #[test]
@@ -170,7 +188,14 @@ fn what_a_silent_member_runs_stays_in_the_record() {
             ..MemberView::default()
         },
     );
-    let lost = before.next(&plan, &validated(), 0, &standing, Timestamp::UNIX_EPOCH);
+    let lost = before.next(
+        &plan,
+        &validated(),
+        0,
+        &standing,
+        |_| 100,
+        Timestamp::UNIX_EPOCH,
+    );
     assert_eq!(shares(&lost), [("a", 2, 2), ("b", 2, 0), ("c", 2, 0)]);
     // It is back: its replacements are available, so its own go.
     let back = next(&lost, &plan, &[("a", 2), ("b", 2), ("c", 2)]);
@@ -190,7 +215,14 @@ fn a_cluster_is_on_record_until_it_holds_nothing() {
             leaving: false,
         };
         standing.insert(ClusterName::from("a"), a);
-        before.next(&plan, &validated(), 0, &standing, Timestamp::UNIX_EPOCH)
+        before.next(
+            &plan,
+            &validated(),
+            0,
+            &standing,
+            |_| 100,
+            Timestamp::UNIX_EPOCH,
+        )
     };
     // It does not answer: nobody knows what it holds.
     let silent = next(&before, false, false);
@@ -220,7 +252,7 @@ fn only_a_change_that_people_or_members_would_see_is_written() {
 
 fn next(before: &Assignment, plan: &Plan, available: &[(&str, u32)]) -> Assignment {
     let now = Timestamp::UNIX_EPOCH;
-    before.next(plan, &validated(), 0, &standing(available), now)
+    before.next(plan, &validated(), 0, &standing(available), |_| 100, now)
 }
 
 fn standing(available: &[(&str, u32)]) -> BTreeMap<ClusterName, MemberView> {

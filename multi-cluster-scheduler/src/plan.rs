@@ -11,6 +11,7 @@ use placement::{
 
 use crate::decide::{Assignment, MemberView};
 use crate::record::next_cursor;
+use crate::unplaced;
 use crate::validate::Validated;
 use crate::workload::{Kind, Workload};
 
@@ -72,9 +73,18 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let (plan, cursor) = plan(inputs, workload, validated, own_traffic);
+    let owner = OwnerKey(workload.owner_bits());
+    let room = |cluster: &ClusterName| {
+        if workload.key.kind == Kind::Job {
+            // Its shares are fixed.
+            return u32::MAX;
+        }
+        let room = inputs.snapshot.room(cluster, &validated.shape, owner);
+        u32::try_from(room).unwrap_or(u32::MAX)
+    };
     let mut next = inputs
         .before
-        .next(&plan, validated, cursor, &inputs.members, now);
+        .next(&plan, validated, cursor, &inputs.members, room, now);
     let refused = plan.moves.first().and_then(|one| one.refused.clone());
     next.decision.moving = match &inputs.moving {
         // Where it runs is chosen again: nothing is left of a move.
@@ -159,6 +169,9 @@ fn request<'a>(
     for one in &mut current {
         let limit = limits.get(&one.cluster).copied();
         one.replicas = one.replicas.min(limit.unwrap_or(u32::MAX));
+        one.leaving = one
+            .leaving
+            .min(limit.map_or(u32::MAX, |limit| limit - one.replicas));
     }
     let origins = validated.origin.iter();
     let origins = origins.flat_map(|origin| inputs.snapshot.origins(origin));
@@ -174,6 +187,8 @@ fn request<'a>(
         resizable,
         moves: &[],
         failback: inputs.failback,
+        reshaped: (before.decision.shape.as_ref())
+            .is_some_and(|shape| *shape != unplaced::digest(&validated.shape)),
         limits: limits.clone(),
         rechoose: is_new && before.decision.sequence > 0,
         inputs: placement::Inputs {

@@ -67,6 +67,13 @@ fn check(status: &WorkloadStatus) -> Result<(), String> {
         if decision.key.len() > MAX_TEXT {
             return Err("status.decision.key is too long".to_owned());
         }
+        if decision
+            .shape
+            .as_ref()
+            .is_some_and(|shape| shape.len() > MAX_TEXT)
+        {
+            return Err("status.decision.shape is too long".to_owned());
+        }
         if let Some(moving) = &decision.moving {
             check_move(moving)?;
         }

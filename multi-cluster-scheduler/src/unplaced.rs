@@ -54,15 +54,20 @@ pub fn of(
         .collect()
 }
 
-fn replica_shape(shape: &PodShape) -> ReplicaShape {
+/// The same for shapes that fit on the same nodes.
+pub fn digest(shape: &PodShape) -> String {
     // Not the labels: they decide between pods, not which nodes to add.
     let (host_ports, anti_affinity) = (&shape.profile.host_ports, &shape.profile.anti_affinity);
     let needs = (&shape.requests, &shape.constraints, host_ports);
     let among_pods = (anti_affinity, &shape.affinity, &shape.spread);
+    short_digest(&format!("{needs:?} {among_pods:?}"))
+}
+
+fn replica_shape(shape: &PodShape) -> ReplicaShape {
     let mut requests = quantities_of(&shape.requests);
     requests.retain(|_, amount| amount.0 != "0");
     ReplicaShape {
-        digest: short_digest(&format!("{needs:?} {among_pods:?}")),
+        digest: digest(shape),
         requests,
     }
 }

@@ -37,6 +37,9 @@ pub struct Request<'a> {
     /// Locations take back what runs elsewhere and they have room for. Otherwise that stays, and
     /// locations get what runs nowhere yet.
     pub failback: bool,
+    /// A replica needs something else than those that run: what has no room any more where it is goes
+    /// elsewhere.
+    pub reshaped: bool,
     /// Choose from scratch: the policy, the locations or a selector changed.
     pub rechoose: bool,
     /// The inputs of policies.
@@ -104,6 +107,9 @@ pub struct Current {
     pub replicas: u32,
     /// Of them, those that are meant for other locations; of what is no location, all are.
     pub displaced: u32,
+    /// Replicas besides, that run there until they are replaced elsewhere. A location that has room for
+    /// them keeps them.
+    pub leaving: u32,
     /// It is a location, and not just holding overflow.
     pub location: bool,
 }

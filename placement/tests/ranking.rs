@@ -49,6 +49,7 @@ fn scene(policy: &'static str, targets: Targets, replicas: u32) -> Scene {
             resizable: true,
             moves: &[],
             failback: false,
+            reshaped: false,
             limits: BTreeMap::new(),
             rechoose: false,
             inputs: Inputs::default(),
@@ -158,6 +159,7 @@ fn had(cluster: &str, replicas: u32, location: bool) -> Current {
         cluster: cluster.into(),
         replicas,
         displaced: if location { 0 } else { replicas },
+        leaving: 0,
         location,
     }
 }
@@ -523,6 +525,36 @@ fn a_move_is_explained() {
     let from = "lyon".into();
     assert_eq!(plan.placements[1].why, Why::Moved { from });
     assert_eq!(plan.displaced_replicas(), 1);
+}
+
+/// What has grown stays as far as it fits, and the rest goes elsewhere.
+#[test]
+fn what_needs_more_than_before_stays_as_far_as_it_fits() {
+    let grown = |reshaped: bool| {
+        scene("worst_fit", given(&[("lille", None)]), 5).with(|scene| {
+            scene.request.current = vec![had("lille", 4, true), had("lyon", 1, false)];
+            scene.request.reshaped = reshaped;
+        })
+    };
+    assert_eq!(grown(false).shares(), "lille 4, +lyon 1");
+    assert_eq!(grown(true).shares(), "lille 2, +lyon 3");
+}
+
+/// A location that has room for what was to leave keeps it; without room it goes.
+#[test]
+fn a_location_keeps_what_was_to_leave() {
+    let back = |leaving: u32| {
+        scene("worst_fit", given(&[("lille", None)]), 3).with(|scene| {
+            let lille = Current {
+                leaving,
+                ..had("lille", 0, true)
+            };
+            scene.request.current = vec![lille, had("lyon", 3, false)];
+        })
+    };
+    assert_eq!(back(0).shares(), "lille 0, +lyon 3");
+    assert_eq!(back(1).shares(), "lille 1, +lyon 2");
+    assert_eq!(back(3).shares(), "lille 2, +lyon 1");
 }
 
 /// A chosen location that loses all is replaced, so the next decision leaves it at that.

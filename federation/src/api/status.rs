@@ -148,6 +148,9 @@ pub struct Decision {
     pub sequence: i64,
     /// Digest of the fields that choose clusters; when it changes, clusters are chosen again.
     pub key: String,
+    /// Digest of what a replica needs; when it changes, what runs may not fit where it is any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
     /// Position of `round_robin` at this decision.
     #[serde(default)]
     pub cursor: u64,

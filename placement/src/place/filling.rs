@@ -23,11 +23,10 @@ impl<'a> Decision<'a> {
                 // Nothing new where nothing new may go.
                 location.wanted.min(kept)
             } else {
-                let rank = self.ranks.get(location.cluster);
-                let room = rank.map_or(0, |rank| saturate(self.ranked[*rank].room));
-                let staying = self.staying(location.cluster);
-                let own = location.wanted.min(staying);
-                let more = (location.wanted.min(room.max(staying)) - own).min(growth);
+                let room = self.room(location.cluster);
+                let own = location.wanted.min(self.own(location.cluster));
+                let most = location.wanted.min(room.max(own));
+                let more = (most - own).min(growth);
                 growth -= more;
                 self.take(own + more)
             };
@@ -49,17 +48,13 @@ impl<'a> Decision<'a> {
         {
             return u32::MAX;
         }
-        let stays = |name: &ClusterName| match self.keeping.get(name) {
-            Some(kept) => *kept,
-            None => self.staying(name),
-        };
         let members = locations.iter();
         // Of a name that is no member, nothing runs elsewhere.
         let members = members.filter(|one| self.snapshot.cluster(one.cluster).is_some());
         let wanted: HashMap<_, _> = members.map(|one| (one.cluster, one.wanted)).collect();
-        let lacking = (wanted.iter()).map(|(name, wanted)| wanted.saturating_sub(stays(name)));
+        let lacking = (wanted.iter()).map(|(name, wanted)| wanted.saturating_sub(self.own(name)));
         let elsewhere = request.current.iter().map(|one| {
-            let replicas = stays(&one.cluster);
+            let replicas = self.may_keep(&one.cluster);
             match wanted.get(&one.cluster) {
                 Some(wanted) => one.displaced.min(replicas.saturating_sub(*wanted)),
                 None => replicas,
@@ -122,11 +117,39 @@ impl<'a> Decision<'a> {
         }
     }
 
+    /// What a location has and may keep: what runs there, and what is leaving, as far as it has room.
+    fn own(&self, name: &ClusterName) -> u32 {
+        if let Some(kept) = self.keeping.get(name) {
+            return *kept;
+        }
+        let staying = self.staying(name);
+        if self.request.rechoose {
+            return staying;
+        }
+        let leaving = self.current.get(name).map_or(0, |one| one.leaving);
+        staying.max(self.room(name).min(staying + leaving))
+    }
+
+    /// What a cluster may keep.
+    pub(super) fn may_keep(&self, name: &ClusterName) -> u32 {
+        let kept = self.keeping.get(name).copied();
+        kept.unwrap_or_else(|| self.staying(name))
+    }
+
     /// What runs there and may stay.
     fn staying(&self, name: &ClusterName) -> u32 {
         if self.request.rechoose || !self.is_ranked(name) {
             return 0;
         }
-        self.current.get(name).map_or(0, |one| one.replicas)
+        let replicas = self.current.get(name).map_or(0, |one| one.replicas);
+        if self.request.reshaped && self.request.resizable {
+            return replicas.min(self.room(name));
+        }
+        replicas
+    }
+
+    fn room(&self, name: &ClusterName) -> u32 {
+        let rank = self.ranks.get(name);
+        rank.map_or(0, |rank| saturate(self.ranked[*rank].room))
     }
 }

@@ -67,7 +67,7 @@ impl<'a> Decision<'a> {
         let mut excess = excess.iter_mut().peekable();
         for (_, current) in holders {
             let own = self.share(&current.cluster);
-            let mut left = current.replicas.saturating_sub(own);
+            let mut left = self.may_keep(&current.cluster).saturating_sub(own);
             while left > 0
                 && let Some(one) = excess.peek_mut()
             {

@@ -31,6 +31,7 @@ struct Case {
     resizable: bool,
     rechoose: bool,
     failback: bool,
+    reshaped: bool,
     current: Vec<Current>,
     moves: Vec<Move>,
     traffic: Option<BTreeMap<ClusterName, f64>>,
@@ -87,6 +88,7 @@ impl Case {
             resizable: self.resizable,
             moves: &self.moves,
             failback: self.failback,
+            reshaped: self.reshaped,
             limits: BTreeMap::new(),
             rechoose: self.rechoose,
             inputs: Inputs {
@@ -169,11 +171,12 @@ fn proximity() -> impl Strategy<Value = Proximity> {
 }
 
 fn current() -> impl Strategy<Value = Vec<Current>> {
-    let one = (0..8_u8, 0..9_u32, 0..9_u32, any::<bool>());
-    let one = one.prop_map(|(number, replicas, displaced, location)| Current {
+    let one = (0..8_u8, 0..9_u32, 0..9_u32, 0..3_u32, any::<bool>());
+    let one = one.prop_map(|(number, replicas, displaced, leaving, location)| Current {
         cluster: name(number),
         replicas,
         displaced: displaced.min(replicas),
+        leaving,
         location,
     });
     vec(one, 0..5).prop_map(|mut all| {
@@ -201,7 +204,7 @@ prop_compose! {
     ) -> Case {
         Case {
             clusters, targets, replicas, scheduling, overflow, cloud, rechoose, failback, current,
-            resizable: true, moves: Vec::new(),
+            resizable: true, reshaped: false, moves: Vec::new(),
             traffic: traffic.map(|all| all.into_iter().map(|(n, bytes)| (name(n), bytes)).collect()),
             proximity, origin: origin.map(str::to_owned), cursor,
         }
@@ -361,6 +364,7 @@ fn current_of(plan: &Plan) -> Vec<Current> {
             cluster: one.cluster.clone(),
             replicas: one.replicas,
             displaced: one.displaced,
+            leaving: 0,
             location: one.location,
         })
         .collect()

@@ -27,6 +27,7 @@ pub(super) fn request<'a>(
         resizable: true,
         moves: &[],
         failback: false,
+        reshaped: false,
         limits: BTreeMap::new(),
         rechoose: false,
         inputs: Inputs {
@@ -86,6 +87,7 @@ pub(super) fn current(plan: &Plan) -> Vec<Current> {
             cluster: one.cluster.clone(),
             replicas: one.replicas,
             displaced: one.displaced,
+            leaving: 0,
             location: one.location,
         })
         .collect()
