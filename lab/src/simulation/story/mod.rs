@@ -62,6 +62,8 @@ const FLAGS: [&str; 3] = [
 ];
 /// After this long without faults everything is as it shall be.
 const SETTLED: Duration = Duration::from_mins(15);
+/// How often somebody asks for a move, between two things that happen.
+const ASKED: f64 = 0.2;
 /// Of so many seeds, one tells of a calm world.
 const CALM: u64 = 4;
 /// And of so many, one of two copies of the scheduler.
@@ -88,6 +90,8 @@ pub async fn tell(seed: u64, length: Length) -> Result<Ending, Error> {
 struct Story {
     world: World,
     random: Random,
+    /// When and which moves are asked for: with and without them, the rest of a story is the same.
+    asking: Random,
     witness: Witness,
     /// Nothing fails: then every move must keep what is available.
     calm: bool,
@@ -141,6 +145,7 @@ impl Story {
         Ok(Self {
             world,
             random,
+            asking: Random::new(seed, "moves"),
             witness,
             calm,
             schedulers,
@@ -158,6 +163,11 @@ impl Story {
         let step = Step::draw(&mut self.random, self.calm);
         // People are refused, too: what is not there cannot be changed.
         if let Err(error) = self.take(step).await {
+            self.note(&format!("refused: {error}"));
+        }
+        if self.asking.happens(ASKED)
+            && let Err(error) = self.ask_for_a_move().await
+        {
             self.note(&format!("refused: {error}"));
         }
         self.check_rooms();

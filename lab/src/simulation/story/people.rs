@@ -16,7 +16,6 @@ impl Story {
             Step::WriteForeign => self.write("default", FOREIGN).await,
             Step::Scale => self.scale(namespace, name).await,
             Step::Move => self.relocate(namespace, name).await,
-            Step::AskForMove => self.ask_for_move(namespace, name).await,
             Step::Delete => self.delete(namespace, name).await,
             Step::WriteJob => self.write_job(namespace, name).await,
             Step::WriteService => self.write_service(namespace, name).await,
@@ -77,34 +76,37 @@ impl Story {
         self.patch(namespace, name, &places).await
     }
 
-    async fn ask_for_move(&mut self, namespace: &str, name: &str) -> Result<(), Error> {
+    /// Somebody asks for a move of replicas, or takes that back.
+    pub(super) async fn ask_for_a_move(&mut self) -> Result<(), Error> {
+        let (namespace, name) = NAMES[self.asking.below(NAMES.len())];
         let api = moves(&self.world.hub_client(), Some(namespace));
-        if self.random.happens(0.2) {
+        if self.asking.happens(0.2) {
             let existing = api.list(&ListParams::default()).await?;
             let existing = existing.items;
             if !existing.is_empty() {
-                let object = &existing[self.random.below(existing.len())];
+                let object = &existing[self.asking.below(existing.len())];
                 self.note(&format!("delete move {}", object.name_any()));
                 api.delete(&object.name_any(), &DeleteParams::default())
                     .await?;
             }
             return Ok(());
         }
-        let (from, to) = (self.member(), self.member());
+        let members: Vec<&String> = self.world.members.keys().collect();
+        let [from, to] = [0; 2].map(|_| members[self.asking.below(members.len())]);
         let mut object = json!({
             "apiVersion": "fogguru.eu/v1",
             "kind": "WorkloadMove",
             "metadata": { "generateName": format!("{name}-"), "namespace": namespace },
             "spec": {
                 "workload": { "name": name }, "from": from, "to": to,
-                "progressDeadlineSeconds": 60 + self.random.below(240),
+                "progressDeadlineSeconds": 60 + self.asking.below(240),
             },
         });
-        if self.random.happens(0.7) {
-            object["spec"]["replicas"] = (1 + self.random.below(3)).into();
+        if self.asking.happens(0.7) {
+            object["spec"]["replicas"] = (1 + self.asking.below(3)).into();
         }
-        if self.random.happens(0.5) {
-            object["spec"]["ttlSecondsAfterFinished"] = self.random.below(300).into();
+        if self.asking.happens(0.5) {
+            object["spec"]["ttlSecondsAfterFinished"] = self.asking.below(300).into();
         }
         self.note(&format!("ask for {}", object["spec"]));
         self.make_namespace(namespace).await?;

@@ -11,8 +11,6 @@ pub(super) enum Step {
     Scale,
     /// It shall run elsewhere: another policy, other clusters.
     Move,
-    /// Somebody asks for a move of replicas, or takes that back.
-    AskForMove,
     /// An object is deleted.
     Delete,
     /// A job is made.
@@ -46,11 +44,10 @@ pub(super) enum Step {
 }
 
 /// How often what people do happens.
-const CALM: [(Step, usize); 10] = [
+const CALM: [(Step, usize); 9] = [
     (Step::Write, 8),
     (Step::Scale, 4),
     (Step::Move, 6),
-    (Step::AskForMove, 6),
     (Step::Delete, 4),
     (Step::WriteJob, 3),
     (Step::WriteService, 3),
