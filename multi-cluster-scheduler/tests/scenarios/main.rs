@@ -20,6 +20,7 @@ mod kinds;
 mod leaving;
 mod main_job;
 mod member_faults;
+mod moves;
 mod operator_faults;
 mod refusals;
 mod rights;
@@ -67,6 +68,7 @@ fn scenarios() -> Vec<Scenario> {
         member_faults::all(),
         identity::all(),
         leaving::all(),
+        moves::all(),
         failover::all(),
         operator_faults::all(),
         features::all(),
