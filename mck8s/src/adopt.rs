@@ -89,24 +89,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
             stdout::print(&format!("{member}: {object}: {result}\n"))?;
         }
     }
-    let mut said = Vec::new();
+    let from = &arguments.from_hub;
     if found == 0 {
-        said.push(format!(
-            "nothing on the members is labelled as of the hub {}: is that its uid?",
-            arguments.from_hub
-        ));
+        let doubt =
+            format!("Nothing on the members is labelled as of the hub {from}: is that its uid?\n");
+        stdout::print(&doubt)?;
     } else if !arguments.yes {
-        said.push("Nothing was written; add --yes to write the labels.".to_owned());
+        stdout::print("Nothing was written; add --yes to write the labels.\n")?;
     }
     if left > 0 {
-        said.push(format!("{left} objects are left alone."));
+        stdout::print(&format!("{left} objects are left alone.\n"))?;
     }
-    stdout::print(
-        &said
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect::<String>(),
-    )
+    Ok(())
 }
 
 async fn client(file: &Kubeconfig, context: &str) -> Result<Client> {

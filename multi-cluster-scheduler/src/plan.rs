@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use federation::api::MoveRecord;
 use k8s_openapi::jiff::Timestamp;
 use placement::{
-    ClusterName, Move, MoveRefusal, OwnerKey, Plan, PodShape, Proximity, Request, Snapshot, place,
+    ClusterName, Move, MoveRefusal, OwnerKey, Plan, PodShape, Proximity, Request, Snapshot,
+    Stickiness, place,
 };
 
 use crate::decide::{Assignment, MemberView};
@@ -186,11 +187,16 @@ fn request<'a>(
         current,
         resizable,
         moves: &[],
-        failback: inputs.failback,
+        stickiness: if is_new && before.decision.sequence > 0 {
+            Stickiness::Rechoose
+        } else if inputs.failback {
+            Stickiness::Failback
+        } else {
+            Stickiness::Stay
+        },
         reshaped: (before.decision.shape.as_ref())
             .is_some_and(|shape| *shape != unplaced::digest(&validated.shape)),
         limits: limits.clone(),
-        rechoose: is_new && before.decision.sequence > 0,
         inputs: placement::Inputs {
             traffic: own_traffic.or(inputs.traffic),
             proximity: inputs.proximity,

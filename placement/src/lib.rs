@@ -29,7 +29,8 @@ pub use profile::{HostPort, LabelSet, PodTerm, Profile};
 pub use proximity::Proximity;
 pub use quantity::{QuantityError, check_amount, parse_milli, parse_whole};
 pub use request::{
-    Current, Eligibility, Inputs, Move, Overflow, ReplicaScheduling, Request, Target, Targets,
+    Current, Eligibility, Inputs, Move, Overflow, ReplicaScheduling, Request, Stickiness, Target,
+    Targets,
 };
 pub use resources::Resources;
 pub use shape::{

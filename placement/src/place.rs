@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::name::ClusterName;
 use crate::plan::{Filter, Plan, Why};
 use crate::policy::Policy;
-use crate::request::{Current, Request, Targets};
+use crate::request::{Current, Request, Stickiness, Targets};
 use crate::snapshot::Snapshot;
 
 /// Decides a request. Clusters that do not answer, are cordoned or tainted keep what they have and
@@ -102,6 +102,11 @@ impl<'a> Decision<'a> {
             unassigned: u32::MAX,
             overflowed_by_rank: false,
         }
+    }
+
+    /// Locations are chosen from scratch.
+    fn rechooses(&self) -> bool {
+        self.request.stickiness == Stickiness::Rechoose
     }
 
     fn is_ranked(&self, name: &ClusterName) -> bool {

@@ -32,18 +32,27 @@ pub struct Request<'a> {
     pub limits: BTreeMap<ClusterName, u32>,
     /// Replicas to move, after all else is decided. One that cannot be made is refused in the plan
     /// and changes nothing. What was moved away from a location stays away until another move, or
-    /// `failback`, brings it back.
+    /// [`Stickiness::Failback`], brings it back.
     pub moves: &'a [Move],
-    /// Locations take back what runs elsewhere and they have room for. Otherwise that stays, and
-    /// locations get what runs nowhere yet.
-    pub failback: bool,
+    /// What becomes of the assignment so far.
+    pub stickiness: Stickiness,
     /// A replica needs something else than those that run: what has no room any more where it is goes
     /// elsewhere.
     pub reshaped: bool,
-    /// Choose from scratch: the policy, the locations or a selector changed.
-    pub rechoose: bool,
     /// The inputs of policies.
     pub inputs: Inputs<'a>,
+}
+
+/// What becomes of the assignment so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stickiness {
+    /// What runs stays where it runs, and locations get what runs nowhere yet.
+    #[default]
+    Stay,
+    /// Locations take back what runs elsewhere and they have room for.
+    Failback,
+    /// Locations are chosen from scratch: the policy, the locations or a selector changed.
+    Rechoose,
 }
 
 /// Where replicas go.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use placement::{
     Cluster, ClusterName, Current, Eligibility, Filter, Health, Inputs, Move, MoveRefusal, Node,
     Operator, Overflow, OwnerKey, Plan, PodShape, Proximity, ReplicaScheduling, Request,
-    Requirement, Resources, Role, Snapshot, Taint, TaintEffect, Target, Targets, Why, place,
-    policy,
+    Requirement, Resources, Role, Snapshot, Stickiness, Taint, TaintEffect, Target, Targets, Why,
+    place, policy,
 };
 use rstest::rstest;
 
@@ -48,10 +48,9 @@ fn scene(policy: &'static str, targets: Targets, replicas: u32) -> Scene {
             current: Vec::new(),
             resizable: true,
             moves: &[],
-            failback: false,
+            stickiness: Stickiness::Stay,
             reshaped: false,
             limits: BTreeMap::new(),
-            rechoose: false,
             inputs: Inputs::default(),
         },
         states: Vec::new(),
@@ -305,7 +304,7 @@ fn an_update_keeps_and_a_new_choice_does_not() {
         scene.request.current = vec![had("lille", 2, true), had("nantes", 1, false)];
     });
     assert_eq!(update.shares(), "lille 2, +lyon 1, +nantes 1");
-    let again = update.with(|scene| scene.request.rechoose = true);
+    let again = update.with(|scene| scene.request.stickiness = Stickiness::Rechoose);
     assert_eq!(again.shares(), "lyon 4");
 }
 

@@ -486,7 +486,7 @@ impl World {
     }
 
     /// Somebody creates a move of a deployment.
-    pub(super) fn ask(&mut self, name: &str, spec: Value) {
+    pub(super) fn ask(&mut self, name: &str, spec: &Value) {
         let object = json!({
             "apiVersion": "fogguru.eu/v1", "kind": "WorkloadMove",
             "metadata": { "name": name, "namespace": "default", "uid": format!("move-{name}") },

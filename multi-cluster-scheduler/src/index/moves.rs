@@ -123,6 +123,18 @@ impl End {
 }
 
 impl Known {
+    fn new(object: WorkloadMove, now: Instant) -> Self {
+        Self {
+            object: Arc::new(object),
+            seen: now,
+            begun: None,
+            is_late: false,
+            end: None,
+            ended: None,
+            is_expired: false,
+        }
+    }
+
     fn spec(&self) -> &WorkloadMoveSpec {
         &self.object.spec
     }
@@ -213,23 +225,14 @@ impl Index {
         let workload = workload_of(&object);
         let uid = object.uid();
         let known = self.moves.objects.get_mut(&key);
-        match known.filter(|known| known.object.uid() == uid) {
-            Some(known) => known.object = Arc::new(object),
-            None => {
-                self.moves.remove(&key);
-                let known = Known {
-                    object: Arc::new(object),
-                    seen: now,
-                    begun: None,
-                    is_late: false,
-                    end: None,
-                    ended: None,
-                    is_expired: false,
-                };
-                self.moves.objects.insert(key.clone(), known);
-                let moves = self.moves.of_workload.entry(workload.clone()).or_default();
-                moves.insert(key.clone());
-            }
+        if let Some(known) = known.filter(|known| known.object.uid() == uid) {
+            known.object = Arc::new(object);
+        } else {
+            self.moves.remove(&key);
+            let moves = self.moves.of_workload.entry(workload.clone()).or_default();
+            moves.insert(key.clone());
+            let known = Known::new(object, now);
+            self.moves.objects.insert(key.clone(), known);
         }
         self.moves.proposed.remove(&workload);
         self.follow_move(&key, now);

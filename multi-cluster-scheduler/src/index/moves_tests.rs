@@ -39,7 +39,7 @@ fn phase(world: &mut World, name: &str) -> (MovePhase, String) {
 #[test]
 fn old_replicas_leave_when_the_new_ones_are_available() {
     let mut world = running();
-    world.ask("m", from_a_to_b(2));
+    world.ask("m", &from_a_to_b(2));
     assert!(world.reconciled().contains("web"));
     world.decide("web");
     world.on(Event::Tick);
@@ -79,7 +79,7 @@ fn old_replicas_leave_when_the_new_ones_are_available() {
 fn without_a_number_all_moves_and_the_new_cluster_is_the_location() {
     let mut world = running();
     let all = json!({ "workload": { "name": "web" }, "from": "a", "to": "b" });
-    world.ask("m", all);
+    world.ask("m", &all);
     world.place("web");
     world.arrive("b", "web");
     assert_eq!(world.place("web"), shares(&[("a", 0), ("b", 3)]));
@@ -93,7 +93,7 @@ fn without_a_number_all_moves_and_the_new_cluster_is_the_location() {
 #[test]
 fn a_move_that_takes_too_long_is_undone() {
     let mut world = running();
-    world.ask("m", from_a_to_b(2));
+    world.ask("m", &from_a_to_b(2));
     world.place("web");
     world.on(Event::Tick);
     world.pass(59);
@@ -117,7 +117,7 @@ fn a_move_that_takes_too_long_is_undone() {
 #[test]
 fn a_move_that_is_deleted_before_it_is_ready_is_undone() {
     let mut world = running();
-    world.ask("m", from_a_to_b(2));
+    world.ask("m", &from_a_to_b(2));
     world.place("web");
     world.told("b").holds.insert(owner("web"), 0);
     world.take();
@@ -133,7 +133,7 @@ fn a_move_that_is_deleted_before_it_is_ready_is_undone() {
 #[test]
 fn one_that_is_deleted_when_it_is_ready_ends_as_it_would() {
     let mut world = running();
-    world.ask("m", from_a_to_b(2));
+    world.ask("m", &from_a_to_b(2));
     world.place("web");
     world.arrive("b", "web");
     world.delete_move("m");
@@ -151,7 +151,7 @@ fn one_that_is_deleted_when_it_is_ready_ends_as_it_would() {
 fn a_decision_that_was_not_recorded_leaves_the_move_pending() {
     let mut world = running();
     let before = deployment("web", 3);
-    world.ask("m", from_a_to_b(2));
+    world.ask("m", &from_a_to_b(2));
     world.decide("web");
     world.on(Event::Tick);
     // The hub has refused the record as stale: another writer's is the true one.
@@ -184,7 +184,7 @@ fn what_cannot_be_moved_is_refused_with_the_reason() {
         ),
     ] {
         let mut world = running();
-        world.ask("m", spec.clone());
+        world.ask("m", &spec);
         world.place("web");
         let refused = (MovePhase::Refused, reason.to_owned());
         assert_eq!(phase(&mut world, "m"), refused, "{spec}");
@@ -193,9 +193,9 @@ fn what_cannot_be_moved_is_refused_with_the_reason() {
     let mut world = running();
     world.apply(&deployment("other", 3));
     world.place("other");
-    world.ask("first", from_a_to_b(1));
+    world.ask("first", &from_a_to_b(1));
     world.place("web");
-    world.ask("second", from_a_to_b(1));
+    world.ask("second", &from_a_to_b(1));
     world.on(Event::Tick);
     let refused = (MovePhase::Refused, "MoveUnderWay".to_owned());
     assert_eq!(phase(&mut world, "second"), refused);
@@ -205,7 +205,7 @@ fn what_cannot_be_moved_is_refused_with_the_reason() {
 fn a_move_of_what_is_not_there_waits_a_little() {
     let mut world = running();
     let unknown = json!({ "workload": { "name": "nobody" }, "from": "a", "to": "b" });
-    world.ask("m", unknown);
+    world.ask("m", &unknown);
     assert_eq!(phase(&mut world, "m").0, MovePhase::Pending);
     world.pass(10);
     world.on(Event::Tick);
@@ -216,7 +216,7 @@ fn a_move_of_what_is_not_there_waits_a_little() {
 #[test]
 fn a_move_is_over_when_clusters_are_chosen_again() {
     let mut world = running();
-    world.ask("m", from_a_to_b(2));
+    world.ask("m", &from_a_to_b(2));
     world.place("web");
     world.on(Event::Tick);
     phase(&mut world, "m");
@@ -237,7 +237,7 @@ fn an_ended_move_is_deleted_after_its_time() {
     let mut world = running();
     let mut spec = from_a_to_b(9);
     spec["ttlSecondsAfterFinished"] = json!(30);
-    world.ask("m", spec);
+    world.ask("m", &spec);
     world.place("web");
     assert_eq!(phase(&mut world, "m").0, MovePhase::Refused);
     world.pass(29);
@@ -305,7 +305,7 @@ fn what_somebody_moved_returns_when_their_move_is_deleted() {
     world.apply(&web);
     world.place("web");
     world.arrive("a", "web");
-    world.ask("m", from_a_to_b(2));
+    world.ask("m", &from_a_to_b(2));
     world.place("web");
     world.arrive("b", "web");
     world.place("web");

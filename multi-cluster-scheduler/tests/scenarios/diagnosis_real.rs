@@ -64,7 +64,12 @@ async fn why_pods_are_not_made_is_told(world: &World) -> Result<()> {
     world
         .until_condition("mcd/hello", "Progressing", "False", "Complete")
         .await?;
-    ensure!(problem(world, "hello").await?.is_empty());
+    // The member says so a moment after the pods are there.
+    eventually("nothing is wrong any more", async || {
+        let problem = problem(world, "hello").await?;
+        Ok(holds(problem.is_empty(), || problem))
+    })
+    .await?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Decision, Location, saturate, sum};
 use crate::name::ClusterName;
 use crate::plan::{Filter, Unplaced, UnplacedReason};
-use crate::request::{Overflow, ReplicaScheduling, Targets};
+use crate::request::{Overflow, ReplicaScheduling, Stickiness, Targets};
 
 impl<'a> Decision<'a> {
     /// Gives each location what it can hold.
@@ -41,8 +41,7 @@ impl<'a> Decision<'a> {
     /// they take back what runs elsewhere.
     fn growth(&self, locations: &[Location<'a>]) -> u32 {
         let request = self.request;
-        if request.failback
-            || request.rechoose
+        if request.stickiness != Stickiness::Stay
             || !request.resizable
             || request.overflow == Overflow::None
         {
@@ -123,7 +122,7 @@ impl<'a> Decision<'a> {
             return *kept;
         }
         let staying = self.staying(name);
-        if self.request.rechoose {
+        if self.rechooses() {
             return staying;
         }
         let leaving = self.current.get(name).map_or(0, |one| one.leaving);
@@ -138,7 +137,7 @@ impl<'a> Decision<'a> {
 
     /// What runs there and may stay.
     fn staying(&self, name: &ClusterName) -> u32 {
-        if self.request.rechoose || !self.is_ranked(name) {
+        if self.rechooses() || !self.is_ranked(name) {
             return 0;
         }
         let replicas = self.current.get(name).map_or(0, |one| one.replicas);

@@ -48,7 +48,7 @@ impl<'a> Decision<'a> {
     fn chosen(&self, count: usize) -> Vec<Chosen<'a>> {
         let request = self.request;
         let mut chosen: Vec<&'a ClusterName> = Vec::new();
-        if !request.rechoose {
+        if !self.rechooses() {
             let stays =
                 |name: &ClusterName| self.keeping.contains_key(name) || self.is_ranked(name);
             let current = request.current.iter();

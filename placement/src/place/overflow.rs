@@ -36,7 +36,7 @@ impl<'a> Decision<'a> {
         if excess.is_empty() || self.request.overflow == Overflow::None {
             return left;
         }
-        if !self.request.rechoose {
+        if !self.rechooses() {
             self.keep_overflow(&mut excess);
         }
         let is_nearest = self.request.overflow == Overflow::Nearest;

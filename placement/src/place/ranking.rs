@@ -96,7 +96,7 @@ impl<'a> Decision<'a> {
             _ => false,
         };
         // One that is named keeps its share even when locations are chosen again.
-        let stays = !self.request.rechoose || position.is_some();
+        let stays = !self.rechooses() || position.is_some();
         let current = self.current.get(&cluster.name);
         if let Some(current) = current.filter(|_| keeps && stays) {
             self.keeping.insert(&cluster.name, current.replicas);
@@ -120,7 +120,7 @@ impl<'a> Decision<'a> {
             Score::Value { score, parts } => (score, parts),
             Score::Dropped(filter) => {
                 let name = &candidate.cluster.name;
-                let has_some = !self.request.rechoose && self.current.contains_key(name);
+                let has_some = !self.rechooses() && self.current.contains_key(name);
                 // Full is no reason to take away what runs, or to leave out what was named.
                 if !has_some && candidate.position.is_none() {
                     self.dropped.insert(name, filter);

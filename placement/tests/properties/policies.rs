@@ -6,7 +6,8 @@ use std::time::Duration;
 use placement::{
     Cluster, ClusterName, Current, Eligibility, Filter, Health, Inputs, Move, Node, Outcome,
     Overflow, OwnerKey, Plan, PodShape, Proximity, ReplicaScheduling, Request, Resources, Role,
-    Snapshot, Taint, TaintEffect, Target, Targets, UnplacedReason, Verdict, place, policy,
+    Snapshot, Stickiness, Taint, TaintEffect, Target, Targets, UnplacedReason, Verdict, place,
+    policy,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -29,8 +30,7 @@ struct Case {
     overflow: Overflow,
     cloud: bool,
     resizable: bool,
-    rechoose: bool,
-    failback: bool,
+    stickiness: Stickiness,
     reshaped: bool,
     current: Vec<Current>,
     moves: Vec<Move>,
@@ -87,10 +87,9 @@ impl Case {
             current: self.current.clone(),
             resizable: self.resizable,
             moves: &self.moves,
-            failback: self.failback,
+            stickiness: self.stickiness,
             reshaped: self.reshaped,
             limits: BTreeMap::new(),
-            rechoose: self.rechoose,
             inputs: Inputs {
                 traffic: self.traffic.as_ref(),
                 proximity: self.proximity.as_ref(),
@@ -195,7 +194,8 @@ prop_compose! {
             select(vec![ReplicaScheduling::PerLocation, ReplicaScheduling::Total]),
         ),
         overflow in select(vec![Overflow::Nearest, Overflow::Policy, Overflow::None]),
-        (cloud, rechoose, failback) in any::<(bool, bool, bool)>(),
+        cloud in any::<bool>(),
+        stickiness in select(vec![Stickiness::Stay, Stickiness::Failback, Stickiness::Rechoose]),
         current in current(),
         traffic in option::of(vec((0..8_u8, 0.0..9.0_f64), 0..8)),
         proximity in option::of(proximity()),
@@ -203,7 +203,7 @@ prop_compose! {
         cursor in any::<u64>(),
     ) -> Case {
         Case {
-            clusters, targets, replicas, scheduling, overflow, cloud, rechoose, failback, current,
+            clusters, targets, replicas, scheduling, overflow, cloud, stickiness, current,
             resizable: true, reshaped: false, moves: Vec::new(),
             traffic: traffic.map(|all| all.into_iter().map(|(n, bytes)| (name(n), bytes)).collect()),
             proximity, origin: origin.map(str::to_owned), cursor,
@@ -396,7 +396,7 @@ fn what_runs_stays_where_it_runs() {
         }
         let before = decide(policy, &case)?;
         case.current = current_of(&before);
-        (case.rechoose, case.failback) = (false, false);
+        case.stickiness = Stickiness::Stay;
         // A location that is no member any more takes its replicas with it.
         for ((cluster, room), (later, more)) in case.clusters.iter_mut().zip(later.clusters) {
             (cluster.health, *room) = (later.health, more);
@@ -422,7 +422,7 @@ fn locations_come_first_when_the_number_changes() {
         (case.scheduling, case.overflow) = (ReplicaScheduling::PerLocation, Overflow::Policy);
         let before = decide(policy, &case)?;
         case.current = current_of(&before);
-        (case.rechoose, case.failback) = (false, false);
+        case.stickiness = Stickiness::Stay;
         case.replicas = replicas;
         let next = decide(policy, &case)?;
         let fewer = next.wanted < before.wanted;
@@ -466,7 +466,7 @@ fn wanted_at(case: &Case, name: &ClusterName) -> u32 {
 fn failback_gives_locations_what_they_have_room_for() {
     check_with(named(), |policy, mut case| {
         case.scheduling = ReplicaScheduling::Total;
-        (case.rechoose, case.failback) = (false, true);
+        case.stickiness = Stickiness::Failback;
         let plan = decide(policy, &case)?;
         for one in plan.placements.iter().filter(|one| one.location) {
             let is_open = matches!(
@@ -494,7 +494,9 @@ fn a_plan_is_settled() {
     check(|policy, case| {
         let plan = decide(policy, &case)?;
         let mut next = case.clone();
-        next.rechoose = false;
+        if next.stickiness == Stickiness::Rechoose {
+            next.stickiness = Stickiness::Stay;
+        }
         // Another decision was made in between.
         next.cursor = next.cursor.wrapping_add(1);
         next.current = current_of(&plan);
@@ -528,7 +530,7 @@ fn what_is_not_resizable_stays() {
         prop_assume!(!matches!(case.targets, Targets::Chosen { count: u32::MAX }));
         case.current.clear();
         case.resizable = false;
-        case.rechoose = false;
+        case.stickiness = Stickiness::Stay;
         let plan = decide(policy, &case)?;
         case.current = current_of(&plan);
         case.clusters = later.clusters;
@@ -634,7 +636,7 @@ fn a_move_lasts() {
         let moved = decide(policy, &next)?;
         next.current = current_of(&moved);
         next.moves.clear();
-        (next.rechoose, next.failback) = (false, false);
+        next.stickiness = Stickiness::Stay;
         let then = decide(policy, &next)?;
         for one in &moved.placements {
             let share = share_of(&then, &one.cluster);

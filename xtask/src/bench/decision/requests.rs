@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use placement::policy::{self, Policy};
 use placement::{
     ClusterName, Current, Eligibility, Inputs, Overflow, OwnerKey, Plan, PodShape,
-    ReplicaScheduling, Request, Snapshot, Targets, place,
+    ReplicaScheduling, Request, Snapshot, Stickiness, Targets, place,
 };
 
 /// A request for 20 replicas on each of three clusters.
@@ -26,10 +26,9 @@ pub(super) fn request<'a>(
         current: Vec::new(),
         resizable: true,
         moves: &[],
-        failback: false,
+        stickiness: Stickiness::Stay,
         reshaped: false,
         limits: BTreeMap::new(),
-        rechoose: false,
         inputs: Inputs {
             traffic: Some(traffic),
             ..Inputs::default()
