@@ -72,7 +72,7 @@ impl Assignment {
             .map(|one| Current {
                 cluster: ClusterName::from(one.cluster.as_str()),
                 replicas: share(one),
-                displaced: one.displaced,
+                displaced: self.displaced(one),
                 leaving: if resizable && one.location && !self.moves_from(&one.cluster) {
                     one.leaving
                 } else {
@@ -82,6 +82,15 @@ impl Assignment {
             })
             .filter(|one| one.location || one.replicas > 0)
             .collect()
+    }
+
+    /// What a location has beyond its own stays there, also by a record of an older release, which does
+    /// not say how much of it is displaced.
+    fn displaced(&self, one: &PlacementStatus) -> u32 {
+        if self.decision.shape.is_none() {
+            return one.replicas - one.leaving;
+        }
+        one.displaced
     }
 
     /// The move that is under way takes replicas from this cluster.
@@ -260,11 +269,12 @@ impl Assignment {
                 None => 0,
                 // What runs on a member that cannot be told to stop is kept in the record.
                 Some(member) if !member.open => surplus,
-                Some(_) => {
-                    // What does not fit does not run, and keeps nothing available.
+                Some(member) => {
+                    // What neither runs nor fits keeps nothing available.
                     let cluster = ClusterName::from(one.cluster.as_str());
                     let fits = |most: u32| {
                         room(&cluster)
+                            .max(member.available)
                             .saturating_sub(target(&one.cluster))
                             .min(most)
                     };
@@ -295,14 +305,18 @@ impl Assignment {
             (
                 placements,
                 assignment.decision.key.clone(),
-                assignment.decision.shape.clone(),
                 assignment.decision.moving.clone(),
                 assignment.unplaced,
                 assignment.unplaced_by.clone(),
                 assignment.policy.clone(),
             )
         };
-        essence(self) != essence(other)
+        let shapes = self
+            .decision
+            .shape
+            .as_ref()
+            .zip(other.decision.shape.as_ref());
+        essence(self) != essence(other) || shapes.is_some_and(|(one, other)| one != other)
     }
 }
 

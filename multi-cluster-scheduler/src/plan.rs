@@ -91,7 +91,7 @@ pub fn decide(
         // Where it runs is chosen again: nothing is left of a move.
         _ if chooses(&inputs.before, validated) => None,
         Moving::None => None,
-        Moving::Begins(_) if refused.is_some() => inputs.before.decision.moving.clone(),
+        Moving::Begins(_) if refused.is_some() => None,
         Moving::GoesOn(record) | Moving::Begins(record) => Some(record.clone()),
     };
     Decision {

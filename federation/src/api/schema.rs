@@ -200,6 +200,7 @@ fn workload_move(schema: &mut Value) {
     properties["reason"]["maxLength"] = json!(1024);
     properties["replicas"]["minimum"] = json!(1);
     properties["progressDeadlineSeconds"]["minimum"] = json!(1);
+    properties["progressDeadlineSeconds"]["maximum"] = json!(86_400);
     rules(
         spec,
         &[

@@ -60,8 +60,8 @@ pub struct WorkloadMoveSpec {
     /// So many seconds after it began, a move whose new replicas are not available is undone.
     #[serde(default = "default_deadline")]
     pub progress_deadline_seconds: u32,
-    /// So many seconds after it ended, the object is deleted; without it, never. While a move to
-    /// another cluster than the workload's own is there, nothing of the workload returns by itself.
+    /// So many seconds after it ended, the object is deleted; without it, never. While a move that
+    /// has succeeded is there, nothing of its workload returns by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_seconds_after_finished: Option<u32>,
 }
@@ -88,7 +88,7 @@ pub enum MovedKind {
     /// Its replicas are moved.
     #[default]
     MultiClusterDeployment,
-    /// Refused once it is placed: the shares of a job are fixed.
+    /// Refused: the shares of a job are fixed.
     MultiClusterJob,
 }
 
@@ -108,7 +108,8 @@ pub struct WorkloadMoveStatus {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// Succeeded: Unknown while it goes on; False with the reason where it was refused or undone.
+    /// Succeeded: False while it goes on, with the phase as its reason, and where it was refused or
+    /// undone, with why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

@@ -66,6 +66,21 @@ fn notes_of(workload: &Workload) -> Vec<String> {
         )),
         Some(_) => {}
     }
+    let decision = workload.status.decision.as_ref();
+    if let Some(moving) = decision.and_then(|decision| decision.moving.as_ref()) {
+        notes.push(format!(
+            "a move is {}: {} replicas from {} to {}, see kubectl get move {}",
+            if moving.undone {
+                "being undone"
+            } else {
+                "under way"
+            },
+            moving.replicas,
+            moving.from,
+            moving.to,
+            moving.name
+        ));
+    }
     if workload.deleted_at.is_some() {
         notes.push("it is being deleted: nothing is decided for it any more".to_owned());
     }

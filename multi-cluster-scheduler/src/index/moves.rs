@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use federation::api::{
-    CONDITION_SUCCEEDED, MovePhase, MoveRecord, MovedKind, MovedWorkload, STRATEGY_RETURN_HOME,
-    WorkloadMove, WorkloadMoveSpec, WorkloadMoveStatus,
+    CONDITION_SUCCEEDED, MovePhase, MoveRecord, MovedKind, MovedWorkload, RetainedField,
+    STRATEGY_RETURN_HOME, WorkloadMove, WorkloadMoveSpec, WorkloadMoveStatus,
 };
 use federation::members::Observed;
 use federation::operator::conditions::{Conditions, whole_seconds};
@@ -25,13 +25,15 @@ use placement::{ClusterName, MoveRefusal, OwnerKey, Placement, Snapshot};
 use tokio::time::Instant;
 
 use super::{Effect, Index, Tracked};
-use crate::decide::Assignment;
+use crate::decide::is_over;
 use crate::plan::Moving;
 use crate::validate::validate;
 use crate::workload::{Key, Kind, Workload};
 
 /// How long a move waits for its workload to appear: both may have been applied at once.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Of a workload's name, so much is in the name of a move of our own.
+const LONGEST_NAME: usize = 220;
 /// How long the replicas of the scheduler's own moves may take to become available, in seconds.
 const OWN_DEADLINE: u32 = 600;
 /// How long, in seconds, the scheduler's own moves stay to be seen. While one that failed is there, no other is
@@ -156,6 +158,11 @@ impl Known {
         seen.max(status) >= Some(MovePhase::Starting)
     }
 
+    /// Somebody has asked for it to go.
+    fn is_deleted(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
     fn is_own(&self) -> bool {
         self.spec().strategy.as_deref() == Some(STRATEGY_RETURN_HOME)
     }
@@ -238,6 +245,10 @@ impl Index {
         self.follow_move(&key, now);
         let is_on_record = |tracked: &Tracked| tracked.assignment().decision.moving.is_some();
         let has_ended = self.moves.objects[&key].has_ended();
+        if !has_ended {
+            // Its last report may have been refused, because the object was not known as it is.
+            self.report_move(&key);
+        }
         if has_ended && self.workloads.get(&workload).is_some_and(is_on_record) {
             // Its record goes.
             self.reconcile(workload, Priority::High);
@@ -274,13 +285,17 @@ impl Index {
         };
         let known = self.moves.of_record(key, record);
         let phase = self.phase(tracked, record);
-        if known.map_or(phase.has_ended(), Known::has_ended) {
+        // Of one that was deleted, only what can still be undone is followed.
+        let is_over = known.map_or(phase >= MovePhase::Draining, Known::has_ended);
+        let there = staying(tracked, &record.to);
+        if is_over || there == 0 && !record.undone {
             return Moving::None;
         }
-        let is_in_vain = known.is_none_or(|known| known.is_late);
+        let is_in_vain = known.is_none_or(|known| known.is_late || known.is_deleted());
         if is_in_vain && !record.undone && phase < MovePhase::Ready {
             return Moving::Begins(MoveRecord {
                 undone: true,
+                replicas: record.replicas.min(there),
                 ..record.clone()
             });
         }
@@ -300,10 +315,18 @@ impl Index {
         };
         if let Some(known) = self.moves.objects.get_mut(&name)
             && known.is(record)
-            && !record.undone
             && let Some(refusal) = refused
         {
-            known.end = Some(End::refused(reason_of(refusal), refusal.to_string()));
+            let reason = reason_of(refusal);
+            known.end = Some(if record.undone {
+                End {
+                    phase: MovePhase::RolledBack,
+                    reason,
+                    message: format!("given up, and it cannot be undone: {refusal}"),
+                }
+            } else {
+                End::refused(reason, refusal.to_string())
+            });
         }
         self.effects.push(Effect::Move(MoveTask::Report(name)));
     }
@@ -318,7 +341,7 @@ impl Index {
         let on_record = self.workloads.iter().filter_map(|(key, tracked)| {
             let record = tracked.assignment().decision.moving.as_ref()?;
             let is_over = self.moves.of_record(key, record).is_none()
-                && self.phase(tracked, record).has_ended();
+                && self.phase(tracked, record) >= MovePhase::Draining;
             is_over.then(|| key.clone())
         });
         for key in on_record.collect::<Vec<_>>() {
@@ -361,9 +384,12 @@ impl Index {
             Some((begun, _, phase)) => (*begun, Some(*phase)),
             None => (now, None),
         };
-        let is_late =
-            !record.undone && phase < MovePhase::Ready && now - begun >= deadline_of(spec);
-        let end = phase.has_ended().then(|| end_of(&record, known.is_late));
+        let is_late = !record.undone
+            && phase < MovePhase::Ready
+            && (known.is_deleted() || now - begun >= deadline_of(spec));
+        let end = phase
+            .has_ended()
+            .then(|| end_of(&record, known.is_deleted()));
         let changed = end.is_some() || before != Some(phase);
         if let Some(known) = self.moves.objects.get_mut(key) {
             known.begun = Some((begun, record, phase));
@@ -391,7 +417,7 @@ impl Index {
                     .to_owned(),
             }),
             Some(tracked) => match self.may_begin(known, tracked) {
-                Ok(None) if now - known.seen >= deadline_of(known.spec()) => Err(End::refused(
+                Ok(_) if now - known.seen >= deadline_of(known.spec()) => Err(End::refused(
                     "DeadlineExceeded",
                     "the workload was not settled in time for the move to begin",
                 )),
@@ -422,17 +448,33 @@ impl Index {
             return Ok(None);
         }
         let (spec, assignment) = (known.spec(), tracked.assignment());
+        if known.is_deleted() {
+            return Ok(None);
+        }
         if tracked.workload().deleted_at.is_some() {
             return Err(End::refused("NotFound", "the workload is being deleted"));
+        }
+        if tracked.workload().key.kind == Kind::Job {
+            let refusal = MoveRefusal::NotResizable;
+            return Err(End::refused(reason_of(&refusal), refusal.to_string()));
         }
         if assignment.decision.sequence == 0 || tracked.invalid().is_some() {
             return Ok(None);
         }
         if let Some(other) = &assignment.decision.moving {
+            let known = self.moves.of_record(&tracked.workload().key, other);
+            if known.is_some_and(|known| known.has_ended() || known.end.is_some()) {
+                // Its record is about to go.
+                return Ok(None);
+            }
             return Err(End::refused(
                 "MoveUnderWay",
                 format!("another move of the workload is under way: {}", other.name),
             ));
+        }
+        // What was decided is brought to the members first.
+        if self.is_settling(tracked) {
+            return Ok(None);
         }
         if let Some(cluster) = self.rolling_out(tracked) {
             return Err(End::refused(
@@ -440,15 +482,10 @@ impl Index {
                 format!("a rollout of the workload is under way on {cluster}"),
             ));
         }
-        let share = tracked.share(&spec.from);
-        let there = share.map_or(0, |one| one.replicas - one.leaving);
+        let there = staying(tracked, &spec.from);
         let replicas = spec.replicas.unwrap_or(there);
         if replicas == 0 {
             return Err(End::refused("NothingThere", "nothing of it runs there"));
-        }
-        // What was decided is brought to the members first.
-        if tracked.changed_at().is_some() || self.is_settling(assignment) {
-            return Ok(None);
         }
         Ok(Some(MoveRecord {
             name: known.object.name_any(),
@@ -460,10 +497,11 @@ impl Index {
         }))
     }
 
-    /// Something leaves a cluster that answers.
-    fn is_settling(&self, assignment: &Assignment) -> bool {
-        let mut leaving = assignment.placements.iter().filter(|one| one.leaving > 0);
-        leaving.any(|one| self.is_open(&one.cluster))
+    /// A cluster that answers does not have its share yet, or has replicas that are leaving.
+    fn is_settling(&self, tracked: &Tracked) -> bool {
+        let placements = tracked.assignment().placements.iter();
+        let mut open = placements.filter(|one| self.is_open(&one.cluster));
+        open.any(|one| one.leaving > 0 || !is_over(one) && !tracked.is_delivered(&one.cluster))
     }
 
     fn is_open(&self, cluster: &str) -> bool {
@@ -501,14 +539,19 @@ impl Index {
         } else {
             (&record.from, &record.to)
         };
-        let share = |cluster: &str| tracked.share(cluster).cloned().unwrap_or_default();
-        let (source, target) = (share(from), share(to));
-        let available = match self.replicas(tracked, to) {
-            Some(Observed::Replicas(replicas)) => replicas.available,
-            _ => 0,
-        };
-        if source.leaving > 0 {
-            let is_available = self.is_open(to) && available >= target.replicas - target.leaving;
+        let source = tracked.share(from).cloned().unwrap_or_default();
+        let retained = tracked.workload().retained();
+        let is_members = retained.contains(&RetainedField::Replicas);
+        let meant = staying(tracked, to);
+        if source.leaving > 0 || meant == 0 {
+            let is_available = match self.replicas(tracked, to) {
+                Some(Observed::Replicas(replicas)) if is_members => {
+                    replicas.available >= meant.min(replicas.wanted)
+                }
+                Some(Observed::Replicas(replicas)) => replicas.available >= meant,
+                _ => false,
+            };
+            let is_available = is_available && meant > 0 && self.is_open(to);
             return if is_available {
                 MovePhase::Ready
             } else {
@@ -516,6 +559,8 @@ impl Index {
             };
         }
         let is_drained = match self.replicas(tracked, from) {
+            // How many run there is the member's to say.
+            Some(Observed::Replicas(_)) if is_members => true,
             Some(Observed::Replicas(replicas)) => {
                 replicas.wanted.max(replicas.updated) <= source.replicas
             }
@@ -623,8 +668,9 @@ impl Index {
         }
         let resource = key.kind.resource();
         let sequence = tracked.assignment().decision.sequence;
+        let name = &key.name[..key.name.floor_char_boundary(LONGEST_NAME)];
         let mut object = WorkloadMove::new(
-            &format!("{}-home-{sequence}", key.name),
+            &format!("{name}-home-{sequence}"),
             WorkloadMoveSpec {
                 workload: MovedWorkload {
                     kind: MovedKind::MultiClusterDeployment,
@@ -657,7 +703,7 @@ impl Index {
         };
         let assignment = tracked.assignment();
         assignment.decision.moving.is_none()
-            && !self.is_settling(assignment)
+            && !self.is_settling(tracked)
             && tracked.workload().deleted_at.is_none()
             && self.rolling_out(tracked).is_none()
             && !self.moves.hold_back(key)
@@ -669,26 +715,32 @@ impl Index {
     }
 }
 
+/// Replicas that a cluster is meant to go on running.
+fn staying(tracked: &Tracked, cluster: &str) -> u32 {
+    let share = tracked.share(cluster);
+    share.map_or(0, |one| one.replicas - one.leaving)
+}
+
 fn deadline_of(spec: &WorkloadMoveSpec) -> Duration {
     Duration::from_secs(spec.progress_deadline_seconds.into())
 }
 
-fn end_of(record: &MoveRecord, is_late: bool) -> End {
+fn end_of(record: &MoveRecord, is_deleted: bool) -> End {
     let MoveRecord {
         from, to, replicas, ..
     } = record;
-    let (phase, reason, message) = match (record.undone, is_late) {
+    let (phase, reason, message) = match (record.undone, is_deleted) {
         (false, _) => (
             MovePhase::Succeeded,
             "Moved",
             format!("{replicas} replicas run on {to} in place of {from}"),
         ),
-        (true, true) => (
+        (true, false) => (
             MovePhase::RolledBack,
             "DeadlineExceeded",
             format!("not available on {to} in time: the {replicas} replicas stayed on {from}"),
         ),
-        (true, false) => (
+        (true, true) => (
             MovePhase::RolledBack,
             "Deleted",
             format!("undone: the {replicas} replicas stayed on {from}"),

@@ -77,7 +77,11 @@ impl HubError {
 
     /// The object has to be read again.
     pub fn is_stale(&self) -> bool {
-        matches!(self, Self::Stale(_) | Self::Gone(_))
+        use WriteError::Stale;
+        matches!(
+            self,
+            Self::Stale(_) | Self::Gone(_) | Self::MemberStatus(Stale)
+        )
     }
 
     /// The hub's words, where it will refuse the same again.

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use federation::api::{MemberCluster, PlacedSummary};
-use federation::operator::status::WriteError;
 use futures::StreamExt as _;
 use placement::ClusterName;
 use tokio::time::Instant;
@@ -69,7 +68,7 @@ impl Scheduler {
                 match self.write_member_status(name, placements.of(name)).await {
                     Ok(()) => {}
                     // Its next event is under way, and it is written in the next round.
-                    Err(error @ HubError::MemberStatus(WriteError::Stale)) => {
+                    Err(error) if error.is_stale() => {
                         debug!(cluster = %name, %error, "status of the member not written yet");
                     }
                     Err(error) => {
