@@ -161,7 +161,7 @@ fn a_silent_member_does_not_use_up_what_keeps_a_healthy_one() {
 #[test]
 fn what_leaves_and_does_not_fit_is_not_kept() {
     let before = assignment(&[("a", 3, 0)]);
-    let standing = standing(&[("a", 3), ("b", 0)]);
+    let standing = standing(&[("a", 1), ("b", 0)]);
     let room = |cluster: &ClusterName| if cluster.as_str() == "a" { 2 } else { 3 };
     let plan = plan(&[("b", 3)]);
     let now = Timestamp::UNIX_EPOCH;

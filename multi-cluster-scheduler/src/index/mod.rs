@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use crate::burst::Burst;
 use crate::decide::Assignment;
-use crate::plan::{self, Inputs};
+use crate::plan::{self, Inputs, Moving};
 use crate::validate::{Validated, validate};
 use crate::workload::{Key, Kind, Workload};
 use backlog::Backlog;
@@ -292,9 +292,16 @@ impl Index {
             },
             limits: tracked.limits().active(),
             members,
+            failback: moving == Moving::None && self.returns_with_spec(key, tracked),
             moving,
-            failback: false,
         })
+    }
+
+    /// Its spec has changed since the last decision: what is displaced returns with the change, unless
+    /// somebody has moved it.
+    fn returns_with_spec(&self, key: &Key, tracked: &Tracked) -> bool {
+        let answered = tracked.reported().observed_generation;
+        answered != Some(tracked.workload().generation) && !self.moves.hold_back(key)
     }
 
     /// Takes a decision for an object's assignment and holds its room; whether the assignment is

@@ -213,7 +213,7 @@ impl Moves {
     }
 
     /// Nothing of the workload returns by itself: somebody else moved it, or the last return failed.
-    fn hold_back(&self, workload: &Key) -> bool {
+    pub(super) fn hold_back(&self, workload: &Key) -> bool {
         self.of(workload).any(|known| {
             let phase = known.object.status.as_ref().map(|status| status.phase);
             match phase {
