@@ -18,20 +18,28 @@ const OPERATORS: [&str; 2] = [
     "03_multi_cluster_hpa.yaml",
 ];
 /// What a member gives them.
-const MEMBER: &str = "02_member_access.yaml";
+pub(super) const MEMBER: &str = "02_member_access.yaml";
 /// The account there.
-const MEMBER_ACCOUNT: &str = "mck8s-hub";
+pub(super) const MEMBER_ACCOUNT: &str = "mck8s-hub";
 /// Where the accounts are.
 pub(super) const NAMESPACE: &str = "mck8s-system";
 
 /// The objects of a manifest, but for the operator's own Deployment: here it is a process.
-fn objects(manifest: &str) -> Result<Vec<Value>> {
+pub(super) fn objects(manifest: &str) -> Result<Vec<Value>> {
     let path = repository().join("manifests/controllers").join(manifest);
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let documents = text.split("\n---\n").map(serde_saphyr::from_str::<Value>);
     let mut objects = documents.collect::<Result<Vec<_>, _>>()?;
     objects.retain(|object| object["kind"] != "Deployment");
     Ok(objects)
+}
+
+/// The manifest of an operator's account.
+pub(super) fn manifest_of(account: &str) -> Result<&'static str> {
+    let name = account.replace('-', "_");
+    let mut manifests = OPERATORS.into_iter();
+    let found = manifests.find(|manifest| manifest.contains(&name));
+    found.with_context(|| format!("no manifest has the account {account}"))
 }
 
 impl World {

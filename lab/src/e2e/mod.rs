@@ -14,6 +14,7 @@ mod eventually;
 mod objects;
 mod operator;
 mod operators;
+mod rights;
 mod run;
 mod world;
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Scenario, Suite, World};
+use super::{Scenario, Suite, World, rights};
 use crate::real::{Binaries, Flavour};
 
 /// Plays the scenarios whose names contain one of the program's arguments, all if there are none.
@@ -69,6 +69,7 @@ async fn run(
         return Ok(usize::from(crate::is_ci()));
     }
     let started = Instant::now();
+    let is_recorded = flavour == Flavour::Kubernetes;
     let world = World::start(suite, name, flavour).await?;
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenarios {
@@ -87,6 +88,16 @@ async fn run(
                     scenario.name,
                     world.last_log()
                 );
+            }
+        }
+    }
+    if wanted.is_empty() && is_recorded && failed == 0 {
+        // Of all that was played: of a part, not every right is needed.
+        match rights::check(&world, suite) {
+            Ok(()) => println!("test {name}::each_right_is_needed ... ok"),
+            Err(error) => {
+                failed += 1;
+                println!("test {name}::each_right_is_needed ... FAILED\n{error:#}");
             }
         }
     }

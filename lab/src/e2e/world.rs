@@ -30,6 +30,7 @@ impl World {
         let directory = suite.directory.join("scenarios").join(name);
         let mut options = Options::uniform(directory, MEMBERS.len(), 5);
         options.metrics = suite.metrics;
+        options.audit = true;
         let lab = Lab::up(options.with_flavour(flavour)).await?;
         let world = Self {
             lab,

@@ -31,6 +31,7 @@ pub struct Cluster {
     /// None for the hub.
     member: Option<Member>,
     metrics: bool,
+    audit: bool,
     fsync: bool,
     pub(super) directory: PathBuf,
     binaries: Arc<Binaries>,
@@ -70,6 +71,12 @@ impl Cluster {
     /// The API server's URL. It stays when the cluster is stopped and started.
     pub fn server(&self) -> String {
         format!("https://127.0.0.1:{}", self.ports().api)
+    }
+
+    /// What service accounts have asked the API server for, an event of `audit.k8s.io/v1` a line; none
+    /// when the lab runs without.
+    pub fn audit_log(&self) -> Option<PathBuf> {
+        self.audit.then(|| components::audit_log(&self.directory))
     }
 
     /// KWOK's metrics of one node, in the form of a kubelet's
@@ -161,6 +168,7 @@ impl Cluster {
             name: name.to_owned(),
             member: record.member.clone(),
             metrics: record.metrics,
+            audit: record.audit,
             fsync: record.fsync,
             directory: directory.to_owned(),
             binaries,
@@ -177,6 +185,10 @@ impl Cluster {
         fs::create_dir_all(&self.directory).map_err(Error::io("create", &self.directory))?;
         if self.flavour == Flavour::Kubernetes {
             self.configure_kwok()?;
+        }
+        if self.audit {
+            let policy = components::audit_policy(&self.directory);
+            fs::write(&policy, components::AUDIT_POLICY).map_err(Error::io("write", &policy))?;
         }
         let mut attempt = 1;
         loop {
@@ -244,6 +256,7 @@ impl Cluster {
             ports: self.ports(),
             directory: &self.directory,
             metrics: self.metrics,
+            audit: self.audit,
             fsync: self.fsync,
         }
     }

@@ -250,6 +250,7 @@ impl Lab {
                 let cluster = ClusterState {
                     member,
                     metrics: options.metrics && has_kwok,
+                    audit: options.audit && options.flavour == Flavour::Kubernetes,
                     fsync: options.fsync,
                     ports: Ports::free(),
                     processes: BTreeMap::new(),

@@ -24,6 +24,11 @@ pub struct Options {
     ///
     /// [`Cluster::metrics_url`]: super::Cluster::metrics_url
     pub metrics: bool,
+    /// Whether the API servers of real control planes record what service accounts ask them for (see
+    /// [`Cluster::audit_log`]).
+    ///
+    /// [`Cluster::audit_log`]: super::Cluster::audit_log
+    pub audit: bool,
     /// Whether etcd waits until a write is on the disk, as in production. Tests
     /// do without: it takes longer, and their data need not survive.
     pub fsync: bool,
@@ -91,6 +96,7 @@ impl Options {
                 .map(|index| Member::new(index, nodes))
                 .collect(),
             metrics: false,
+            audit: false,
             fsync: false,
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct ClusterState {
     pub(crate) member: Option<Member>,
     /// KWOK's metrics are served.
     pub(crate) metrics: bool,
+    /// What service accounts ask for is recorded.
+    pub(crate) audit: bool,
     /// etcd waits for the disk.
     #[serde(default)]
     pub(crate) fsync: bool,

@@ -143,7 +143,7 @@ fn deny(checks: &[&str]) -> Result<Outcome> {
     if !repository::is_installed("cargo", &["deny", "--version"]) {
         return Ok(Outcome::NotRun {
             why: "cargo-deny is missing (cargo install cargo-deny)".to_owned(),
-            matters: false,
+            matters: true,
         });
     }
     cargo(&[&["deny", "check"], checks].concat())

@@ -11,6 +11,18 @@ use crate::real::front_proxy;
 const STAGES: &str = include_str!("../../../real/kwok/stages.yaml");
 const METRICS: &str = include_str!("../../../real/kwok/metrics.yaml");
 
+/// What the API servers record, if they do.
+pub(crate) const AUDIT_POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+omitManagedFields: true
+rules:
+  - level: Metadata
+    userGroups: ['system:serviceaccounts']
+  - level: None
+";
+
 /// The name of the API server's process.
 pub(super) const API_SERVER: &str = Program::KubeApiserver.name();
 
@@ -113,6 +125,11 @@ impl Plan<'_> {
         if self.metrics {
             self.aggregator(command);
         }
+        if self.audit {
+            command
+                .arg(flag("audit-policy-file", audit_policy(self.directory)))
+                .arg(flag("audit-log-path", audit_log(self.directory)));
+        }
     }
 
     /// How requests for `metrics.k8s.io` are forwarded.
@@ -195,6 +212,14 @@ impl Plan<'_> {
             .arg("--kube-api-qps=1000")
             .arg("--kube-api-burst=2000")
     }
+}
+
+pub(crate) fn audit_policy(directory: &Path) -> PathBuf {
+    directory.join("audit-policy.yaml")
+}
+
+pub(crate) fn audit_log(directory: &Path) -> PathBuf {
+    directory.join("audit.log")
 }
 
 /// KWOK's configuration for this cluster.

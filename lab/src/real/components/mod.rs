@@ -12,7 +12,9 @@ use super::credentials::Credentials;
 use super::options::Flavour;
 use super::ports::Ports;
 
-pub(crate) use kubernetes::{kwok_configuration, kwok_configuration_text};
+pub(crate) use kubernetes::{
+    AUDIT_POLICY, audit_log, audit_policy, kwok_configuration, kwok_configuration_text,
+};
 
 /// A process to start.
 pub(crate) struct Component {
@@ -32,6 +34,7 @@ pub(crate) struct Plan<'a> {
     /// The cluster's own directory.
     pub(crate) directory: &'a Path,
     pub(crate) metrics: bool,
+    pub(crate) audit: bool,
     pub(crate) fsync: bool,
 }
 
