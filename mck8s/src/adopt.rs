@@ -268,7 +268,7 @@ async fn list(
     resource: &ApiResource,
     params: ListParams,
 ) -> kube::Result<Vec<ObjectMeta>> {
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), resource);
+    let api = Api::all_with(client.clone(), resource);
     list_metadata(&api, params, DEADLINE).await
 }
 

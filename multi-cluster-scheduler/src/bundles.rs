@@ -205,7 +205,8 @@ fn template(
     overrides: &[ClusterOverride],
     cluster: &str,
 ) -> Result<Value, String> {
-    let mut template = overrides::apply(template, overrides, cluster)?;
+    let mut budget = overrides::Budget::default();
+    let mut template = overrides::apply(template, overrides, cluster, &mut budget)?;
     normalize(&mut template);
     let metadata = &mut template["metadata"];
     if metadata.is_null() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use federation::api::{ClusterVerdict, Decision, PlacementStatus, UnplacedReplicas};
 use k8s_openapi::jiff::Timestamp;
-use placement::{ClusterName, Current, Filter, Outcome, Plan, Why};
+use placement::{ClusterName, Current, Filter, Outcome, Placement, Plan, Verdict, Why};
 
 use crate::unplaced;
 use crate::validate::Validated;
@@ -62,7 +62,7 @@ impl Assignment {
         let mut unassigned = if resizable { 0 } else { self.unplaced };
         let mut share = |one: &PlacementStatus| {
             if one.leaving == 0 || one.leaving > unassigned {
-                return one.replicas - one.leaving;
+                return one.staying();
             }
             unassigned -= one.leaving;
             one.replicas
@@ -88,7 +88,7 @@ impl Assignment {
     /// not say how much of it is displaced.
     fn displaced(&self, one: &PlacementStatus) -> u32 {
         if self.decision.shape.is_none() {
-            return one.replicas - one.leaving;
+            return one.staying();
         }
         one.displaced
     }
@@ -96,15 +96,12 @@ impl Assignment {
     /// The move that is under way takes replicas from this cluster.
     fn moves_from(&self, cluster: &str) -> bool {
         let moving = self.decision.moving.as_ref();
-        moving.is_some_and(|one| cluster == if one.undone { &one.to } else { &one.from })
+        moving.is_some_and(|one| cluster == one.direction().0)
     }
 
     /// Replicas that are meant to run.
     pub fn placed(&self) -> u32 {
-        self.placements
-            .iter()
-            .map(|one| one.replicas - one.leaving)
-            .sum()
+        self.placements.iter().map(PlacementStatus::staying).sum()
     }
 
     /// What stands for the record of an object that has none: what members hold of it stays there
@@ -241,7 +238,7 @@ impl Assignment {
         let before: BTreeMap<&str, u32> = self
             .placements
             .iter()
-            .map(|one| (one.cluster.as_str(), one.replicas - one.leaving))
+            .map(|one| (one.cluster.as_str(), one.staying()))
             .collect();
         let has_grown = |one: &PlacementStatus| {
             one.replicas > before.get(one.cluster.as_str()).copied().unwrap_or(0)
@@ -326,19 +323,13 @@ pub fn is_over(one: &PlacementStatus) -> bool {
 }
 
 fn why(plan: &Plan, cluster: &ClusterName, why: &Why) -> String {
-    let rank = plan
-        .verdicts
-        .iter()
-        .find(|verdict| verdict.cluster == *cluster)
-        .and_then(|verdict| match &verdict.outcome {
-            Outcome::Scored { rank, .. } => Some(*rank),
-            Outcome::Filtered(_) => None,
-        });
     match why {
         Why::Location => "named as a location".to_owned(),
-        Why::Policy => match rank {
-            Some(rank) => format!("chosen by {}, rank {rank}", plan.policy),
-            None => format!("chosen by {}", plan.policy),
+        Why::Policy => match plan.verdict(cluster).map(|verdict| &verdict.outcome) {
+            Some(Outcome::Scored { rank, .. }) => {
+                format!("chosen by {}, rank {rank}", plan.policy)
+            }
+            _ => format!("chosen by {}", plan.policy),
         },
         Why::Overflow { from } => format!("takes what {from} cannot hold"),
         Why::Retained => "kept from the assignment before".to_owned(),
@@ -377,41 +368,35 @@ fn obstacle(plan: &Plan) -> Option<Obstacle> {
     Some(Obstacle::NoEligibleCluster(message))
 }
 
-/// What is said of each cluster: the chosen first, then by rank, then what was dropped.
+/// What is said of each cluster: the chosen first, then by rank, then what was dropped. A sentence is
+/// made only for those that are taken.
 pub fn verdicts(plan: &Plan) -> impl Iterator<Item = ClusterVerdict> {
-    let mut all: Vec<_> = plan
-        .verdicts
-        .iter()
-        .map(|verdict| {
-            let chosen = plan
-                .placements
-                .iter()
-                .find(|one| one.cluster == verdict.cluster);
-            let rank = match &verdict.outcome {
-                Outcome::Scored { rank, .. } => *rank,
-                Outcome::Filtered(_) => u32::MAX,
-            };
-            let text = match chosen {
-                Some(one) => format!(
-                    "{} replicas: {}; {}",
-                    one.replicas,
-                    why(plan, &one.cluster, &one.why),
-                    verdict.outcome
-                ),
-                None => format!("not chosen: {}", verdict.outcome),
-            };
-            (
-                chosen.is_none(),
-                rank,
-                ClusterVerdict {
-                    cluster: verdict.cluster.to_string(),
-                    verdict: text,
-                },
-            )
-        })
+    let chosen: BTreeMap<&ClusterName, &Placement> = (plan.placements.iter())
+        .map(|one| (&one.cluster, one))
         .collect();
-    all.sort_by(|a, b| (a.0, a.1, &a.2.cluster).cmp(&(b.0, b.1, &b.2.cluster)));
-    all.into_iter().map(|(_, _, verdict)| verdict)
+    let rank = |verdict: &Verdict| match &verdict.outcome {
+        Outcome::Scored { rank, .. } => *rank,
+        Outcome::Filtered(_) => u32::MAX,
+    };
+    let mut all: Vec<_> = (plan.verdicts.iter())
+        .map(|verdict| (verdict, chosen.get(&verdict.cluster).copied()))
+        .collect();
+    all.sort_by_key(|(verdict, share)| (share.is_none(), rank(verdict), &verdict.cluster));
+    all.into_iter().map(|(verdict, share)| {
+        let text = match share {
+            Some(one) => format!(
+                "{} replicas: {}; {}",
+                one.replicas,
+                why(plan, &one.cluster, &one.why),
+                verdict.outcome
+            ),
+            None => format!("not chosen: {}", verdict.outcome),
+        };
+        ClusterVerdict {
+            cluster: verdict.cluster.to_string(),
+            verdict: text,
+        }
+    })
 }
 
 #[cfg(test)]

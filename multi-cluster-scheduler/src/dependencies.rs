@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use federation::members::{Deadlined as _, Item, ManagedKind, ObjectKey};
+use federation::members::{Deadlined as _, Item, ManagedKind, ObjectKey, Readable, or_metadata};
 use kube::api::DynamicObject;
 use kube::{Api, Client};
 
@@ -54,9 +54,10 @@ pub async fn fetch(
         if !fetched.names.insert(key.clone()) {
             continue;
         }
-        let api: Api<DynamicObject> =
+        let api: Api<Readable<DynamicObject>> =
             Api::namespaced_with(client.clone(), &key.namespace, &key.kind.resource());
-        match api.get_opt(&key.name).with_deadline(deadline).await? {
+        let found = api.get_opt(&key.name).with_deadline(deadline).await?;
+        match found.map(|found| or_metadata(found.read())) {
             Some(object) if object.metadata.deletion_timestamp.is_none() => {
                 // A chain of tokens and accounts ends with the account.
                 if fetched.asked.contains_key(&key) || key.kind == ManagedKind::ServiceAccount {

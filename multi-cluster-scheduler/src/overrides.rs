@@ -13,22 +13,23 @@ use serde_json::Value;
 const MAX_GROWTH: usize = 1 << 20;
 /// How deep a template may be nested; Kubernetes' own go down to about 20.
 const MAX_DEPTH: usize = 64;
-/// The work that the overrides of one cluster may be, in bytes moved and compared.
+/// The work that the overrides of one object may be, in bytes moved, compared and read.
 const MAX_WORK: usize = 64 << 20;
 /// What an element of a list costs when others are put in before it, and a step of a path.
 const ELEMENT: usize = 32;
 
-/// The template as a cluster gets it. The error names the operation.
+/// The template as a cluster gets it, for no more than is left of the object's budget. The error names
+/// the operation.
 pub fn apply(
     template: &Value,
     overrides: &[ClusterOverride],
     cluster: &str,
+    budget: &mut Budget,
 ) -> Result<Value, String> {
+    budget.growth = MAX_GROWTH;
+    // Copied, and read afterwards.
+    budget.take(2 * Size::of(template).bytes)?;
     let mut patched = template.clone();
-    let mut budget = Budget {
-        growth: MAX_GROWTH,
-        work: MAX_WORK,
-    };
     for (position, one) in overrides
         .iter()
         .enumerate()
@@ -46,13 +47,32 @@ pub fn apply(
     Ok(patched)
 }
 
-/// What is still allowed.
-struct Budget {
+/// What the overrides of an object may still cost.
+pub struct Budget {
+    /// Of the cluster's template.
     growth: usize,
+    /// Of all clusters.
     work: usize,
 }
 
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            growth: MAX_GROWTH,
+            work: MAX_WORK,
+        }
+    }
+}
+
 impl Budget {
+    fn take(&mut self, work: usize) -> Result<(), String> {
+        let rest = self.work.checked_sub(work);
+        self.work = rest.ok_or(
+            "the overrides are too much work: write fewer, or shorter lists, or a smaller template",
+        )?;
+        Ok(())
+    }
+
     fn apply(&mut self, document: &mut Value, operation: &PatchOperation) -> Result<(), String> {
         let operation: Operation = serde_json::to_value(operation)
             .and_then(serde_json::from_value)
@@ -89,12 +109,7 @@ impl Budget {
                 "it nests the template more than {MAX_DEPTH} levels deep"
             ));
         }
-        work += placed.bytes;
-        self.work = self
-            .work
-            .checked_sub(work)
-            .ok_or("the overrides are too much work: write fewer, or shorter lists")?;
-        Ok(())
+        self.take(work + placed.bytes)
     }
 }
 

@@ -14,7 +14,7 @@ fn patched(patch: &Value) -> Result<Value, String> {
     let one = json!({ "cluster": "cluster1", "patch": patch });
     let other = json!({ "cluster": "cluster2", "patch": [{ "op": "remove", "path": "/nothing" }] });
     let overrides: Vec<ClusterOverride> = serde_json::from_value(json!([other, one])).unwrap();
-    apply(&template(), &overrides, "cluster1")
+    apply(&template(), &overrides, "cluster1", &mut Budget::default())
 }
 
 #[test]
@@ -34,6 +34,28 @@ fn each_operation_does_what_the_rfc_says() {
         json!(["a", "between", "b"])
     );
     assert_eq!(result["metadata"]["labels"], json!({ "was": "x" }));
+}
+
+#[test]
+fn the_overrides_of_an_object_are_so_much_work_and_no_more_whatever_clusters_they_name() {
+    let one = |number: usize| {
+        let list = vec!["an argument"; 1000];
+        let patch = json!([{ "op": "add", "path": "/spec/containers/0/args", "value": list }]);
+        json!({ "cluster": format!("c{number}"), "patch": patch })
+    };
+    let overrides = |clusters: usize| -> Vec<ClusterOverride> {
+        let all: Vec<_> = (0..clusters).map(one).collect();
+        serde_json::from_value(json!(all)).unwrap()
+    };
+    let mut template = template();
+    let problem = |template: &Value, clusters: usize| {
+        crate::validate::problem_of_overrides(template, &overrides(clusters), "default")
+    };
+    assert_eq!(problem(&template, 1000), None);
+    template["metadata"]["annotations"] = json!({ "much": "x".repeat(100_000) });
+    let refused = problem(&template, 1000).unwrap();
+    assert!(refused.contains("too much work"), "{refused}");
+    assert_eq!(problem(&template, 100), None);
 }
 
 #[test]

@@ -267,11 +267,13 @@ pub fn problem_of_overrides(
     overrides: &[api::ClusterOverride],
     namespace: &str,
 ) -> Option<String> {
-    overrides.iter().find_map(|one| {
-        let patched = overrides::apply(template, overrides, &one.cluster);
+    let mut budget = overrides::Budget::default();
+    let clusters: BTreeSet<&str> = overrides.iter().map(|one| one.cluster.as_str()).collect();
+    clusters.into_iter().find_map(|cluster| {
+        let patched = overrides::apply(template, overrides, cluster, &mut budget);
         let shaped = patched.and_then(|patched| {
             shape_of_template(&patched, namespace)
-                .map_err(|error| format!("overrides for {}: {error}", one.cluster))
+                .map_err(|error| format!("overrides for {cluster}: {error}"))
         });
         shaped.err()
     })

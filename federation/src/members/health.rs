@@ -1,5 +1,6 @@
 //! Whether a member is healthy, and which cluster it is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Request;
@@ -8,6 +9,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
 use tokio::time::Instant;
 
+use super::bundle::ManagedKind;
 use super::failure::{Failure, FailureKind};
 use super::watching::Deadlined as _;
 use crate::operator::redacted::redacted_message;
@@ -86,9 +88,13 @@ fn not_ready(path: &str, error: &kube::Error) -> String {
 }
 
 /// Whether lists, watches and writes get through: a health endpoint may answer when they do not.
+///
+/// What of one kind cannot be listed is no silence: its objects may be unreadable, or it is slow. So
+/// either deliveries fail, or the lists of all kinds do.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    failing: Option<Failing>,
+    deliveries: Option<Failing>,
+    lists: BTreeMap<ManagedKind, Failing>,
 }
 
 /// No request has succeeded since the first of these.
@@ -102,11 +108,11 @@ struct Failing {
 impl Requests {
     /// A list, a watch or a write succeeded.
     pub(super) fn succeeded(&mut self) {
-        self.failing = None;
+        *self = Self::default();
     }
 
-    /// A list or a watch failed, if the member is to blame.
-    pub(super) fn watch_failed(&mut self, error: &watcher::Error) {
+    /// The list or the watch of a kind failed, if the member is to blame.
+    pub(super) fn watch_failed(&mut self, kind: ManagedKind, error: &watcher::Error) {
         // A watch that is cut is started again; one that cannot be started is a failure.
         let (watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause)) =
             error
@@ -115,7 +121,11 @@ impl Requests {
         };
         match cause {
             kube::Error::Api(status) if status.code < 500 && status.code != 429 => {}
-            cause => self.failed(redacted_message(cause)),
+            cause => {
+                let before = self.lists.remove(&kind);
+                let failing = Failing::again(before, redacted_message(cause));
+                self.lists.insert(kind, failing);
+            }
         }
     }
 
@@ -126,30 +136,44 @@ impl Requests {
             FailureKind::Unreachable | FailureKind::Unavailable
         );
         if is_silence && !failure.message.contains("failed calling webhook") {
-            self.failed(failure.message.clone());
+            let before = self.deliveries.take();
+            self.deliveries = Some(Failing::again(before, failure.message.clone()));
         }
-    }
-
-    fn failed(&mut self, why: String) {
-        let now = Instant::now();
-        let first = self.failing.as_ref().map_or(now, |failing| failing.first);
-        self.failing = Some(Failing {
-            first,
-            last: now,
-            why,
-        });
     }
 
     /// Why the member counts as silent although its probes succeed, if it does.
     pub(super) fn silence(&self) -> Option<String> {
-        let failing = self.failing.as_ref()?;
-        // One failure of a member that is asked for nothing since is not a minute of failures.
-        let silent =
-            failing.first.elapsed() >= SILENT_AFTER && failing.last.elapsed() < SILENT_AFTER;
-        silent.then(|| {
+        let lists = || {
+            let mut kinds = ManagedKind::ALL.iter().map(|kind| self.lists.get(kind));
+            let all = kinds.try_fold(None, |_, failing| {
+                let failing = failing?;
+                failing.is_silence().then_some(Some(failing))
+            });
+            all.flatten()
+        };
+        let deliveries = self.deliveries.as_ref();
+        let deliveries = deliveries.filter(|failing| failing.is_silence());
+        deliveries.or_else(lists).map(|failing| {
             let time = failing.first.elapsed().as_secs();
             format!("lists and writes have failed for {time} s: {}", failing.why)
         })
+    }
+}
+
+impl Failing {
+    /// What has failed before or not fails now.
+    fn again(before: Option<Self>, why: String) -> Self {
+        let now = Instant::now();
+        Self {
+            first: before.map_or(now, |before| before.first),
+            last: now,
+            why,
+        }
+    }
+
+    /// One failure of a member that is asked for nothing since is not a minute of failures.
+    fn is_silence(&self) -> bool {
+        self.first.elapsed() >= SILENT_AFTER && self.last.elapsed() < SILENT_AFTER
     }
 }
 

@@ -2,6 +2,7 @@
 
 use http::Response;
 use kube::client::Body;
+use kube::core::Status;
 use tower::service_fn;
 
 use super::*;
@@ -89,6 +90,29 @@ async fn requests_that_all_fail_for_a_minute_are_silence() {
     tokio::time::advance(Duration::from_secs(1)).await;
     let silence = requests.silence().unwrap();
     assert!(silence.contains("60 s: etcdserver: no space"), "{silence}");
+    requests.succeeded();
+    assert_eq!(requests.silence(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_are_silence_only_if_those_of_all_kinds_fail() {
+    let unreadable = || {
+        let status = Status::failure("cannot be decrypted", "InternalError").with_code(500);
+        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    };
+    let mut requests = Requests::default();
+    for _ in 0..4 {
+        requests.watch_failed(ManagedKind::Secret, &unreadable());
+        tokio::time::advance(Duration::from_secs(30)).await;
+    }
+    assert_eq!(requests.silence(), None, "one kind");
+    for _ in 0..4 {
+        for kind in ManagedKind::ALL {
+            requests.watch_failed(kind, &unreadable());
+        }
+        tokio::time::advance(Duration::from_secs(30)).await;
+    }
+    assert!(requests.silence().is_some());
     requests.succeeded();
     assert_eq!(requests.silence(), None);
 }

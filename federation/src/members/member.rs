@@ -302,7 +302,7 @@ impl Inner {
     async fn watch_kind(self: Arc<Self>, kind: ManagedKind, cancel: CancellationToken) {
         let (name, resource) = (self.name.as_str(), kind.resource());
         let failed = |error: &watcher::Error| {
-            self.requests().watch_failed(error);
+            self.requests().watch_failed(kind, error);
             if let Some(problem) = refusal(error) {
                 self.send(Change::Refused(problem));
             }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{
-    DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
-    Preconditions,
+    DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions,
 };
 use kube::core::ApiResource;
 use kube::discovery::{Discovery, Scope, verbs};
@@ -252,7 +251,7 @@ impl Namespaces {
     }
 
     async fn list(&self, name: &str, resource: &ApiResource) -> kube::Result<Vec<ObjectMeta>> {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), name, resource);
+        let api = Api::namespaced_with(self.client.clone(), name, resource);
         list_metadata(&api, ListParams::default(), self.deadline).await
     }
 

@@ -54,6 +54,13 @@ pub fn or_metadata(object: Read<DynamicObject>) -> DynamicObject {
     })
 }
 
+impl<K> Item<K> {
+    /// The object, or what is known of it.
+    pub fn read(self) -> Read<K> {
+        self.0
+    }
+}
+
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Item<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&'de RawValue>::deserialize(deserializer)?;

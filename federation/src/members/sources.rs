@@ -181,6 +181,11 @@ async fn write(
     let known: BTreeMap<String, Read<MemberCluster>> = (listed.items.into_iter())
         .map(|Item(member)| (metadata(&member).name.clone().unwrap_or_default(), member))
         .collect();
+    // What is refused for one keeps no other.
+    let mut problem = None;
+    let mut failed = |name: &str, error: &kube::Error| {
+        problem.get_or_insert_with(|| format!("{name}: {}", redacted_message(error)));
+    };
     for (name, spec) in wanted {
         if known
             .get(name)
@@ -195,13 +200,16 @@ async fn write(
             "spec": spec,
         });
         let params = PatchParams::apply(&format!("mck8s-source-{source}")).force();
-        members
+        let written = members
             .patch(name, &params, &Patch::Apply(&object))
             .with_deadline(DEADLINE)
-            .await
-            .map_err(|error| redacted_message(&error))?;
-        if !known.contains_key(name) {
-            info!(cluster = name, source, "found a member cluster");
+            .await;
+        match written {
+            Ok(_) if !known.contains_key(name) => {
+                info!(cluster = name, source, "found a member cluster");
+            }
+            Ok(_) => {}
+            Err(error) => failed(name, &error),
         }
     }
     for (name, member) in &known {
@@ -218,15 +226,13 @@ async fn write(
                 preconditions: Some(preconditions),
                 ..DeleteParams::default()
             };
-            members
-                .delete(name, &params)
-                .with_deadline(DEADLINE)
-                .await
-                .map_err(|error| redacted_message(&error))?;
-            info!(cluster = name, source, "a member cluster has left");
+            match members.delete(name, &params).with_deadline(DEADLINE).await {
+                Ok(_) => info!(cluster = name, source, "a member cluster has left"),
+                Err(error) => failed(name, &error),
+            }
         }
     }
-    Ok(())
+    problem.map_or(Ok(()), Err)
 }
 
 /// A context's name as a DNS label: itself where it is one; otherwise what can stay of it and a

@@ -52,8 +52,22 @@ impl Backoff {
     }
 }
 
-/// The rate of retries of all keys together: `burst` at once, then one each `interval`. What
-/// client-go limits controllers to by default.
+/// The rate of retries of all keys together, for queues that write to one server: so many at once, then
+/// one each interval, as client-go limits controllers by default.
+#[derive(Clone, Debug, Default)]
+pub struct RetryRate(Arc<Mutex<Option<Instant>>>);
+
+impl RetryRate {
+    /// How long the next retry has to wait for those before it.
+    fn next(&self, now: Instant) -> Duration {
+        // When the retries granted so far have been paid for, at one each interval.
+        let mut paid = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = paid.map_or(now, |paid| paid.max(now)) + RETRY_INTERVAL;
+        *paid = Some(next);
+        (next - now).saturating_sub(RETRY_INTERVAL * RETRY_BURST)
+    }
+}
+
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 const RETRY_BURST: u32 = 100;
 
@@ -64,6 +78,7 @@ struct Shared<K> {
     state: Mutex<State<K>>,
     changed: Notify,
     backoff: Backoff,
+    rate: RetryRate,
 }
 
 struct State<K> {
@@ -72,8 +87,6 @@ struct State<K> {
     keys: BTreeMap<K, Entry>,
     /// Numbers every place in `ready` and `waiting`, so that equals keep their order.
     next: u64,
-    /// When the retries granted so far have been paid for, at one each [`RETRY_INTERVAL`].
-    retries_paid: Option<Instant>,
     closed: bool,
 }
 
@@ -93,19 +106,24 @@ struct Entry {
 }
 
 impl<K: Ord + Clone> WorkQueue<K> {
-    /// An empty queue.
+    /// An empty queue, whose retries have a rate of their own.
     pub fn new(backoff: Backoff) -> Self {
+        Self::with_rate(backoff, RetryRate::default())
+    }
+
+    /// An empty queue that shares the rate of its retries with others.
+    pub fn with_rate(backoff: Backoff, rate: RetryRate) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
                 ready: BTreeMap::new(),
                 waiting: BTreeMap::new(),
                 keys: BTreeMap::new(),
                 next: 0,
-                retries_paid: None,
                 closed: false,
             }),
             changed: Notify::new(),
             backoff,
+            rate,
         }))
     }
 
@@ -244,7 +262,7 @@ impl<K: Ord + Clone> Job<K> {
         }
         entry.failures = entry.failures.saturating_add(1);
         let backoff = self.queue.0.backoff.after(entry.failures);
-        let wait = backoff.max(state.next_retry(now));
+        let wait = backoff.max(self.queue.0.rate.next(now));
         let entry = state.keys.entry(self.key.clone()).or_default();
         entry.retry_at = Some(now + wait);
         state.add_at(self.key.clone(), now + wait);
@@ -316,13 +334,6 @@ impl<K: Ord + Clone> State<K> {
             }
             self.add(key, Priority::Low, now);
         }
-    }
-
-    /// How long the next retry has to wait for those of all other keys.
-    fn next_retry(&mut self, now: Instant) -> Duration {
-        let paid = self.retries_paid.map_or(now, |paid| paid.max(now)) + RETRY_INTERVAL;
-        self.retries_paid = Some(paid);
-        (paid - now).saturating_sub(RETRY_INTERVAL * RETRY_BURST)
     }
 
     fn forget_failures(&mut self, key: &K) {

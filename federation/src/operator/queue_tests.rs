@@ -12,10 +12,10 @@ fn queue() -> WorkQueue<&'static str> {
     })
 }
 
-async fn drained(queue: &WorkQueue<&'static str>) -> Vec<&'static str> {
+async fn drained<K: Ord + Clone>(queue: &WorkQueue<K>) -> Vec<K> {
     let mut keys = Vec::new();
     while let Ok(Some(job)) = timeout(Duration::ZERO, queue.next()).await {
-        keys.push(*job.key());
+        keys.push(job.key().clone());
     }
     keys
 }
@@ -142,6 +142,29 @@ async fn retries_of_all_keys_together_have_a_rate() {
         retried += 1;
     }
     assert!((200..=220).contains(&retried), "{retried}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn queues_of_one_server_share_the_rate_of_their_retries() {
+    let backoff = Backoff {
+        first: SECOND,
+        longest: SECOND,
+    };
+    let rate = RetryRate::default();
+    let queues = [(); 2].map(|()| WorkQueue::with_rate(backoff, rate.clone()));
+    for queue in &queues {
+        for key in 0..100 {
+            queue.add(key, Priority::Low);
+            queue.next().await.unwrap().fail();
+        }
+    }
+    sleep(SECOND).await;
+    let mut retried = Vec::new();
+    for queue in &queues {
+        retried.push(drained(queue).await.len());
+    }
+    assert_eq!(retried[0], 100);
+    assert!(retried[1] < 20, "{retried:?}");
 }
 
 #[tokio::test(start_paused = true)]

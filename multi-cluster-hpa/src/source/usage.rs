@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use federation::members::Deadlined as _;
+use federation::members::{Read, Readable, list_all};
 use federation::operator::redacted::redacted_message;
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use kube::api::{DynamicObject, ListParams};
-use kube::core::{ApiResource, ObjectList};
+use kube::api::DynamicObject;
+use kube::core::ApiResource;
 use kube::{Api, Client, ResourceExt as _};
 use placement::parse_milli;
 use serde::Deserialize;
@@ -62,11 +62,9 @@ impl MemberUsage {
         let seen = self.seen.clone();
         async move {
             let client = client.map_err(failed.clone())?;
-            let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &pod_metrics());
-            let list = api
-                .list(&ListParams::default())
-                .with_deadline(deadline)
-                .await;
+            let api: Api<Readable<DynamicObject>> =
+                Api::namespaced_with(client, &namespace, &pod_metrics());
+            let list = list_all(&api, deadline).await;
             let list = list.map_err(|error| failed(problem(&error)))?;
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
@@ -117,7 +115,7 @@ struct ContainerMetrics {
 }
 
 /// The samples that can be read; one that cannot is missing.
-fn usage(list: ObjectList<DynamicObject>) -> BTreeMap<String, PodUsage> {
+fn usage(list: Vec<Read<DynamicObject>>) -> BTreeMap<String, PodUsage> {
     let read = |object: DynamicObject| {
         let name = object.name_any();
         let metrics: PodMetrics = serde_json::from_value(object.data).ok()?;
@@ -134,7 +132,10 @@ fn usage(list: ObjectList<DynamicObject>) -> BTreeMap<String, PodUsage> {
         };
         Some((name, usage))
     };
-    list.items.into_iter().filter_map(read).collect()
+    list.into_iter()
+        .filter_map(Result::ok)
+        .filter_map(read)
+        .collect()
 }
 
 /// A duration as Go writes it, e.g. `15s`, `1m0s` or `20.041s`.
@@ -172,16 +173,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn list(timestamp: &str, cpu: &str) -> ObjectList<DynamicObject> {
-        serde_json::from_value(json!({
-            "apiVersion": "metrics.k8s.io/v1beta1", "kind": "PodMetricsList", "metadata": {},
-            "items": [{
+    fn list(timestamp: &str, cpu: &str) -> Vec<Read<DynamicObject>> {
+        let list = json!([
+            {
                 "metadata": { "name": "web-1", "namespace": "default" },
                 "timestamp": timestamp, "window": "20.5s",
                 "containers": [{ "name": "web", "usage": { "cpu": cpu, "memory": "1Ki" } }],
-            }],
-        }))
-        .unwrap()
+            },
+            { "metadata": { "name": "web-2", "finalizers": [null] } },
+        ]);
+        let list: Vec<Readable<DynamicObject>> = serde_json::from_str(&list.to_string()).unwrap();
+        list.into_iter().map(Readable::read).collect()
     }
 
     #[test]
