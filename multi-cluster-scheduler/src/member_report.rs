@@ -58,7 +58,7 @@ pub(crate) fn status_of(
         let kind = CONDITION_FAILED_OVER;
         conditions.set(kind, status, reason, message, generation, now);
     }
-    let (status, reason, message) = drained(index, record, placed);
+    let (status, reason, message) = drained(index, name, record, placed);
     conditions.set(CONDITION_DRAINED, status, reason, message, generation, now);
     let summary = index.snapshot().summary(name);
     let nearest = index
@@ -100,7 +100,7 @@ pub(crate) fn status_of(
         node_classes: classes.collect(),
         nearest: nearest.collect(),
         placements: placed,
-        leftovers: record.leftovers().to_vec(),
+        leftovers: record.unkept().to_vec(),
     }
 }
 
@@ -141,11 +141,12 @@ fn failed_over(
 /// Whether it holds nothing of this hub, so that it can be removed without taking anything away.
 fn drained(
     index: &Index,
+    name: &ClusterName,
     record: &MemberRecord,
     placed: PlacedSummary,
 ) -> (bool, &'static str, String) {
     let PlacedSummary { objects, replicas } = placed;
-    let reason = match index.is_drained(record, placed) {
+    let reason = match index.is_drained(name, record, placed) {
         Some(true) => {
             let message = "it holds no object of this hub".to_owned();
             return (true, "Empty", message);

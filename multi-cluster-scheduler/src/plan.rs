@@ -216,14 +216,10 @@ fn request<'a>(
 fn moves(inputs: &Inputs<'_>, validated: &Validated) -> Vec<Move> {
     match &inputs.moving {
         Moving::Begins(record) if !chooses(&inputs.before, validated) => {
-            let (from, to) = if record.undone {
-                (&record.to, &record.from)
-            } else {
-                (&record.from, &record.to)
-            };
+            let (from, to) = record.direction();
             vec![Move {
-                from: ClusterName::from(from.as_str()),
-                to: ClusterName::from(to.as_str()),
+                from: ClusterName::from(from),
+                to: ClusterName::from(to),
                 replicas: record.replicas,
             }]
         }

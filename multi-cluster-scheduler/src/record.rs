@@ -110,7 +110,7 @@ fn check(status: &WorkloadStatus) -> Result<(), String> {
         if one.leaving > one.replicas {
             return refuse("leaving is more than replicas");
         }
-        if one.displaced > one.replicas - one.leaving {
+        if one.displaced > one.staying() {
             return refuse("displaced is more than replicas less leaving");
         }
         replicas += u64::from(one.replicas);

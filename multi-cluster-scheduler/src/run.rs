@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use federation::api::{MemberCluster, WorkloadMove};
+use federation::api::{Leftover, MemberCluster, WorkloadMove};
 use federation::members::{follow_kubeconfig, follow_kubefed};
 use federation::operator::args::CommonArgs;
 use federation::operator::context::OperatorContext;
@@ -45,7 +45,11 @@ are optional: without them the policies that need them fall back to `worst_fit` 
         let members = ApiResource::erase::<MemberCluster>(&());
         let kinds = Kind::ALL.map(Kind::resource);
         let moves = ApiResource::erase::<WorkloadMove>(&());
-        kinds.into_iter().chain([members, moves]).collect()
+        let leftovers = ApiResource::erase::<Leftover>(&());
+        kinds
+            .into_iter()
+            .chain([members, moves, leftovers])
+            .collect()
     }
 
     fn new(

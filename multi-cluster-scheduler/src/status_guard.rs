@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use federation::api::WorkloadStatus;
 use federation::operator::pace::Pace;
 use tokio::time::Instant;
 
@@ -37,11 +36,11 @@ impl StatusGuard {
     /// The hub has the object with this status in this version; `reported` is what it should be. If it
     /// is not, how long to wait until it is written again: a client that replaces it each time is not
     /// answered at once.
-    pub fn seen(
+    pub fn seen<S: PartialEq>(
         &mut self,
         version: u64,
-        status: &WorkloadStatus,
-        reported: &WorkloadStatus,
+        status: &S,
+        reported: &S,
         now: Instant,
     ) -> Option<Duration> {
         // What was there before our own write comes late.
@@ -79,6 +78,7 @@ impl StatusGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use federation::api::WorkloadStatus;
 
     fn placed(replicas: u32) -> WorkloadStatus {
         WorkloadStatus {

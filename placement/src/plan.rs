@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cluster::Taint;
 use crate::name::ClusterName;
-use crate::request::Move;
+use crate::request::{Current, Move};
 use crate::shape::Requirement;
 
 /// What a decision gives.
@@ -39,6 +39,18 @@ impl Plan {
     pub fn displaced_replicas(&self) -> u32 {
         let replicas = self.placements.iter().map(|one| one.displaced);
         replicas.fold(0, u32::saturating_add)
+    }
+
+    /// What the next request has as current, once this plan is carried out.
+    pub fn current(&self) -> Vec<Current> {
+        let current = |one: &Placement| Current {
+            cluster: one.cluster.clone(),
+            replicas: one.replicas,
+            displaced: one.displaced,
+            leaving: 0,
+            location: one.location,
+        };
+        self.placements.iter().map(current).collect()
     }
 
     /// How a cluster was judged.

@@ -9,6 +9,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::DeletedObject;
+
 /// A cluster that workloads can be placed on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
 #[kube(
@@ -202,9 +204,10 @@ pub struct MemberClusterStatus {
     /// What is placed on it.
     #[serde(default)]
     pub placements: PlacedSummary,
-    /// Deleted objects that it still holds something of; collected when it is back.
+    /// Deleted objects that it still holds something of, as an earlier release wrote them: each becomes
+    /// a `Leftover`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub leftovers: Vec<Leftover>,
+    pub leftovers: Vec<DeletedObject>,
 }
 
 /// What is placed on a member.
@@ -238,36 +241,6 @@ pub struct Neighbour {
     pub cluster: String,
     /// Round-trip time in milliseconds.
     pub round_trip_millis: f64,
-}
-
-/// A deleted object that the member still holds something of: it was away when the object went.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "camelCase")]
-pub struct Leftover {
-    /// Uid of the deleted object.
-    pub uid: String,
-    /// Its kind.
-    pub kind: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// What it left there stays, without the labels of mck8s.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub orphan: bool,
-    /// Its namespace on the hub went with it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub namespace_gone: bool,
-    /// Uid of the cluster that holds it; on another one that has the member's name by now, nothing
-    /// is collected.
-    #[serde(
-        default,
-        rename = "clusterUID",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub cluster_uid: Option<String>,
 }
 
 /// Reason of `Ready`: the cluster is served under another name.

@@ -10,6 +10,7 @@ mod builtin_schema;
 mod cloud_provisioner;
 mod deployment;
 mod job;
+mod leftover;
 mod lenient;
 mod member_cluster;
 mod names;
@@ -29,11 +30,12 @@ pub use autoscaler::{
 pub use cloud_provisioner::{CloudProvisioner, CloudProvisionerSpec};
 pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec, RetainedField};
 pub use job::{MultiClusterJob, MultiClusterJobSpec};
+pub use leftover::{DeletedObject, Leftover, LeftoverSpec};
 pub use lenient::normalize;
 pub use member_cluster::{
-    ClusterAccess, KubeFedClusterReference, Leftover, MemberCluster, MemberClusterSpec,
-    MemberClusterStatus, Neighbour, NodeClass, PlacedSummary, REASON_DUPLICATE_CLUSTER,
-    REASON_HUB_CLUSTER, Role, SecretReference, UpcomingNodes,
+    ClusterAccess, KubeFedClusterReference, MemberCluster, MemberClusterSpec, MemberClusterStatus,
+    Neighbour, NodeClass, PlacedSummary, REASON_DUPLICATE_CLUSTER, REASON_HUB_CLUSTER, Role,
+    SecretReference, UpcomingNodes,
 };
 pub use names::{
     ANNOTATION_OWNER, CONDITION_AVAILABLE, CONDITION_CONFLICT, CONDITION_DRAINED,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::builtin_schema::{accept_as_builtin, one_of, refuse_as_builtin, relax_required};
 use super::{
-    AppRescheduler, CloudProvisioner, MemberCluster, MultiClusterDeployment,
+    AppRescheduler, CloudProvisioner, Leftover, MemberCluster, MultiClusterDeployment,
     MultiClusterHorizontalPodAutoscaler, MultiClusterJob, MultiClusterService, RetainedField,
     WorkloadMove,
 };
@@ -26,6 +26,7 @@ pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
         (MultiClusterService::crd(), service),
         (MemberCluster::crd(), member_cluster),
         (WorkloadMove::crd(), workload_move),
+        (Leftover::crd(), plain),
         (MultiClusterHorizontalPodAutoscaler::crd(), autoscaler),
         (CloudProvisioner::crd(), plain),
         (AppRescheduler::crd(), plain),

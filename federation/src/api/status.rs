@@ -83,6 +83,13 @@ pub struct PlacementStatus {
     pub problem: Option<String>,
 }
 
+impl PlacementStatus {
+    /// Replicas that the cluster is meant to go on running.
+    pub fn staying(&self) -> u32 {
+        self.replicas.saturating_sub(self.leaving)
+    }
+}
+
 /// Wanted replicas that have no cluster: what a provisioner reads to add nodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -182,6 +189,18 @@ pub struct MoveRecord {
     /// It is undone: the replicas leave `to`, and stay at `from`.
     #[serde(default)]
     pub undone: bool,
+}
+
+impl MoveRecord {
+    /// The cluster that replicas leave now, and the one that they go to: the other way round while it
+    /// is undone.
+    pub fn direction(&self) -> (&str, &str) {
+        if self.undone {
+            (&self.to, &self.from)
+        } else {
+            (&self.from, &self.to)
+        }
+    }
 }
 
 /// What a decision said of one cluster.

@@ -66,9 +66,13 @@ pub struct WorkloadMoveSpec {
     pub ttl_seconds_after_finished: Option<u32>,
 }
 
-/// As a Deployment's `progressDeadlineSeconds`.
+impl WorkloadMoveSpec {
+    /// `progressDeadlineSeconds` where none is given: that of a Deployment.
+    pub const DEFAULT_DEADLINE: u32 = 600;
+}
+
 fn default_deadline() -> u32 {
-    600
+    WorkloadMoveSpec::DEFAULT_DEADLINE
 }
 
 /// Which object's replicas are moved.
@@ -142,5 +146,19 @@ impl MovePhase {
     /// Nothing more comes of it.
     pub fn has_ended(self) -> bool {
         matches!(self, Self::Succeeded | Self::Refused | Self::RolledBack)
+    }
+
+    /// As it is written in a status.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Reserved => "Reserved",
+            Self::Starting => "Starting",
+            Self::Ready => "Ready",
+            Self::Draining => "Draining",
+            Self::Succeeded => "Succeeded",
+            Self::Refused => "Refused",
+            Self::RolledBack => "RolledBack",
+        }
     }
 }

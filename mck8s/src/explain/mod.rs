@@ -7,11 +7,12 @@ mod object_name;
 
 use std::env;
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use federation::api::MemberCluster;
+use federation::api::{MemberCluster, WorkloadMove};
 use federation::members::{
     Deadlined as _, Kubeconfig, MemberContents, MemberReader, Read, Readable, list_all, mended,
 };
@@ -24,6 +25,7 @@ use kube::api::DynamicObject;
 use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config};
 use multi_cluster_scheduler::explain::{Kind, Known, recorded};
+use serde::de::DeserializeOwned;
 
 use crate::stdout;
 use admission::Admission;
@@ -107,14 +109,12 @@ async fn explain_file(arguments: &Arguments, hub: &Hub, file: &Path) -> Result<S
     for document in &documents {
         manifests.push(admission.created(document).await?);
     }
-    let members: Api<Readable<MemberCluster>> = Api::all(hub.client.clone());
-    let members = list_all(&members, hub.deadline).await;
-    let members = members.map_err(|error| failed(&error))?;
+    let members = hub.list(Api::all(hub.client.clone())).await?;
+    let moves = hub.list(Api::all(hub.client.clone())).await?;
     let mut workloads = Vec::new();
     for kind in KINDS {
-        let api: Api<Readable<DynamicObject>> = Api::all_with(hub.client.clone(), &kind.resource());
-        let listed = list_all(&api, hub.deadline).await;
-        let listed = listed.map_err(|error| failed(&error))?;
+        let api = Api::all_with(hub.client.clone(), &kind.resource());
+        let listed = hub.list(api).await?;
         workloads.extend(listed.into_iter().map(|object| (kind, object)));
     }
     for (document, manifest) in documents.iter().zip(&mut manifests) {
@@ -126,7 +126,12 @@ async fn explain_file(arguments: &Arguments, hub: &Hub, file: &Path) -> Result<S
             *manifest = admission.changed(document, existing).await?;
         }
     }
-    let known = known(arguments, hub, members, workloads).await;
+    let mut known = known(arguments, hub, members, workloads).await;
+    // One that cannot be read is not followed.
+    let moves: Vec<WorkloadMove> = moves.into_iter().filter_map(Result::ok).collect();
+    for object in moves {
+        known.add_move(object);
+    }
     let explained = known.would_be(&manifests);
     let explained = explained.map_err(|problem| anyhow!(problem))?;
     let mut parts = vec!["Nothing was applied. What would be decided now:\n".to_owned()];
@@ -188,6 +193,15 @@ async fn contents(reader: &MemberReader, member: &MemberCluster) -> Result<Membe
 }
 
 impl Hub {
+    /// All objects of a kind.
+    async fn list<K>(&self, api: Api<Readable<K>>) -> Result<Vec<Read<K>>>
+    where
+        K: kube::Resource + Clone + DeserializeOwned + Debug,
+    {
+        let listed = list_all(&api, self.deadline).await;
+        listed.map_err(|error| failed(&error))
+    }
+
     async fn of(arguments: &Arguments) -> Result<Self> {
         let path = match &arguments.kubeconfig {
             Some(path) => path.clone(),

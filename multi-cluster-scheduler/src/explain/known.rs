@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use federation::api::{CONDITION_FAILED_OVER, ClusterVerdict, MemberCluster, WorkloadStatus};
+use federation::api::{
+    CONDITION_FAILED_OVER, ClusterVerdict, MemberCluster, WorkloadMove, WorkloadStatus,
+};
 use federation::members::{MemberContents, Read};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -14,7 +16,7 @@ use placement::{ClusterName, Health, OwnerKey, Proximity, Snapshot};
 use super::explanation::{Explanation, Share, unplaced_row};
 use super::{Manifest, asked};
 use crate::decide::{Assignment, MemberView, Obstacle, verdicts};
-use crate::index::{assignment_of, cluster_of};
+use crate::index::{assignment_of, cluster_of, moved_workload, returns_with_spec};
 use crate::plan::{self, Decision, Inputs, Moving, hold};
 use crate::record::next_cursor;
 use crate::validate::{Invalid, Validated, validate};
@@ -29,6 +31,7 @@ pub struct Known {
     /// Why a member gets nothing new, where more than its object is to be said.
     problems: BTreeMap<ClusterName, String>,
     workloads: BTreeMap<Key, Workload>,
+    moves: BTreeMap<Key, Vec<WorkloadMove>>,
     /// The next position of `round_robin`, by namespace.
     cursors: BTreeMap<String, u64>,
     proximity: Option<Proximity>,
@@ -97,6 +100,12 @@ impl Known {
             }
         }
         self.workloads.insert(workload.key.clone(), workload);
+    }
+
+    /// Takes in a move.
+    pub fn add_move(&mut self, object: WorkloadMove) {
+        let workload = moved_workload(&object);
+        self.moves.entry(workload).or_default().push(object);
     }
 
     /// What would be decided if these were applied now, one after the other. Nothing that is known
@@ -209,6 +218,10 @@ impl Trial<'_> {
     ) -> Decision {
         let cursor = self.cursors.entry(workload.key.namespace.clone());
         let cursor = cursor.or_default();
+        let moving = before.decision.moving.clone();
+        let moving = moving.map_or(Moving::None, Moving::GoesOn);
+        let moves = self.known.moves.get(&workload.key).into_iter().flatten();
+        let answered = workload.status.observed_generation;
         let inputs = Inputs {
             snapshot: &self.snapshot,
             proximity: self.known.proximity.as_ref(),
@@ -217,12 +230,8 @@ impl Trial<'_> {
             before: Cow::Borrowed(before),
             limits: BTreeMap::new(),
             members: self.known.views(&workload.status),
-            moving: before
-                .decision
-                .moving
-                .clone()
-                .map_or(Moving::None, Moving::GoesOn),
-            failback: false,
+            failback: moving == Moving::None && returns_with_spec(workload, answered, moves),
+            moving,
         };
         // Since when replicas are unplaced is not shown.
         let now = Timestamp::UNIX_EPOCH;

@@ -7,6 +7,9 @@ use placement::{ClusterName, Node, OwnerKey, Pod, PodKey, Profile, Resources};
 use serde_json::{Value, json};
 
 use super::{Explanation, Kind, Known, Manifest, recorded};
+use crate::unplaced::digest;
+use crate::validate::validate;
+use crate::workload::Workload;
 
 /// Of pods of one core each; its uid is its name.
 fn deployment(name: &str, spec: &Value) -> DynamicObject {
@@ -252,4 +255,60 @@ fn the_replicas_of_an_object_are_not_counted_against_its_change() {
     assert_eq!(more.unplaced[0][..3], ["1", "of large", "NoRoom"]);
     let other = &would_be(&known, &[manifest("other", &json!({ "replicas": 1 }))])[0];
     assert_eq!(other.unplaced.len(), 1, "{other}");
+}
+
+/// One replica runs at its location, and two that had no room there elsewhere.
+fn displaced(name: &str) -> DynamicObject {
+    let mut object = deployment(name, &json!({ "locations": "large", "replicas": 3 }));
+    let validated = validate(&Workload::read(Kind::Deployment, &object)).unwrap();
+    object.data["status"] = json!({
+        "observedGeneration": 1, "policy": "worst_fit", "replicas": 3,
+        "placements": [
+            { "cluster": "large", "replicas": 1, "location": true, "available": 1 },
+            { "cluster": "small", "replicas": 2, "displaced": 2, "available": 2 },
+        ],
+        "decision": {
+            "sequence": 1, "key": validated.decision_key, "shape": digest(&validated.shape),
+        },
+    });
+    object
+}
+
+#[test]
+fn what_is_displaced_returns_with_a_change_as_the_scheduler_has_it() {
+    let mut known = known();
+    known.add_workload(Kind::Deployment, Ok(displaced("web")));
+    let location = json!({ "locations": "large", "replicas": 3 });
+    let mut changed = location.clone();
+    changed["minReadySeconds"] = json!(5);
+    let explained = |known: &Known, spec: &Value| {
+        let explained = would_be(known, &[manifest("web", spec)]);
+        let shares = shares(&explained[0]).into_iter();
+        let shares: Vec<_> = shares
+            .map(|(name, replicas)| (name.to_owned(), replicas))
+            .collect();
+        shares
+    };
+    let share = |name: &str, replicas| (name.to_owned(), replicas);
+    assert_eq!(
+        explained(&known, &location),
+        [share("large", 1), share("small", 2)]
+    );
+    let returned = [share("large", 3), share("small", 2)];
+    assert_eq!(
+        explained(&known, &changed),
+        returned,
+        "small keeps its own until large has them"
+    );
+    let moved = json!({
+        "apiVersion": "fogguru.eu/v1", "kind": "WorkloadMove",
+        "metadata": { "name": "m", "namespace": "shop" },
+        "spec": { "workload": { "name": "web" }, "from": "large", "to": "small" },
+        "status": { "phase": "Succeeded" },
+    });
+    known.add_move(serde_json::from_value(moved).unwrap());
+    assert_eq!(
+        explained(&known, &changed),
+        [share("large", 1), share("small", 2)]
+    );
 }

@@ -53,9 +53,14 @@ impl Displaced {
         }
     }
 
+    /// How many replicas of it are displaced.
+    pub(super) fn replicas(&self, key: &Key) -> u32 {
+        self.0.get(key).map_or(0, |entry| entry.replicas)
+    }
+
     /// Those whose room is to be checked: `room` is the version of the room at the locations of one,
     /// none if nothing of it may return now. Where there was none, there is none before it grows.
-    pub(super) fn due_for_check(&mut self, room: impl Fn(&Key) -> Option<u64>) -> Vec<(Key, u32)> {
+    pub(super) fn due_for_check(&mut self, room: impl Fn(&Key) -> Option<u64>) -> Vec<Key> {
         let mut all = Vec::new();
         for (key, entry) in &mut self.0 {
             let Some(version) = room(key) else {
@@ -64,28 +69,33 @@ impl Displaced {
             };
             if entry.room_since.is_some() || entry.checked != Some(version) {
                 entry.checked = Some(version);
-                all.push((key.clone(), entry.replicas));
+                all.push(key.clone());
             }
         }
         all
     }
 
-    /// One was checked; whether it has had room for long enough.
-    pub(super) fn checked(
-        &mut self,
-        key: &Key,
-        has_room: bool,
-        after: Duration,
-        now: Instant,
-    ) -> bool {
-        let Some(entry) = self.0.get_mut(key) else {
-            return false;
-        };
-        let since = has_room.then(|| entry.room_since.unwrap_or(now));
-        let is_due = since.is_some_and(|since| now.duration_since(since) >= after);
-        // If the decision is another one after all, it waits again.
-        entry.room_since = since.filter(|_| !is_due);
-        is_due
+    /// One was checked.
+    pub(super) fn checked(&mut self, key: &Key, has_room: bool, now: Instant) {
+        if let Some(entry) = self.0.get_mut(key) {
+            entry.room_since = has_room.then(|| entry.room_since.unwrap_or(now));
+        }
+    }
+
+    /// Those that have had room for so long.
+    pub(super) fn ready(&self, after: Duration, now: Instant) -> impl Iterator<Item = &Key> {
+        let ready = self.0.iter().filter(move |(_, entry)| {
+            let since = entry.room_since;
+            since.is_some_and(|since| now.duration_since(since) >= after)
+        });
+        ready.map(|(key, _)| key)
+    }
+
+    /// It is about to return. If the decision is another one after all, it waits again.
+    pub(super) fn returns(&mut self, key: &Key) {
+        if let Some(entry) = self.0.get_mut(key) {
+            entry.room_since = None;
+        }
     }
 }
 
@@ -109,7 +119,13 @@ mod tests {
         let check = |displaced: &mut Displaced, room, seconds| {
             let is_checked = !displaced.due_for_check(|_| Some(7)).is_empty();
             assert!(is_checked);
-            displaced.checked(&key(), room, after, start + Duration::from_secs(seconds))
+            let now = start + Duration::from_secs(seconds);
+            displaced.checked(&key(), room, now);
+            let is_ready = displaced.ready(after, now).next().is_some();
+            if is_ready {
+                displaced.returns(&key());
+            }
+            is_ready
         };
         assert!(!check(&mut displaced, true, 0));
         assert!(!check(&mut displaced, true, 29));

@@ -8,7 +8,7 @@ use federation::members::{Bundle, FailureKind};
 use federation::operator::queue::Priority;
 use placement::ClusterName;
 
-use super::MoveTask;
+use super::MoveKey;
 use crate::workload::Key;
 
 /// One thing to do. The runtime does them in order, before the next event.
@@ -26,8 +26,8 @@ pub enum Effect {
     Connect(Arc<MemberCluster>),
     /// Close the connection to a member.
     Disconnect(ClusterName),
-    /// Do something about a move.
-    Move(MoveTask),
+    /// Write something to the hub.
+    OnHub(HubTask),
     /// Write the status of members that have changed.
     WriteMemberStatuses,
     /// Record a warning Event about a member.
@@ -41,6 +41,20 @@ pub enum Effect {
     },
     /// Count or observe something.
     Measure(Measure),
+}
+
+/// What is to be written to the hub beside statuses. Each is tried until it is done, and what it writes
+/// is asked of the index then.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HubTask {
+    /// Write the status of a move, or delete one that ended long enough ago.
+    ReportMove(MoveKey),
+    /// Create the move that was proposed to bring displaced replicas of this workload back.
+    ReturnHome(Key),
+    /// Put on record what this member holds of deleted objects.
+    KeepLeftovers(ClusterName),
+    /// Delete the record of what a member has left no more: its name and its uid.
+    DeleteLeftover(String, String),
 }
 
 /// A sample for the metrics.

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use federation::api::{
-    MEMBER_FINALIZER, MemberCluster, MemberClusterStatus, MovePhase, WorkloadMove,
+    Leftover, MEMBER_FINALIZER, MemberCluster, MemberClusterStatus, MovePhase, WorkloadMove,
 };
 use federation::capacity::CapacityEvent;
 use federation::members::{
-    Bundle, Change, Contest, Diagnosis, DiagnosisKind, ManagedKind, MemberBackend, MemberEvent,
-    Observed, ObservedReplicas, Outcome, uid_bits,
+    Bundle, Change, Contest, Diagnosis, DiagnosisKind, Ending, ManagedKind, MemberBackend,
+    MemberEvent, Observed, ObservedReplicas, Outcome, uid_bits,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    Delivery, Departure, Effect, Event, FailoverSettings, Index, MoveKey, MoveReport, MoveTask,
+    Delivery, Departure, Effect, Event, FailoverSettings, HubTask, Index, MoveKey, MoveReport,
     Settings, Tracked,
 };
 use crate::bundles::Bundler;
@@ -121,9 +121,10 @@ pub(super) struct World {
     objects: BTreeMap<String, MemberCluster>,
     /// What followed from the events since it was last taken.
     effects: Vec<Effect>,
-    /// The hub's moves, and what is to be done about them.
+    /// The hub's moves and leftovers, and what is to be written about them.
     moves: BTreeMap<String, WorkloadMove>,
-    move_tasks: Vec<MoveTask>,
+    leftovers: BTreeMap<String, Leftover>,
+    hub_tasks: Vec<HubTask>,
 }
 
 pub(super) fn key(name: &str) -> Key {
@@ -186,7 +187,8 @@ impl World {
             objects: BTreeMap::new(),
             effects: Vec::new(),
             moves: BTreeMap::new(),
-            move_tasks: Vec::new(),
+            leftovers: BTreeMap::new(),
+            hub_tasks: Vec::new(),
         }
     }
 
@@ -214,6 +216,17 @@ impl World {
         self.perform(effects);
     }
 
+    /// A second has passed: also what is displaced is looked at, as the runtime does.
+    pub(super) fn tick(&mut self) {
+        self.on(Event::Tick);
+        let due = self.index.returns_due();
+        let tried = self.index.trials(&due).would_return();
+        self.index.returns_tried(tried, self.now);
+        let ready = self.index.returns_ready(self.now);
+        let moves = self.index.trials(&ready).returns();
+        self.on(Event::ReturnsPlanned(moves));
+    }
+
     /// Hands over what is to be delivered, and keeps everything for [`Self::take`].
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in &effects {
@@ -221,7 +234,7 @@ impl World {
                 Effect::Deliver(cluster, bundle) => {
                     self.members[cluster.as_str()].deliver(bundle.clone());
                 }
-                Effect::Move(task) => self.move_tasks.push(task.clone()),
+                Effect::OnHub(task) => self.hub_tasks.push(task.clone()),
                 _ => {}
             }
         }
@@ -245,13 +258,23 @@ impl World {
 
     /// A `MemberCluster` appears and is connected to the cluster of this uid.
     pub(super) fn member(&mut self, name: &str, cluster: &str) {
+        self.member_with(name, cluster, None);
+    }
+
+    /// The same with a status from before.
+    pub(super) fn member_with(
+        &mut self,
+        name: &str,
+        cluster: &str,
+        status: Option<MemberClusterStatus>,
+    ) {
         let mut object: MemberCluster = serde_json::from_value(json!({
             "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster",
             "metadata": { "name": name, "uid": format!("object-{name}"), "generation": 1 },
             "spec": { "access": { "context": name } },
         }))
         .unwrap();
-        object.status = None;
+        object.status = status;
         self.objects.insert(name.to_owned(), object.clone());
         self.on(Event::MemberApplied(Box::new(object)));
         self.connect(name);
@@ -306,7 +329,7 @@ impl World {
             cluster_uid: record.uid().filter(|_| is_unique).map(str::to_owned),
             ..MemberClusterStatus::default()
         };
-        let effects = self.index.member_status_written(&name, status);
+        let effects = self.index.member_status_written(&name, status, 0);
         self.perform(effects);
     }
 
@@ -345,6 +368,11 @@ impl World {
     pub(super) fn change(&mut self, cluster: &str, change: Change) {
         let cluster = ClusterName::from(cluster);
         self.on(Event::Member(MemberEvent { cluster, change }));
+    }
+
+    /// A member does not answer any more.
+    pub(super) fn silence(&mut self, cluster: &str) {
+        self.change(cluster, Change::Unreachable("timeout".to_owned()));
     }
 
     pub(super) fn told(&self, cluster: &str) -> MutexGuard<'_, Told> {
@@ -509,11 +537,49 @@ impl World {
         }));
     }
 
-    /// Does what is to be done about moves, as the runtime does.
-    pub(super) fn carry_out_move_tasks(&mut self) {
-        for task in std::mem::take(&mut self.move_tasks) {
+    /// An object goes while these members are away: what they hold of it is put on record.
+    pub(super) fn leave_over(&mut self, name: &str, members: &[&str]) {
+        let workload = self.tracked(name).workload().clone();
+        let members: Vec<_> = members
+            .iter()
+            .map(|name| ClusterName::from(*name))
+            .collect();
+        for object in self
+            .index
+            .leftovers_of(&workload, Ending::default(), &members)
+        {
+            self.leftover_applied(object);
+        }
+    }
+
+    fn leftover_applied(&mut self, object: Leftover) {
+        let name = object.metadata.name.clone().unwrap();
+        self.leftovers.insert(name, object.clone());
+        self.on(Event::LeftoverApplied(Box::new(object)));
+    }
+
+    /// The names of the records of what members hold of deleted objects.
+    pub(super) fn leftovers(&mut self) -> Vec<String> {
+        self.carry_out_hub_tasks();
+        self.leftovers.keys().cloned().collect()
+    }
+
+    /// Writes what is to be written to the hub, as the runtime does.
+    pub(super) fn carry_out_hub_tasks(&mut self) {
+        for task in std::mem::take(&mut self.hub_tasks) {
             match task {
-                MoveTask::Report(key) => {
+                HubTask::DeleteLeftover(name, _) => {
+                    self.leftovers.remove(&name);
+                    self.on(Event::LeftoverDeleted(name));
+                }
+                HubTask::KeepLeftovers(member) => {
+                    let unkept = self.index.unkept_leftovers(&member);
+                    for object in &unkept {
+                        self.leftover_applied(object.clone());
+                    }
+                    self.index.leftovers_kept(&member, &unkept);
+                }
+                HubTask::ReportMove(key) => {
                     match self.index.move_report(&key, Timestamp::UNIX_EPOCH) {
                         Some(MoveReport::Write(object, status)) => {
                             let mut object = (*object).clone();
@@ -524,7 +590,7 @@ impl World {
                         None => {}
                     }
                 }
-                MoveTask::ReturnHome(key) => {
+                HubTask::ReturnHome(key) => {
                     if let Some(mut object) = self.index.proposed_return(&key) {
                         object.metadata.uid = Some("own".to_owned());
                         self.move_applied(object);
@@ -536,7 +602,7 @@ impl World {
 
     /// The phase of each move on the hub, and why.
     pub(super) fn phases(&mut self) -> Vec<(String, MovePhase, String)> {
-        self.carry_out_move_tasks();
+        self.carry_out_hub_tasks();
         let moves = self.moves.iter();
         moves
             .map(|(name, object)| {

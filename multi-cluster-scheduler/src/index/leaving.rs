@@ -45,16 +45,21 @@ impl Index {
     }
 
     /// It holds nothing of this hub and nothing is placed on it; unknown while it does not answer.
-    pub fn is_drained(&self, record: &MemberRecord, placed: PlacedSummary) -> Option<bool> {
-        let is_empty = || placed.objects == 0 && !self.holds_ours(record);
+    pub fn is_drained(
+        &self,
+        name: &ClusterName,
+        record: &MemberRecord,
+        placed: PlacedSummary,
+    ) -> Option<bool> {
+        let is_empty = || placed.objects == 0 && !self.holds_ours(name, record);
         record.is_open().then(is_empty)
     }
 
     /// Of objects that this hub does not know, a member may hold something for ever.
-    fn holds_ours(&self, record: &MemberRecord) -> bool {
+    fn holds_ours(&self, name: &ClusterName, record: &MemberRecord) -> bool {
         let is_left_over = |owner| {
-            let mut leftovers = record.leftovers_here();
-            leftovers.any(|one| uid_bits(&one.uid) == owner)
+            let mut leftovers = self.leftovers.here(name, record);
+            leftovers.any(|one| uid_bits(&one.spec.object.uid) == owner)
         };
         let owners = record.backend().map(MemberBackend::owners);
         let mut owners = owners.into_iter().flatten();
@@ -73,7 +78,7 @@ impl Index {
         let is_over = now.duration_since(since) >= self.settings.deletion_grace;
         // Nothing was ever brought to a cluster that was never admitted under this name.
         let is_served = !record.is_refused() && record.recorded_uid().is_some();
-        let departure = match self.is_drained(record, placed) {
+        let departure = match self.is_drained(name, record, placed) {
             _ if !is_served && placed.objects == 0 => Departure::Drained,
             Some(true) => Departure::Drained,
             None if is_over => Departure::Unreachable,

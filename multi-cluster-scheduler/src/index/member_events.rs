@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use federation::api::{Leftover, MemberCluster, MemberClusterStatus};
+use federation::api::{MemberCluster, MemberClusterStatus};
 use federation::capacity::CapacityEvent;
-use federation::members::{
-    AccessReason, Bundle, Change, Ending, Failure, MemberBackend, MemberEvent, Outcome, Owner,
-};
+use federation::members::{AccessReason, Change, Failure, MemberBackend, MemberEvent, Outcome};
 use federation::operator::queue::Priority;
 use kube::ResourceExt as _;
 use placement::{ClusterName, Snapshot};
@@ -17,9 +15,12 @@ use tracing::{info, warn};
 
 use super::identity::{Identity, judge};
 use super::limits::Unschedulable;
-use super::{Effect, Index, Measure, MemberRecord};
+use super::{Effect, HubTask, Index, Measure, MemberRecord};
 use crate::decide::is_over;
-use crate::workload::{Key, Kind, Workload};
+use crate::workload::{Key, Kind};
+
+/// So many objects whose pods wait on their members are decided at once, at most.
+const TRIED_AT_ONCE: usize = 64;
 
 /// A delivery that ended.
 struct Delivered {
@@ -46,6 +47,10 @@ impl Index {
         self.effects.push(Effect::Connect(object.clone()));
         self.members.put(&name, object, is_readable, now);
         self.cluster_changed(&name);
+        if !self.unkept_leftovers(&name).is_empty() {
+            self.effects
+                .push(Effect::OnHub(HubTask::KeepLeftovers(name)));
+        }
         // It may say by now that it may be the hub.
         self.judge_identities();
     }
@@ -218,14 +223,15 @@ impl Index {
         }
     }
 
-    /// The status of a member was written.
+    /// The status of a member was written; its object has this version since.
     pub fn member_status_written(
         &mut self,
         name: &ClusterName,
         status: MemberClusterStatus,
+        version: u64,
     ) -> Vec<Effect> {
         if let Some(record) = self.members.get_mut(name)
-            && record.wrote(status)
+            && record.wrote(status, version)
         {
             self.judge_identities();
         }
@@ -245,9 +251,7 @@ impl Index {
         let known = owners.filter_map(|owner| self.workloads.of_owner(owner).cloned());
         let reconciles = known.map(|key| Effect::Reconcile(key, Priority::Low));
         self.effects.extend(reconciles);
-        let leftovers = record.leftovers_here();
-        let bundles = leftovers.map(|leftover| Effect::Deliver(cluster.clone(), last_of(leftover)));
-        self.effects.extend(bundles);
+        self.collect_leftovers(cluster);
     }
 
     fn observed(&mut self, owner: u128) {
@@ -271,11 +275,8 @@ impl Index {
         now: Instant,
     ) {
         let owner = delivered.owner;
-        if let Some(record) = self.members.get_mut(cluster)
-            && delivered.last
-            && outcome.is_ok()
-        {
-            record.collected(owner);
+        if delivered.last && outcome.is_ok() {
+            self.leftover_collected(cluster, owner);
         }
         let failure = outcome.as_ref().err().map(|failure: &Failure| failure.kind);
         self.measure(Measure::Delivered(failure));
@@ -378,9 +379,18 @@ impl Index {
             self.displaced.check_again(&key);
         }
         let after = self.settings.unschedulable_after;
+        let mut tried = 0;
         for (key, stuck) in self.unschedulable(after) {
             let cluster = stuck.cluster.clone();
-            if self.limit(&key, stuck, after, now) {
+            if tried == TRIED_AT_ONCE {
+                // The others a second later: nothing else happens meanwhile.
+                break;
+            }
+            let Some(goes_elsewhere) = self.limit(&key, stuck, after, now) else {
+                continue;
+            };
+            tried += 1;
+            if goes_elsewhere {
                 info!(%key, %cluster, "cannot schedule all replicas: they are placed elsewhere");
                 self.reconcile(key, Priority::Low);
             }
@@ -411,70 +421,35 @@ impl Index {
     }
 
     /// Limits a cluster, unless it is limited already; whether that makes replicas go elsewhere.
-    fn limit(&mut self, key: &Key, stuck: Unschedulable, after: Duration, now: Instant) -> bool {
+    fn limit(
+        &mut self,
+        key: &Key,
+        stuck: Unschedulable,
+        after: Duration,
+        now: Instant,
+    ) -> Option<bool> {
         let cluster = stuck.cluster.clone();
-        let Some(tracked) = self.workloads.get_mut(key) else {
-            return false;
-        };
+        let tracked = self.workloads.get_mut(key)?;
         let share = tracked.share(cluster.as_str());
-        let share = share.filter(|one| one.leaving == 0 && one.replicas > 0);
-        let Some(share) = share.map(|one| one.replicas) else {
-            return false;
-        };
+        let share = share.filter(|one| one.leaving == 0 && one.replicas > 0)?;
+        let share = share.replicas;
         if !tracked.limits_mut().limit(stuck, share, after, now) {
-            return false;
+            return None;
         }
         let goes_elsewhere = self.share_now(key, &cluster) < share;
         if !goes_elsewhere && let Some(tracked) = self.workloads.get_mut(key) {
             tracked.limits_mut().shorten(&cluster, after, now);
         }
-        goes_elsewhere
+        Some(goes_elsewhere)
     }
 
     /// What a cluster would get if the object were decided now.
     fn share_now(&self, key: &Key, cluster: &ClusterName) -> u32 {
-        self.trial(key, false).map_or(u32::MAX, |plan| {
+        self.trial(key).map_or(u32::MAX, |plan| {
             let placements = plan.placements.iter();
             let shares = placements.filter(|one| one.cluster == *cluster);
             shares.map(|one| one.replicas).sum()
         })
-    }
-
-    /// Puts on record that members still hold something of a deleted object.
-    pub fn leave_over(&mut self, workload: &Workload, ending: Ending, members: &[ClusterName]) {
-        for name in members {
-            info!(key = %workload.key, cluster = %name, "is removed while the member is away: what is left there is collected when it is back");
-            if let Some(record) = self.members.get_mut(name) {
-                let leftover = Leftover {
-                    cluster_uid: record.recorded_uid().map(str::to_owned),
-                    uid: workload.uid.clone(),
-                    kind: workload.key.kind.name().to_owned(),
-                    namespace: workload.key.namespace.clone(),
-                    name: workload.key.name.clone(),
-                    orphan: ending.orphan,
-                    namespace_gone: ending.namespace_gone,
-                };
-                record.leave_over(leftover);
-            }
-        }
-    }
-}
-
-/// The last bundle of a deleted object, by its record on the member.
-fn last_of(leftover: &Leftover) -> Bundle {
-    Bundle {
-        owner: Owner {
-            uid: leftover.uid.clone(),
-            kind: leftover.kind.clone(),
-            namespace: leftover.namespace.clone(),
-            name: leftover.name.clone(),
-        },
-        generation: 0,
-        items: Vec::new(),
-        ending: Some(Ending {
-            orphan: leftover.orphan,
-            namespace_gone: leftover.namespace_gone,
-        }),
     }
 }
 

@@ -1,19 +1,22 @@
 //! The members, and what is known of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use federation::api::{Leftover, MEMBER_FINALIZER, MemberCluster, MemberClusterStatus};
+use federation::api::{DeletedObject, MEMBER_FINALIZER, MemberCluster, MemberClusterStatus};
 use federation::capacity::taint_of;
 use federation::members::{
-    AccessProblem, Contest, Diagnosis, ManagedKind, MemberBackend, Observed, uid_bits,
+    AccessProblem, Contest, Diagnosis, ManagedKind, MemberBackend, Observed,
 };
 use federation::operator::finalizer::has_finalizer;
+use kube::ResourceExt as _;
 use placement::{Cluster, ClusterName, Health, Role};
 use tokio::time::Instant;
 
 use super::identity::{Claim, Identity};
 use crate::decide::MemberView;
+use crate::status_guard::StatusGuard;
+use crate::workload::version_of;
 
 /// A member of the registry.
 pub struct MemberRecord {
@@ -41,10 +44,13 @@ pub struct MemberRecord {
     leaving_since: Option<Instant>,
     nodes_listed: bool,
     pods_listed: bool,
-    /// Deleted objects that it still holds something of.
-    leftovers: Vec<Leftover>,
-    /// The status that the hub has.
+    /// Deleted objects that it still holds something of, and which are not on record by themselves yet:
+    /// of its status as an earlier release wrote it, and namespaces.
+    unkept: Vec<DeletedObject>,
+    /// The status that we have written last, or found.
     reported: Option<MemberClusterStatus>,
+    /// Whether the hub has it.
+    guard: StatusGuard,
 }
 
 impl MemberRecord {
@@ -65,8 +71,9 @@ impl MemberRecord {
             leaving_since: None,
             nodes_listed: false,
             pods_listed: false,
-            leftovers: leftovers.collect(),
+            unkept: leftovers.collect(),
             reported: status,
+            guard: StatusGuard::default(),
             object,
         }
     }
@@ -131,12 +138,26 @@ impl MemberRecord {
         self.forbidden.as_deref()
     }
 
-    /// Deleted objects that it still holds something of.
-    pub fn leftovers(&self) -> &[Leftover] {
-        &self.leftovers
+    /// Deleted objects that it still holds something of, until each is on record by itself.
+    pub fn unkept(&self) -> &[DeletedObject] {
+        &self.unkept
     }
 
-    /// The status that the hub has.
+    pub(super) fn keep(&mut self, object: DeletedObject) {
+        self.unkept.push(object);
+    }
+
+    /// These are on record by now.
+    pub(super) fn kept(&mut self, objects: &BTreeSet<String>) {
+        self.unkept.retain(|one| !objects.contains(&one.uid));
+    }
+
+    /// Another client has replaced its status, and it may be written again.
+    pub fn has_other_status(&self, now: Instant) -> bool {
+        self.guard.must_write(now)
+    }
+
+    /// The status that we have written last, or found.
     pub fn reported(&self) -> Option<&MemberClusterStatus> {
         self.reported.as_ref()
     }
@@ -321,34 +342,13 @@ impl MemberRecord {
         admitted
     }
 
-    /// Its status was written; whether it claims another cluster by that.
-    pub(super) fn wrote(&mut self, status: MemberClusterStatus) -> bool {
+    /// Its status was written, and its object has this version since; whether it claims another cluster
+    /// by that.
+    pub(super) fn wrote(&mut self, status: MemberClusterStatus, version: u64) -> bool {
+        self.guard.wrote(version);
         let is_claimed = self.recorded_uid() != status.cluster_uid.as_deref();
         self.reported = Some(status);
         is_claimed
-    }
-
-    /// It still holds something of a deleted object.
-    pub(super) fn leave_over(&mut self, leftover: Leftover) {
-        if !self.leftovers.contains(&leftover) {
-            self.leftovers.push(leftover);
-        }
-    }
-
-    /// It holds nothing of a deleted object any more.
-    pub(super) fn collected(&mut self, owner: u128) {
-        let here = self.uid.as_deref();
-        self.leftovers.retain(|leftover| {
-            uid_bits(&leftover.uid) != owner
-                || leftover.cluster_uid.is_some() && leftover.cluster_uid.as_deref() != here
-        });
-    }
-
-    /// The leftovers of the cluster that answers, not those of one that had the name before.
-    pub fn leftovers_here(&self) -> impl Iterator<Item = &Leftover> {
-        self.leftovers
-            .iter()
-            .filter(|leftover| leftover.cluster_uid.is_none() || leftover.cluster_uid == self.uid)
     }
 }
 
@@ -429,6 +429,11 @@ impl Members {
     ) {
         let new = || MemberRecord::new(object.clone(), is_readable);
         let record = self.records.entry(name.clone()).or_insert_with(new);
+        let version = version_of(&object.resource_version().unwrap_or_default());
+        let none = MemberClusterStatus::default();
+        let status = object.status.as_ref().unwrap_or(&none);
+        let reported = record.reported.as_ref().unwrap_or(&none);
+        record.guard.seen(version, status, reported, now);
         record.object = object;
         if record.is_leaving() {
             record.leaving_since.get_or_insert(now);

@@ -7,11 +7,13 @@ mod effect;
 mod failover;
 mod identity;
 mod leaving;
+mod leftovers;
 mod limits;
 mod member_events;
 mod members;
 mod moves;
 mod reservations;
+mod trials;
 mod workload_events;
 mod workloads;
 
@@ -20,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use federation::api::{MemberCluster, WorkloadMove};
+use federation::api::{Leftover, MemberCluster, WorkloadMove};
 use federation::members::{AccessProblem, Bundle, MemberBackend, MemberEvent, ObjectKey};
 use federation::operator::queue::Priority;
 use placement::{ClusterName, OwnerKey, PodShape, Proximity, Snapshot};
@@ -34,15 +36,16 @@ use crate::workload::{Key, Kind, Workload};
 use backlog::Backlog;
 use displaced::Displaced;
 use failover::Failover;
+use leftovers::Leftovers;
 use moves::Moves;
 use reservations::Reservations;
 
-pub use effect::{Effect, Measure};
+pub use effect::{Effect, HubTask, Measure};
 pub use failover::{Held, Settings as FailoverSettings};
 pub use identity::Identity;
 pub use leaving::Departure;
 pub use members::{MemberRecord, Members, cluster_of};
-pub use moves::{MoveKey, MoveReport, MoveTask};
+pub use moves::{MoveKey, MoveReport, moved_workload, returns_with_spec};
 pub use workloads::{Recordable, Tracked, Workloads, assignment_of};
 
 /// What it is told.
@@ -74,14 +77,15 @@ pub struct Index {
     backlog: Backlog,
     displaced: Displaced,
     moves: Moves,
+    leftovers: Leftovers,
     /// The hub is listed, and decisions have begun.
     is_settled: bool,
     reservations: Reservations,
     failover: Failover,
     /// Next position of `round_robin`, by namespace.
     cursors: BTreeMap<String, u64>,
-    proximity: Option<Proximity>,
-    traffic: Option<BTreeMap<ClusterName, f64>>,
+    proximity: Option<Arc<Proximity>>,
+    traffic: Option<Arc<BTreeMap<ClusterName, f64>>>,
     burst: Burst,
     /// What follows from the event that is being handled.
     effects: Vec<Effect>,
@@ -113,6 +117,16 @@ pub enum Event {
     MoveDeleted(MoveKey),
     /// The hub's list of moves is complete: these.
     MovesListed(BTreeSet<MoveKey>),
+    /// These moves would bring displaced replicas of these objects back.
+    ReturnsPlanned(Vec<(Key, WorkloadMove)>),
+    /// The record of what a member holds of a deleted object appeared or changed.
+    LeftoverApplied(Box<Leftover>),
+    /// The record of this name is gone.
+    LeftoverDeleted(String),
+    /// The hub's list of such records is complete: these names.
+    LeftoversListed(BTreeSet<String>),
+    /// A namespace is gone: its name and its uid.
+    NamespaceDeleted(String, String),
     /// A dependency changed or is gone.
     DependencyChanged(ObjectKey),
     /// An object of this kind cannot be read.
@@ -167,6 +181,7 @@ impl Index {
             backlog: Backlog::default(),
             displaced: Displaced::default(),
             moves: Moves::default(),
+            leftovers: Leftovers::default(),
             is_settled: false,
             reservations: Reservations::default(),
             failover: Failover::default(),
@@ -196,6 +211,11 @@ impl Index {
             Event::MoveApplied(object) => self.move_applied(*object, now),
             Event::MoveDeleted(key) => self.move_deleted(&key),
             Event::MovesListed(keys) => self.moves_listed(&keys),
+            Event::ReturnsPlanned(moves) => self.propose_returns(moves),
+            Event::LeftoverApplied(object) => self.leftover_applied(*object),
+            Event::LeftoverDeleted(name) => self.leftover_deleted(&name),
+            Event::LeftoversListed(names) => self.leftovers_listed(&names),
+            Event::NamespaceDeleted(name, uid) => self.namespace_deleted(&name, &uid),
             Event::DependencyChanged(name) => self.dependency_changed(&name),
             Event::Unreadable(kind) => self.measure(Measure::Unreadable(kind)),
             Event::Member(event) => self.member_event(event, now),
@@ -218,12 +238,17 @@ impl Index {
                 }
             }
             Event::Deliver(delivery) => self.deliver(*delivery),
-            Event::Proximity(proximity) => self.proximity = Some(proximity),
+            Event::Proximity(proximity) => self.proximity = Some(Arc::new(proximity)),
             // No sample at all is no traffic data, not silence everywhere.
-            Event::Traffic(traffic) => self.traffic = Some(traffic).filter(|all| !all.is_empty()),
+            Event::Traffic(traffic) => {
+                self.traffic = Some(traffic).filter(|all| !all.is_empty()).map(Arc::new);
+            }
             Event::Settled => {
                 self.is_settled = true;
                 self.hold_recorded(now);
+                for name in self.members.names() {
+                    self.collect_leftovers(&name);
+                }
             }
             Event::Tick => self.tick(now),
             Event::RoomChanged => self.retry_where_room_grew(now),
@@ -258,7 +283,7 @@ impl Index {
 
     /// Round-trip times between clusters, when a source gives them.
     pub fn proximity(&self) -> Option<&Proximity> {
-        self.proximity.as_ref()
+        self.proximity.as_deref()
     }
 
     /// How many objects wait for room.
@@ -282,8 +307,8 @@ impl Index {
         let assignment = tracked.assignment();
         Some(Inputs {
             snapshot: &self.snapshot,
-            proximity: self.proximity.as_ref(),
-            traffic: self.traffic.as_ref(),
+            proximity: self.proximity.as_deref(),
+            traffic: self.traffic.as_deref(),
             cursor: self.cursors.get(&key.namespace).copied().unwrap_or(0),
             before: if assignment.decision.sequence > 0 {
                 Cow::Borrowed(assignment)
@@ -292,16 +317,14 @@ impl Index {
             },
             limits: tracked.limits().active(),
             members,
-            failback: moving == Moving::None && self.returns_with_spec(key, tracked),
+            failback: moving == Moving::None
+                && returns_with_spec(
+                    workload,
+                    tracked.reported().observed_generation,
+                    self.moves.objects_of(key),
+                ),
             moving,
         })
-    }
-
-    /// Its spec has changed since the last decision: what is displaced returns with the change, unless
-    /// somebody has moved it.
-    fn returns_with_spec(&self, key: &Key, tracked: &Tracked) -> bool {
-        let answered = tracked.reported().observed_generation;
-        answered != Some(tracked.workload().generation) && !self.moves.hold_back(key)
     }
 
     /// Takes a decision for an object's assignment and holds its room; whether the assignment is
@@ -443,7 +466,6 @@ impl Index {
         if !self.settings.unschedulable_after.is_zero() {
             self.limit_unschedulable(now);
         }
-        self.return_displaced(now);
         self.follow_moves(now);
         self.release_members(now);
     }
@@ -461,42 +483,10 @@ impl Index {
             .extend(due.map(|key| Effect::Reconcile(key, Priority::High)));
     }
 
-    /// Asks for moves that bring displaced replicas back where there has been room for long enough.
-    fn return_displaced(&mut self, now: Instant) {
-        let mut displaced = std::mem::take(&mut self.displaced);
-        let room = |key: &Key| {
-            let tracked = self.workloads.get(key).filter(|_| self.may_return(key))?;
-            let placements = tracked.assignment().placements.iter();
-            let locations = placements.filter(|one| one.location);
-            let locations = locations.map(|one| ClusterName::from(one.cluster.as_str()));
-            Some(locations.map(|name| self.snapshot.version(&name)).sum())
-        };
-        let to_check = displaced.due_for_check(room);
-        self.displaced = displaced;
-        let mut due = Vec::new();
-        for (key, replicas) in to_check {
-            let plan = self.trial(&key, true);
-            let has_room = plan.is_some_and(|plan| plan.displaced_replicas() < replicas);
-            let after = self.settings.return_after;
-            if self.displaced.checked(&key, has_room, after, now) {
-                let tracked = self.workloads.get(&key);
-                let priority = tracked.map_or(0, |tracked| tracked.workload().priority());
-                due.push((std::cmp::Reverse(priority), key));
-            }
-        }
-        due.sort();
-        self.propose_returns(due.into_iter().map(|(_, key)| key));
-    }
-
-    /// What would be decided for an object now, and if what is displaced were taken back.
-    fn trial(&self, key: &Key, failback: bool) -> Option<placement::Plan> {
-        self.trial_in(&self.snapshot, key, failback)
-    }
-
-    fn trial_in(&self, snapshot: &Snapshot, key: &Key, failback: bool) -> Option<placement::Plan> {
+    /// What would be decided for an object now, if nothing that is displaced returned.
+    fn trial(&self, key: &Key) -> Option<placement::Plan> {
         let inputs = Inputs {
-            snapshot,
-            failback,
+            failback: false,
             ..self.inputs(key)?
         };
         let workload = self.workloads.get(key)?.workload();

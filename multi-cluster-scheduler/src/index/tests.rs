@@ -1,5 +1,6 @@
 //! Races and faults, without a server.
 
+use federation::api::{DeletedObject, MemberClusterStatus};
 use federation::members::{Change, Ending, Failure, FailureKind};
 use placement::{ClusterName, Health};
 use serde_json::json;
@@ -7,13 +8,6 @@ use serde_json::json;
 use super::fixture::{World, deployment, key, owner};
 use super::{Effect, Event, Identity, Measure};
 use crate::dependencies::Fetched;
-
-fn ending() -> Ending {
-    Ending {
-        orphan: false,
-        namespace_gone: false,
-    }
-}
 
 fn identity(world: &World, name: &str) -> Identity {
     let name = ClusterName::from(name);
@@ -87,10 +81,8 @@ fn another_cluster_under_a_name_is_announced_and_served_and_nothing_is_deleted_t
     world.place("old");
     gone["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     world.apply(&gone);
-    let old = world.tracked("old").workload().clone();
-    world
-        .index
-        .leave_over(&old, ending(), &[ClusterName::from("a")]);
+    world.silence("a");
+    world.leave_over("old", &["a"]);
     world.delete(&gone);
     world.take();
     world.connect("a");
@@ -391,14 +383,27 @@ fn an_object_is_cleared_from_where_it_is_assigned_until_that_is_known_to_be_gone
     world.apply(&web);
     let workload = world.tracked("web").workload().clone();
     // Nothing of it was seen there yet: it may be on its way.
-    let (remaining, effects) = world.index.clear_deleted(&workload, ending());
+    let (remaining, effects) = world.index.clear_deleted(&workload, Ending::default());
     assert_eq!(remaining, [ClusterName::from("a")]);
     assert_eq!(effects.len(), 1);
     // A delivery that was in progress has brought it.
     world.ended("a", "web", 1, false, Ok(()));
-    assert_eq!(world.index.clear_deleted(&workload, ending()).0.len(), 1);
+    assert_eq!(
+        world
+            .index
+            .clear_deleted(&workload, Ending::default())
+            .0
+            .len(),
+        1
+    );
     world.ended("a", "web", 1, true, Ok(()));
-    assert!(world.index.clear_deleted(&workload, ending()).0.is_empty());
+    assert!(
+        world
+            .index
+            .clear_deleted(&workload, Ending::default())
+            .0
+            .is_empty()
+    );
 }
 
 #[test]
@@ -434,15 +439,12 @@ fn what_is_missing_from_a_list_without_a_deletion_on_record_stays_on_the_members
 #[test]
 fn a_leftover_is_collected_when_its_member_is_back_and_then_forgotten() {
     let mut world = World::of(&[("a", 8)]);
-    let web = deployment("web", 2);
+    let mut web = deployment("web", 2);
     world.apply(&web);
     world.place("web");
     world.arrive("a", "web");
-    let workload = world.tracked("web").workload().clone();
-    let a = ClusterName::from("a");
-    world
-        .index
-        .leave_over(&workload, ending(), std::slice::from_ref(&a));
+    world.silence("a");
+    world.leave_over("web", &["a"]);
     let before = world.deliveries("a").len();
     world.delete(&web);
     assert_eq!(
@@ -450,18 +452,69 @@ fn a_leftover_is_collected_when_its_member_is_back_and_then_forgotten() {
         before,
         "its last bundle is for when it is back"
     );
+    world.change("a", Change::Reachable(None));
     world.change("a", Change::Synced);
     assert_eq!(world.deliveries("a").last(), Some(&None));
+    assert_eq!(world.leftovers(), ["a.web"], "until it is gone there");
     world.arrive("a", "web");
-    assert!(
-        world
-            .index
-            .members()
-            .get(&a)
-            .unwrap()
-            .leftovers()
-            .is_empty()
-    );
+    assert_eq!(world.leftovers(), [""; 0]);
+    // Another object of its name has another uid.
+    web["metadata"]["uid"] = json!("web-2");
+    world.apply(&web);
+    world.place("web");
+    world.change("a", Change::Synced);
+    assert_eq!(world.deliveries("a").last(), Some(&Some(2)));
+}
+
+#[test]
+fn a_leftover_takes_nothing_from_an_object_that_lives() {
+    let mut world = World::of(&[("a", 8)]);
+    world.apply(&deployment("web", 2));
+    world.place("web");
+    world.arrive("a", "web");
+    world.leave_over("web", &["a"]);
+    world.change("a", Change::Synced);
+    assert_eq!(world.deliveries("a"), [Some(2)], "forged, or restored");
+}
+
+#[test]
+fn what_an_earlier_release_has_left_in_a_status_is_kept_as_objects_and_collected() {
+    let mut world = World::of(&[]);
+    let old = DeletedObject {
+        uid: "old".to_owned(),
+        kind: "MultiClusterDeployment".to_owned(),
+        namespace: "default".to_owned(),
+        name: "old".to_owned(),
+        ..DeletedObject::default()
+    };
+    let status = MemberClusterStatus {
+        leftovers: vec![old],
+        ..MemberClusterStatus::default()
+    };
+    world.member_with("a", "a", Some(status));
+    world.open("a", 8);
+    let a = ClusterName::from("a");
+    assert_eq!(world.index.unkept_leftovers(&a).len(), 1);
+    assert_eq!(world.leftovers(), ["a.old"]);
+    assert!(world.index.unkept_leftovers(&a).is_empty());
+    assert_eq!(world.deliveries("a"), [None]);
+}
+
+#[test]
+fn a_namespace_of_the_hub_that_is_gone_goes_on_every_member_also_on_those_that_are_away() {
+    let mut world = World::of(&[("a", 8), ("b", 8)]);
+    world.silence("b");
+    world.on(Event::NamespaceDeleted("team".to_owned(), "ns".to_owned()));
+    assert_eq!(world.deliveries("a"), [None]);
+    assert_eq!(world.leftovers(), ["b.ns"]);
+    assert_eq!(world.deliveries("b"), [None; 0]);
+    world.change("b", Change::Reachable(None));
+    world.change("b", Change::Synced);
+    let last = world.told("b").bundles.last().cloned().unwrap();
+    assert_eq!(last.owner.namespace, "team");
+    assert!(last.ending.unwrap().namespace_gone);
+    world.arrive("b", "ns");
+    assert_eq!(world.leftovers(), [""; 0]);
 }
 
 // The record.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use federation::api::Leftover;
 use federation::members::{Ending, ObjectKey};
 use federation::operator::queue::Priority;
 use placement::{ClusterName, OwnerKey};
@@ -103,8 +102,8 @@ impl Index {
         let owner = workload.owner_bits();
         for (name, record) in self.members.all() {
             // What is on record has its last bundle already.
-            let is_on_record = |leftover: &Leftover| leftover.uid == workload.uid;
-            if record.leftovers().iter().any(is_on_record) || record.backend().is_none() {
+            let is_on_record = self.leftovers.has(name, &workload.uid);
+            if is_on_record || record.backend().is_none() {
                 continue;
             }
             let was_assigned = tracked.share(name.as_str()).is_some();
@@ -115,6 +114,11 @@ impl Index {
             }
         }
         self.forget(&workload.key);
+        for name in self.members.names() {
+            if self.leftovers.has(&name, &workload.uid) {
+                self.collect_leftovers(&name);
+            }
+        }
         self.follow_service(&workload.key);
         self.retry_waiting();
     }

@@ -1,35 +1,20 @@
 //! The end of an object: its copies leave the members, or are orphaned, before it leaves the hub; a
-//! member that is away is given a grace, and what it still holds is put on record on its
-//! `MemberCluster`.
+//! member that is away is given a grace, and what it still holds is put on record as a `Leftover`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::api::Leftover;
 use federation::members::Ending;
+use federation::operator::status::WriteError;
 use placement::ClusterName;
 use tokio::time::Instant;
 use tracing::info;
 
 use super::reconcile::ReconcileError;
 use super::{HubError, Scheduler};
-use crate::index::Index;
+use crate::index::Event;
 use crate::workload::Workload;
-
-/// Leftovers on record of one member, at most. The record is part of an object, whose size the hub
-/// limits, and names may be long.
-const MAX_LEFTOVERS: usize = 2000;
-
-/// Whether the record has room for an object, or has it already.
-fn has_room_for(uid: &str, leftovers: &[Leftover]) -> bool {
-    leftovers.len() < MAX_LEFTOVERS || leftovers.iter().any(|leftover| leftover.uid == uid)
-}
-
-/// Where the record of a member is full, the object waits for the member, or for its removal.
-fn can_be_recorded(index: &Index, workload: &Workload, members: &[ClusterName]) -> bool {
-    let mut members = members.iter().filter_map(|name| index.members().get(name));
-    members.all(|one| has_room_for(&workload.uid, one.leftovers()))
-}
 
 impl Scheduler {
     /// Takes a deleted object as far as it can go now.
@@ -81,7 +66,7 @@ impl Scheduler {
     fn must_wait(&self, workload: &Workload, remaining: &[ClusterName]) -> Option<Duration> {
         let mut index = self.index();
         let waited = index.deleted_for(&workload.key, Instant::now());
-        let may_go = index.are_all_away(remaining) && can_be_recorded(&index, workload, remaining);
+        let may_go = index.are_all_away(remaining);
         let rest = self.options.deletion_grace.saturating_sub(waited);
         let wait = rest.clamp(Duration::from_millis(200), Duration::from_secs(5));
         (!rest.is_zero() || !may_go).then_some(wait)
@@ -94,32 +79,24 @@ impl Scheduler {
         ending: Ending,
         members: &[ClusterName],
     ) -> Result<(), HubError> {
-        let placements = {
-            let mut index = self.index();
-            index.leave_over(workload, ending, members);
-            index.placements()
-        };
-        for name in members {
-            self.write_member_status(name, placements.of(name)).await?;
-        }
+        let leftovers = self.index().leftovers_of(workload, ending, members);
+        let kept = self.keep_leftovers(&leftovers).await;
+        kept.map_err(|error| HubError::from_write(&workload.key, error))
+    }
+
+    /// Puts on record what a member holds of deleted objects.
+    pub(super) async fn keep_leftovers_of(&self, member: &ClusterName) -> Result<(), WriteError> {
+        let leftovers = self.index().unkept_leftovers(member);
+        self.keep_leftovers(&leftovers).await?;
+        self.index().leftovers_kept(member, &leftovers);
         Ok(())
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_record_takes_no_other_object() {
-        let leftover = |number: usize| Leftover {
-            uid: number.to_string(),
-            ..Leftover::default()
-        };
-        let mut leftovers: Vec<_> = (1..MAX_LEFTOVERS).map(leftover).collect();
-        assert!(has_room_for("new", &leftovers));
-        leftovers.push(leftover(0));
-        assert!(!has_room_for("new", &leftovers));
-        assert!(has_room_for("0", &leftovers), "it is on record already");
+    async fn keep_leftovers(&self, leftovers: &[Leftover]) -> Result<(), WriteError> {
+        for leftover in leftovers {
+            let kept = self.hub.keep_leftover(leftover).await?;
+            self.handle(Event::LeftoverApplied(Box::new(kept)));
+        }
+        Ok(())
     }
 }

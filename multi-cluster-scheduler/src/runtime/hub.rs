@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use federation::api::{
-    FINALIZER, MEMBER_FINALIZER, MemberCluster, MemberClusterStatus, OBSOLETE_ANNOTATION,
-    WorkloadMove, WorkloadMoveStatus, WorkloadStatus,
+    FIELD_MANAGER, FINALIZER, Leftover, MEMBER_FINALIZER, MemberCluster, MemberClusterStatus,
+    OBSOLETE_ANNOTATION, WorkloadMove, WorkloadMoveStatus, WorkloadStatus,
 };
 use federation::members::Deadlined as _;
 use federation::operator::finalizer::{
@@ -63,7 +63,7 @@ impl HubError {
         Self::from_write(key, error.into())
     }
 
-    fn from_write(key: &Key, error: WriteError) -> Self {
+    pub(super) fn from_write(key: &Key, error: WriteError) -> Self {
         match error {
             WriteError::Gone => Self::Gone(key.clone()),
             WriteError::Stale => Self::Stale(key.clone()),
@@ -87,7 +87,9 @@ impl HubError {
     /// The hub's words, where it will refuse the same again.
     pub fn rejection(&self) -> Option<&str> {
         match self {
-            Self::Rejected { message, .. } => Some(message),
+            Self::Rejected { message, .. } | Self::MemberStatus(WriteError::Rejected(message)) => {
+                Some(message)
+            }
             _ => None,
         }
     }
@@ -305,13 +307,7 @@ impl Hub {
 
     /// Deletes a move, if it is the one that was seen.
     pub(crate) async fn delete_move(&self, object: &WorkloadMove) -> Result<(), WriteError> {
-        let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: object.metadata.uid.clone(),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
+        let params = only_of(object.metadata.uid.clone());
         let moves = self.moves(object);
         let name = object.name_any();
         let deleted = moves
@@ -321,17 +317,37 @@ impl Hub {
         Ok(deleted.map(drop)?)
     }
 
+    /// Puts on record what a member holds of a deleted object; gives the record as the hub has it.
+    pub(crate) async fn keep_leftover(&self, leftover: &Leftover) -> Result<Leftover, WriteError> {
+        let leftovers: Api<Leftover> = Api::all(self.client.clone());
+        let (name, params) = (
+            leftover.name_any(),
+            PatchParams::apply(FIELD_MANAGER).force(),
+        );
+        let patch = Patch::Apply(leftover);
+        let kept = leftovers.patch(&name, &params, &patch);
+        Ok(kept.with_deadline(self.deadline).await?)
+    }
+
+    /// Deletes the record of what a member has left, if it is of this uid.
+    pub(crate) async fn delete_leftover(&self, name: &str, uid: &str) -> Result<(), WriteError> {
+        let leftovers: Api<Leftover> = Api::all(self.client.clone());
+        let params = only_of(Some(uid.to_owned()));
+        let deleted = leftovers.delete(name, &params);
+        Ok(deleted.with_deadline(self.deadline).await.map(drop)?)
+    }
+
     fn moves(&self, object: &WorkloadMove) -> Api<WorkloadMove> {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// Writes the status of a member, if it still exists; whether it does.
+    /// Writes the status of a member, if it still exists; gives its version since.
     pub(crate) async fn write_member_status(
         &self,
         name: &ClusterName,
         status: &MemberClusterStatus,
-    ) -> Result<bool, WriteError> {
+    ) -> Result<Option<String>, WriteError> {
         let members: Api<MemberCluster> = Api::all(self.client.clone());
         let written = apply_status(
             &members,
@@ -343,10 +359,22 @@ impl Hub {
             self.deadline,
         );
         match written.await {
-            Ok(_) => Ok(true),
-            Err(WriteError::Gone) => Ok(false),
+            Ok(version) => Ok(Some(version)),
+            Err(WriteError::Gone) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Only the object of this uid is deleted.
+fn only_of(uid: Option<String>) -> DeleteParams {
+    let preconditions = Some(Preconditions {
+        uid,
+        resource_version: None,
+    });
+    DeleteParams {
+        preconditions,
+        ..DeleteParams::default()
     }
 }
 

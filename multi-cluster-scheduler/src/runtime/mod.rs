@@ -3,6 +3,7 @@
 mod announce;
 mod finalize;
 pub(crate) mod hub;
+mod hub_tasks;
 mod hub_watches;
 mod member_statuses;
 mod moves;
@@ -18,7 +19,7 @@ use federation::members::{Connections, Inbox, Member, MemberOptions, MemberSessi
 use federation::operator::clock::SharedClock;
 use federation::operator::context::OperatorContext;
 use federation::operator::http::Health;
-use federation::operator::queue::{Backoff, Priority, WorkQueue};
+use federation::operator::queue::{Backoff, Priority, RetryRate, WorkQueue};
 use federation::traffic::Traffic;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
@@ -28,12 +29,13 @@ use tracing::{info, warn};
 
 use crate::burst;
 use crate::index::{
-    Effect, Event, FailoverSettings, Index, Measure, MemberRecord, MoveTask, Settings,
+    Effect, Event, FailoverSettings, HubTask, Index, Measure, MemberRecord, Settings,
 };
 use crate::metrics::Metrics;
 use crate::workload::{Key, Kind};
 use announce::Announcer;
 pub(crate) use hub::{Hub, HubError};
+use hub_watches::Lists;
 use member_statuses::Turns;
 
 /// How the scheduler works.
@@ -70,6 +72,8 @@ const HUB_FIRST: Duration = Duration::from_secs(1);
 const PLACEMENTS_FIRST: Duration = Duration::from_secs(3);
 /// How long what is in progress may take when the scheduler is stopped.
 const LAST_DELIVERIES: Duration = Duration::from_secs(5);
+/// Members, moves and leftovers are listed beside the objects that are served.
+const LISTS: usize = 3;
 /// How often deadlines are checked.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -87,7 +91,7 @@ pub struct Scheduler {
     pub(crate) sources_tried: AtomicBool,
     queue: WorkQueue<Key>,
     reports: WorkQueue<Key>,
-    move_tasks: WorkQueue<MoveTask>,
+    hub_tasks: WorkQueue<HubTask>,
     member_status_turns: Turns,
     /// The status of a member is to be written.
     member_status_changed: Notify,
@@ -107,6 +111,8 @@ impl Scheduler {
             first: Duration::from_millis(100),
             longest: Duration::from_secs(30),
         };
+        // All of them write to the hub; each member has a rate of its own.
+        let rate = RetryRate::default();
         let member_options = MemberOptions {
             hub: context.hub_uid.clone(),
             deadline: options.deadline,
@@ -136,9 +142,9 @@ impl Scheduler {
             recorder: Announcer(context.recorder.clone()),
             traffic,
             sources_tried: AtomicBool::new(false),
-            queue: WorkQueue::new(backoff),
-            reports: WorkQueue::new(backoff),
-            move_tasks: WorkQueue::new(backoff),
+            queue: WorkQueue::with_rate(backoff, rate.clone()),
+            reports: WorkQueue::with_rate(backoff, rate.clone()),
+            hub_tasks: WorkQueue::with_rate(backoff, rate),
             member_status_turns: Turns::default(),
             member_status_changed: Notify::new(),
             index: Mutex::new(index),
@@ -175,7 +181,7 @@ impl Scheduler {
                 }
                 Effect::Connect(member) => self.connections.apply(member),
                 Effect::Disconnect(name) => self.connections.remove(name.as_str()),
-                Effect::Move(task) => self.move_tasks.add(task, Priority::Low),
+                Effect::OnHub(task) => self.hub_tasks.add(task, Priority::Low),
                 Effect::WriteMemberStatuses => self.member_status_changed.notify_one(),
                 Effect::Warn {
                     about,
@@ -213,7 +219,9 @@ impl Scheduler {
             self.follow_workloads(Kind::Job, &listed, cancel),
             self.follow_workloads(Kind::Service, &listed, cancel),
             self.follow_moves(&listed, cancel),
+            self.follow_leftovers(&listed, cancel),
             self.follow_dependencies(cancel),
+            self.follow_namespaces(cancel),
             self.take_events(events, cancel),
             self.connect_members(cancel),
             self.tick(cancel),
@@ -225,7 +233,8 @@ impl Scheduler {
                 futures::join!(
                     self.reconcile_all(cancel),
                     self.report_all(cancel),
-                    self.carry_out_move_tasks(cancel),
+                    self.carry_out_hub_tasks(cancel),
+                    self.return_displaced(cancel),
                 );
             },
         );
@@ -233,11 +242,11 @@ impl Scheduler {
 
     /// Waits until the hub's objects are listed and each member is known or known to be away, so
     /// that the first decisions do not see half of the clusters.
-    async fn settle(&self, listed: &watch::Sender<BTreeSet<&'static str>>) {
+    async fn settle(&self, listed: &Lists) {
         let mut lists = listed.subscribe();
         drop(
             lists
-                .wait_for(|lists| lists.len() == 2 + Kind::ALL.len())
+                .wait_for(|lists| lists.len() == LISTS + Kind::ALL.len())
                 .await,
         );
         let limit = Instant::now() + SETTLE;

@@ -1,54 +1,49 @@
 //! Writes about moves: their statuses, the scheduler's own moves, and the end of those that are over.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use federation::api::{MovePhase, WorkloadMove, WorkloadMoveStatus};
 use federation::operator::status::WriteError;
 use kube::ResourceExt as _;
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Scheduler;
-use crate::index::{MoveKey, MoveReport, MoveTask};
+use crate::index::{Event, MoveKey, MoveReport};
 use crate::workload::Key;
 
-/// Tasks at the same time.
-const PARALLEL: usize = 4;
+/// How often it is looked whether displaced replicas may return.
+const RETURNS: Duration = Duration::from_secs(1);
+/// So many objects are decided as of one moment; then others may run.
+const SLICE: usize = 64;
 
 impl Scheduler {
-    /// Carries out what is to be done about moves until cancelled.
-    pub(super) async fn carry_out_move_tasks(self: &Arc<Self>, cancel: &CancellationToken) {
-        let slots = Arc::new(Semaphore::new(PARALLEL));
-        loop {
-            let Ok(slot) = slots.clone().acquire_owned().await else {
-                return;
+    /// Has displaced replicas brought back where there has been room for long enough, until cancelled.
+    /// What is decided for that is decided outside of the index.
+    pub(super) async fn return_displaced(&self, cancel: &CancellationToken) {
+        while !cancel.is_cancelled() {
+            cancel
+                .run_until_cancelled(tokio::time::sleep(RETURNS))
+                .await;
+            let due = self.index().returns_due();
+            for slice in due.chunks(SLICE) {
+                let trials = self.index().trials(slice);
+                let tried = trials.would_return();
+                self.index().returns_tried(tried, Instant::now());
+                tokio::task::yield_now().await;
+            }
+            let trials = {
+                let mut index = self.index();
+                let ready = index.returns_ready(Instant::now());
+                index.trials(&ready)
             };
-            let Some(Some(job)) = cancel.run_until_cancelled(self.move_tasks.next()).await else {
-                return;
-            };
-            let this = self.clone();
-            tokio::spawn(async move {
-                let result = match job.key() {
-                    MoveTask::Report(key) => this.report_move(key).await,
-                    MoveTask::ReturnHome(key) => this.create_return(key).await,
-                };
-                match result {
-                    // Its next event is under way, and with it comes the next report.
-                    Ok(()) | Err(WriteError::Gone | WriteError::Stale) => job.succeed(),
-                    Err(error) => {
-                        let task = format!("{:?}", job.key());
-                        warn!(task, %error, "about a move: will be retried");
-                        job.fail();
-                    }
-                }
-                drop(slot);
-            });
+            self.handle(Event::ReturnsPlanned(trials.returns()));
         }
     }
 
     /// Writes the status of a move, or deletes one that ended long enough ago.
-    async fn report_move(&self, key: &MoveKey) -> Result<(), WriteError> {
+    pub(super) async fn report_move(&self, key: &MoveKey) -> Result<(), WriteError> {
         let report = self.index().move_report(key, self.seconds());
         match report {
             None => Ok(()),
@@ -62,7 +57,7 @@ impl Scheduler {
     }
 
     /// Asks for the displaced replicas of a workload to be moved back.
-    async fn create_return(&self, key: &Key) -> Result<(), WriteError> {
+    pub(super) async fn create_return(&self, key: &Key) -> Result<(), WriteError> {
         let object = self.index().proposed_return(key);
         match object {
             Some(object) => self.hub.create_move(&object).await,

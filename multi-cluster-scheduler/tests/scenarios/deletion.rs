@@ -12,6 +12,7 @@ scenarios!(
     a_move_leaves_nothing_behind,
     nothing_of_others_goes_with_a_namespace,
     a_namespace_goes_once_a_member_that_was_away_is_cleared,
+    a_namespace_goes_also_where_the_last_of_ours_left_before,
     orphans_stay_without_our_labels,
 );
 
@@ -197,6 +198,26 @@ async fn a_namespace_goes_once_a_member_that_was_away_is_cleared(world: &World) 
         .await?;
     world.until_gone("mcd/one").await?;
     world.lab.cluster("cluster2")?.start().await?;
+    eventually("cluster2 lacks the namespace", async || {
+        let found = namespace_on(world, "cluster2").await?;
+        Ok(holds(found.is_none(), || format!("{found:?}")))
+    })
+    .await
+}
+
+async fn a_namespace_goes_also_where_the_last_of_ours_left_before(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let namespace = world.namespace();
+    let there = json!({ "clusters": ["cluster2"], "overflow": "None" });
+    world.apply(&deployment("one", &there)).await?;
+    world.until_replicas("one", [None, Some(2), None]).await?;
+    world.delete("mcd/one").await?;
+    world.until_gone("mcd/one").await?;
+    let found = namespace_on(world, "cluster2").await?;
+    ensure!(found.is_some(), "it stays while the hub's is there");
+    world
+        .kubectl(&["delete", "namespace", &namespace, "--wait=false"])
+        .await?;
     eventually("cluster2 lacks the namespace", async || {
         let found = namespace_on(world, "cluster2").await?;
         Ok(holds(found.is_none(), || format!("{found:?}")))

@@ -357,19 +357,6 @@ fn what_fits_is_placed() {
 }
 
 /// The shares of a plan, as the assignment that the next decision follows.
-fn current_of(plan: &Plan) -> Vec<Current> {
-    let placements = plan.placements.iter();
-    placements
-        .map(|one| Current {
-            cluster: one.cluster.clone(),
-            replicas: one.replicas,
-            displaced: one.displaced,
-            leaving: 0,
-            location: one.location,
-        })
-        .collect()
-}
-
 fn share_of(plan: &Plan, name: &ClusterName) -> u32 {
     let mut placements = plan.placements.iter();
     placements
@@ -395,7 +382,7 @@ fn what_runs_stays_where_it_runs() {
             case.overflow = Overflow::Nearest;
         }
         let before = decide(policy, &case)?;
-        case.current = current_of(&before);
+        case.current = before.current();
         case.stickiness = Stickiness::Stay;
         // A location that is no member any more takes its replicas with it.
         for ((cluster, room), (later, more)) in case.clusters.iter_mut().zip(later.clusters) {
@@ -421,7 +408,7 @@ fn locations_come_first_when_the_number_changes() {
         }
         (case.scheduling, case.overflow) = (ReplicaScheduling::PerLocation, Overflow::Policy);
         let before = decide(policy, &case)?;
-        case.current = current_of(&before);
+        case.current = before.current();
         case.stickiness = Stickiness::Stay;
         case.replicas = replicas;
         let next = decide(policy, &case)?;
@@ -499,7 +486,7 @@ fn a_plan_is_settled() {
         }
         // Another decision was made in between.
         next.cursor = next.cursor.wrapping_add(1);
-        next.current = current_of(&plan);
+        next.current = plan.current();
         let again = decide(policy, &next)?;
         let shares = |plan: &Plan| {
             let mut shares: Vec<_> = plan
@@ -532,7 +519,7 @@ fn what_is_not_resizable_stays() {
         case.resizable = false;
         case.stickiness = Stickiness::Stay;
         let plan = decide(policy, &case)?;
-        case.current = current_of(&plan);
+        case.current = plan.current();
         case.clusters = later.clusters;
         let next = decide(policy, &case)?;
         for before in case.current.iter().filter(|one| one.replicas > 0) {
@@ -634,7 +621,7 @@ fn a_move_lasts() {
     check_with((case(), moves()), |policy, (case, moves)| {
         let mut next = Case { moves, ..case };
         let moved = decide(policy, &next)?;
-        next.current = current_of(&moved);
+        next.current = moved.current();
         next.moves.clear();
         next.stickiness = Stickiness::Stay;
         let then = decide(policy, &next)?;

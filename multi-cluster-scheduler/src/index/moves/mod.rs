@@ -6,39 +6,36 @@
 //! followed how far that is; a move that takes too long, or is deleted, is undone by a decision that
 //! changes the shares back. Its object says how it ended before the record goes.
 
+mod report;
+mod returns;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use federation::api::{
-    CONDITION_SUCCEEDED, MovePhase, MoveRecord, MovedKind, MovedWorkload, RetainedField,
-    STRATEGY_RETURN_HOME, WorkloadMove, WorkloadMoveSpec, WorkloadMoveStatus,
+    MovePhase, MoveRecord, MovedKind, PlacementStatus, RetainedField, STRATEGY_RETURN_HOME,
+    WorkloadMove, WorkloadMoveSpec,
 };
 use federation::members::Observed;
-use federation::operator::conditions::{Conditions, whole_seconds};
 use federation::operator::queue::Priority;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-use placement::{ClusterName, MoveRefusal, OwnerKey, Placement, Snapshot};
+use placement::MoveRefusal;
 use tokio::time::Instant;
 
-use super::{Effect, Index, Tracked};
+use super::{Effect, HubTask, Index, Tracked};
 use crate::decide::is_over;
 use crate::plan::Moving;
-use crate::validate::validate;
-use crate::workload::{Key, Kind, Workload};
+use crate::workload::{Key, Kind};
+use report::{End, end_of, reason_of};
+
+pub use report::MoveReport;
+pub(super) use returns::return_of;
+pub use returns::returns_with_spec;
 
 /// How long a move waits for its workload to appear: both may have been applied at once.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Of a workload's name, so much is in the name of a move of our own.
-const LONGEST_NAME: usize = 220;
-/// How long the replicas of the scheduler's own moves may take to become available, in seconds.
-const OWN_DEADLINE: u32 = 600;
-/// How long, in seconds, the scheduler's own moves stay to be seen. While one that failed is there, no other is
-/// made of the same workload.
-const OWN_TTL: u32 = 600;
 
 /// Which move.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,23 +62,6 @@ impl fmt::Display for MoveKey {
     }
 }
 
-/// What is to be done on the hub about moves.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MoveTask {
-    /// Write the status of one, or delete one that ended long enough ago.
-    Report(MoveKey),
-    /// Create the one that was proposed to bring displaced replicas of this workload back.
-    ReturnHome(Key),
-}
-
-/// What a move's object needs.
-pub enum MoveReport {
-    /// This status.
-    Write(Arc<WorkloadMove>, Box<WorkloadMoveStatus>),
-    /// To be deleted.
-    Delete(Arc<WorkloadMove>),
-}
-
 /// All of them.
 #[derive(Default)]
 pub struct Moves {
@@ -104,24 +84,6 @@ struct Known {
     ended: Option<Instant>,
     /// It ended long enough ago.
     is_expired: bool,
-}
-
-/// How a move ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct End {
-    phase: MovePhase,
-    reason: &'static str,
-    message: String,
-}
-
-impl End {
-    fn refused(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            phase: MovePhase::Refused,
-            reason,
-            message: message.into(),
-        }
-    }
 }
 
 impl Known {
@@ -162,13 +124,23 @@ impl Known {
     fn is_deleted(&self) -> bool {
         self.object.metadata.deletion_timestamp.is_some()
     }
-
-    fn is_own(&self) -> bool {
-        self.spec().strategy.as_deref() == Some(STRATEGY_RETURN_HOME)
-    }
 }
 
-fn workload_of(object: &WorkloadMove) -> Key {
+/// What a move of a workload waits for.
+enum Unsettled<'a> {
+    /// What was decided is brought to the members first.
+    Delivery,
+    /// Pods are being replaced by those of a newer template on this cluster.
+    Rollout(&'a str),
+}
+
+/// The scheduler has made it.
+fn is_own(object: &WorkloadMove) -> bool {
+    object.spec.strategy.as_deref() == Some(STRATEGY_RETURN_HOME)
+}
+
+/// Whose replicas it moves.
+pub fn moved_workload(object: &WorkloadMove) -> Key {
     Key {
         kind: match object.spec.workload.kind {
             MovedKind::MultiClusterDeployment => Kind::Deployment,
@@ -186,6 +158,11 @@ impl Moves {
         keys.filter_map(|key| self.objects.get(key))
     }
 
+    /// Their objects.
+    pub(super) fn objects_of(&self, key: &Key) -> impl Iterator<Item = &WorkloadMove> {
+        self.of(key).map(|known| known.object.as_ref())
+    }
+
     /// The object of a move that is on record with its workload.
     fn of_record(&self, workload: &Key, record: &MoveRecord) -> Option<&Known> {
         let key = MoveKey {
@@ -197,7 +174,7 @@ impl Moves {
 
     fn remove(&mut self, key: &MoveKey) -> Option<Known> {
         let known = self.objects.remove(key)?;
-        let workload = workload_of(&known.object);
+        let workload = moved_workload(&known.object);
         if let Some(moves) = self.of_workload.get_mut(&workload) {
             moves.remove(key);
             if moves.is_empty() {
@@ -211,25 +188,12 @@ impl Moves {
     pub(super) fn forget_proposal(&mut self, workload: &Key) {
         self.proposed.remove(workload);
     }
-
-    /// Nothing of the workload returns by itself: somebody else moved it, or the last return failed.
-    pub(super) fn hold_back(&self, workload: &Key) -> bool {
-        self.of(workload).any(|known| {
-            let phase = known.object.status.as_ref().map(|status| status.phase);
-            match phase {
-                Some(MovePhase::Succeeded) => !known.is_own(),
-                Some(MovePhase::Refused | MovePhase::RolledBack) => known.is_own(),
-                // It comes first.
-                _ => true,
-            }
-        })
-    }
 }
 
 impl Index {
     pub(super) fn move_applied(&mut self, object: WorkloadMove, now: Instant) {
         let key = MoveKey::of(&object);
-        let workload = workload_of(&object);
+        let workload = moved_workload(&object);
         let uid = object.uid();
         let known = self.moves.objects.get_mut(&key);
         if let Some(known) = known.filter(|known| known.object.uid() == uid) {
@@ -259,7 +223,7 @@ impl Index {
         let Some(known) = self.moves.remove(key) else {
             return;
         };
-        let workload = workload_of(&known.object);
+        let workload = moved_workload(&known.object);
         self.displaced.check_again(&workload);
         let tracked = self.workloads.get(&workload);
         let record = tracked.and_then(|tracked| tracked.assignment().decision.moving.as_ref());
@@ -328,7 +292,7 @@ impl Index {
                 End::refused(reason, refusal.to_string())
             });
         }
-        self.effects.push(Effect::Move(MoveTask::Report(name)));
+        self.effects.push(Effect::OnHub(HubTask::ReportMove(name)));
     }
 
     /// Follows all moves: deadlines pass, and objects that ended long enough ago go.
@@ -372,7 +336,7 @@ impl Index {
         if known.end.is_some() {
             return;
         }
-        let workload = workload_of(&known.object);
+        let workload = moved_workload(&known.object);
         let tracked = self.workloads.get(&workload);
         let record = tracked.and_then(|one| one.assignment().decision.moving.as_ref());
         let record = record.filter(|record| known.is(record)).cloned();
@@ -472,15 +436,15 @@ impl Index {
                 format!("another move of the workload is under way: {}", other.name),
             ));
         }
-        // What was decided is brought to the members first.
-        if self.is_settling(tracked) {
-            return Ok(None);
-        }
-        if let Some(cluster) = self.rolling_out(tracked) {
-            return Err(End::refused(
-                "RolloutUnderWay",
-                format!("a rollout of the workload is under way on {cluster}"),
-            ));
+        match self.unsettled(tracked) {
+            Some(Unsettled::Delivery) => return Ok(None),
+            Some(Unsettled::Rollout(cluster)) => {
+                return Err(End::refused(
+                    "RolloutUnderWay",
+                    format!("a rollout of the workload is under way on {cluster}"),
+                ));
+            }
+            None => {}
         }
         let there = staying(tracked, &spec.from);
         let replicas = spec.replicas.unwrap_or(there);
@@ -495,6 +459,14 @@ impl Index {
             replicas,
             undone: false,
         }))
+    }
+
+    /// What a move of a workload waits for.
+    fn unsettled<'a>(&self, tracked: &'a Tracked) -> Option<Unsettled<'a>> {
+        if self.is_settling(tracked) {
+            return Some(Unsettled::Delivery);
+        }
+        self.rolling_out(tracked).map(Unsettled::Rollout)
     }
 
     /// A cluster that answers does not have its share yet, or has replicas that are leaving.
@@ -534,11 +506,7 @@ impl Index {
         if on_hub.and_then(|decision| decision.moving.as_ref()) != Some(record) {
             return MovePhase::Reserved;
         }
-        let (from, to) = if record.undone {
-            (&record.to, &record.from)
-        } else {
-            (&record.from, &record.to)
-        };
+        let (from, to) = record.direction();
         let source = tracked.share(from).cloned().unwrap_or_default();
         let retained = tracked.workload().retained();
         let is_members = retained.contains(&RetainedField::Replicas);
@@ -573,226 +541,21 @@ impl Index {
         }
     }
 
-    /// What the object of a move needs now; it is `now`.
-    pub fn move_report(&self, key: &MoveKey, now: Timestamp) -> Option<MoveReport> {
-        let known = self.moves.objects.get(key)?;
-        if known.has_ended() {
-            return (known.is_expired).then(|| MoveReport::Delete(known.object.clone()));
-        }
-        let before = known.object.status.clone().unwrap_or_default();
-        let (phase, reason, message) = match (&known.end, &known.begun) {
-            (Some(end), _) => (end.phase, end.reason, end.message.clone()),
-            (None, Some((_, record, phase))) => (*phase, name_of(*phase), text_of(record, *phase)),
-            (None, None) => (
-                MovePhase::Pending,
-                name_of(MovePhase::Pending),
-                "waits for the workload to be placed".to_owned(),
-            ),
-        };
-        let replicas = known.begun.as_ref().map(|(_, record, _)| record.replicas);
-        let mut conditions = Conditions::after(&before.conditions);
-        conditions.set(
-            CONDITION_SUCCEEDED,
-            phase == MovePhase::Succeeded,
-            reason,
-            message,
-            known.object.metadata.generation,
-            now,
-        );
-        let now = Time(whole_seconds(now));
-        let status = WorkloadMoveStatus {
-            phase,
-            replicas: replicas.or(before.replicas),
-            start_time: before
-                .start_time
-                .clone()
-                .or_else(|| known.has_begun().then(|| now.clone())),
-            completion_time: phase.has_ended().then_some(now),
-            conditions: conditions.into_vec(),
-        };
-        let is_same = known.object.status.as_ref() == Some(&status);
-        (!is_same).then(|| MoveReport::Write(known.object.clone(), Box::new(status)))
-    }
-
-    /// The workload of a move, while both are known.
-    pub fn workload_of_move(&self, key: &MoveKey) -> Option<&Workload> {
-        let known = self.moves.objects.get(key)?;
-        let tracked = self.workloads.get(&workload_of(&known.object))?;
-        Some(tracked.workload())
-    }
-
-    /// Asks for moves that bring displaced replicas of these workloads back. The first come first: each
-    /// leaves the next ones only the room that it would not take.
-    pub(super) fn propose_returns(&mut self, due: impl Iterator<Item = Key>) {
-        let mut fork = self.snapshot.fork();
-        for key in due {
-            if let Some(object) = self.return_of(&mut fork, &key) {
-                self.moves.proposed.insert(key.clone(), object);
-                let task = MoveTask::ReturnHome(key);
-                self.effects.push(Effect::Move(task));
-            }
-        }
-    }
-
-    /// The move that is to bring displaced replicas of a workload back; none if nothing of it may return
-    /// any more.
-    pub fn proposed_return(&self, key: &Key) -> Option<WorkloadMove> {
-        let proposed = self.moves.proposed.get(key);
-        proposed.filter(|_| self.may_return(key)).cloned()
-    }
-
-    /// The move that would bring displaced replicas of a workload back, from one cluster to another; what
-    /// it takes in the fork is held there.
-    fn return_of(&self, fork: &mut Snapshot, key: &Key) -> Option<WorkloadMove> {
-        let tracked = self.workloads.get(key)?;
-        let workload = tracked.workload();
-        let shape = validate(workload).ok()?.shape;
-        let plan = self.trial_in(fork, key, true)?;
-        let before = tracked.assignment().placements.iter();
-        let mut change: BTreeMap<ClusterName, i64> = before
-            .map(|one| {
-                let staying = i64::from(one.replicas - one.leaving);
-                (ClusterName::from(one.cluster.as_str()), -staying)
-            })
-            .collect();
-        for one in &plan.placements {
-            *change.entry(one.cluster.clone()).or_default() += i64::from(one.replicas);
-        }
-        let is_home = |one: &&Placement| one.location && change[&one.cluster] > 0;
-        let home = plan.placements.iter().find(is_home)?;
-        let (from, less) = change.iter().find(|(_, replicas)| **replicas < 0)?;
-        let replicas = change[&home.cluster].min(-less);
-        let owner = OwnerKey(workload.owner_bits());
-        for one in &plan.placements {
-            fork.reserve(&one.cluster, owner, &shape, one.replicas);
-        }
-        let resource = key.kind.resource();
-        let sequence = tracked.assignment().decision.sequence;
-        let name = &key.name[..key.name.floor_char_boundary(LONGEST_NAME)];
-        let mut object = WorkloadMove::new(
-            &format!("{name}-home-{sequence}"),
-            WorkloadMoveSpec {
-                workload: MovedWorkload {
-                    kind: MovedKind::MultiClusterDeployment,
-                    name: key.name.clone(),
-                },
-                from: from.to_string(),
-                to: home.cluster.to_string(),
-                replicas: u32::try_from(replicas).ok(),
-                strategy: Some(STRATEGY_RETURN_HOME.to_owned()),
-                reason: Some("their location has room again".to_owned()),
-                progress_deadline_seconds: OWN_DEADLINE,
-                ttl_seconds_after_finished: Some(OWN_TTL),
-            },
-        );
-        object.metadata.namespace = Some(key.namespace.clone());
-        object.metadata.owner_references = Some(vec![OwnerReference {
-            api_version: resource.api_version,
-            kind: resource.kind,
-            name: key.name.clone(),
-            uid: workload.uid.clone(),
-            ..OwnerReference::default()
-        }]);
-        Some(object)
-    }
-
-    /// Displaced replicas of a workload may return.
-    pub(super) fn may_return(&self, key: &Key) -> bool {
-        let Some(tracked) = self.workloads.get(key) else {
-            return false;
-        };
-        let assignment = tracked.assignment();
-        assignment.decision.moving.is_none()
-            && !self.is_settling(tracked)
-            && tracked.workload().deleted_at.is_none()
-            && self.rolling_out(tracked).is_none()
-            && !self.moves.hold_back(key)
-    }
-
     fn report_move(&mut self, key: &MoveKey) {
-        let task = MoveTask::Report(key.clone());
-        self.effects.push(Effect::Move(task));
+        let task = HubTask::ReportMove(key.clone());
+        self.effects.push(Effect::OnHub(task));
     }
 }
 
 /// Replicas that a cluster is meant to go on running.
 fn staying(tracked: &Tracked, cluster: &str) -> u32 {
     let share = tracked.share(cluster);
-    share.map_or(0, |one| one.replicas - one.leaving)
+    share.map_or(0, PlacementStatus::staying)
 }
 
 fn deadline_of(spec: &WorkloadMoveSpec) -> Duration {
     Duration::from_secs(spec.progress_deadline_seconds.into())
 }
 
-fn end_of(record: &MoveRecord, is_deleted: bool) -> End {
-    let MoveRecord {
-        from, to, replicas, ..
-    } = record;
-    let (phase, reason, message) = match (record.undone, is_deleted) {
-        (false, _) => (
-            MovePhase::Succeeded,
-            "Moved",
-            format!("{replicas} replicas run on {to} in place of {from}"),
-        ),
-        (true, false) => (
-            MovePhase::RolledBack,
-            "DeadlineExceeded",
-            format!("not available on {to} in time: the {replicas} replicas stayed on {from}"),
-        ),
-        (true, true) => (
-            MovePhase::RolledBack,
-            "Deleted",
-            format!("undone: the {replicas} replicas stayed on {from}"),
-        ),
-    };
-    End {
-        phase,
-        reason,
-        message,
-    }
-}
-
-fn name_of(phase: MovePhase) -> &'static str {
-    match phase {
-        MovePhase::Pending => "Pending",
-        MovePhase::Reserved => "Reserved",
-        MovePhase::Starting => "Starting",
-        MovePhase::Ready => "Ready",
-        MovePhase::Draining => "Draining",
-        MovePhase::Succeeded => "Succeeded",
-        MovePhase::Refused => "Refused",
-        MovePhase::RolledBack => "RolledBack",
-    }
-}
-
-fn text_of(record: &MoveRecord, phase: MovePhase) -> String {
-    let MoveRecord {
-        from, to, replicas, ..
-    } = record;
-    if record.undone {
-        return format!("undone: the {replicas} replicas stay on {from} and leave {to}");
-    }
-    match phase {
-        MovePhase::Reserved => format!("room for {replicas} replicas is held on {to}"),
-        MovePhase::Starting => format!("{replicas} replicas start on {to}"),
-        MovePhase::Ready => format!("{replicas} replicas are available on {to}"),
-        _ => format!("{replicas} replicas are ending on {from}"),
-    }
-}
-
-/// A refusal as the reason of a condition.
-fn reason_of(refusal: &MoveRefusal) -> &'static str {
-    match refusal {
-        MoveRefusal::SameCluster => "SameCluster",
-        MoveRefusal::NotResizable => "NotResizable",
-        MoveRefusal::MoreThanThere { .. } => "MoreThanThere",
-        MoveRefusal::Filtered(_) => "NotEligible",
-        MoveRefusal::NoRoom { .. } => "NoRoom",
-        MoveRefusal::OverflowNotAllowed => "OverflowNotAllowed",
-    }
-}
-
 #[cfg(test)]
-#[path = "moves_tests.rs"]
 mod tests;

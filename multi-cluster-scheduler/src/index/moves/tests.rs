@@ -3,7 +3,6 @@
 use federation::api::MovePhase;
 use serde_json::{Value, json};
 
-use super::super::Event;
 use super::super::fixture::{World, deployment, owner};
 
 fn from_a_to_b(replicas: u32) -> Value {
@@ -42,22 +41,22 @@ fn old_replicas_leave_when_the_new_ones_are_available() {
     world.ask("m", &from_a_to_b(2));
     assert!(world.reconciled().contains("web"));
     world.decide("web");
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "m").0, MovePhase::Reserved);
     assert!(world.deliveries("b").is_empty(), "it is not on record yet");
     world.write("web");
     world.deliver("web");
     assert_eq!(world.shares("web"), shares(&[("a", 3), ("b", 2)]));
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "m").0, MovePhase::Starting);
     world.arrive("b", "web");
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "m").0, MovePhase::Ready);
     assert_eq!(world.place("web"), shares(&[("a", 1), ("b", 2)]));
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "m").0, MovePhase::Draining);
     world.arrive("a", "web");
-    world.on(Event::Tick);
+    world.tick();
     world.take();
     let ended = (MovePhase::Succeeded, "Moved".to_owned());
     assert_eq!(phase(&mut world, "m"), ended);
@@ -66,7 +65,7 @@ fn old_replicas_leave_when_the_new_ones_are_available() {
     let decision = &world.tracked("web").assignment().decision;
     assert_eq!(decision.moving, None);
     world.pass(3600);
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "m"), ended);
     assert_eq!(
         world.place("web"),
@@ -84,7 +83,7 @@ fn without_a_number_all_moves_and_the_new_cluster_is_the_location() {
     world.arrive("b", "web");
     assert_eq!(world.place("web"), shares(&[("a", 0), ("b", 3)]));
     world.arrive("a", "web");
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "m").0, MovePhase::Succeeded);
     assert_eq!(world.place("web"), shares(&[("b", 3)]));
     assert!(world.tracked("web").share("b").unwrap().location);
@@ -95,19 +94,19 @@ fn a_move_that_takes_too_long_is_undone() {
     let mut world = running();
     world.ask("m", &from_a_to_b(2));
     world.place("web");
-    world.on(Event::Tick);
+    world.tick();
     world.pass(59);
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "m").0, MovePhase::Starting);
     // The Deployment is there, and none of its pods.
     world.told("b").holds.insert(owner("web"), 0);
     world.take();
     world.pass(1);
-    world.on(Event::Tick);
+    world.tick();
     assert!(world.reconciled().contains("web"));
     assert_eq!(world.place("web")[0], ("a".to_owned(), 3));
     world.arrive("b", "web");
-    world.on(Event::Tick);
+    world.tick();
     let ended = (MovePhase::RolledBack, "DeadlineExceeded".to_owned());
     assert_eq!(phase(&mut world, "m"), ended);
     assert_eq!(world.place("web"), shares(&[("a", 3)]));
@@ -125,7 +124,7 @@ fn a_move_that_is_deleted_before_it_is_ready_is_undone() {
     assert!(world.reconciled().contains("web"));
     assert_eq!(world.place("web")[0], ("a".to_owned(), 3));
     world.arrive("b", "web");
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(world.place("web"), shares(&[("a", 3)]));
     assert_eq!(world.tracked("web").assignment().decision.moving, None);
 }
@@ -140,7 +139,7 @@ fn one_that_is_deleted_when_it_is_ready_ends_as_it_would() {
     assert_eq!(world.place("web"), shares(&[("a", 1), ("b", 2)]));
     world.arrive("a", "web");
     world.take();
-    world.on(Event::Tick);
+    world.tick();
     assert!(world.reconciled().contains("web"));
     world.place("web");
     assert_eq!(world.tracked("web").assignment().decision.moving, None);
@@ -153,17 +152,17 @@ fn a_decision_that_was_not_recorded_leaves_the_move_pending() {
     let before = deployment("web", 3);
     world.ask("m", &from_a_to_b(2));
     world.decide("web");
-    world.on(Event::Tick);
+    world.tick();
     // The hub has refused the record as stale: another writer's is the true one.
     let mut after = before.clone();
     let status = serde_json::to_value(world.tracked("web").reported()).unwrap();
     after["metadata"]["resourceVersion"] = json!("12");
     after["status"] = status;
     world.refresh(&after);
-    world.on(Event::Tick);
+    world.tick();
     assert!(world.reconciled().contains("web"));
     assert_eq!(world.place("web"), shares(&[("a", 3), ("b", 2)]));
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "m").0, MovePhase::Starting);
 }
 
@@ -196,7 +195,7 @@ fn what_cannot_be_moved_is_refused_with_the_reason() {
     world.ask("first", &from_a_to_b(1));
     world.place("web");
     world.ask("second", &from_a_to_b(1));
-    world.on(Event::Tick);
+    world.tick();
     let refused = (MovePhase::Refused, "MoveUnderWay".to_owned());
     assert_eq!(phase(&mut world, "second"), refused);
 }
@@ -208,7 +207,7 @@ fn a_move_of_what_is_not_there_waits_a_little() {
     world.ask("m", &unknown);
     assert_eq!(phase(&mut world, "m").0, MovePhase::Pending);
     world.pass(10);
-    world.on(Event::Tick);
+    world.tick();
     let refused = (MovePhase::Refused, "NotFound".to_owned());
     assert_eq!(phase(&mut world, "m"), refused);
 }
@@ -218,7 +217,7 @@ fn a_move_is_over_when_clusters_are_chosen_again() {
     let mut world = running();
     world.ask("m", &from_a_to_b(2));
     world.place("web");
-    world.on(Event::Tick);
+    world.tick();
     phase(&mut world, "m");
     let mut changed = deployment("web", 3);
     changed["metadata"]["generation"] = json!(2);
@@ -227,7 +226,7 @@ fn a_move_is_over_when_clusters_are_chosen_again() {
     changed["spec"]["locations"] = json!("a");
     world.apply(&changed);
     world.place("web");
-    world.on(Event::Tick);
+    world.tick();
     let ended = (MovePhase::RolledBack, "Superseded".to_owned());
     assert_eq!(phase(&mut world, "m"), ended);
 }
@@ -241,10 +240,10 @@ fn an_ended_move_is_deleted_after_its_time() {
     world.place("web");
     assert_eq!(phase(&mut world, "m").0, MovePhase::Refused);
     world.pass(29);
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(world.phases().len(), 1);
     world.pass(1);
-    world.on(Event::Tick);
+    world.tick();
     assert!(world.phases().is_empty());
 }
 
@@ -259,7 +258,7 @@ fn displaced() -> World {
     world.arrive("b", "web");
     world.pass(1);
     world.node("a", "second", 4);
-    world.on(Event::Tick);
+    world.tick();
     world
 }
 
@@ -272,10 +271,10 @@ fn displaced_replicas_return_after_room_for_long_enough() {
         "not by the way"
     );
     world.pass(29);
-    world.on(Event::Tick);
+    world.tick();
     assert!(world.phases().is_empty());
     world.pass(1);
-    world.on(Event::Tick);
+    world.tick();
     let moves = world.phases();
     assert_eq!(moves.len(), 1);
     assert_eq!(moves[0].0, "web-home-1");
@@ -287,10 +286,10 @@ fn displaced_replicas_return_after_room_for_long_enough() {
     world.arrive("a", "web");
     assert_eq!(world.place("web"), shares(&[("a", 3), ("b", 0)]));
     world.arrive("b", "web");
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "web-home-1").0, MovePhase::Succeeded);
     world.pass(600);
-    world.on(Event::Tick);
+    world.tick();
     assert!(
         world.phases().is_empty(),
         "it has been seen for long enough"
@@ -310,18 +309,18 @@ fn what_somebody_moved_returns_when_their_move_is_deleted() {
     world.arrive("b", "web");
     world.place("web");
     world.arrive("a", "web");
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(phase(&mut world, "m").0, MovePhase::Succeeded);
     world.place("web");
     for _ in 0..3 {
         world.pass(60);
-        world.on(Event::Tick);
+        world.tick();
         assert_eq!(world.phases().len(), 1, "nothing returns");
     }
     world.delete_move("m");
-    world.on(Event::Tick);
+    world.tick();
     world.pass(30);
-    world.on(Event::Tick);
+    world.tick();
     let moves = world.phases();
     assert!(moves[0].0.starts_with("web-home-"), "{moves:?}");
 }
@@ -330,20 +329,20 @@ fn what_somebody_moved_returns_when_their_move_is_deleted() {
 fn a_return_that_failed_is_not_tried_again_at_once() {
     let mut world = displaced();
     world.pass(30);
-    world.on(Event::Tick);
-    world.carry_out_move_tasks();
+    world.tick();
+    world.carry_out_hub_tasks();
     world.place("web");
-    world.on(Event::Tick);
+    world.tick();
     world.pass(600);
-    world.on(Event::Tick);
+    world.tick();
     world.place("web");
     // What was handed to a in the meantime never became available.
     world.told("a").holds.insert(owner("web"), 1);
-    world.on(Event::Tick);
+    world.tick();
     let moves = world.phases();
     assert_eq!(moves[0].1, MovePhase::RolledBack, "{moves:?}");
     world.place("web");
     world.pass(60);
-    world.on(Event::Tick);
+    world.tick();
     assert_eq!(world.phases().len(), 1);
 }

@@ -9,7 +9,7 @@ use placement::{
 };
 
 use super::fleet::{Draw, Size, cluster_name, filled, shape};
-use super::requests::{current, decide, policies, request, traffic};
+use super::requests::{decide, policies, request, traffic};
 use super::{Figure, figure, memory_figure, percentile, resident};
 
 const MANY: Size = Size {
@@ -106,7 +106,7 @@ fn time<'a>(
         let mut request = request(shape, traffic);
         change(&mut request);
         let (plan, first) = decide(snapshot, &request, policy);
-        request.current = current(&plan);
+        request.current = plan.current();
         (first, decide(snapshot, &request, policy).1)
     });
     decisions.unzip()

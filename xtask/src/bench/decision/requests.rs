@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use placement::policy::{self, Policy};
 use placement::{
-    ClusterName, Current, Eligibility, Inputs, Overflow, OwnerKey, Plan, PodShape,
-    ReplicaScheduling, Request, Snapshot, Stickiness, Targets, place,
+    ClusterName, Eligibility, Inputs, Overflow, OwnerKey, Plan, PodShape, ReplicaScheduling,
+    Request, Snapshot, Stickiness, Targets, place,
 };
 
 /// A request for 20 replicas on each of three clusters.
@@ -76,18 +76,4 @@ pub(super) fn decide(
     let start = Instant::now();
     let plan = black_box(place(snapshot, request, policy));
     (plan, start.elapsed())
-}
-
-/// The shares of a plan, as the assignment that the next decision follows.
-pub(super) fn current(plan: &Plan) -> Vec<Current> {
-    let placements = plan.placements.iter();
-    placements
-        .map(|one| Current {
-            cluster: one.cluster.clone(),
-            replicas: one.replicas,
-            displaced: one.displaced,
-            leaving: 0,
-            location: one.location,
-        })
-        .collect()
 }
