@@ -55,7 +55,7 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
         return apply(call, &options).await;
     }
     let parsed = || Patch::parse(kind, &call.body);
-    let patch = call.effort().run(0, parsed).await?;
+    let patch = call.effort().run(0, parsed).await??;
     let change = Change {
         managed: true,
         must_name_revision: false,
@@ -176,7 +176,7 @@ fn patched(
 /// Server-side apply, which creates what is not there.
 async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError> {
     let resource = &call.resource;
-    let config = call.effort().run(0, || config(call, options)).await?;
+    let config = call.effort().run(0, || config(call, options)).await??;
     let there = call
         .objects()
         .store
@@ -201,7 +201,7 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
             return Err(ApiError::conflict(resource, &call.path.name, &why));
         }
         let make = || pipeline::apply(resource, None, &config, force, &writer);
-        let new = scope.effort.run(0, make).await?;
+        let new = scope.effort.run(0, make).await??;
         let item = create_object(objects, &scope, new, false).await?;
         return call.answer(201, &item);
     }

@@ -83,7 +83,7 @@ pub(crate) async fn create(call: &Call) -> Result<Response, ApiError> {
     call.form()?;
     let options = WriteOptions::of(&call.query, "CreateOptions", false)?;
     let decoded = || decode::object(call, &call.body, form, options.field_validation);
-    let value = call.effort().run(0, decoded).await?;
+    let value = call.effort().run(0, decoded).await??;
     let value = call.resource.conversion.to_stored(value);
     let item = create_object(call.objects(), &call.scope(&options), value, true).await?;
     call.answer(201, &item)
@@ -95,7 +95,7 @@ pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
     call.form()?;
     let options = WriteOptions::of(&call.query, "UpdateOptions", false)?;
     let decoded = || decode::object(call, &call.body, form, options.field_validation);
-    let value = call.effort().run(0, decoded).await?;
+    let value = call.effort().run(0, decoded).await??;
     let value = call.resource.conversion.to_stored(value);
     check_name(call, &value)?;
     let (objects, scope) = (call.objects(), call.scope(&options));
