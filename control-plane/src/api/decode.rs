@@ -263,12 +263,16 @@ pub(super) fn finding(what: &str, path: &str) -> String {
     format!("{what} field \"{path}\"")
 }
 
+/// Unknown and repeated fields that are told about, at most: as Kubernetes' decoder has it.
+pub(super) const MOST_FINDINGS: usize = 100;
+
 /// Tells the client about fields that were dropped, or refuses them.
 pub(crate) fn report(
     call: &Call,
-    found: Vec<String>,
+    mut found: Vec<String>,
     validation: FieldValidation,
 ) -> Result<(), ApiError> {
+    found.truncate(MOST_FINDINGS);
     match validation {
         FieldValidation::Strict if !found.is_empty() => {
             let why = format!("strict decoding error: {}", found.join(", "));

@@ -154,7 +154,8 @@ fn patched(
     let unknown = unknown
         .into_iter()
         .map(|path| decode::finding("unknown", &path));
-    let found: Vec<_> = patch.findings().into_iter().chain(unknown).collect();
+    let found = patch.findings().into_iter().chain(unknown);
+    let found: Vec<_> = found.take(decode::MOST_FINDINGS).collect();
     if options.field_validation == FieldValidation::Strict && !found.is_empty() {
         let why = format!("strict decoding error: {}", found.join(", "));
         return Err(patch.refusal(&made, &why));

@@ -396,3 +396,29 @@ async fn a_new_default_counts_for_what_was_there_before() {
     let written = fixture.merge(&format!("{all}/a"), &size).await.expect(200);
     assert_eq!(written["spec"], json!({"mode": "auto", "size": 2}));
 }
+
+#[tokio::test]
+async fn of_many_unknown_fields_the_first_are_told() {
+    let fixture = Fixture::new().await;
+    let mut map = json!({"metadata": {"name": "a"}});
+    for number in 0..100_000 {
+        map[format!("unknown-{number:06}")] = json!(1);
+    }
+    let strict = fixture
+        .post(&format!("{MAPS}?fieldValidation=Strict"), &map)
+        .await;
+    assert_eq!(strict.code, 400);
+    let message = strict.message();
+    assert_eq!(message.matches("unknown field").count(), 100, "{message}");
+    let warned = fixture
+        .post(&format!("{MAPS}?fieldValidation=Warn"), &map)
+        .await;
+    assert_eq!(warned.code, 201);
+    let warnings = warned.headers.get_all("warning");
+    let bytes: usize = warnings.iter().map(http::HeaderValue::len).sum();
+    let count = warnings.iter().count();
+    assert!(
+        count > 10 && count <= 100 && bytes < 8 * 1024,
+        "{count}, {bytes}"
+    );
+}
