@@ -64,7 +64,7 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
         patched(call, &patch, old, &options)
     })
     .await?;
-    call.answer(200, &item)
+    call.answer(200, &item).await
 }
 
 /// A patch that was read.
@@ -204,7 +204,7 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
         let make = || pipeline::apply(resource, None, &config, force, &writer);
         let new = scope.effort.run(0, make).await??;
         let item = create_object(objects, &scope, new, false).await?;
-        return call.answer(201, &item);
+        return call.answer(201, &item).await;
     }
     let change = Change {
         managed: false,
@@ -212,7 +212,7 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
     };
     let make = |old: &Value| pipeline::apply(resource, Some(old), &config, force, &writer);
     let item: Item = modify(objects, &scope, change, make).await?;
-    call.answer(200, &item)
+    call.answer(200, &item).await
 }
 
 /// What shall be applied.
