@@ -25,6 +25,7 @@ pub mod store;
 mod tables;
 mod work;
 
+pub use access::constant_time::is_equal as is_equal_secret;
 pub use access::keys::{KeyError, Keys};
 pub use access::tls::Tls;
 pub use access::tls_error::TlsError;

@@ -11,7 +11,7 @@ use crate::access::bindings::Bindings;
 use crate::access::bootstrap::bootstrap;
 use crate::access::keys::Keys;
 use crate::access::{Access, Tokens, User, Verified};
-use crate::api::{LogSource, MetricsSource, Server, Telemetry, handle};
+use crate::api::{Documents, LogSource, MetricsSource, Server, Telemetry, handle};
 use crate::audit::Audit;
 use crate::builtin;
 use crate::controllers;
@@ -96,6 +96,7 @@ impl ControlPlane {
             logs: options.logs,
             telemetry: Telemetry::new(),
             workbench: Workbench::default(),
+            documents: Documents::default(),
         })))
     }
 
@@ -112,6 +113,13 @@ impl ControlPlane {
     /// The store beneath.
     pub fn store(&self) -> &Store {
         &self.0.objects.store
+    }
+
+    /// With another workbench. No router may have been made.
+    #[cfg(test)]
+    pub(crate) fn with_workbench(mut self, workbench: Workbench) -> Self {
+        Arc::get_mut(&mut self.0).unwrap().workbench = workbench;
+        self
     }
 
     fn serve(&self, user: Option<User>) -> Router {

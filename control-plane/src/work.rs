@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
@@ -13,16 +14,29 @@ const SMALL: usize = 16 * 1024;
 /// How long a request may be worked on, as kube-apiserver has it for patches.
 const ALLOWED: Duration = Duration::from_secs(30);
 
+/// How long work waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Expired;
+
+/// Why work was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// Its turn did not come.
+    Busy,
+    /// It took too long.
+    Expired,
+}
 
 thread_local! {
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Says so once the time for the work of this thread has passed. Loops over what a client sent ask
-/// for it.
+/// Says so once the time for the work of this thread has passed. Whatever walks through what a client
+/// sent asks for it at each object and each list, and ends early then. What it gives does not count:
+/// [`Workbench::run`] drops it.
 pub(crate) fn check_deadline() -> Result<(), Expired> {
     match DEADLINE.get() {
         Some(deadline) if Instant::now() > deadline => Err(Expired),
@@ -30,30 +44,55 @@ pub(crate) fn check_deadline() -> Result<(), Expired> {
     }
 }
 
+/// Whether the time for the work of this thread has passed, asked at an object or a list. Of other
+/// values there is not much to do.
+pub(crate) fn is_late(value: &Value) -> bool {
+    (value.is_object() || value.is_array()) && check_deadline().is_err()
+}
+
 /// Where long work is done: beside the runtime's workers, a few at a time.
 #[derive(Clone)]
-pub(crate) struct Workbench(Arc<Semaphore>);
+pub(crate) struct Workbench {
+    turns: Arc<Semaphore>,
+    /// How long work waits for its turn.
+    patience: Duration,
+}
 
 impl Default for Workbench {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self(Arc::new(Semaphore::new(cores.max(2))))
+        Self {
+            turns: Arc::new(Semaphore::new(cores.max(2))),
+            patience: PATIENCE,
+        }
     }
 }
 
 impl Workbench {
+    /// One where no turn ever comes.
+    #[cfg(test)]
+    pub(crate) fn busy() -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(0)),
+            patience: Duration::ZERO,
+        }
+    }
+
     /// Does work on so many bytes of JSON. What is small is done at once. What is large waits for
     /// its turn, lets another thread serve meanwhile, and has a deadline.
     ///
+    /// What comes of it after the deadline is dropped.
+    ///
     /// Must not be called from a `LocalSet`, whose thread nobody replaces. A runtime of one thread
     /// does everything at once and without deadline.
-    pub(crate) async fn run<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
+    pub(crate) async fn run<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> Result<T, Undone> {
         if bytes <= SMALL || !has_other_threads() {
-            return work();
+            return Ok(work());
         }
+        let turn = tokio::time::timeout(self.patience, self.turns.acquire()).await;
         // The semaphore is never closed.
-        let _turn = self.0.acquire().await;
-        tokio::task::block_in_place(|| with_deadline(Instant::now() + ALLOWED, work))
+        let _turn = turn.map_err(|_| Undone::Busy)?;
+        tokio::task::block_in_place(|| in_time(Instant::now() + ALLOWED, work))
     }
 }
 
@@ -70,9 +109,9 @@ pub(crate) struct Effort<'a> {
 
 impl Effort<'_> {
     /// Does a part of the work, which is on so many bytes more than were sent.
-    pub(crate) async fn run<T>(&self, more: usize, work: impl FnOnce() -> T) -> T {
+    pub(crate) async fn run<T>(&self, more: usize, work: impl FnOnce() -> T) -> Result<T, Undone> {
         match self.bench {
-            None => work(),
+            None => Ok(work()),
             Some(bench) => {
                 let bytes = self.bytes.saturating_add(more);
                 bench.run(bytes.saturating_mul(self.factor), work).await
@@ -84,6 +123,21 @@ impl Effort<'_> {
 fn has_other_threads() -> bool {
     let runtime = Handle::try_current();
     runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
+/// Does work, and gives what came of it if that was in time.
+fn in_time<T>(deadline: Instant, work: impl FnOnce() -> T) -> Result<T, Undone> {
+    with_deadline(deadline, || {
+        let done = work();
+        check_deadline().map_err(|Expired| Undone::Expired)?;
+        Ok(done)
+    })
+}
+
+/// Does work whose time has passed already, to see that it ends early.
+#[cfg(test)]
+pub(crate) fn too_late<T>(work: impl FnOnce() -> T) -> T {
+    with_deadline(Instant::now(), work)
 }
 
 fn with_deadline<T>(deadline: Instant, work: impl FnOnce() -> T) -> T {
@@ -113,8 +167,22 @@ mod tests {
 
     #[tokio::test]
     async fn one_thread_does_everything_at_once() {
-        let bench = Workbench(Arc::new(Semaphore::new(0)));
-        assert_eq!(bench.run(usize::MAX, || 1).await, 1);
+        let bench = Workbench::busy();
+        assert_eq!(bench.run(usize::MAX, || 1).await, Ok(1));
+    }
+
+    #[test]
+    fn what_is_late_does_not_count() {
+        let now = Instant::now();
+        assert_eq!(in_time(now, || 1), Err(Undone::Expired));
+        assert_eq!(in_time(now + Duration::from_hours(1), || 1), Ok(1));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn work_waits_for_its_turn_no_longer_than_it_may() {
+        let bench = Workbench::busy();
+        assert_eq!(bench.run(usize::MAX, || 1).await, Err(Undone::Busy));
+        assert_eq!(bench.run(SMALL, || 1).await, Ok(1));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -129,7 +197,8 @@ mod tests {
                 heard.recv().unwrap();
                 send.send(()).unwrap();
             })
-            .await;
+            .await
+            .unwrap();
         receive.recv().unwrap();
         other.await.unwrap();
     }

@@ -8,6 +8,7 @@ use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use control_plane::is_equal_secret;
 use lab::simulated::Prometheus;
 
 /// Its routes, for whoever shows the token.
@@ -20,7 +21,8 @@ pub(crate) fn router(prometheus: &Prometheus, token: &str) -> Router {
 }
 
 async fn admit(State(token): State<Arc<str>>, request: Request, next: Next) -> Response {
-    if bearer(request.headers()) == Some(&*token) {
+    let shown = bearer(request.headers());
+    if shown.is_some_and(|shown| is_equal_secret(shown.as_bytes(), token.as_bytes())) {
         return next.run(request).await;
     }
     let what = "Unauthorized: show the token of the kubeconfig, as Authorization: Bearer TOKEN\n";

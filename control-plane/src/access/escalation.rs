@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::authorization::{Attributes, allowed, is_master, referenced_role, rules_of};
 use super::bindings::GROUP;
+use super::rules::TooMany;
 use super::{Access, User, rules};
 use crate::meta::{items, metadata, name, text};
 use crate::objects::Error;
@@ -97,7 +98,9 @@ impl RoleWrite<'_> {
     /// The writer has all rights of these rules.
     fn covers(&self, access: &Access, wanted: &[Value]) -> Result<(), Error> {
         let own = rules_of(access, self.user, &self.attributes.namespace);
-        let missing = rules::missing(&own, wanted);
+        let missing = rules::missing(&own, wanted).map_err(|TooMany| {
+            self.refusal("there are too many rules to compare them with those of the user")
+        })?;
         if missing.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Who may do what: bearer tokens, impersonation and RBAC.
 
 pub(crate) mod admission;
+pub(crate) mod aggregation;
 pub(crate) mod attributes;
 pub(crate) mod authentication;
 pub(crate) mod authorization;
@@ -8,7 +9,7 @@ pub(crate) mod bindings;
 pub(crate) mod bootstrap;
 mod certificates;
 pub(crate) mod client_certificates;
-mod constant_time;
+pub(crate) mod constant_time;
 pub(crate) mod escalation;
 pub(crate) mod impersonation;
 mod jwt;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::controllers::aggregation::gathered;
+use super::aggregation::gathered;
 
 pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
 

@@ -12,7 +12,7 @@ use super::query::Query;
 use super::response::respond;
 use super::server::Server;
 use super::status::ApiError;
-use super::view::View;
+use super::view::{ListMeta, View};
 use crate::access::User;
 use crate::access::request_info::ResourcePath;
 use crate::kinds::{Kinds, Resource};
@@ -21,7 +21,7 @@ use crate::objects::{Objects, Warnings};
 use crate::schema::custom::CustomSchema;
 use crate::serving::{Limits, Place};
 use crate::store::Key;
-use crate::work::Effort;
+use crate::work::{Effort, Undone};
 
 /// A request for something that is served.
 pub(crate) struct Call {
@@ -117,6 +117,21 @@ impl Call {
         Ok(Some(place.map_err(|_| ApiError::too_many_requests())?))
     }
 
+    /// Makes an answer with so many bytes of objects: away from the threads that serve, if they are
+    /// many. Showing an object is less work than checking it.
+    pub(crate) async fn show<T>(
+        &self,
+        bytes: usize,
+        make: impl FnOnce() -> T,
+    ) -> Result<T, Undone> {
+        let effort = Effort {
+            bytes: 0,
+            factor: 1,
+            ..self.effort()
+        };
+        effort.run(bytes / 4, make).await
+    }
+
     /// The form in which objects are answered.
     pub(crate) fn form(&self) -> Result<Form, ApiError> {
         let form = Form::of(&self.headers, true);
@@ -135,9 +150,26 @@ impl Call {
     }
 
     /// Answers with an object.
-    pub(crate) fn answer(&self, code: u16, item: &Item) -> Result<Response, ApiError> {
+    pub(crate) async fn answer(&self, code: u16, item: &Item) -> Result<Response, ApiError> {
         let view = self.view()?;
-        Ok(self.send(code, view.form, view.single(item)))
+        let answer = || self.send(code, view.form, view.single(item));
+        let answered = self.show(item.size(), answer).await;
+        answered.map_err(|undone| match self.verb.as_str() {
+            "get" => undone.into(),
+            // What was written stays: nobody is told to do it again.
+            _ => ApiError::overdue(),
+        })
+    }
+
+    /// Answers with a list. What it takes of the memory for answers is taken already.
+    pub(crate) async fn answer_list(
+        &self,
+        view: &View<'_>,
+        items: &[Item],
+        meta: &ListMeta,
+    ) -> Result<Response, Undone> {
+        let answer = || self.send(200, view.form, view.list(items, meta));
+        self.show(items.iter().map(Item::size).sum(), answer).await
     }
 
     /// Answers with a value as it is.
@@ -175,3 +207,7 @@ fn quoted(text: &str) -> String {
     quoted.push('"');
     quoted
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

@@ -263,12 +263,16 @@ pub(super) fn finding(what: &str, path: &str) -> String {
     format!("{what} field \"{path}\"")
 }
 
+/// Unknown and repeated fields that are told about, at most: as Kubernetes' decoder has it.
+pub(super) const MOST_FINDINGS: usize = 100;
+
 /// Tells the client about fields that were dropped, or refuses them.
 pub(crate) fn report(
     call: &Call,
-    found: Vec<String>,
+    mut found: Vec<String>,
     validation: FieldValidation,
 ) -> Result<(), ApiError> {
+    found.truncate(MOST_FINDINGS);
     match validation {
         FieldValidation::Strict if !found.is_empty() => {
             let why = format!("strict decoding error: {}", found.join(", "));
@@ -282,9 +286,26 @@ pub(crate) fn report(
     }
 }
 
+/// Takes a body of a built-in kind that is not stored: typed, and without what nobody knows.
+pub(crate) fn typed(call: &Call, expected: &Expected<'_>) -> Result<Value, ApiError> {
+    let form = BodyForm::of(&call.headers)?;
+    let mut value = parse(&call.body, form, expected)?.value;
+    let Expected {
+        group,
+        version,
+        kind,
+    } = expected;
+    pipeline::prune_builtin((group, version, kind), &mut value)
+        .map_err(|wrong| is_not_of(kind, version, &wrong.decoding))?;
+    Ok(value)
+}
+
 /// The refusal of an object that is not like its kind.
 pub(crate) fn cannot_be_handled(resource: &Resource, why: &str) -> ApiError {
-    let Resource { kind, version, .. } = resource;
+    is_not_of(&resource.kind, &resource.version, why)
+}
+
+fn is_not_of(kind: &str, version: &str, why: &str) -> ApiError {
     ApiError::bad_request(format!(
         "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
     ))

@@ -16,7 +16,7 @@ use super::response::{failure, plain};
 use super::server::Server;
 use super::status::ApiError;
 use super::telemetry::Observed;
-use super::{decode, discovery, health, issuer, openapi, patch, read, watch, writes};
+use super::{decode, discovery, health, issuer, patch, read, watch, writes};
 use crate::access::User;
 use crate::access::authentication::authenticate;
 use crate::access::authorization::allowed;
@@ -124,7 +124,7 @@ async fn answer(
         ..
     } = info
     else {
-        return other(&server, &kinds, &info, &query, &parts);
+        return other(&server, &kinds, &info, &query, &parts).await;
     };
     let versions = kinds.versions(&path.group);
     if versions.is_empty() {
@@ -228,9 +228,9 @@ fn is_public(path: &str) -> bool {
 }
 
 /// What is no resource: discovery, health and the like.
-fn other(
+async fn other(
     server: &Server,
-    kinds: &Kinds,
+    kinds: &Arc<Kinds>,
     info: &RequestInfo,
     query: &Query,
     parts: &http::request::Parts,
@@ -245,7 +245,11 @@ fn other(
     if let Some(response) = health::answer(path, query, server.objects.store.health()) {
         return Ok(response);
     }
-    if let Some(answered) = openapi::answer(kinds, path, &parts.headers) {
+    let is_served = parts.extensions.get::<Served>().is_some();
+    let bench = is_served.then_some(&server.workbench);
+    let documents = &server.documents;
+    let answered = documents.answer(kinds, path, &parts.headers, bench);
+    if let Some(answered) = answered.await? {
         return Ok(answered);
     }
     if let Some(answered) = issuer::answer(&server.access, path, &parts.headers)? {

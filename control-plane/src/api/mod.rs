@@ -32,6 +32,7 @@ mod watch;
 mod writes;
 
 pub(crate) use dispatch::{handle, not_found};
+pub(crate) use openapi::Documents;
 pub(crate) use server::Server;
 pub use server::{LogSource, MetricsSource};
 pub(crate) use telemetry::Telemetry;

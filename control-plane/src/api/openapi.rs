@@ -2,50 +2,131 @@
 //! validates fields.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
 
 use super::discovery::hexadecimal;
 use super::negotiate::{Form, wants_only_protobuf};
 use super::openapi_v2;
-use super::response::{respond, send};
+use super::response::Prepared;
 use crate::builtin::KUBERNETES_VERSION;
 use crate::kinds::{Kinds, Resource};
 use crate::schema::builtin::{builtin, builtin_type};
 use crate::schema::{Form as SchemaForm, List, ListKind, PatchMerge, Schema};
+use crate::work::{Effort, Undone, Workbench};
 
-/// Answers with a document; none for other paths.
-pub(crate) fn answer(kinds: &Kinds, path: &str, headers: &HeaderMap) -> Option<Response> {
-    if path == "/openapi/v2" {
-        let document = v2(kinds);
-        return Some(if wants_only_protobuf(headers) {
-            send(
-                200,
-                openapi_v2::PROTOBUF,
-                openapi_v2::encode(&document),
-                headers,
-            )
-        } else {
-            respond(200, Form::JSON, document.to_string(), headers)
-        });
+/// The documents of the kinds that are served. Each is made when it is asked for first, and again
+/// when other kinds are served.
+#[derive(Default)]
+pub(crate) struct Documents(Mutex<Made>);
+
+/// The documents of some kinds, as far as they were made.
+#[derive(Default)]
+struct Made {
+    kinds: Arc<Kinds>,
+    documents: BTreeMap<Name, Arc<OnceCell<Document>>>,
+}
+
+/// Which document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    V2,
+    V2Protobuf,
+    Index,
+    Group(String, String),
+}
+
+struct Document {
+    answer: Prepared,
+    etag: Option<HeaderValue>,
+}
+
+impl Documents {
+    /// Answers with a document; none for other paths. It is made on the workbench, if there is one.
+    pub(crate) async fn answer(
+        &self,
+        kinds: &Arc<Kinds>,
+        path: &str,
+        headers: &HeaderMap,
+        bench: Option<&Workbench>,
+    ) -> Result<Option<Response>, Undone> {
+        let Some(name) = Name::of(kinds, path, headers) else {
+            return Ok(None);
+        };
+        let cell = self.cell(kinds, &name);
+        let effort = Effort {
+            bench,
+            bytes: usize::MAX,
+            factor: 1,
+        };
+        let make = || effort.run(0, || Document::new(kinds, &name));
+        let document = cell.get_or_try_init(make).await?;
+        let mut response = document.answer.answer(headers);
+        if let Some(etag) = document.etag.clone() {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
+        Ok(Some(response))
     }
-    let path = path.strip_prefix("/openapi/v3")?;
-    if path.is_empty() {
-        return Some(respond(200, Form::JSON, index(kinds).to_string(), headers));
+
+    /// Where the document is once it is made.
+    fn cell(&self, kinds: &Arc<Kinds>, name: &Name) -> Arc<OnceCell<Document>> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&made.kinds, kinds) {
+            *made = Made {
+                kinds: Arc::clone(kinds),
+                documents: BTreeMap::new(),
+            };
+        }
+        Arc::clone(made.documents.entry(name.clone()).or_default())
     }
-    let (group, version) = split(path.trim_start_matches('/'))?;
-    if !kinds.versions(group).contains(&version) {
-        return None;
+}
+
+impl Name {
+    fn of(kinds: &Kinds, path: &str, headers: &HeaderMap) -> Option<Self> {
+        if path == "/openapi/v2" {
+            let protobuf = wants_only_protobuf(headers);
+            return Some(if protobuf { Self::V2Protobuf } else { Self::V2 });
+        }
+        let path = path.strip_prefix("/openapi/v3")?;
+        if path.is_empty() {
+            return Some(Self::Index);
+        }
+        let (group, version) = split(path.trim_start_matches('/'))?;
+        let is_served = kinds.versions(group).contains(&version);
+        is_served.then(|| Self::Group(group.to_owned(), version.to_owned()))
     }
-    let document = document(kinds, group, version).to_string();
-    let mut response = respond(200, Form::JSON, document.clone(), headers);
-    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", hexadecimal(&document))) {
-        response.headers_mut().insert(header::ETAG, etag);
+}
+
+impl Document {
+    fn new(kinds: &Kinds, name: &Name) -> Self {
+        let json =
+            |value: Value| Prepared::new(Form::JSON.content_type(), value.to_string().into());
+        match name {
+            Name::V2 => json(v2(kinds)).into(),
+            Name::V2Protobuf => {
+                Prepared::new(openapi_v2::PROTOBUF, openapi_v2::encode(&v2(kinds))).into()
+            }
+            Name::Index => json(index(kinds)).into(),
+            Name::Group(group, version) => {
+                let text = document(kinds, group, version).to_string();
+                let etag = HeaderValue::from_str(&format!("\"{}\"", hexadecimal(&text)));
+                Self {
+                    answer: Prepared::new(Form::JSON.content_type(), text.into()),
+                    etag: etag.ok(),
+                }
+            }
+        }
     }
-    Some(response)
+}
+
+impl From<Prepared> for Document {
+    fn from(answer: Prepared) -> Self {
+        Self { answer, etag: None }
+    }
 }
 
 /// The group and version of `api/v1` or `apis/apps/v1`.
@@ -371,5 +452,39 @@ fn component_name(resource: &Resource) -> String {
             format!("io.k8s.kube-aggregator.pkg.apis.apiregistration.{version}.{kind}")
         }
         _ => format!("io.k8s.api.{package}.{version}.{kind}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin;
+    use crate::kinds::Registry;
+
+    #[tokio::test]
+    async fn a_document_is_made_once_for_the_same_kinds() {
+        let kinds = |metrics| Registry::new(builtin::resources(metrics)).now();
+        let documents = Documents::default();
+        let headers = HeaderMap::new();
+        let (few, more) = (kinds(false), kinds(true));
+        for path in ["/openapi/v2", "/openapi/v3", "/openapi/v3/apis/apps/v1"] {
+            let name = Name::of(&few, path, &headers).unwrap();
+            documents.answer(&few, path, &headers, None).await.unwrap();
+            let first = documents.cell(&few, &name);
+            assert!(first.initialized(), "{path}");
+            documents.answer(&few, path, &headers, None).await.unwrap();
+            assert!(Arc::ptr_eq(&first, &documents.cell(&few, &name)), "{path}");
+            let other = documents.cell(&more, &name);
+            assert!(!Arc::ptr_eq(&first, &other), "{path}");
+        }
+        let metrics = "/openapi/v3/apis/metrics.k8s.io/v1beta1";
+        let found = async |kinds| {
+            documents
+                .answer(kinds, metrics, &headers, None)
+                .await
+                .unwrap()
+        };
+        assert!(found(&few).await.is_none());
+        assert!(found(&more).await.is_some());
     }
 }

@@ -55,7 +55,7 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
         return apply(call, &options).await;
     }
     let parsed = || Patch::parse(kind, &call.body);
-    let patch = call.effort().run(0, parsed).await?;
+    let patch = call.effort().run(0, parsed).await??;
     let change = Change {
         managed: true,
         must_name_revision: false,
@@ -64,7 +64,7 @@ pub(crate) async fn patch(call: &Call) -> Result<Response, ApiError> {
         patched(call, &patch, old, &options)
     })
     .await?;
-    call.answer(200, &item)
+    call.answer(200, &item).await
 }
 
 /// A patch that was read.
@@ -154,7 +154,8 @@ fn patched(
     let unknown = unknown
         .into_iter()
         .map(|path| decode::finding("unknown", &path));
-    let found: Vec<_> = patch.findings().into_iter().chain(unknown).collect();
+    let found = patch.findings().into_iter().chain(unknown);
+    let found: Vec<_> = found.take(decode::MOST_FINDINGS).collect();
     if options.field_validation == FieldValidation::Strict && !found.is_empty() {
         let why = format!("strict decoding error: {}", found.join(", "));
         return Err(patch.refusal(&made, &why));
@@ -176,7 +177,7 @@ fn patched(
 /// Server-side apply, which creates what is not there.
 async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError> {
     let resource = &call.resource;
-    let config = call.effort().run(0, || config(call, options)).await?;
+    let config = call.effort().run(0, || config(call, options)).await??;
     let there = call
         .objects()
         .store
@@ -201,9 +202,9 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
             return Err(ApiError::conflict(resource, &call.path.name, &why));
         }
         let make = || pipeline::apply(resource, None, &config, force, &writer);
-        let new = scope.effort.run(0, make).await?;
+        let new = scope.effort.run(0, make).await??;
         let item = create_object(objects, &scope, new, false).await?;
-        return call.answer(201, &item);
+        return call.answer(201, &item).await;
     }
     let change = Change {
         managed: false,
@@ -211,7 +212,7 @@ async fn apply(call: &Call, options: &WriteOptions) -> Result<Response, ApiError
     };
     let make = |old: &Value| pipeline::apply(resource, Some(old), &config, force, &writer);
     let item: Item = modify(objects, &scope, change, make).await?;
-    call.answer(200, &item)
+    call.answer(200, &item).await
 }
 
 /// What shall be applied.

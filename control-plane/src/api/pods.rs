@@ -5,13 +5,12 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::decode;
-use super::negotiate::BodyForm;
 use super::query::WriteOptions;
 use super::response::plain;
 use super::status::{ApiError, Cause};
 use crate::kinds::table;
 use crate::meta::{fields, is_deleting, items, name, number, object_in, text, uid};
-use crate::objects::{DeleteOptions, Error, MODIFIED};
+use crate::objects::{DeleteOptions, Error, MODIFIED, pipeline};
 use crate::selector::LabelSelector;
 use crate::store::{Key, Page, WriteError};
 
@@ -26,13 +25,12 @@ fn success(call: &Call, code: u16) -> Response {
 }
 
 fn body(call: &Call, group: &str, kind: &str) -> Result<Value, ApiError> {
-    let form = BodyForm::of(&call.headers)?;
     let expected = decode::Expected {
         group,
         version: "v1",
         kind,
     };
-    Ok(decode::parse(&call.body, form, &expected)?.value)
+    decode::typed(call, &expected)
 }
 
 /// Binds a pod to a node, as a scheduler does.
@@ -123,12 +121,15 @@ fn bound(pod: &Value, binding: &Value, pod_name: &str, now: &str) -> Result<Valu
             }
         }
     }
+    let causes = pipeline::validate_texts(&pod);
+    if !causes.is_empty() {
+        return Err(ApiError::invalid_in("", "Binding", pod_name, &causes));
+    }
     let mut conditions = items(&pod, "/status/conditions").to_vec();
     conditions.retain(|condition| text(condition, "/type") != "PodScheduled");
     conditions.push(json!({
         "type": "PodScheduled",
         "status": "True",
-
         "lastProbeTime": null,
         "lastTransitionTime": now,
     }));

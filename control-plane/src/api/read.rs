@@ -29,7 +29,7 @@ pub(crate) async fn get(call: &Call) -> Result<Response, ApiError> {
     let object = object.ok_or_else(|| ApiError::not_found(&call.resource, &call.path.name))?;
     let item = Item::Stored(object);
     let room = call.room_for(std::slice::from_ref(&item)).await?;
-    Ok(holding(call.answer(200, &item)?, room))
+    Ok(holding(call.answer(200, &item).await?, room))
 }
 
 /// The resource version of a list as a number; 0 if it is empty.
@@ -80,14 +80,17 @@ impl Filter {
 /// Answers with a list.
 pub(crate) async fn list(call: &Call, options: &ListOptions) -> Result<Response, ApiError> {
     let view = call.view()?;
-    let (items, meta) = read_list(call, options)?;
+    let (items, meta) = read_list(call, options).await?;
     let room = call.room_for(&items).await?;
-    let response = call.send(200, view.form, view.list(&items, &meta));
+    let response = call.answer_list(&view, &items, &meta).await?;
     Ok(holding(response, room))
 }
 
+/// Bytes that an object has about, where nobody counts them.
+const USUAL_SIZE: usize = 1024;
+
 /// Reads a list, or a page of one.
-pub(crate) fn read_list(
+pub(crate) async fn read_list(
     call: &Call,
     options: &ListOptions,
 ) -> Result<(Vec<Item>, ListMeta), ApiError> {
@@ -110,7 +113,13 @@ pub(crate) fn read_list(
     let store = &call.objects().store;
     let list = store.list(&call.resource.table, call.namespace(), &page);
     let list = list.map_err(|error| position.error(error, page.after.as_deref()))?;
-    Ok(paginate(list, &filter, options.limit))
+    let filtered = if filter.is_empty() {
+        0
+    } else {
+        list.items.len().saturating_mul(USUAL_SIZE)
+    };
+    let page = || paginate(list, &filter, options.limit);
+    Ok(call.show(filtered, page).await?)
 }
 
 /// The one object that a filter may let through.

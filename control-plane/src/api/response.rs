@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
 
@@ -14,6 +15,33 @@ pub(crate) fn respond(code: u16, form: Form, json: String, headers: &HeaderMap) 
     send(code, form.content_type(), text.into_bytes(), headers)
 }
 
+/// An answer that is sent again and again.
+pub(crate) struct Prepared {
+    content_type: &'static str,
+    plain: Bytes,
+    /// None if it is not worth it.
+    compressed: Option<Bytes>,
+}
+
+impl Prepared {
+    pub(crate) fn new(content_type: &'static str, body: Vec<u8>) -> Self {
+        Self {
+            content_type,
+            compressed: compress::gzip(&body).map(Bytes::from),
+            plain: body.into(),
+        }
+    }
+
+    pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
+        let compressed = self.compressed.clone();
+        let response = match compressed.filter(|_| compress::is_wanted(headers)) {
+            Some(body) => compress::compressed(body),
+            None => Response::new(Body::from(self.plain.clone())),
+        };
+        of_type(200, self.content_type, response)
+    }
+}
+
 /// An answer of this type.
 pub(crate) fn send(
     code: u16,
@@ -21,7 +49,15 @@ pub(crate) fn send(
     body: Vec<u8>,
     headers: &HeaderMap,
 ) -> Response {
-    let mut response = compress::body(body, headers);
+    let gzip = compress::is_wanted(headers).then(|| compress::gzip(&body));
+    let response = match gzip.flatten() {
+        Some(body) => compress::compressed(body),
+        None => Response::new(Body::from(body)),
+    };
+    of_type(code, content_type, response)
+}
+
+fn of_type(code: u16, content_type: &'static str, mut response: Response) -> Response {
     *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
     let content_type = HeaderValue::from_static(content_type);
     response
@@ -77,19 +113,24 @@ mod compress {
     /// Bytes. Less is not worth the work.
     const THRESHOLD: usize = 128 * 1024;
 
-    pub(super) fn body(bytes: Vec<u8>, headers: &HeaderMap) -> Response {
+    pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
         let wanted = headers.get(header::ACCEPT_ENCODING);
         let wanted = wanted.and_then(|value| value.to_str().ok());
-        let gzip = wanted.is_some_and(|text| text.split(',').any(|name| name.trim() == "gzip"));
-        if !gzip || bytes.len() < THRESHOLD {
-            return Response::new(Body::from(bytes));
+        wanted.is_some_and(|text| text.split(',').any(|name| name.trim() == "gzip"))
+    }
+
+    /// The bytes, compressed; none if it is not worth it.
+    pub(super) fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
+        if bytes.len() < THRESHOLD {
+            return None;
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
-        let Ok(compressed) = compressed else {
-            return Response::new(Body::from(bytes));
-        };
-        let mut response = Response::new(Body::from(compressed));
+        let compressed = encoder.write_all(bytes).and_then(|()| encoder.finish());
+        compressed.ok()
+    }
+
+    pub(super) fn compressed(body: impl Into<Body>) -> Response {
+        let mut response = Response::new(body.into());
         let gzip = HeaderValue::from_static("gzip");
         response
             .headers_mut()

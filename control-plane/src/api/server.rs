@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::openapi::Documents;
 use super::telemetry::Telemetry;
 use crate::access::Access;
 use crate::audit::Audit;
@@ -38,4 +39,5 @@ pub(crate) struct Server {
     pub(crate) telemetry: Telemetry,
     /// Where long work is done.
     pub(crate) workbench: Workbench,
+    pub(crate) documents: Documents,
 }

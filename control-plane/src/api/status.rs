@@ -6,6 +6,7 @@ use crate::kinds::{Resource, qualified};
 pub(crate) use crate::objects::Cause;
 use crate::objects::{Error, Taken};
 use crate::store::{Expired, ReadError};
+use crate::work::Undone;
 
 /// A request that failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,9 +62,16 @@ impl From<Error> for ApiError {
             Error::Rejected => Self::rejected(),
             Error::TooLarge(why) => Self::new(413, "RequestEntityTooLarge", why),
             Error::Timeout => Self::timeout(),
+            Error::TooManyRequests => Self::too_many_requests(),
             Error::Internal(why) => Self::internal(&why),
             Error::Unforeseen(why) => Self::unforeseen(why),
         }
+    }
+}
+
+impl From<Undone> for ApiError {
+    fn from(undone: Undone) -> Self {
+        Error::from(undone).into()
     }
 }
 

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::decode;
-use super::negotiate::BodyForm;
 use super::query::WriteOptions;
 use super::status::{ApiError, Cause};
 use crate::access::service_accounts::{BoundObject, issue, own_audiences};
@@ -22,13 +21,12 @@ const LIFETIME: i64 = 3600;
 /// Answers a request for a token.
 pub(crate) fn create(call: &Call) -> Result<Response, ApiError> {
     WriteOptions::of(&call.query, "CreateOptions", false)?;
-    let form = BodyForm::of(&call.headers)?;
     let expected = decode::Expected {
         group: "authentication.k8s.io",
         version: "v1",
         kind: "TokenRequest",
     };
-    let request = decode::parse(&call.body, form, &expected)?.value;
+    let request = decode::typed(call, &expected)?;
     let account = call.objects().store.get(&call.key(&call.path.name));
     let account = account.ok_or_else(|| ApiError::not_found(&call.resource, &call.path.name))?;
     let account = account.value();

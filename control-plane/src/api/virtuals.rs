@@ -18,12 +18,11 @@ use crate::selector::LabelSelector;
 /// Answers a request for such a kind.
 pub(crate) async fn serve(call: &Call, verb: &str) -> Result<Response, ApiError> {
     match (call.resource.group.as_str(), verb) {
-        ("metrics.k8s.io", verb) => metrics(call, verb),
+        ("metrics.k8s.io", verb) => metrics(call, verb).await,
         // The parts of this control plane are no components of their own.
         ("", "list") => {
-            let view = call.view()?;
-            let text = view.list(&[], &ListMeta::default());
-            Ok(call.send(200, view.form, text))
+            let nothing = ListMeta::default();
+            Ok(call.answer_list(&call.view()?, &[], &nothing).await?)
         }
         ("", "get") => Err(ApiError::not_found(&call.resource, &call.path.name)),
         ("", "create") => {
@@ -41,7 +40,7 @@ pub(crate) async fn serve(call: &Call, verb: &str) -> Result<Response, ApiError>
     }
 }
 
-fn metrics(call: &Call, verb: &str) -> Result<Response, ApiError> {
+async fn metrics(call: &Call, verb: &str) -> Result<Response, ApiError> {
     let Some(source) = call.server.metrics.as_ref() else {
         return Err(ApiError::no_such_resource());
     };
@@ -50,7 +49,7 @@ fn metrics(call: &Call, verb: &str) -> Result<Response, ApiError> {
         let mut found = all.into_iter();
         let found = found.find(|item| name(item) == call.path.name);
         let found = found.ok_or_else(|| ApiError::not_found(&call.resource, &call.path.name))?;
-        return call.answer(200, &Item::Made(found));
+        return call.answer(200, &Item::Made(found)).await;
     }
     let options = ListOptions::of(&call.query, false)?;
     let labels = LabelSelector::parse(&options.label_selector).map_err(ApiError::bad_request)?;
@@ -59,9 +58,8 @@ fn metrics(call: &Call, verb: &str) -> Result<Response, ApiError> {
         .filter(|item| labels.matches(item))
         .map(Item::Made)
         .collect();
-    let view = call.view()?;
-    let text = view.list(&items, &ListMeta::default());
-    Ok(call.send(200, view.form, text))
+    let meta = ListMeta::default();
+    Ok(call.answer_list(&call.view()?, &items, &meta).await?)
 }
 
 /// What the source knows, without its types.

@@ -20,6 +20,7 @@ use crate::objects::{
     Admission, Change, DeleteOptions, Error, RequestScope, check_delete, create_object, key_of,
     modify, wrong_uid,
 };
+use crate::serving::holding;
 
 impl Call {
     /// What a write of this request is for.
@@ -83,10 +84,10 @@ pub(crate) async fn create(call: &Call) -> Result<Response, ApiError> {
     call.form()?;
     let options = WriteOptions::of(&call.query, "CreateOptions", false)?;
     let decoded = || decode::object(call, &call.body, form, options.field_validation);
-    let value = call.effort().run(0, decoded).await?;
+    let value = call.effort().run(0, decoded).await??;
     let value = call.resource.conversion.to_stored(value);
     let item = create_object(call.objects(), &call.scope(&options), value, true).await?;
-    call.answer(201, &item)
+    call.answer(201, &item).await
 }
 
 /// Answers a `PUT` of an object or of its status.
@@ -95,7 +96,7 @@ pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
     call.form()?;
     let options = WriteOptions::of(&call.query, "UpdateOptions", false)?;
     let decoded = || decode::object(call, &call.body, form, options.field_validation);
-    let value = call.effort().run(0, decoded).await?;
+    let value = call.effort().run(0, decoded).await??;
     let value = call.resource.conversion.to_stored(value);
     check_name(call, &value)?;
     let (objects, scope) = (call.objects(), call.scope(&options));
@@ -110,7 +111,7 @@ pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
         }
         metadata(&mut value).remove("resourceVersion");
         let item = create_object(objects, &scope, value, true).await?;
-        return call.answer(201, &item);
+        return call.answer(201, &item).await;
     }
     let change = Change {
         managed: true,
@@ -118,7 +119,7 @@ pub(crate) async fn update(call: &Call) -> Result<Response, ApiError> {
     };
     let make = |_: &Value| Ok::<_, ApiError>(value.clone());
     let item = modify(objects, &scope, change, make).await?;
-    call.answer(200, &item)
+    call.answer(200, &item).await
 }
 
 fn check_name(call: &Call, value: &Value) -> Result<(), ApiError> {
@@ -156,7 +157,7 @@ pub(crate) async fn delete(call: &Call) -> Result<Response, ApiError> {
     if deleted.gone && !resource.traits.returns_deleted {
         return Ok(call.answer_value(code, &success(resource, deleted.item.value())));
     }
-    call.answer(code, &deleted.item)
+    call.answer(code, &deleted.item).await
 }
 
 /// The `Status` that reports a deletion.
@@ -208,7 +209,9 @@ pub(crate) async fn delete_collection(call: &Call) -> Result<Response, ApiError>
     let options = options(call)?;
     let list_options = ListOptions::of(&call.query, false)?;
     let view = call.view()?;
-    let (items, meta) = read_list(call, &list_options)?;
+    let (items, meta) = read_list(call, &list_options).await?;
+    // Before anything is deleted: what is deleted can't be answered again.
+    let room = call.room_for(&items).await?;
     for item in &items {
         let value = item.value();
         check_delete(&call.resource, name(value))?;
@@ -218,5 +221,7 @@ pub(crate) async fn delete_collection(call: &Call) -> Result<Response, ApiError>
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(call.send(200, view.form, view.list(&items, &meta)))
+    let answered = call.answer_list(&view, &items, &meta).await;
+    let response = answered.map_err(|_| ApiError::overdue())?;
+    Ok(holding(response, room))
 }

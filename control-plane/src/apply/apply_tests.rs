@@ -402,3 +402,15 @@ fn what_goes_with_a_value_of_another_sort_is_owned_by_nobody() {
     assert_eq!(object["any"], json!({"a": 5}));
     assert_eq!(owned_by(&object, "other"), Some(json!({"f:any": {}})));
 }
+
+#[test]
+fn nothing_is_applied_once_the_time_has_passed() {
+    let world = World::deployments();
+    let object = world.applied(None, &deployment(), "me", 0).unwrap();
+    let mut config = deployment();
+    config["spec"]["replicas"] = json!(7);
+    let late = || world.applied(Some(&object), &config, "me", 10);
+    let applied = crate::work::too_late(late).unwrap_or_default();
+    assert_eq!(applied.get("spec"), None);
+    assert_eq!(late().unwrap()["spec"]["replicas"], 7);
+}

@@ -12,6 +12,7 @@ use super::element::{PathElement, same};
 use super::field_set::FieldSet;
 use super::shape::{ListShape, MapShape, Shape};
 use crate::schema::Schema;
+use crate::work::is_late;
 
 /// What changed. No field is in two of the sets, but for items that come several times.
 #[derive(Debug, Default, PartialEq)]
@@ -101,6 +102,7 @@ impl Change {
             ..Self::default()
         };
         match (sides.old, sides.new) {
+            (Some(value), _) | (None, Some(value)) if is_late(value) => {}
             (Some(old), Some(new)) if old == new => {}
             (Some(old), Some(new)) => {
                 let (before, after) = (Shape::of(schema, old), Shape::of(schema, new));

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::shape::{ListShape, MapShape, Shape};
 use crate::patch::print;
 use crate::schema::{Form, Schema};
+use crate::work::is_late;
 
 /// What is wrong with a value, in the words of structured-merge-diff.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,6 +87,9 @@ struct Check {
 
 impl Check {
     fn value(&mut self, value: &Value, schema: &Schema) {
+        if is_late(value) {
+            return;
+        }
         let reason = match (Shape::of(schema, value), value) {
             (_, Value::Null) => None,
             (Shape::Map(map), Value::Object(_)) => return self.fields(value, map),

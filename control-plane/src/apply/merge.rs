@@ -10,6 +10,7 @@ use super::element::PathElement;
 use super::invalid::{Invalid, Problem};
 use super::shape::{ListShape, MapShape, Shape};
 use crate::schema::Schema;
+use crate::work::is_late;
 
 /// Merges a configuration into an object. Nothing is removed; what both say is as in the
 /// configuration.
@@ -26,6 +27,9 @@ fn merge_value(live: Option<&Value>, config: Option<&Value>, schema: &Schema) ->
     let Some(leading) = config.or(live) else {
         return Ok(None);
     };
+    if is_late(leading) {
+        return Ok(None);
+    }
     let shape = Shape::of(schema, leading);
     if let (Some(live), Some(_)) = (live, config) {
         // What the configuration replaces by another sort of value must be sound, too.

@@ -8,6 +8,7 @@ use super::element::PathElement;
 use super::field_set::FieldSet;
 use super::shape::{ListShape, MapShape, Shape};
 use crate::schema::Schema;
+use crate::work::is_late;
 
 impl FieldSet {
     /// The fields that a value sets, as a server-side apply of it would own them.
@@ -26,6 +27,9 @@ struct Owned {
 
 impl Owned {
     fn of(value: &Value, schema: &Schema) -> Self {
+        if is_late(value) {
+            return Self::default();
+        }
         let below = match Shape::of(schema, value) {
             Shape::Map(map) if !map.is_atomic() => fields(value, map),
             Shape::List(list) if !list.is_atomic() => items(value, list),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::field_set::FieldSet;
 use super::shape::{ListShape, MapShape, Shape};
 use crate::schema::Schema;
+use crate::work::is_late;
 
 /// The object without the fields of a set. What loses everything becomes `null`.
 pub(super) fn remove<'v>(value: &'v Value, fields: &FieldSet, schema: &Schema) -> Cow<'v, Value> {
@@ -17,6 +18,9 @@ pub(super) fn remove<'v>(value: &'v Value, fields: &FieldSet, schema: &Schema) -
 }
 
 fn remove_below(value: &Value, set: &FieldSet, schema: &Schema) -> Value {
+    if is_late(value) {
+        return Value::Null;
+    }
     if set.is_empty() {
         return value.clone();
     }

@@ -12,6 +12,7 @@ use super::managed::{self, Managed, Operation, Owner, OwnerId};
 use super::shape::rooted;
 use super::{Manager, Target};
 use crate::schema::Schema;
+use crate::work;
 
 /// Updates that are kept apart. One more, and the oldest are joined.
 const MOST_UPDATES: usize = 10;
@@ -70,6 +71,9 @@ pub(super) fn updated(
     let mut change = Comparison::of(old, new, blank, schema)?;
     change.leave_out(target.reset);
     for owner in &mut managed.owners {
+        if work::check_deadline().is_err() {
+            break;
+        }
         owner.fields.fit(schema);
         owner.fields.subtract(&change.added);
         owner.fields.subtract(&change.modified);
@@ -147,7 +151,7 @@ fn join_oldest(managed: &mut Managed) {
     updates.sort();
     let mut first_of_version = Vec::<Owner>::new();
     for (_, id) in updates {
-        if excess == 0 {
+        if excess == 0 || work::check_deadline().is_err() {
             break;
         }
         let Some(mut owner) = managed.take(&id) else {

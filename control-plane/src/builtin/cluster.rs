@@ -1,7 +1,7 @@
 //! What makes a cluster, and what extends its API server.
 
 use super::core::EVENT_RULES;
-use crate::kinds::{Builtin, Conversion, PrinterColumn, Selectable, Traits};
+use crate::kinds::{Builtin, Conversion, Selectable, Traits};
 use crate::schema::builtin::defaults::cluster as defaults;
 use crate::schema::builtin::status;
 use crate::schema::builtin::validate::{Rules, cluster as validate, definition};
@@ -162,19 +162,6 @@ pub(super) const NODE: &[Builtin] = &[Builtin {
     )
 }];
 
-/// A kind that is stored as it comes. Nothing here reads it, so its types are not compiled in: its
-/// fields are neither known nor checked.
-const fn without_schema(
-    group: &'static str,
-    kind: &'static str,
-    columns: fn() -> Vec<PrinterColumn>,
-) -> Builtin {
-    Builtin {
-        validation: None,
-        ..Builtin::new(group, kind, columns)
-    }
-}
-
 const DEVICE: Traits = Traits {
     returns_deleted: true,
     ..Traits::NONE
@@ -185,19 +172,20 @@ const COUNTED_DEVICE: Traits = Traits {
 };
 const RESOURCE_GROUP: &str = "resource.k8s.io";
 
-/// The group `resource.k8s.io`, in discovery's order.
+/// The group `resource.k8s.io`, in discovery's order. Nothing here reads its kinds, so their types
+/// are not compiled in: of their fields, only the metadata is known and checked.
 pub(super) const RESOURCE: &[Builtin] = &[
     Builtin {
         traits: COUNTED_DEVICE,
-        ..without_schema(RESOURCE_GROUP, "DeviceClass", columns::aged)
+        ..Builtin::new(RESOURCE_GROUP, "DeviceClass", columns::aged)
     },
     Builtin {
         traits: DEVICE,
-        ..without_schema(RESOURCE_GROUP, "ResourceClaim", columns::created)
+        ..Builtin::new(RESOURCE_GROUP, "ResourceClaim", columns::created)
     },
     Builtin {
         traits: DEVICE,
-        ..without_schema(RESOURCE_GROUP, "ResourceClaimTemplate", columns::aged)
+        ..Builtin::new(RESOURCE_GROUP, "ResourceClaimTemplate", columns::aged)
     },
     Builtin {
         traits: COUNTED_DEVICE,
@@ -205,20 +193,21 @@ pub(super) const RESOURCE: &[Builtin] = &[
             Selectable::new("spec.nodeName", "/spec/nodeName"),
             Selectable::new("spec.driver", "/spec/driver"),
         ],
-        ..without_schema(RESOURCE_GROUP, "ResourceSlice", columns::created)
+        ..Builtin::new(RESOURCE_GROUP, "ResourceSlice", columns::created)
     },
 ];
 
 const FLOW_GROUP: &str = "flowcontrol.apiserver.k8s.io";
 
-/// The group `flowcontrol.apiserver.k8s.io`, in discovery's order.
+/// The group `flowcontrol.apiserver.k8s.io`, in discovery's order. Like those of [`RESOURCE`], its
+/// types are not compiled in.
 pub(super) const FLOW_CONTROL: &[Builtin] = &[
     Builtin {
         traits: GENERATION,
-        ..without_schema(FLOW_GROUP, "FlowSchema", columns::created)
+        ..Builtin::new(FLOW_GROUP, "FlowSchema", columns::created)
     },
     Builtin {
         traits: GENERATION,
-        ..without_schema(FLOW_GROUP, "PriorityLevelConfiguration", columns::created)
+        ..Builtin::new(FLOW_GROUP, "PriorityLevelConfiguration", columns::created)
     },
 ];

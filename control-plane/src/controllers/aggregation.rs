@@ -1,13 +1,13 @@
-//! Cluster roles that are made of others: their rules are those of the roles that they select.
+//! Keeps the rules of cluster roles that are made of others.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::warn;
 
 use super::written::Written;
+use crate::access::aggregation::gathered;
 use crate::kinds::table;
 use crate::meta::{items, name};
 use crate::objects::{Error, Objects, typed};
-use crate::selector::LabelSelector;
 use crate::store::{Page, WriteError};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -52,28 +52,4 @@ pub(super) async fn gather(objects: &Objects) -> bool {
             return true;
         }
     }
-}
-
-/// The rules of the roles that a role selects, each once; none if it selects none.
-pub(crate) fn gathered<'a>(
-    role: &Value,
-    others: &(impl Iterator<Item = &'a Value> + Clone),
-) -> Option<Vec<Value>> {
-    role.pointer("/aggregationRule")
-        .filter(|rule| !rule.is_null())?;
-    let mut rules: Vec<Value> = Vec::new();
-    for selector in items(role, "/aggregationRule/clusterRoleSelectors") {
-        let Some(selector) = LabelSelector::of_object(selector) else {
-            continue;
-        };
-        let selected = others
-            .clone()
-            .filter(|other| name(other) != name(role) && selector.matches(other));
-        for rule in selected.flat_map(|other| items(other, "/rules")) {
-            if !rules.contains(rule) {
-                rules.push(rule.clone());
-            }
-        }
-    }
-    Some(rules)
 }

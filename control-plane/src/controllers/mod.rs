@@ -9,7 +9,7 @@
 //! a while.
 
 mod accounts;
-pub(crate) mod aggregation;
+mod aggregation;
 mod backoff;
 mod definitions;
 mod emptying;

@@ -27,7 +27,7 @@ pub(crate) struct Builtin {
     pub(crate) prepare_update: fn(&mut Value, &Value),
     /// The status of a new object, if the kind has a status subresource.
     pub(crate) initial_status: fn(&Value) -> Value,
-    /// What is valid; none if it is never stored, or has no schema: its fields are not known then.
+    /// What is valid; none if it is never stored.
     pub(crate) validation: Option<Rules>,
     /// Metadata that a write to the status restores, beside the generation.
     pub(crate) restored_by_status: &'static [&'static str],

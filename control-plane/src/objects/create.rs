@@ -23,13 +23,17 @@ pub(crate) async fn create_object(
     manage: bool,
 ) -> Result<Item, Error> {
     let resource = scope.resource;
-    scope.admission.admit(&mut value, None)?;
+    let admit = || {
+        scope.admission.admit(&mut value, None)?;
+        Ok::<_, Error>(value)
+    };
+    let value = scope.effort.run(0, admit).await??;
     let generated = name(&value).is_empty() && !text(&value, "/metadata/generateName").is_empty();
     let mut attempts = 0;
     loop {
         attempts += 1;
         let prepare = || prepare(objects, scope, value.clone(), manage);
-        let prepared = scope.effort.run(0, prepare).await?;
+        let prepared = scope.effort.run(0, prepare).await??;
         let complete = services::allocation(objects, scope, &prepared, None);
         let created = objects.create_completed(resource, prepared, scope.dry_run, complete);
         match created.await {

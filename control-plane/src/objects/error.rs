@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::kinds::Resource;
 use crate::patch::PatchError;
 use crate::store::WriteError;
+use crate::work::Undone;
 
 /// What an object that was written since it was read is refused with.
 pub(crate) const MODIFIED: &str =
@@ -72,6 +73,9 @@ pub(crate) enum Error {
     /// It took too long.
     #[error("the request took too long")]
     Timeout,
+    /// There is too much to do for others.
+    #[error("there are too many requests")]
+    TooManyRequests,
     /// It did not work.
     #[error("{0}")]
     Internal(String),
@@ -223,6 +227,15 @@ impl Error {
             WriteError::Invalid(why) => Self::BadRequest((*why).to_owned()),
             WriteError::TooLarge => Self::Unforeseen(error.to_string()),
             WriteError::Storage(_) | WriteError::Closed => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<Undone> for Error {
+    fn from(undone: Undone) -> Self {
+        match undone {
+            Undone::Busy => Self::TooManyRequests,
+            Undone::Expired => Self::Timeout,
         }
     }
 }

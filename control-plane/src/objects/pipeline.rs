@@ -60,22 +60,42 @@ fn stored_schema(resource: &Resource) -> Arc<Schema> {
 /// Drops the fields that the kind does not have. Gives their paths, as `spec.foo`. Refuses values
 /// that are not of their field's type.
 pub(crate) fn prune(resource: &Resource, value: &mut Value) -> Result<Vec<String>, Mismatch> {
-    let Some(schema) = schema_of(resource) else {
-        return Ok(Vec::new());
-    };
-    let checked = if resource.custom.is_some() {
-        // Validation says what is wrong with the rest.
-        let metadata = value.get("metadata").unwrap_or(&Value::Null);
-        mismatch(builtin::metadata(), metadata, "ObjectMeta")
-    } else {
-        mismatch(&schema, value, &resource.kind)
-    };
-    if let Some(wrong) = checked {
+    let schema = schema_of(resource);
+    if let Some(schema) = schema.as_ref().filter(|_| resource.custom.is_none()) {
+        return prune_typed(schema, &resource.kind, value);
+    }
+    // Of a custom resource, validation says what is wrong with the rest.
+    let of_object = value.get("metadata").unwrap_or(&Value::Null);
+    if let Some(wrong) = mismatch(builtin::metadata(), of_object, "ObjectMeta") {
+        return Err(wrong);
+    }
+    let unknown = schema.unwrap_or_default().prune(value);
+    metadata::normalize(value);
+    Ok(unknown)
+}
+
+/// The same for a body of a built-in kind that is not stored, such as a binding.
+pub(crate) fn prune_builtin(
+    (group, version, kind): (&str, &str, &str),
+    value: &mut Value,
+) -> Result<Vec<String>, Mismatch> {
+    let schema = builtin(group, version, kind).unwrap_or_default();
+    prune_typed(&schema, kind, value)
+}
+
+fn prune_typed(schema: &Schema, kind: &str, value: &mut Value) -> Result<Vec<String>, Mismatch> {
+    if let Some(wrong) = mismatch(schema, value, kind) {
         return Err(wrong);
     }
     let unknown = schema.prune(value);
     metadata::normalize(value);
     Ok(unknown)
+}
+
+/// What is wrong with the labels and annotations of an object.
+pub(crate) fn validate_texts(value: &Value) -> Vec<Cause> {
+    let of_object = value.get("metadata").unwrap_or(&Value::Null);
+    causes(&metadata::validate_texts(of_object, &Path::new("metadata")))
 }
 
 /// Fills in what was left out.

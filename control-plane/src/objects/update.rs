@@ -42,7 +42,8 @@ pub(crate) async fn modify<E: From<Error>>(
             scope.admission.admit(&mut new, Some(&old))?;
             decide::<E>(objects, scope, change, &object, (&old, new))
         };
-        let new = scope.effort.run(object.json().len(), decide).await?;
+        let new = scope.effort.run(object.json().len(), decide).await;
+        let new = new.map_err(Error::from)??;
         match commit(objects, scope, &object, &old, new).await {
             Err(WriteError::Conflict { .. }) => {}
             Err(error) => return Err(Error::write(resource, name, &error).into()),

@@ -22,7 +22,7 @@ pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> 
         value: document.clone(),
     };
     for operation in operations {
-        work::check_deadline().map_err(|_| PatchError::Timeout)?;
+        work::check_deadline()?;
         let operation = Operation(operation.as_object());
         operation
             .apply(&mut document)

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{PatchError, print};
+use crate::work;
 
 /// Applies a merge patch to an object.
 ///
@@ -22,25 +23,27 @@ pub fn merge_patch(document: &Value, patch: &Value) -> Result<Value, PatchError>
     };
     let mut document = document.clone();
     match &mut document {
-        Value::Object(fields) => merge(fields, patch),
+        Value::Object(fields) => merge(fields, patch)?,
         other => *other = without_nulls(&Value::Object(patch.clone())),
     }
     Ok(document)
 }
 
-fn merge(fields: &mut Map<String, Value>, patch: &Map<String, Value>) {
+fn merge(fields: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<(), PatchError> {
+    work::check_deadline()?;
     for (name, patch) in patch {
         match (fields.get_mut(name), patch) {
             (_, Value::Null) => {
                 fields.remove(name);
             }
-            (Some(Value::Object(fields)), Value::Object(patch)) => merge(fields, patch),
+            (Some(Value::Object(fields)), Value::Object(patch)) => merge(fields, patch)?,
             (Some(field @ Value::Object(_)), patch) => *field = patch.clone(),
             (_, patch) => {
                 fields.insert(name.clone(), without_nulls(patch));
             }
         }
     }
+    Ok(())
 }
 
 /// The value without the `null` fields of its objects; `null` items of lists stay.

@@ -13,6 +13,8 @@ mod strategic_list;
 
 use thiserror::Error;
 
+use crate::work::Expired;
+
 pub use json::{json_patch, unknown_json_patch_fields};
 pub use merge::merge_patch;
 pub use strategic::strategic_merge_patch;
@@ -45,4 +47,10 @@ pub enum PatchError {
     /// no reason.
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<Expired> for PatchError {
+    fn from(Expired: Expired) -> Self {
+        Self::Timeout
+    }
 }

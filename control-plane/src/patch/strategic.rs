@@ -3,12 +3,15 @@
 //! Like a merge patch, but lists of the types that say so are merged item by item, and directives in
 //! the patch say more: `$patch`, `$retainKeys`, `$deleteFromPrimitiveList/…`, `$setElementOrder/…`.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::directive::{DIRECTIVE, bad_format, bad_type, unknown_directive};
 use super::strategic_list::{ListMerge, check_order, delete_items, merge_list, sort_as_wanted};
 use super::{PatchError, print};
 use crate::schema::{Form, PatchMerge, Schema};
+use crate::work;
 
 const RETAIN_KEYS: &str = "$retainKeys";
 const DELETE_FROM_LIST: &str = "$deleteFromPrimitiveList";
@@ -58,6 +61,7 @@ fn merge_object(
     mut patch: Map<String, Value>,
     schema: Option<&Schema>,
 ) -> Result<Map<String, Value>, PatchError> {
+    work::check_deadline()?;
     if let Some(directive) = patch.get(DIRECTIVE) {
         return match directive.as_str() {
             Some("replace") => {
@@ -147,7 +151,8 @@ fn retain_keys(
     };
     let invalid = || bad_format("retainKeys");
     let keys = keys.as_array().ok_or_else(invalid)?;
-    let is_retained = |name: &str| keys.iter().any(|key| key.as_str() == Some(name));
+    let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let is_retained = |name: &str| keys.contains(name);
     let is_directive =
         |name: &str| name.starts_with(DELETE_FROM_LIST) || name.starts_with(SET_ORDER);
     let mut written = patch.iter().filter(|(_, value)| !value.is_null());

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::directive::{DIRECTIVE, bad_type, unknown_directive};
 use super::{PatchError, print};
 use crate::schema::Schema;
+use crate::work;
 
 /// How a list is merged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +48,7 @@ pub(super) fn merge_list(
     merge: &ListMerge<'_>,
     of_items: Items<'_>,
 ) -> Result<Vec<Value>, PatchError> {
+    work::check_deadline()?;
     if *merge == ListMerge::Replace {
         return Ok(patch);
     }

@@ -309,3 +309,22 @@ proptest! {
         prop_assert_eq!(twice, Ok(once));
     }
 }
+
+#[test]
+fn a_patch_ends_when_its_time_has_passed() {
+    let (document, patch) = (json!({"spec": {"a": 1}}), json!({"spec": {"b": 1}}));
+    let late = || strategic_merge_patch(&document, &patch, &Schema::default());
+    assert_eq!(crate::work::too_late(late), Err(PatchError::Timeout));
+    let late = || crate::patch::merge_patch(&document, &patch);
+    assert_eq!(crate::work::too_late(late), Err(PatchError::Timeout));
+}
+
+#[test]
+fn many_keys_are_retained_at_once() {
+    let names: Vec<String> = (0..200_000).map(|number| format!("key-{number}")).collect();
+    let fields: Map<String, Value> = names.iter().map(|name| (name.clone(), json!(1))).collect();
+    let mut patch = fields.clone();
+    patch.insert("$retainKeys".to_owned(), json!(names));
+    let made = strategic_merge_patch(&fields.clone().into(), &patch.into(), &Schema::default());
+    assert_eq!(made, Ok(fields.into()));
+}

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Form, Object, Schema};
 use crate::bounds::{OBJECT_BYTES, json_size};
+use crate::work::is_late;
 
 /// Bytes of defaults that may still be filled in; none once a default was too much.
 struct Room(usize);
@@ -24,6 +25,9 @@ impl Schema {
     /// server does so when it decodes what a client sent, and when it stores; it does not with a
     /// configuration that is applied.
     pub fn drop_nulls(&self, value: &mut Value) {
+        if is_late(value) {
+            return;
+        }
         match (&self.form, value) {
             (Form::Object(object), Value::Object(fields)) => {
                 fields.retain(|name, value| {
@@ -54,6 +58,9 @@ impl Schema {
     }
 
     fn fill_below(&self, value: &mut Value, room: &mut Room) {
+        if is_late(value) {
+            return;
+        }
         match (&self.form, value) {
             (Form::Object(object), Value::Object(fields)) => object.fill_defaults(fields, room),
             (Form::List(list), Value::Array(items)) => {
@@ -67,6 +74,9 @@ impl Schema {
 
     /// Whether [`fill_defaults`](Self::fill_defaults) would change a value.
     pub fn lacks_defaults(&self, value: &Value) -> bool {
+        if is_late(value) {
+            return false;
+        }
         match (&self.form, value) {
             (Form::Object(object), Value::Object(fields)) => object.lacks_defaults(fields),
             (Form::List(list), Value::Array(items)) => {

@@ -10,7 +10,7 @@ use super::path::Path;
 use super::render;
 
 /// What kind of error it is: a cause's `reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
     /// It should be there.
     Required,
@@ -74,7 +74,7 @@ impl ErrorKind {
 }
 
 /// One field that is wrong. Displays as `path: what: value: detail`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FieldError {
     /// What kind of error it is.
     pub kind: ErrorKind,

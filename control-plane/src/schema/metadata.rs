@@ -122,10 +122,21 @@ fn namespace(namespace: &str, is_namespaced: bool, path: &Path<'_>, errors: &mut
     }
 }
 
+/// Checks the labels and the annotations.
+pub(crate) fn validate_texts(metadata: &Value, path: &Path<'_>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    labels(&metadata["labels"], &path.field("labels"), &mut errors);
+    annotations(
+        &metadata["annotations"],
+        &path.field("annotations"),
+        &mut errors,
+    );
+    errors
+}
+
 /// What is checked at every write.
 fn common(metadata: &Value, path: &Path<'_>, errors: &mut Vec<FieldError>) {
-    labels(&metadata["labels"], &path.field("labels"), errors);
-    annotations(&metadata["annotations"], &path.field("annotations"), errors);
+    errors.extend(validate_texts(metadata, path));
     owners(
         &metadata["ownerReferences"],
         &path.field("ownerReferences"),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Form, Object, Schema, builtin};
+use crate::work::is_late;
 
 impl Schema {
     /// Drops the unknown fields of an object of this kind, and says which they were
@@ -39,6 +40,9 @@ struct Pruned {
 impl Pruned {
     /// Without a schema, the fields of every object are unknown.
     fn value(&mut self, value: &mut Value, schema: Option<&Schema>) {
+        if is_late(value) {
+            return;
+        }
         match (value, schema.map(|schema| &schema.form)) {
             (_, Some(Form::Any)) => {}
             (Value::Object(fields), Some(Form::Object(object))) => {

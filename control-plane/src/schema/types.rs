@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Form, Schema, builtin};
+use crate::work::is_late;
 
 /// A value of a wrong type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn value(&mut self, schema: &Schema, value: &Value) -> Option<Mismatch> {
+        if is_late(value) {
+            return None;
+        }
         match (&schema.form, value) {
             (Form::IntOrString, Value::Number(_) | Value::String(_))
                 if !is_sound(schema, value) =>

@@ -363,3 +363,27 @@ async fn a_secret_of_an_account_gets_its_token() {
         .expect(200);
     fixture.until(&path, 404).await;
 }
+
+#[tokio::test]
+async fn a_request_for_a_token_is_of_its_type() {
+    let (fixture, _) = fixture().await;
+    let path = format!("{ACCOUNTS}/robot/token");
+    for spec in [
+        json!({"audiences": "vault"}),
+        json!({"audiences": [5]}),
+        json!({"audiences": ["vault"], "expirationSeconds": "600"}),
+        json!({"audiences": ["vault"], "expirationSeconds": 600.5}),
+        json!({"audiences": ["vault"], "boundObjectRef": "pod"}),
+        json!("vault"),
+    ] {
+        let answer = fixture.post(&path, &json!({"spec": spec})).await;
+        assert_eq!(answer.code, 400, "{spec}: {}", answer.text);
+        assert!(answer.json()["status"]["token"].is_null(), "{spec}");
+    }
+    let spec = json!({"audiences": ["vault"], "expirationSeconds": 600});
+    let made = fixture
+        .post(&path, &json!({"spec": spec}))
+        .await
+        .expect(201);
+    assert_eq!(made["spec"]["audiences"], json!(["vault"]));
+}

@@ -320,3 +320,63 @@ async fn aggregated_roles_are_kept_filled_in() {
         .expect(200);
     until_resources(&fixture, "all", &["widgets"]).await;
 }
+
+/// A rule with 60 values in each list.
+fn wide(verb: &str) -> Value {
+    let list =
+        |what: &str| -> Vec<String> { (0..60).map(|number| format!("{what}{number}")).collect() };
+    let mut verbs = list("v");
+    verbs.push(verb.to_owned());
+    json!({
+        "apiGroups": list("g"), "resources": list("r"), "resourceNames": list("n"), "verbs": verbs,
+    })
+}
+
+#[tokio::test]
+async fn wide_rules_are_compared_at_once() {
+    let fixture = fixture(rbac_rules(&[wide("v")])).await;
+    let roles = format!("{RBAC}/clusterroles");
+    let own = role("ClusterRole", "own", &json!([wide("v")]));
+    ann(&fixture, Method::POST, &roles, JSON, &own)
+        .await
+        .expect(201);
+    // 216,000 resources with names, each without one verb.
+    let more = role("ClusterRole", "more", &json!([wide("w")]));
+    let refused = ann(&fixture, Method::POST, &roles, JSON, &more).await;
+    assert_eq!(refused.code, 403);
+    let message = refused.message();
+    let first = r#"{APIGroups:["g0"], Resources:["r0"], ResourceNames:["n0"], Verbs:["w"]}"#;
+    assert!(message.contains(first), "{message}");
+    assert!(message.ends_with("\nand more"), "{message}");
+    assert!(message.len() < 1024 * 1024, "{}", message.len());
+    fixture.post(&roles, &more).await.expect(201);
+    let bindings = format!("{RBAC}/clusterrolebindings");
+    for (name, code) in [("own", 201), ("more", 403)] {
+        let binding = binding("ClusterRoleBinding", name, "ClusterRole", name);
+        let answer = ann(&fixture, Method::POST, &bindings, JSON, &binding).await;
+        assert_eq!(answer.code, code, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn rules_that_take_too_long_to_compare_are_refused() {
+    let fixture = fixture(rbac_rules(&[])).await;
+    let roles = format!("{RBAC}/clusterroles");
+    let rules = |verb: &str| -> Value {
+        let numbers = 0..3000;
+        let rules = numbers.map(|number| {
+            json!({"apiGroups": ["a"], "resources": [format!("r{number}")], "verbs": [verb]})
+        });
+        rules.collect()
+    };
+    let many = role("ClusterRole", "many", &rules("get"));
+    fixture.post(&roles, &many).await.expect(201);
+    let binding = binding("ClusterRoleBinding", "many", "ClusterRole", "many");
+    let bindings = format!("{RBAC}/clusterrolebindings");
+    fixture.post(&bindings, &binding).await.expect(201);
+    let refused = role("ClusterRole", "refused", &rules("get"));
+    let refused = ann(&fixture, Method::POST, &roles, JSON, &refused).await;
+    assert_eq!(refused.code, 403);
+    let why = "there are too many rules to compare them with those of the user";
+    assert!(refused.message().ends_with(why), "{}", refused.message());
+}

@@ -396,3 +396,74 @@ async fn a_new_default_counts_for_what_was_there_before() {
     let written = fixture.merge(&format!("{all}/a"), &size).await.expect(200);
     assert_eq!(written["spec"], json!({"mode": "auto", "size": 2}));
 }
+
+#[tokio::test]
+async fn of_many_unknown_fields_the_first_are_told() {
+    let fixture = Fixture::new().await;
+    let mut map = json!({"metadata": {"name": "a"}});
+    for number in 0..100_000 {
+        map[format!("unknown-{number:06}")] = json!(1);
+    }
+    let strict = fixture
+        .post(&format!("{MAPS}?fieldValidation=Strict"), &map)
+        .await;
+    assert_eq!(strict.code, 400);
+    let message = strict.message();
+    assert_eq!(message.matches("unknown field").count(), 100, "{message}");
+    let warned = fixture
+        .post(&format!("{MAPS}?fieldValidation=Warn"), &map)
+        .await;
+    assert_eq!(warned.code, 201);
+    let warnings = warned.headers.get_all("warning");
+    let bytes: usize = warnings.iter().map(http::HeaderValue::len).sum();
+    let count = warnings.iter().count();
+    assert!(
+        count > 10 && count <= 100 && bytes < 8 * 1024,
+        "{count}, {bytes}"
+    );
+}
+
+#[tokio::test]
+async fn kinds_without_a_schema_have_metadata_like_others() {
+    let fixture = Fixture::new().await;
+    for (path, namespaced) in [
+        ("/apis/resource.k8s.io/v1/deviceclasses", false),
+        ("/apis/resource.k8s.io/v1/resourceclaims", true),
+        ("/apis/resource.k8s.io/v1/resourceclaimtemplates", true),
+        ("/apis/resource.k8s.io/v1/resourceslices", false),
+        ("/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", false),
+        (
+            "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations",
+            false,
+        ),
+    ] {
+        let path = if namespaced {
+            let (group, plural) = path.rsplit_once('/').unwrap();
+            format!("{group}/namespaces/default/{plural}")
+        } else {
+            path.to_owned()
+        };
+        for (metadata, code) in [
+            (json!({"name": "a", "finalizers": [5]}), 400),
+            (json!({"name": "a", "generation": 1_u64 << 63}), 400),
+            (json!({"name": "a", "labels": {"a": 5}}), 400),
+            (json!({"name": "a", "labels": "a"}), 400),
+            (json!("a"), 400),
+            (json!({"name": "a", "finalizers": [null]}), 422),
+            (json!({"name": "a", "labels": {"-": "a"}}), 422),
+            (json!({"name": "A_B"}), 422),
+        ] {
+            let answer = fixture.post(&path, &json!({"metadata": metadata})).await;
+            assert_eq!(answer.code, code, "{path}: {metadata}: {}", answer.text);
+        }
+        let metadata = json!({"name": "a", "labels": {"a": null}, "unknown": 1});
+        let object = json!({"metadata": metadata, "spec": {"anything": 1}});
+        let made = fixture.post(&path, &object).await.expect(201);
+        assert_eq!(made["metadata"]["labels"], json!({"a": ""}));
+        assert_eq!(made["metadata"]["unknown"], Value::Null);
+        assert_eq!(made["spec"], json!({"anything": 1}));
+        let one = format!("{path}/a");
+        let patch = json!({"metadata": {"finalizers": [5]}});
+        assert_eq!(fixture.merge(&one, &patch).await.code, 422, "{path}");
+    }
+}

@@ -101,3 +101,51 @@ async fn logs_need_a_source() {
         "pods \"none\" not found"
     );
 }
+
+#[tokio::test]
+async fn a_binding_is_of_its_type() {
+    let fixture = Fixture::new().await;
+    fixture.post(PODS, &pod("a")).await.expect(201);
+    let path = format!("{PODS}/a/binding");
+    let binding = |metadata: &Value| json!({"metadata": metadata, "target": {"kind": "Node", "name": "node"}});
+    for (metadata, code) in [
+        (json!({"labels": {"team": 5}}), 400),
+        (json!({"annotations": ["a"]}), 400),
+        (json!("a"), 400),
+        (json!({"labels": {"-": "a"}}), 422),
+        (json!({"labels": {"team": "not a value"}}), 422),
+        (json!({"annotations": {"a": "x".repeat(300_000)}}), 422),
+    ] {
+        let answer = fixture.post(&path, &binding(&metadata)).await;
+        assert_eq!(answer.code, code, "{metadata}: {}", answer.text);
+    }
+    let target = json!({"target": {"kind": "Node", "name": 5}});
+    assert_eq!(fixture.post(&path, &target).await.code, 400);
+    let metadata = json!({"labels": {"team": null, "app": "db"}, "annotations": {"a": null}});
+    fixture.post(&path, &binding(&metadata)).await.expect(201);
+    let bound = fixture.get(&format!("{PODS}/a")).await.expect(200);
+    assert_eq!(
+        bound["metadata"]["labels"],
+        json!({"app": "db", "team": ""})
+    );
+    assert_eq!(bound["metadata"]["annotations"], json!({"a": ""}));
+}
+
+#[tokio::test]
+async fn options_that_cannot_be_read_evict_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.post(PODS, &pod("a")).await.expect(201);
+    let path = format!("{PODS}/a/eviction");
+    for options in [
+        json!("now"),
+        json!([{"dryRun": ["All"]}]),
+        json!({"gracePeriodSeconds": "5"}),
+        json!({"dryRun": "All"}),
+        json!({"preconditions": ["a"]}),
+    ] {
+        let eviction = json!({"metadata": {"name": "a"}, "deleteOptions": options});
+        let answer = fixture.post(&path, &eviction).await;
+        assert_eq!(answer.code, 400, "{options}: {}", answer.text);
+        fixture.get(&format!("{PODS}/a")).await.expect(200);
+    }
+}

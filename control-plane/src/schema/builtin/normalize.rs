@@ -11,6 +11,7 @@ use super::kinds;
 use super::quantity::Quantity;
 use crate::schema::metadata::empty_nulls;
 use crate::schema::{Form, Object, Schema};
+use crate::work::is_late;
 
 /// Fields that stay, though they hold nothing.
 const KEPT: &[&str] = &[
@@ -27,6 +28,9 @@ const QUANTITIES: &[&str] = &["averageValue", "divisor", "sizeLimit", "value"];
 
 /// Brings a value into the form in which it is stored.
 pub(super) fn normalize(schema: &Schema, value: &mut Value) {
+    if is_late(value) {
+        return;
+    }
     match (&schema.form, value) {
         (Form::Object(object), Value::Object(fields)) => normalize_fields(object, fields),
         (Form::List(list), Value::Array(items)) => {

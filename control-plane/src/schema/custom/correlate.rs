@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::node::Node;
 use crate::schema::ListKind;
+use crate::work::is_late;
 
 /// A value, and the one at its place before.
 #[derive(Clone, Copy)]
@@ -62,6 +63,9 @@ pub(super) fn old_item<'a>(node: &Node, new: &Value, old: &'a Value) -> Option<&
     let ListKind::Map(keys) = &node.list_kind else {
         return None;
     };
+    if is_late(old) {
+        return None;
+    }
     let new = new.as_object()?;
     let is_scalar = |key: &String| {
         let value = new.get(key);

@@ -38,7 +38,7 @@ fn check_default(props: &Props, path: &Path<'_>, errors: &mut Vec<FieldError>) {
         return;
     }
     let node = Node::new(props, false);
-    let found = validate::validate(&node, default, &Path::ROOT, None).errors;
+    let found = validate::validate(&node, default, &Path::ROOT, None);
     if !found.is_empty() {
         errors.extend(found.into_iter().map(|error| error.within(path)));
         return;

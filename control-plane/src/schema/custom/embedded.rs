@@ -3,9 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use crate::schema::{FieldError, Form, Path, Schema, metadata, names};
+use crate::work::is_late;
 
 /// Checks every embedded object in a value. The value itself is not looked at as one.
 pub(super) fn check(schema: &Schema, value: &Value, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    if is_late(value) {
+        return;
+    }
     match (&schema.form, value) {
         (Form::Object(object), Value::Object(fields)) => {
             if object.embedded_resource {

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::schema::{FieldError, Form, List, ListKind, Path, Schema, render};
+use crate::work::is_late;
 
 /// Checks every set and map list in a value.
 pub(super) fn check(schema: &Schema, value: &Value, path: &Path<'_>, errors: &mut Vec<FieldError>) {
+    if is_late(value) {
+        return;
+    }
     match (&schema.form, value) {
         (Form::Object(object), Value::Object(fields)) => {
             for (name, value) in fields {

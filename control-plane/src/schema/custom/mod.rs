@@ -109,7 +109,7 @@ impl CustomSchema {
 
     /// Checks a new object, beyond its own metadata.
     pub fn validate(&self, object: &Value) -> Vec<FieldError> {
-        let mut errors = validate::validate(&self.node, object, &Path::ROOT, None).errors;
+        let mut errors = validate::validate(&self.node, object, &Path::ROOT, None);
         self.check_embedded(object, &mut errors);
         lists::check(&self.schema, object, &Path::ROOT, &mut errors);
         self.check_rules(object, None, &mut errors);
@@ -120,8 +120,7 @@ impl CustomSchema {
     /// and did not change is let through.
     pub fn validate_update(&self, object: &Value, old: &Value) -> Vec<FieldError> {
         let correlation = Correlation::new(&self.node, object, old);
-        let mut errors =
-            validate::validate(&self.node, object, &Path::ROOT, Some(correlation)).errors;
+        let mut errors = validate::validate(&self.node, object, &Path::ROOT, Some(correlation));
         self.check_embedded(object, &mut errors);
         self.check_lists_update(object, old, &mut errors);
         self.check_rules(object, Some(old), &mut errors);
@@ -133,7 +132,7 @@ impl CustomSchema {
         let mut errors = Vec::new();
         if let (Some(node), Some(status)) = (self.node.field("status"), object.get("status")) {
             let correlation = Correlation::new(&self.node, object, old).field("status");
-            errors = validate::validate(node, status, &Path::ROOT, correlation).errors;
+            errors = validate::validate(node, status, &Path::ROOT, correlation);
             let path = Path::new("status");
             // The status is checked by itself, so messages name its fields without it.
             errors = errors

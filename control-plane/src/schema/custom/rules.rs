@@ -14,6 +14,7 @@ use super::correlate::{Correlation, old_item};
 use super::node::Node;
 use super::rule_values;
 use crate::schema::{FieldError, ListKind, Path};
+use crate::work::is_late;
 
 /// Bytes of a message that an expression makes.
 const MAX_MESSAGE: usize = 5 * 1024;
@@ -100,6 +101,9 @@ impl Run<'_> {
     ) -> Result<(), Stopped> {
         if !node.has_rules || value.is_null() {
             return Ok(());
+        }
+        if is_late(value) {
+            return Err(Stopped);
         }
         self.rules_of(node, value, place, path)?;
         match value {

@@ -360,3 +360,48 @@ fn a_status_is_checked_by_itself() {
         ]
     );
 }
+
+#[test]
+fn of_many_errors_the_first_are_told() {
+    let schema = json!({"type": "array", "items": {"type": "string"}});
+    let found = judge(&schema, &json!(vec![1; 300_000]));
+    assert_eq!(found.len(), 101);
+    assert_eq!(
+        found.first().unwrap(),
+        r#"spec.x[0]: Invalid value: "integer": spec.x[0] in body must be of type string: "integer""#
+    );
+    assert_eq!(
+        found.last().unwrap(),
+        "<nil>: Too many: only the first 100 errors are shown"
+    );
+}
+
+#[test]
+fn an_error_that_several_schemas_find_is_told_once() {
+    let text = json!({"type": "string", "maxLength": 1});
+    let schema = json!({"type": "string", "maxLength": 1, "allOf": [{"maxLength": 1}]});
+    let found = judge(&schema, &json!("ab"));
+    let too_long = "spec.x: Too long: may not be more than 1 byte";
+    let times = found.iter().filter(|text| *text == too_long).count();
+    assert_eq!(times, 1, "{found:?}");
+    assert_eq!(judge(&text, &json!("ab")), [too_long]);
+}
+
+#[test]
+fn nothing_is_checked_once_the_time_has_passed() {
+    let schema = json!({
+        "type": "array", "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "default": "a"},
+    });
+    let custom = with_spec(&json!({"type": "object", "properties": {"x": schema}}));
+    let wrong = json!({"spec": {"x": [1, 1, null], "unknown": 1}});
+    assert!(!custom.validate(&wrong).is_empty());
+    let late = crate::work::too_late(|| {
+        let mut value = wrong.clone();
+        custom.default(&mut value);
+        custom.drop_nulls(&mut value);
+        let unknown = custom.prune(&mut value);
+        (custom.validate(&wrong), unknown, value)
+    });
+    assert_eq!(late, (Vec::new(), Vec::new(), wrong));
+}

@@ -1,18 +1,43 @@
 //! Checks values against the demands of a schema, in the order and the words of `kube-openapi`.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::correlate::Correlation;
 use super::node::{Bound, Node};
 use super::number;
 use super::pattern;
-use crate::schema::{FieldError, Path, render};
+use crate::schema::{ErrorKind, FieldError, Path, render};
+use crate::work::is_late;
+
+/// Errors that are told of one object, at most. One more is kept, to know that there are more.
+const MOST_ERRORS: usize = 100;
+
+/// What is wrong with a value, each error once: the first of many.
+pub(super) fn validate(
+    node: &Node,
+    value: &Value,
+    path: &Path<'_>,
+    correlation: Option<Correlation<'_>>,
+) -> Vec<FieldError> {
+    let mut errors = check_changed(node, value, path, correlation).errors;
+    let are_too_many = errors.len() > MOST_ERRORS;
+    errors.truncate(MOST_ERRORS);
+    let mut known = HashSet::new();
+    errors.retain(|error| known.insert(error.clone()));
+    if are_too_many {
+        let detail = format!("only the first {MOST_ERRORS} errors are shown");
+        errors.push(FieldError::worded(ErrorKind::TooMany, path, detail));
+    }
+    errors
+}
 
 /// What was found, and how much was right. The alternative with the most that is right explains
 /// best why none fits.
 #[derive(Default)]
-pub(super) struct Found {
-    pub errors: Vec<FieldError>,
+struct Found {
+    errors: Vec<FieldError>,
     matches: usize,
 }
 
@@ -22,15 +47,18 @@ impl Found {
     }
 
     fn add(&mut self, error: FieldError) {
-        if !self.errors.contains(&error) {
+        if self.errors.len() <= MOST_ERRORS {
             self.errors.push(error);
         }
     }
 
     fn merge(&mut self, other: Self) {
         self.matches += other.matches;
-        for error in other.errors {
-            self.add(error);
+        if self.errors.is_empty() {
+            self.errors = other.errors;
+        } else {
+            let room = (MOST_ERRORS + 1).saturating_sub(self.errors.len());
+            self.errors.extend(other.errors.into_iter().take(room));
         }
     }
 }
@@ -44,8 +72,8 @@ impl From<Option<FieldError>> for Found {
     }
 }
 
-/// Checks a value. Errors of values that are as they were before are dropped.
-pub(super) fn validate(
+/// Checks a value. Errors of one that is as it was before are dropped.
+fn check_changed(
     node: &Node,
     value: &Value,
     path: &Path<'_>,
@@ -65,6 +93,9 @@ fn check(
     correlation: Option<Correlation<'_>>,
 ) -> Found {
     let mut found = Found::default();
+    if is_late(value) {
+        return found;
+    }
     let has_type = !node.types.is_empty() || node.format.is_some();
     if value.is_null() {
         if has_type {
@@ -342,7 +373,12 @@ fn check_items(
     if let Some(item_node) = &node.items {
         for (index, item) in items.iter().enumerate() {
             let correlation = correlation.and_then(|correlation| correlation.item(index));
-            found.merge(validate(item_node, item, &path.index(index), correlation));
+            found.merge(check_changed(
+                item_node,
+                item,
+                &path.index(index),
+                correlation,
+            ));
         }
     }
     let size = count(items.len());
@@ -405,7 +441,7 @@ fn check_fields(
         let correlation = correlation.filter(|_| !is_type);
         let correlation = correlation.and_then(|correlation| correlation.field(field));
         if let Some(node) = node.field(field) {
-            found.merge(validate(node, value, &path_of, correlation));
+            found.merge(check_changed(node, value, &path_of, correlation));
         } else if node.is_closed {
             let detail = format!("{}.{field} in body is a forbidden property", name(path));
             found.add(FieldError::invalid(path, field.as_str(), detail));

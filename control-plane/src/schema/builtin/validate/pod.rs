@@ -8,6 +8,7 @@ use super::affinity;
 use super::check::{Errors, complain, is_set, items, one_of, text, texts};
 use super::container::{Scope, containers, init_containers};
 use crate::schema::{FieldError, Path, metadata, names};
+use crate::work::is_late;
 
 pub(crate) fn pod(pod: &Value, errors: &mut Errors) {
     spec(&pod["spec"], &Path::new("spec"), errors);
@@ -249,7 +250,8 @@ pub(crate) fn pod_update(pod: &Value, old: &Value, errors: &mut Errors) {
         return;
     }
     let added_only = items(&old["tolerations"]).all(|(_, toleration)| {
-        items(&new["tolerations"]).any(|(_, new)| is_same_toleration(new, toleration))
+        is_late(toleration)
+            || items(&new["tolerations"]).any(|(_, new)| is_same_toleration(new, toleration))
     });
     if !added_only {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
