@@ -41,7 +41,7 @@ impl Random {
 pub(crate) const NAMED: usize = 3;
 
 /// What runs the pods, which decides what they may say.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Runner {
     Deployment,
     Job,
