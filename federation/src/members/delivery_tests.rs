@@ -1,5 +1,5 @@
-//! Deliveries to a member in memory, that refuses what it is told to refuse: what it holds
-//! afterwards, and the order of the writes.
+//! Deliveries to a member in memory, that refuses what it is told to refuse and deletes nothing that
+//! has changed since it was read: what it holds afterwards, and the order of the writes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ struct Member(Arc<Mutex<Kept>>);
 struct Kept {
     objects: BTreeMap<String, Value>,
     refused: BTreeMap<(Method, String), Value>,
+    /// Merge patches of another client, each right before the object's deletion.
+    overtaken: BTreeMap<String, Value>,
     writes: Vec<String>,
     version: u64,
 }
@@ -80,6 +82,17 @@ impl Member {
                 object.to_string().into_response()
             }
             Method::DELETE if there => {
+                let version = kept.version.to_string();
+                if let Some(change) = kept.overtaken.remove(name) {
+                    let object = kept.objects.get_mut(&path).unwrap();
+                    json_patch::merge(object, &change);
+                    object["metadata"]["resourceVersion"] = json!(version);
+                }
+                let (known, live) = (&body["preconditions"], &kept.objects[&path]["metadata"]);
+                let is_met = |field: &str| known[field].is_null() || known[field] == live[field];
+                if !is_met("uid") || !is_met("resourceVersion") {
+                    return status(409, "Conflict", &json!([]));
+                }
                 kept.objects.remove(&path);
                 json!({ "kind": "Status", "status": "Success" })
                     .to_string()
@@ -92,6 +105,11 @@ impl Member {
     fn refuse(&self, method: Method, name: &str, causes: Value) {
         let key = (method, name.to_owned());
         self.0.lock().unwrap().refused.insert(key, causes);
+    }
+
+    fn overtake(&self, name: &str, change: Value) {
+        let mut kept = self.0.lock().unwrap();
+        kept.overtaken.insert(name.to_owned(), change);
     }
 
     fn writes(&self) -> Vec<String> {
@@ -261,6 +279,48 @@ async fn a_refused_change_of_a_dependency_does_not_hold_the_workload_back() {
     // A claim is never deleted for its content.
     let claim = member.object("persistentvolumeclaims/claim").unwrap();
     assert_eq!(claim["spec"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_another_owner_joins_before_it_is_deleted_stays() {
+    let (member, inventory) = (Member::default(), Mutex::default());
+    let pusher = member.pusher();
+    let map = item(ManagedKind::ConfigMap, "map", &json!({}));
+    let brought = pusher.push(&bundle("a", vec![map]), &inventory).await;
+    assert_eq!(brought, Ok(None));
+    let joined = json!({ "metadata": { "labels": { "owner.fogguru.eu/b": "true" } } });
+    member.overtake("configmaps/map", joined);
+    let mut nothing = bundle("a", Vec::new());
+    nothing.ending = Some(Ending::default());
+    let removed = pusher.push(&nothing, &member.inventory()).await;
+    assert_eq!(removed.unwrap_err().kind, FailureKind::Unavailable);
+    let owners = || {
+        let map = member.object("configmaps/map").unwrap();
+        ["a", "b"]
+            .map(|owner| map["metadata"]["labels"][format!("owner.fogguru.eu/{owner}")] == "true")
+    };
+    assert_eq!(owners(), [true, true]);
+    // The next time it is left to the other owner.
+    let removed = pusher.push(&nothing, &member.inventory()).await;
+    assert_eq!(removed, Ok(None));
+    assert_eq!(owners(), [false, true]);
+}
+
+#[tokio::test]
+async fn what_was_made_in_the_place_of_ours_is_not_deleted() {
+    let (member, inventory) = (Member::default(), Mutex::default());
+    let pusher = member.pusher();
+    let app = item(ManagedKind::Deployment, "app", &json!({}));
+    let brought = pusher.push(&bundle("a", vec![app]), &inventory).await;
+    assert_eq!(brought, Ok(None));
+    let another = json!({ "metadata": { "uid": "another" } });
+    member.overtake("deployments/app", another);
+    let removed = pusher
+        .push(&bundle("a", Vec::new()), &member.inventory())
+        .await;
+    assert_eq!(removed.unwrap_err().kind, FailureKind::Unavailable);
+    let app = member.object("deployments/app").unwrap();
+    assert_eq!(app["metadata"]["uid"], "another");
 }
 
 #[tokio::test]

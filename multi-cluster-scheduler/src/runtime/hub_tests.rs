@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use federation::api::FINALIZER;
 use federation::operator::access_args::{AccessNamespaces, AccessRules};
 use federation::operator::clock::VirtualClock;
 use federation::operator::context::{OperatorContext, Substitutes};
@@ -34,6 +35,11 @@ struct Hub {
     refused: &'static str,
     /// Another writer has put this sequence into the status, which the watch has not said.
     unseen_sequence: Option<i64>,
+    /// Another writer puts these finalizers on right before the next JSON patch. The watch says so
+    /// late.
+    overtaking: Option<Value>,
+    /// JSON patches whose test failed.
+    untrue: usize,
     writes: Vec<String>,
     events: Vec<Value>,
 }
@@ -52,9 +58,29 @@ impl Hub {
             }),
             refused,
             unseen_sequence: None,
+            overtaking: None,
+            untrue: 0,
             writes: Vec::new(),
             events: Vec::new(),
         }))
+    }
+
+    /// The object is being deleted, and waits for us.
+    fn deleted(refused: &'static str) -> Arc<Mutex<Self>> {
+        let hub = Self::new(refused);
+        let metadata =
+            json!({ "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER] });
+        json_patch::merge(&mut lock(&hub).object["metadata"], &metadata);
+        hub
+    }
+
+    /// What a watch says in the end.
+    fn said_late(&self, path: &str) -> Vec<u8> {
+        if self.untrue == 0 || !path.ends_with("/multiclusterdeployments") {
+            return Vec::new();
+        }
+        let event = json!({ "type": "MODIFIED", "object": self.object });
+        format!("{event}\n").into_bytes()
     }
 
     fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
@@ -92,10 +118,15 @@ impl Hub {
 
     fn patch(&mut self, body: &[u8]) -> (u16, Value) {
         let patch: Value = serde_json::from_slice(body).unwrap();
+        if let Some(finalizers) = self.overtaking.take_if(|_| patch.is_array()) {
+            self.object["metadata"]["finalizers"] = finalizers;
+            self.object["metadata"]["resourceVersion"] = json!("6");
+        }
         let mut patched = self.object.clone();
         if patch.is_array() {
             let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
             if json_patch::patch(&mut patched, &patch).is_err() {
+                self.untrue += 1;
                 let words = "the server rejected our request due to an error in our request";
                 return (422, failure(422, words));
             }
@@ -163,9 +194,10 @@ fn client(hub: &Arc<Mutex<Hub>>) -> Client {
                 .query()
                 .is_some_and(|query| query.contains("watch=true"))
             {
-                // Nothing is ever said.
+                // Nothing is said for long.
                 tokio::time::sleep(Duration::from_secs(30)).await;
-                return Ok(Response::new(Body::empty()));
+                let said = lock(&hub).said_late(head.uri.path());
+                return Ok(Response::new(Body::from(said)));
             }
             let (code, answer) = lock(&hub).answer(&head.method, head.uri.path(), &body);
             let answer = Response::builder()
@@ -315,4 +347,36 @@ async fn a_version_that_was_missed_is_no_rejection_the_others_record_goes_on() {
     assert_eq!(hub.rejections(), 0, "{:?}", hub.events);
     assert_eq!(hub.object["status"]["decision"]["sequence"], 8);
     assert!(hub.writes.len() <= 6, "{:?}", hub.writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn finalizers_that_changed_meanwhile_are_no_rejection_those_of_others_stay() {
+    let hub = Hub::deleted("");
+    lock(&hub).overtaking = Some(json!(["example.com/other", FINALIZER]));
+    at_work(&hub, Duration::from_mins(2)).await;
+    let hub = lock(&hub);
+    assert!(hub.untrue >= 1, "{:?}", hub.writes);
+    assert_eq!(hub.rejections(), 0, "{:?}", hub.events);
+    assert_ne!(hub.condition("Progressing")["reason"], "Rejected");
+    assert_eq!(
+        hub.object["metadata"]["finalizers"],
+        json!(["example.com/other"])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finalizer_that_must_stay_by_a_rule_of_the_hub_is_a_rejection() {
+    let hub = Hub::deleted("object");
+    at_work(&hub, Duration::from_mins(2)).await;
+    let hub = lock(&hub);
+    let finalizer = hub.writes.iter().filter(|part| part.is_empty()).count();
+    assert!((2..=14).contains(&finalizer), "{:?}", hub.writes);
+    assert_eq!(hub.object["metadata"]["finalizers"], json!([FINALIZER]));
+    let progressing = hub.condition("Progressing");
+    assert_eq!(progressing["reason"], "Rejected", "{progressing}");
+    assert!(
+        progressing["message"].as_str().unwrap().contains(WORDS),
+        "{progressing}"
+    );
+    assert!(hub.rejections() >= 1, "{:?}", hub.events);
 }

@@ -13,7 +13,9 @@ scenarios!(
     a_status_that_is_wiped_is_written_again,
     a_fight_with_another_writer_backs_off_and_names_it,
     a_deployment_that_others_delete_is_not_made_again_at_full_speed,
+    a_fight_over_a_dependency_backs_off_and_names_it,
     retained_replicas_are_left_to_a_members_own_writer,
+    another_retained_field_is_left_to_a_members_own_writer,
 );
 
 /// The status, less what only the order of writes changes.
@@ -78,7 +80,7 @@ async fn a_status_that_is_wiped_is_written_again(world: &World) -> Result<()> {
 }
 
 /// How often the operator has put something back on `cluster1`.
-async fn put_back(operator: &Operator) -> Result<u64> {
+pub(crate) async fn put_back(operator: &Operator) -> Result<u64> {
     let metrics = operator.get("/metrics").await?;
     let name = r#"mck8s_scheduler_put_back_total{cluster="cluster1"} "#;
     let value = metrics.lines().find_map(|line| line.strip_prefix(name));
@@ -87,17 +89,18 @@ async fn put_back(operator: &Operator) -> Result<u64> {
         .unwrap_or(0))
 }
 
-/// Does something on `cluster1` whenever the operator has undone it, until that was five times; how
-/// long it took.
+/// Does something to an object on `cluster1` whenever the operator has undone it, until that was five
+/// times; how long it took.
 async fn fight(
     world: &World,
     operator: &Operator,
+    object: &str,
     is_ours: impl Fn(&Value) -> bool,
     undo: &[&str],
 ) -> Result<Duration> {
     let started = Instant::now();
     eventually("five times put back", async || {
-        if is_ours(&world.get("cluster1", "deployment/hello").await?) {
+        if is_ours(&world.get("cluster1", object).await?) {
             world.on("cluster1", undo).await?;
         }
         let times = put_back(operator).await?;
@@ -125,7 +128,8 @@ async fn a_fight_with_another_writer_backs_off_and_names_it(world: &World) -> Re
         "-p",
         patch,
     ];
-    let took = fight(world, &operator, |now| now["spec"]["replicas"] == 2, &undo).await?;
+    let is_ours = |now: &Value| now["spec"]["replicas"] == 2;
+    let took = fight(world, &operator, "deployment/hello", is_ours, &undo).await?;
     // At once, and after 1, 2, 4 and 8 seconds: the fifth is under way, and waits.
     ensure!(took > Duration::from_secs(6), "five times within {took:?}");
     let message = world
@@ -174,7 +178,8 @@ async fn a_deployment_that_others_delete_is_not_made_again_at_full_speed(
     world.until_replicas("hello", [Some(2), None, None]).await?;
     let namespace = world.namespace();
     let undo = ["-n", &namespace, "delete", "deployment/hello"];
-    let took = fight(world, &operator, |now| !now.is_null(), &undo).await?;
+    let is_ours = |now: &Value| !now.is_null();
+    let took = fight(world, &operator, "deployment/hello", is_ours, &undo).await?;
     ensure!(took > Duration::from_secs(6), "five times within {took:?}");
     let message = world
         .until_condition("mcd/hello", "Conflict", "True", "Contested")
@@ -183,16 +188,62 @@ async fn a_deployment_that_others_delete_is_not_made_again_at_full_speed(
     Ok(())
 }
 
+async fn a_fight_over_a_dependency_backs_off_and_names_it(world: &World) -> Result<()> {
+    let operator = world.operator(&[]).await?;
+    world
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "settings" }, "data": { "mode": "hub" },
+        }))
+        .await?;
+    let fields = json!({ "clusters": ["cluster1"], "template": { "spec": { "containers": [{
+        "name": "hello", "image": "hello:1", "envFrom": [{ "configMapRef": { "name": "settings" } }],
+    }] } } });
+    world.apply(&deployment("hello", &fields)).await?;
+    world
+        .until_condition("mcd/hello", "Progressing", "False", "Complete")
+        .await?;
+    let namespace = world.namespace();
+    let patch = r#"{"data":{"mode":"local"}}"#;
+    let undo = [
+        "-n",
+        &namespace,
+        "patch",
+        "configmap/settings",
+        "--type=merge",
+        "--field-manager=local-editor",
+        "-p",
+        patch,
+    ];
+    let is_ours = |now: &Value| now["data"]["mode"] == "hub";
+    let took = fight(world, &operator, "configmap/settings", is_ours, &undo).await?;
+    ensure!(took > Duration::from_secs(6), "five times within {took:?}");
+    let message = world
+        .until_condition("mcd/hello", "Conflict", "True", "Contested")
+        .await?;
+    let object = format!("ConfigMap {namespace}/settings");
+    for words in ["cluster1", "local-editor sets data.mode", object.as_str()] {
+        ensure!(message.contains(words), "{message}");
+    }
+    // A deployment has no field that would leave it to others.
+    ensure!(!message.contains("spec.retain"), "{message}");
+    eventually("the last word is the hub's", async || {
+        let now = world.get("cluster1", "configmap/settings").await?;
+        Ok(holds(is_ours(&now), || now.to_string()))
+    })
+    .await
+}
+
+fn image(tag: &str) -> Value {
+    json!({ "spec": { "template": { "spec": { "containers": [
+        { "name": "hello", "image": format!("hello:{tag}") },
+    ] } } } })
+}
+
 async fn retained_replicas_are_left_to_a_members_own_writer(world: &World) -> Result<()> {
     let _operator = world.operator(&[]).await?;
     let fields = json!({ "clusters": ["cluster1"], "retain": ["replicas"] });
     world.apply(&deployment("hello", &fields)).await?;
     world.until_replicas("hello", [Some(2), None, None]).await?;
-    let image = |tag: &str| {
-        json!({ "spec": { "template": { "spec": { "containers": [
-            { "name": "hello", "image": format!("hello:{tag}") },
-        ] } } } })
-    };
     let until = async |tag: &str, replicas: u64| {
         eventually(&format!("hello:{tag} runs {replicas} times"), async || {
             let object = world.get("cluster0", "mcd/hello").await?;
@@ -231,4 +282,53 @@ async fn retained_replicas_are_left_to_a_members_own_writer(world: &World) -> Re
         .patch("mcd/hello", &json!({ "spec": { "retain": null } }))
         .await?;
     until("3", 2).await
+}
+
+async fn another_retained_field_is_left_to_a_members_own_writer(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let fields =
+        json!({ "clusters": ["cluster1"], "minReadySeconds": 1, "retain": ["minReadySeconds"] });
+    world.apply(&deployment("hello", &fields)).await?;
+    let until = async |tag: &str, seconds: u64| {
+        let what = format!("hello:{tag} is available after {seconds} seconds");
+        eventually(&what, async || {
+            let object = world.get("cluster0", "mcd/hello").await?;
+            let copy = world.get("cluster1", "deployment/hello").await?;
+            let image = &copy["spec"]["template"]["spec"]["containers"][0]["image"];
+            let complete = condition(&object, "Progressing")["reason"] == "Complete"
+                && condition(&object, "Available")["reason"] == "AllAvailable"
+                && condition(&object, "Conflict")["reason"] == "NoConflict";
+            let holding = *image == format!("hello:{tag}")
+                && copy["spec"]["minReadySeconds"] == seconds
+                && copy["spec"]["replicas"] == 2;
+            Ok(holds(complete && holding, || {
+                format!("{} {}", object["status"], copy["spec"])
+            }))
+        })
+        .await
+    };
+    until("1", 1).await?;
+    // While no one else sets it, it stays as it is.
+    world.patch("mcd/hello", &image("2")).await?;
+    until("2", 1).await?;
+    let namespace = world.namespace();
+    let arguments = [
+        "-n",
+        &namespace,
+        "patch",
+        "deployment/hello",
+        "--type=merge",
+        "--field-manager=local-team",
+        "-p",
+        r#"{"spec":{"minReadySeconds":2}}"#,
+    ];
+    world.on("cluster1", &arguments).await?;
+    until("2", 2).await?;
+    world.patch("mcd/hello", &image("3")).await?;
+    until("3", 2).await?;
+    // Without it the hub's value counts again.
+    world
+        .patch("mcd/hello", &json!({ "spec": { "retain": null } }))
+        .await?;
+    until("3", 1).await
 }

@@ -1,7 +1,7 @@
 //! Services, jobs, dependencies, overrides, and clusters that come and go.
 
 use anyhow::{Context as _, Result, ensure};
-use lab::e2e::{MEMBERS, World, eventually};
+use lab::e2e::{MEMBERS, World, eventually, holds};
 use lab::scenarios;
 use serde_json::json;
 
@@ -11,6 +11,7 @@ scenarios!(
     a_service_follows_its_deployment,
     jobs_finish_fail_and_leave,
     dependencies_go_along_and_leave_with_the_last_owner,
+    a_dependency_that_is_absent_is_said_unless_it_is_optional,
     overrides_and_totals,
     contexts_come_and_go,
     members_by_kubefed_and_by_secret,
@@ -196,6 +197,62 @@ async fn dependencies_go_along_and_leave_with_the_last_owner(world: &World) -> R
     world.until_gone("mcd/second").await?;
     let left = world.left_on("cluster2").await?;
     ensure!(left.is_empty(), "cluster2 still has {left}");
+    Ok(())
+}
+
+async fn a_dependency_that_is_absent_is_said_unless_it_is_optional(world: &World) -> Result<()> {
+    let _operator = world.operator(&[]).await?;
+    let fields = |optional: bool| {
+        let key = |name: &str| json!({ "name": name, "key": "k", "optional": optional });
+        json!({ "clusters": ["cluster1"], "template": { "spec": {
+            "containers": [{
+                "name": "hello", "image": "hello:1",
+                "env": [
+                    { "name": "A", "valueFrom": { "configMapKeyRef": key("absent") } },
+                    { "name": "B", "valueFrom": { "secretKeyRef": key("absent") } },
+                ],
+                "envFrom": [{ "configMapRef": { "name": "absent", "optional": optional } }],
+            }],
+            "volumes": [{ "name": "v", "secret": { "secretName": "absent", "optional": optional } }],
+        } } })
+    };
+    world.apply(&deployment("content", &fields(true))).await?;
+    world
+        .until_condition("mcd/content", "Progressing", "False", "Complete")
+        .await?;
+    world
+        .until_condition("mcd/content", "Available", "True", "AllAvailable")
+        .await?;
+    world.apply(&deployment("lacking", &fields(false))).await?;
+    let message = world
+        .until_condition("mcd/lacking", "Progressing", "True", "DependencyMissing")
+        .await?;
+    let namespace = world.namespace();
+    for kind in ["ConfigMap", "Secret"] {
+        let words = format!("{kind} {namespace}/absent");
+        ensure!(message.contains(&words), "{message}");
+    }
+    // Both get it as soon as there is one.
+    let metadata = json!({ "name": "absent" });
+    for object in [
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": { "k": "v" } }),
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": { "k": "v" } }),
+    ] {
+        world.apply(&object).await?;
+    }
+    world
+        .until_condition("mcd/lacking", "Progressing", "False", "Complete")
+        .await?;
+    for object in ["configmap/absent", "secret/absent"] {
+        eventually(&format!("both have {object}"), async || {
+            let copy = world.get("cluster1", object).await?;
+            let labels = copy["metadata"]["labels"].as_object();
+            let labels = labels.into_iter().flatten();
+            let owners = labels.filter(|(label, _)| label.starts_with("owner.fogguru.eu/"));
+            Ok(holds(owners.count() == 2, || copy.to_string()))
+        })
+        .await?;
+    }
     Ok(())
 }
 
