@@ -79,8 +79,8 @@ impl Hub {
         if self.untrue == 0 || !path.ends_with("/multiclusterdeployments") {
             return Vec::new();
         }
-        let event = json!({ "type": "MODIFIED", "object": self.object });
-        format!("{event}\n").into_bytes()
+        // The type first, as API servers say it.
+        format!("{{\"type\":\"MODIFIED\",\"object\":{}}}\n", self.object).into_bytes()
     }
 
     fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
