@@ -1,24 +1,34 @@
 //! Whether a connection is used.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http_body_util::combinators::UnsyncBoxBody;
+use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+
+/// For the head of a request, once it has begun.
+const HEAD: Duration = Duration::from_secs(10);
 
 /// The requests of a connection.
 #[derive(Clone)]
 pub(super) struct Activity(Arc<Shared>);
 
 struct Shared {
+    began: Instant,
     state: Mutex<State>,
     /// There is another deadline.
     has_deadline: Notify,
+    /// The connection has to make room for another.
+    is_evicted: Notify,
 }
 
 #[derive(Default)]
@@ -29,13 +39,19 @@ struct State {
     running: BTreeMap<u64, Option<Instant>>,
     /// When the last one ended; none before the first.
     ended: Option<Instant>,
+    /// What comes between two requests is the head of the next.
+    is_http1: bool,
+    /// When the head that has begun must be there.
+    head_by: Option<Instant>,
 }
 
 impl Activity {
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
+            began: Instant::now(),
             state: Mutex::default(),
             has_deadline: Notify::new(),
+            is_evicted: Notify::new(),
         }))
     }
 
@@ -45,10 +61,12 @@ impl Activity {
     }
 
     /// A request begins. It ends when this is dropped.
-    pub(super) fn begin(&self) -> Running {
+    pub(super) fn begin(&self, version: Version) -> Running {
         let number = self.change(|state| {
             state.count += 1;
             state.running.insert(state.count, None);
+            state.is_http1 = version < Version::HTTP_2;
+            state.head_by = None;
             state.count
         });
         Running {
@@ -57,12 +75,26 @@ impl Activity {
         }
     }
 
+    /// Bytes have come.
+    fn hear(&self) {
+        let has_begun = self.change(|state| {
+            let begins = state.is_http1 && state.running.is_empty() && state.head_by.is_none();
+            if begins {
+                state.head_by = Some(Instant::now() + HEAD);
+            }
+            begins
+        });
+        if has_begun {
+            self.0.has_deadline.notify_one();
+        }
+    }
+
     /// When the connection became idle; none if it is used. One that had no request yet has been
-    /// idle since it `began`.
-    pub(super) fn idle_since(&self, began: Instant) -> Option<Instant> {
+    /// idle since it began.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
         self.change(|state| {
             let is_idle = state.running.is_empty();
-            is_idle.then(|| state.ended.unwrap_or(began))
+            is_idle.then(|| state.ended.unwrap_or(self.0.began))
         })
     }
 
@@ -71,10 +103,13 @@ impl Activity {
         self.change(|state| state.count > 0)
     }
 
-    /// Waits until an answer should have been sent, and was not.
+    /// Waits until an answer should have been sent, or a head should be there, and was not.
     pub(super) async fn overdue(&self) {
         loop {
-            let first = self.change(|state| state.running.values().flatten().min().copied());
+            let first = self.change(|state| {
+                let answers = state.running.values().flatten();
+                answers.chain(&state.head_by).min().copied()
+            });
             let another = self.0.has_deadline.notified();
             match first {
                 Some(first) if first <= Instant::now() => return,
@@ -85,6 +120,16 @@ impl Activity {
                 None => another.await,
             }
         }
+    }
+
+    /// Makes the connection end at once.
+    pub(super) fn evict(&self) {
+        self.0.is_evicted.notify_one();
+    }
+
+    /// Waits until the connection has to end.
+    pub(super) async fn evicted(&self) {
+        self.0.is_evicted.notified().await;
     }
 }
 
@@ -144,5 +189,62 @@ impl HttpBody for Tracked {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// A stream that notes when bytes come.
+pub(super) struct Heard<S> {
+    stream: S,
+    activity: Activity,
+}
+
+impl<S> Heard<S> {
+    pub(super) fn new(stream: S, activity: Activity) -> Self {
+        Self { stream, activity }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if into.filled().len() > before {
+            self.activity.hear();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

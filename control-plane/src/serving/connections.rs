@@ -8,6 +8,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use axum::{Extension, Router};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -19,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::{ServiceBuilder, ServiceExt};
 use tracing::debug;
 
-use super::activity::{Activity, Tracked};
+use super::activity::{Activity, Heard, Tracked};
 use super::files;
 use super::limits::Limits;
 use super::sending::SentBy;
@@ -28,8 +30,6 @@ use crate::access::tls::Tls;
 
 /// For a TLS handshake, and then for the first request.
 const FIRST: Duration = Duration::from_secs(10);
-/// For the head of a request, once it has begun.
-const HEAD: Duration = Duration::from_secs(10);
 /// For a connection without a request, as kube-apiserver has it.
 const IDLE: Duration = Duration::from_secs(90);
 /// Between signs of life of an HTTP/2 connection, and for the answer to one.
@@ -59,7 +59,7 @@ pub(crate) struct Outside;
 ///
 /// The soft limit of open files is raised to the hard one. There are at most 10,000 connections,
 /// fewer if there may not be as many files; each shows within 10 s that somebody is there, and ends
-/// after 90 s without a request.
+/// after 90 s without a request. One more takes the place of the one that has been idle longest.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<&Tls>,
@@ -76,9 +76,13 @@ pub async fn serve(
         router.layer(Extension(Outside))
     };
     let limits = Arc::new(Limits::new(files::connections()));
-    let router = router.layer(Extension(Served(Arc::clone(&limits))));
-    let acceptor = tls.map(Tls::acceptor);
     let (end, ended) = watch::channel(());
+    let server = Server {
+        router: router.layer(Extension(Served(Arc::clone(&limits)))),
+        acceptor: tls.map(Tls::acceptor),
+        limits,
+        ended,
+    };
     let mut shutdown = pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -93,27 +97,51 @@ pub async fn serve(
             },
             () = &mut shutdown => break,
         };
-        // One too many is closed at once, and may be tried again.
-        let Ok(place) = limits.connect() else {
-            debug!("a connection was closed, because there are too many");
-            continue;
-        };
         // An answer in two parts shall not wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        let (router, acceptor, ended) = (router.clone(), acceptor.clone(), ended.clone());
-        tokio::spawn(async move {
-            match acceptor {
-                None => connection(stream, router, ended).await,
-                Some(acceptor) => greet(acceptor, stream, router, ended).await,
-            }
-            drop(place);
-        });
+        server.accept(stream);
     }
     // Watches do not end by themselves.
     end.send_replace(());
-    drop(ended);
+    drop(server);
     let _ = timeout(GRACE, end.closed()).await;
     Ok(())
+}
+
+/// What connections are served with.
+struct Server {
+    router: Router,
+    acceptor: Option<TlsAcceptor>,
+    limits: Arc<Limits>,
+    ended: watch::Receiver<()>,
+}
+
+impl Server {
+    /// Serves a connection, unless all that may be open are used: then it is closed at once, and
+    /// may be tried again.
+    fn accept(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Ok(open) = self.limits.connect() else {
+            debug!("a connection was closed, because there are too many");
+            return;
+        };
+        let (router, acceptor) = (self.router.clone(), self.acceptor.clone());
+        let ended = self.ended.clone();
+        tokio::spawn(async move {
+            let activity = open.activity.clone();
+            let served = async {
+                match acceptor {
+                    None => connection(stream, router, activity, ended).await,
+                    Some(acceptor) => greet(acceptor, stream, router, activity, ended).await,
+                }
+            };
+            tokio::select! {
+                () = served => {}
+                () = open.activity.evicted() => {
+                    debug!("an idle connection was closed, because there are too many");
+                }
+            }
+        });
+    }
 }
 
 /// Serves a connection after a TLS handshake.
@@ -121,12 +149,14 @@ async fn greet(
     acceptor: TlsAcceptor,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
+    activity: Activity,
     ended: watch::Receiver<()>,
 ) {
     match timeout(FIRST, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let shown = Shown::of(stream.get_ref().1);
-            connection(stream, router.layer(Extension(shown)), ended).await;
+            let router = router.layer(Extension(shown));
+            connection(stream, router, activity, ended).await;
         }
         Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
         Err(_) => debug!("a TLS handshake took too long"),
@@ -137,23 +167,21 @@ async fn greet(
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
+    activity: Activity,
     mut ended: watch::Receiver<()>,
 ) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD);
+    // Its time for a head begins when the connection becomes idle.
+    builder.http1().header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
         .max_concurrent_streams(STREAMS);
-    let activity = Activity::new();
     let requests = activity.clone();
-    let router = ServiceBuilder::new().service_fn(move |request| {
-        let (router, running) = (router.clone(), requests.begin());
+    let router = ServiceBuilder::new().service_fn(move |request: Request<Incoming>| {
+        let (router, running) = (router.clone(), requests.begin(request.version()));
         async move {
             let answered: Result<Response, _> = router.oneshot(request).await;
             answered.map(|answer| {
@@ -165,10 +193,10 @@ async fn connection(
         }
     });
     let service = TowerToHyperService::new(router);
-    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let stream = TokioIo::new(Heard::new(stream, activity.clone()));
+    let served = builder.serve_connection_with_upgrades(stream, service);
     let mut served = pin!(served);
-    let began = Instant::now();
-    let mut deadline = began + FIRST;
+    let mut deadline = Instant::now() + FIRST;
     let mut is_ending = false;
     loop {
         tokio::select! {
@@ -179,7 +207,7 @@ async fn connection(
                 return;
             }
             () = activity.overdue() => {
-                debug!("a connection was closed, because its client does not read");
+                debug!("a connection was closed, because its client is too slow");
                 return;
             }
             _ = ended.changed(), if !is_ending => {
@@ -189,7 +217,7 @@ async fn connection(
             () = sleep_until(deadline) => {
                 let now = Instant::now();
                 let patience = if activity.was_used() { IDLE } else { FIRST };
-                match activity.idle_since(began) {
+                match activity.idle_since() {
                     None => deadline = now + IDLE,
                     Some(idle) if idle + patience > now => deadline = idle + patience,
                     // It was told to end, or nobody was ever there.
@@ -206,32 +234,5 @@ async fn connection(
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::AsyncWriteExt as _;
-
-    use super::super::sending::holding;
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_read_gives_its_memory_back() {
-        const BYTES: usize = 1 << 20;
-        let limits = Arc::new(Limits::with_answers(1, BYTES / 1024));
-        let shared = Arc::clone(&limits);
-        let router = Router::new().fallback(move || async move {
-            let place = shared.answer(BYTES).await.ok();
-            holding(Response::new(Body::from(vec![b'x'; BYTES])), place)
-        });
-        let (mut client, server) = tokio::io::duplex(1024);
-        client
-            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .unwrap();
-        let (_end, ended) = watch::channel(());
-        let served = tokio::spawn(connection(server, router, ended));
-        // The answer is under way when nothing else is to be done.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(limits.answer(BYTES).await.is_err());
-        served.await.unwrap();
-        assert!(limits.answer(BYTES).await.is_ok());
-    }
-}
+#[path = "connections_tests.rs"]
+mod tests;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::open::{Connection, Open};
+
 /// Requests that read, and that write, under way at a time: as kube-apiserver has them.
 const READING: usize = 400;
 const WRITING: usize = 200;
@@ -37,9 +39,7 @@ pub(crate) struct TooMany;
 
 /// The limits of a server.
 pub(crate) struct Limits {
-    connections: Arc<Semaphore>,
-    /// How many connections there may be.
-    most_connections: usize,
+    connections: Arc<Open>,
     reading: Arc<Semaphore>,
     writing: Arc<Semaphore>,
     bodies: Memory,
@@ -93,8 +93,7 @@ impl Limits {
     /// With so many KiB for answers.
     pub(crate) fn with_answers(most_connections: usize, kib: usize) -> Self {
         Self {
-            connections: Arc::new(Semaphore::new(most_connections)),
-            most_connections,
+            connections: Arc::new(Open::new(most_connections)),
             reading: Arc::new(Semaphore::new(READING)),
             writing: Arc::new(Semaphore::new(WRITING)),
             bodies: Memory::new(BODIES),
@@ -102,15 +101,14 @@ impl Limits {
         }
     }
 
-    /// Lets a connection in.
-    pub(super) fn connect(&self) -> Result<Place, TooMany> {
-        let place = Arc::clone(&self.connections).try_acquire_owned();
-        place.map(|place| Place(Some(place))).map_err(|_| TooMany)
+    /// Lets a connection in, if need be in place of the one that has been idle longest.
+    pub(super) fn connect(&self) -> Result<Connection, TooMany> {
+        self.connections.enter()
     }
 
     /// Connections that are open.
     pub(crate) fn connections(&self) -> usize {
-        self.most_connections - self.connections.available_permits()
+        self.connections.count()
     }
 
     /// Requests under way: those that read, and those that write.

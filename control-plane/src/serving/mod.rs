@@ -5,6 +5,7 @@ mod activity;
 mod connections;
 mod files;
 mod limits;
+mod open;
 mod sending;
 
 pub use connections::serve;
