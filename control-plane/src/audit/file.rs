@@ -1,8 +1,8 @@
 //! The file that events are appended to. It is rotated, so that it does not fill the disk.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tracing::{error, warn};
@@ -89,9 +89,15 @@ impl Log {
     }
 }
 
+/// Opens a file. A new one is its owner's only, under any umask.
 fn open(path: &Path) -> io::Result<File> {
+    let is_new = !path.exists();
     let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(0o600).open(path)
+    let file = options.create(true).append(true).mode(0o600).open(path)?;
+    if is_new {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Where a log lies.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
@@ -45,19 +45,22 @@ const LOCK: &str = "lock";
 
 /// Objects may be secrets: only the owner reads them.
 const OWNER: u32 = 0o600;
+const OWNER_FOLDER: u32 = 0o700;
 
 impl Folder {
     /// Opens a folder, which is made if need be.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         if !path.is_dir() {
-            DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            let mut builder = DirBuilder::new();
+            builder.recursive(true).mode(OWNER_FOLDER).create(path)?;
+            fs::set_permissions(path, Permissions::from_mode(OWNER_FOLDER))?;
             if let Some(parent) = path.canonicalize()?.parent() {
                 sync_folder(parent)?;
             }
         }
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).write(true);
-        let lock = options.mode(OWNER).open(path.join(LOCK))?;
+        let lock = open_owned(options, &path.join(LOCK))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse(path.to_owned()),
             TryLockError::Error(error) => OpenError::Storage(error),
@@ -118,7 +121,7 @@ impl Disk for Folder {
             }
             let mut options = OpenOptions::new();
             let options = options.create_new(true).append(true);
-            let mut file = options.mode(OWNER).open(&path)?;
+            let mut file = open_owned(options, &path)?;
             for part in parts {
                 file.write_all(&part?)?;
             }
@@ -150,7 +153,7 @@ impl Disk for Folder {
         } else {
             let mut options = OpenOptions::new();
             let options = options.create(true).truncate(false).write(true);
-            options.mode(OWNER).open(self.path.join(MARK))?
+            open_owned(options, &self.path.join(MARK))?
         };
         self.mark.insert(file).write_all_at(mark, 0)
     }
@@ -162,6 +165,13 @@ impl Disk for Folder {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Opens a file that only its owner may use, under any umask.
+fn open_owned(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.mode(OWNER).open(path)?;
+    file.set_permissions(Permissions::from_mode(OWNER))?;
+    Ok(file)
 }
 
 /// Makes the names in a folder durable.
