@@ -38,8 +38,8 @@ impl Folder {
         check_version(path)?;
         let lock = lock(path)?;
         let version = path.join("version");
-        if !version.exists() || is_empty(&version) {
-            // Beside it first: on a full disk, half a version would be that of another program.
+        if fs::read_to_string(&version).ok().as_deref() != Some(VERSION) {
+            // Beside it first: on a full disk nothing of it is in its place.
             let made = path.join("version.new");
             let written = fs::write(&made, VERSION).and_then(|()| fs::rename(&made, version));
             written.with_context(what)?;
@@ -89,8 +89,8 @@ impl Folder {
 fn check_version(path: &Path) -> Result<()> {
     let shown = path.display();
     match fs::read_to_string(path.join("version")) {
-        // A start on a full disk left an empty one, before there was anything else.
-        Ok(text) if text == VERSION || text.is_empty() => Ok(()),
+        // A start that was cut short has left a part of it, before there was anything else.
+        Ok(text) if VERSION.starts_with(&text) => Ok(()),
         Ok(text) => bail!(
             "{shown} is of another version of mck8s ({:?}; this one reads {:?}): start that \
              version, or {HINT}",
@@ -110,10 +110,6 @@ fn check_version(path: &Path) -> Result<()> {
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {shown}/version: {HINT}")),
     }
-}
-
-fn is_empty(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|data| data.len() == 0)
 }
 
 fn lock(path: &Path) -> Result<File> {
@@ -139,4 +135,50 @@ fn lock(path: &Path) -> Result<File> {
     lock.set_len(0)?;
     writeln!(lock, "{}", std::process::id())?;
     Ok(lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let name = format!("mck8s-folder-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::remove_dir_all(&folder).ok();
+        fs::create_dir(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_start_that_was_cut_short_is_begun_again() {
+        let path = folder("cut");
+        for file in ["version", "version.new"] {
+            for length in 0..=VERSION.len() {
+                fs::remove_file(path.join("version")).ok();
+                fs::write(path.join(file), &VERSION[..length]).unwrap();
+                let opened = Folder::open(&path);
+                let found = fs::read_to_string(path.join("version"));
+                assert!(opened.is_ok(), "{file}, {length} bytes: {:?}", opened.err());
+                assert_eq!(found.unwrap(), VERSION);
+            }
+        }
+        fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn what_is_of_another_version_stays_as_it_is() {
+        let path = folder("other");
+        for text in [
+            "mck8s data, version 12\n",
+            "mck8s data, version 1\n\n",
+            "data",
+        ] {
+            fs::write(path.join("version"), text).unwrap();
+            let refused = Folder::open(&path).err().unwrap().to_string();
+            assert!(refused.contains("is of another version"), "{refused}");
+            let found = fs::read_to_string(path.join("version")).unwrap();
+            assert_eq!(found, text);
+        }
+        fs::remove_dir_all(&path).unwrap();
+    }
 }
