@@ -205,3 +205,7 @@ impl ClientCertVerifier for AskForCertificate {
         self.0.supported_schemes()
     }
 }
+
+#[cfg(test)]
+#[path = "client_certificates_tests.rs"]
+mod tests;

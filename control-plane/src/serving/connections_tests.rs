@@ -89,7 +89,7 @@ async fn a_connection_may_be_idle_for_ninety_seconds() {
     for _ in 0..2 {
         idle.client.write_all(REQUEST).await.unwrap();
         head(&mut idle.client).await;
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
     }
     assert_eq!(idle.lasts().await, 30);
 }

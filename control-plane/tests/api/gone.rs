@@ -1,13 +1,14 @@
 //! Clients that go away: what they have asked for comes to its end, with all that follows from it,
-//! or was never begun.
+//! or was never begun. So it does when the control plane itself goes away.
 
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::task::Poll;
 
 use axum::body::Body;
-use control_plane::store::{Options as StoreOptions, Store};
+use control_plane::store::{Key, Options as StoreOptions, Store};
 use control_plane::{ControlPlane, Options};
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -16,6 +17,9 @@ use tokio::net::TcpStream;
 
 use crate::fixture::{Fixture, settle, widgets};
 
+const JSON: &str = "application/json";
+const MERGE: &str = "application/merge-patch+json";
+const APPLY: &str = "application/apply-patch+yaml";
 const NAMESPACES: &str = "/api/v1/namespaces";
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -125,55 +129,166 @@ async fn what_was_committed_has_its_consequences_whoever_waits() {
     fixture.until(&last, 404).await;
 }
 
+/// A request as it goes over a connection of its own.
+fn request(method: &str, path: &str, kind: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// Sends so many bytes of a request; if that is all of it, reads so many bytes of the answer. Then
+/// the connection ends.
+async fn cut(address: SocketAddr, request: &str, sent: usize, read: usize) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let bytes = request.as_bytes();
+    let _ = stream.write_all(&bytes[..sent.min(bytes.len())]).await;
+    if sent >= bytes.len() {
+        let mut answer = vec![0; read];
+        let _ = stream.read_exact(&mut answer).await;
+    }
+}
+
+/// How many bytes the answer to a request has.
+async fn length_of_answer(address: SocketAddr, request: &str) -> usize {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.starts_with("HTTP/1.1 20"), "{text}");
+    answer.len()
+}
+
 /// Connections that end after each byte of a request, and of its answer.
 #[tokio::test]
 async fn a_connection_that_ends_at_any_byte_leaves_nothing_half_done() {
     let fixture = durable("gone-bytes").await;
     let address = fixture.listen().await;
-    let request = |method: &str, path: &str, body: &str| {
-        let length = body.len();
-        format!(
-            "{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
+    let all = |name: &str| {
+        let space = namespace(name).to_string();
+        request("POST", NAMESPACES, JSON, &space)
     };
-    let cut = async |request: &str, sent: usize, read: usize| {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let bytes = request.as_bytes();
-        let _ = stream.write_all(&bytes[..sent.min(bytes.len())]).await;
-        if sent > bytes.len() {
-            let mut answer = vec![0; read];
-            let _ = stream.read_exact(&mut answer).await;
-        }
-    };
-    let all = |number: usize| {
-        let space = namespace(&format!("space-{number}")).to_string();
-        request("POST", NAMESPACES, &space)
-    };
-    let length = all(100).len();
-    for sent in 0..=length {
-        cut(&all(sent), sent, 0).await;
+    let length = all("part-100").len();
+    for sent in 0..length {
+        cut(address, &all(&format!("part-{}", 100 + sent)), sent, 0).await;
     }
-    for read in 0..length {
-        cut(&all(1000 + read), usize::MAX, read).await;
-        let kind = definition(read).to_string();
-        if read % 16 == 0 {
-            cut(&request("POST", DEFINITIONS, &kind), usize::MAX, read).await;
-        }
+    let answer = length_of_answer(address, &all("measured")).await;
+    for read in 0..=answer {
+        cut(address, &all(&format!("space-{read}")), usize::MAX, read).await;
     }
     settled(&fixture).await;
-    let spaces = items(&fixture, NAMESPACES).await;
     // Whole requests were done, and parts of one were not.
-    assert!(spaces.len() >= length, "{}", spaces.len());
-    for (number, space) in spaces.iter().enumerate() {
-        let path = format!("{NAMESPACES}/{}", name(space));
-        if name(space).starts_with("space-") {
-            cut(&request("DELETE", &path, ""), usize::MAX, number).await;
+    let spaces = items(&fixture, NAMESPACES).await;
+    let count = |start: &str| {
+        let names = spaces.iter().map(name);
+        names.filter(|name| name.starts_with(start)).count()
+    };
+    assert_eq!((count("space-"), count("part-")), (answer + 1, 0));
+    for read in 0..=answer {
+        let path = format!("{NAMESPACES}/space-{read}");
+        cut(
+            address,
+            &request("DELETE", &path, JSON, ""),
+            usize::MAX,
+            read,
+        )
+        .await;
+    }
+    let left = async || {
+        let spaces = items(&fixture, NAMESPACES).await;
+        let space = spaces
+            .iter()
+            .find(|space| name(space).starts_with("space-"));
+        space.map(|space| format!("{} is left", name(space)))
+    };
+    settle(left).await;
+}
+
+/// A change of an object's annotation `number`, as a request.
+async fn change(
+    fixture: &Fixture,
+    path: &str,
+    (method, kind): (&str, &str),
+    number: usize,
+) -> String {
+    let annotations = json!({"number": number.to_string()});
+    let object = fixture.get(path).await.expect(200);
+    let mut body = json!({"metadata": {"annotations": annotations}});
+    match (method, kind) {
+        ("PUT", _) => {
+            body = object;
+            body["metadata"]["annotations"] = annotations;
+        }
+        (_, MERGE) => {}
+        _ => {
+            for field in ["apiVersion", "kind"] {
+                body[field] = object[field].clone();
+            }
+            body["metadata"]["name"] = object["metadata"]["name"].clone();
         }
     }
-    settled(&fixture).await;
-    for space in items(&fixture, NAMESPACES).await {
-        assert!(!name(&space).starts_with("space-1"), "{}", name(&space));
+    let path = if kind == APPLY {
+        format!("{path}?fieldManager=m&force=true")
+    } else {
+        path.to_owned()
+    };
+    request(method, &path, kind, &body.to_string())
+}
+
+/// Writes an object in all ways, cutting each request and each answer at every so many bytes.
+async fn cut_writes(fixture: &Fixture, folder: &str, object: &Value, stride: usize) {
+    let address = fixture.listen().await;
+    let path = format!("{folder}/{}", name(object));
+    let create = request("POST", folder, JSON, &object.to_string());
+    let delete = request("DELETE", &path, JSON, "");
+    let parts = async |write: &str| {
+        let before = fixture.get(&path).await;
+        for sent in (0..write.len()).step_by(stride) {
+            cut(address, write, sent, 0).await;
+        }
+        let after = fixture.get(&path).await;
+        assert_eq!((after.code, after.text), (before.code, before.text));
+    };
+    parts(&create).await;
+    fixture.post(folder, object).await.expect(201);
+    let mut number = 0;
+    for how in [("PUT", JSON), ("PATCH", MERGE), ("PATCH", APPLY)] {
+        number += 1;
+        parts(&change(fixture, &path, how, usize::MAX).await).await;
+        let write = change(fixture, &path, how, number).await;
+        let answer = length_of_answer(address, &write).await;
+        for read in (0..answer).step_by(stride) {
+            number += 1;
+            let write = change(fixture, &path, how, number).await;
+            cut(address, &write, usize::MAX, read).await;
+            let wanted = json!(number.to_string());
+            let wrong = async || {
+                let found = fixture.get(&path).await.expect(200);
+                let found = &found["metadata"]["annotations"]["number"];
+                (*found != wanted).then(|| format!("{found}, not {wanted}: {how:?}"))
+            };
+            settle(wrong).await;
+        }
     }
+    parts(&delete).await;
+    let answer = length_of_answer(address, &delete).await;
+    fixture.until(&path, 404).await;
+    for read in (0..answer).step_by(stride) {
+        cut(address, &create, usize::MAX, read).await;
+        fixture.until(&path, 200).await;
+        cut(address, &delete, usize::MAX, read).await;
+        fixture.until(&path, 404).await;
+    }
+}
+
+#[tokio::test]
+async fn a_write_is_done_wherever_its_answer_is_cut() {
+    let fixture = durable("gone-answers").await;
+    let maps = "/api/v1/namespaces/default/configmaps";
+    cut_writes(&fixture, maps, &namespace("map"), 5).await;
+    cut_writes(&fixture, DEFINITIONS, &definition(0), 41).await;
+    settled(&fixture).await;
 }
 
 /// Deletions of collections and evictions are several writes.
@@ -330,4 +445,139 @@ async fn what_was_written_too_fast_to_be_followed_has_its_consequences() {
     });
     futures::future::join_all(gone).await;
     settled(&fixture).await;
+}
+
+/// An object as it is stored, with metadata of its own.
+fn stored(group_version: &str, kind: &str, mut object: Value, more: &Value) -> Value {
+    object["apiVersion"] = json!(group_version);
+    object["kind"] = json!(kind);
+    let name = name(&object).to_owned();
+    let metadata = object["metadata"].as_object_mut().unwrap();
+    metadata.insert("uid".to_owned(), json!(format!("uid-of-{name}")));
+    metadata.insert("creationTimestamp".to_owned(), json!(WRITTEN));
+    metadata.extend(more.as_object().unwrap().clone());
+    object
+}
+
+/// When the objects of a store were written, and deleted.
+const WRITTEN: &str = "2026-01-01T00:00:00Z";
+
+fn in_space(space: &str) -> Value {
+    json!({"namespace": space})
+}
+
+/// What a control plane leaves behind that ends after each first write of several: by table,
+/// namespace and name.
+fn half_done() -> Vec<(&'static str, Option<&'static str>, Value)> {
+    let space = |name: &str, more: &Value| {
+        let mut space = namespace(name);
+        space["spec"] = json!({"finalizers": ["kubernetes"]});
+        space["status"] = json!({"phase": "Active"});
+        stored("v1", "Namespace", space, more)
+    };
+    let map = |name: &str, more: &Value| {
+        let mut more = more.clone();
+        more["namespace"] = more.get("namespace").cloned().unwrap_or(json!("default"));
+        stored("v1", "ConfigMap", namespace(name), &more)
+    };
+    let deleted = |finalizers: &[&str]| match finalizers {
+        [] => json!({"deletionTimestamp": WRITTEN}),
+        some => json!({"deletionTimestamp": WRITTEN, "finalizers": some}),
+    };
+    let owned_by = |owner: &str, blocks: bool| {
+        let owner = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "name": owner,
+            "uid": format!("uid-of-{owner}"), "blockOwnerDeletion": blocks,
+        });
+        json!({"ownerReferences": [owner]})
+    };
+    let kind = |number: usize, more: &Value| {
+        let kind = definition(number);
+        stored(
+            "apiextensions.k8s.io/v1",
+            "CustomResourceDefinition",
+            kind,
+            more,
+        )
+    };
+    let widget = |number: usize, name: &str, space: &str| {
+        let kind = format!("Widget{number}");
+        stored("example.com/v1", &kind, namespace(name), &in_space(space))
+    };
+    let (default, going) = (Some("default"), Some("going"));
+    let (spaces, maps) = ("/namespaces", "/configmaps");
+    let kinds = "apiextensions.k8s.io/customresourcedefinitions";
+    vec![
+        (spaces, None, space("new", &json!({}))),
+        (spaces, None, space("going", &deleted(&[]))),
+        (maps, going, map("content", &in_space("going"))),
+        ("example.com/widgets0", going, widget(0, "content", "going")),
+        (kinds, None, kind(0, &json!({}))),
+        (
+            "example.com/widgets0",
+            default,
+            widget(0, "kept", "default"),
+        ),
+        (
+            kinds,
+            None,
+            kind(1, &deleted(&["customresourcecleanup.apiextensions.k8s.io"])),
+        ),
+        (
+            "example.com/widgets1",
+            default,
+            widget(1, "lost", "default"),
+        ),
+        (maps, default, map("orphan", &owned_by("nobody", false))),
+        (
+            maps,
+            default,
+            map("owner", &deleted(&["foregroundDeletion"])),
+        ),
+        (maps, default, map("dependent", &owned_by("owner", true))),
+        (maps, default, map("leaving", &deleted(&["orphan"]))),
+        (maps, default, map("stays", &owned_by("leaving", false))),
+    ]
+}
+
+/// Whoever wrote it, and whenever.
+#[tokio::test]
+async fn what_was_half_done_is_finished_after_a_restart() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gone-restart");
+    let _ = std::fs::remove_dir_all(&folder);
+    let open = || Store::open(&folder, StoreOptions::default()).unwrap();
+    let store = open();
+    for (table, space, object) in half_done() {
+        let key = Key::new(table, space, name(&object));
+        store.create(key, object).await.unwrap();
+    }
+    drop(store);
+    let plane = ControlPlane::start(open(), Options::default()).await;
+    let fixture = Fixture::of(plane.unwrap());
+    // What is defined is served from the start.
+    let widgets = "/apis/example.com/v1/namespaces/default/widgets0";
+    fixture.get(&format!("{widgets}/kept")).await.expect(200);
+    settled(&fixture).await;
+    fixture
+        .get(&format!("{NAMESPACES}/new/serviceaccounts/default"))
+        .await
+        .expect(200);
+    let maps = format!("{NAMESPACES}/default/configmaps");
+    for gone in [
+        format!("{NAMESPACES}/going"),
+        format!("{NAMESPACES}/going/configmaps/content"),
+        "/apis/example.com/v1/namespaces/going/widgets0/content".to_owned(),
+        format!("{DEFINITIONS}/widgets1.example.com"),
+        format!("{maps}/orphan"),
+        format!("{maps}/owner"),
+        format!("{maps}/dependent"),
+        format!("{maps}/leaving"),
+    ] {
+        fixture.until(&gone, 404).await;
+    }
+    let stays = fixture.get(&format!("{maps}/stays")).await.expect(200);
+    assert_eq!(stays["metadata"].get("ownerReferences"), None);
+    // Of the kind that is gone nothing is stored.
+    let lost = Key::new("example.com/widgets1", Some("default"), "lost");
+    assert!(fixture.plane.store().get(&lost).is_none());
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::input::{
-    APPLY, DEFINITIONS, JSON_PATCH, MAPS, MERGE, STRATEGIC, definition, map, object, objects, ruled,
+    ACCOUNTS, APPLY, DEFINITIONS, JSON_PATCH, MAPS, MERGE, PODS, STRATEGIC, definition, map,
+    object, objects, pod, rbac, role, role_binding, ruled,
 };
-use crate::server::{Answer, Server, exchange};
+use crate::server::{Answer, Caller, Server, exchange};
 
 #[test]
 fn random_input() {
@@ -23,20 +24,40 @@ fn random_input() {
     println!("HOSTILE_SEED={seed}");
     let mut random = Random(seed.wrapping_mul(2).wrapping_add(1));
     let server = Server::start();
-    server.post(MAPS, &map("a")).expect(201);
+    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let things = definition("things", &anything);
+    server.post(DEFINITIONS, &things).expect(201);
+    let targets = targets();
+    for (folder, object) in &targets {
+        server.post(folder, object).expect(201);
+    }
+    server.post(PODS, &pod("a")).expect(201);
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut rounds = 0_u64;
     while Instant::now() < end {
-        match random.below(4) {
-            0 => patch(&server, &mut random),
+        match random.below(6) {
+            0 => patch(&server, &mut random, &targets),
             1 => rule(&server, &mut random, rounds),
             2 => pattern(&server, &mut random, rounds),
+            3 => rights(&server, &mut random),
+            4 => damaged(&server, &mut random),
             _ => request(&server, &mut random),
         }
         rounds += 1;
     }
     println!("{rounds} rounds");
     server.end();
+}
+
+/// What both callers may patch: where it is, and what it is at first. All are called `a`.
+fn targets() -> [(String, Value); 4] {
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]);
+    [
+        (MAPS.to_owned(), map("a")),
+        (objects("things"), object("things", &json!({"l": [1]}))),
+        (rbac("roles"), role("a", &rules)),
+        (rbac("rolebindings"), role_binding("a", "a")),
+    ]
 }
 
 /// Numbers that follow from a seed (`SplitMix64`).
@@ -62,6 +83,29 @@ impl Random {
     fn text(&mut self, pieces: &[&str], most: usize) -> String {
         let count = self.below(most) + 1;
         (0..count).map(|_| self.pick(pieces)).collect()
+    }
+
+    fn caller(&mut self) -> Caller {
+        Caller::ALL[self.below(Caller::ALL.len())]
+    }
+
+    /// Puts another value somewhere into this one.
+    fn damage(&mut self, value: &mut Value) {
+        let inner = match value {
+            Value::Object(fields) if !fields.is_empty() => {
+                let index = self.below(fields.len());
+                fields.values_mut().nth(index)
+            }
+            Value::Array(items) if !items.is_empty() => {
+                let index = self.below(items.len());
+                items.get_mut(index)
+            }
+            _ => None,
+        };
+        match inner {
+            Some(inner) if self.below(4) > 0 => self.damage(inner),
+            _ => *value = self.value(3),
+        }
     }
 
     fn value(&mut self, depth: usize) -> Value {
@@ -93,17 +137,32 @@ impl Random {
     }
 }
 
+/// How errors of the server begin that kube-apiserver answers in the same words.
+const MEANT: [&str; 9] = [
+    "etcdserver: request is too large",
+    "unknown patch type: ",
+    "expected a ",
+    "merging lists cannot yet be specified in the patch",
+    "list element types are not identical: ",
+    "failed to create typed patch object ",
+    "target.kind: Unsupported value: ",
+    "target.name: Required value",
+    "Internal error occurred: unsupported role reference kind: ",
+];
+
 /// It was answered, and not by an error of the server but those that are meant.
 fn check(answer: &Answer, sent: &dyn Fn() -> String) {
-    let is_meant = answer.code < 500
-        || answer.code == 504
-        || answer.message() == "etcdserver: request is too large"
-        || !answer.text.contains("panic") && answer.code == 500;
+    let message = answer.message();
+    let is_meant = match answer.code {
+        500 => MEANT.iter().any(|meant| message.starts_with(meant)),
+        code => code < 500 || code == 504,
+    };
     assert!(is_meant, "{} {} to {}", answer.code, answer.text, sent());
 }
 
-fn patch(server: &Server, random: &mut Random) {
-    let path = format!("{MAPS}/a");
+fn patch(server: &Server, random: &mut Random, targets: &[(String, Value)]) {
+    let (folder, first) = &targets[random.below(targets.len())];
+    let path = &format!("{folder}/a");
     let kind = random.pick(&[JSON_PATCH, MERGE, STRATEGIC, APPLY]);
     let patch = if kind == JSON_PATCH {
         let steps = ["/data", "/metadata", "/a", "/0", "/-", "/b", "/-1", "/~1"];
@@ -121,11 +180,127 @@ fn patch(server: &Server, random: &mut Random) {
     } else {
         random.value(6)
     };
+    let (patch, query) = if kind == APPLY {
+        (applied(first, patch), "?fieldManager=m&force=true")
+    } else {
+        (patch, "")
+    };
     let patch = patch.to_string();
-    let answer = server.send("PATCH", &path, kind, &patch);
-    check(&answer, &|| format!("{kind} {patch}"));
-    if server.send("GET", &path, "", "").code == 404 {
-        server.post(MAPS, &map("a")).expect(201);
+    let patched = format!("{path}{query}");
+    let answer = server.send_as(random.caller(), "PATCH", &patched, kind, &patch);
+    check(&answer, &|| format!("{kind} {patch} for {path}"));
+    if server.send("GET", path, "", "").code == 404 {
+        server.post(folder, first).expect(201);
+    }
+}
+
+/// A value as a configuration of an object's type.
+fn applied(object: &Value, mut value: Value) -> Value {
+    if let Some(fields) = value.as_object_mut() {
+        for field in ["apiVersion", "kind"] {
+            fields.insert(field.to_owned(), object[field].clone());
+        }
+    }
+    value
+}
+
+/// Nobody gets rights by giving them to himself.
+fn rights(server: &Server, random: &mut Random) {
+    let texts = [
+        "*",
+        "",
+        "secrets",
+        "configmaps",
+        "get",
+        "list",
+        "*/token",
+        "a",
+    ];
+    let fields = ["apiGroups", "resources", "verbs", "resourceNames"];
+    let count = random.below(3);
+    let rules = (0..count).map(|_| {
+        let fields = fields.map(|field| {
+            let texts = (0..random.below(3)).map(|_| random.pick(&texts));
+            (field.to_owned(), texts.collect())
+        });
+        Value::Object(fields.into_iter().collect())
+    });
+    let mut role = role("a", &rules.collect());
+    if random.below(4) == 0 {
+        random.damage(&mut role["rules"]);
+    }
+    let role = role.to_string();
+    let path = &format!("{}/a", rbac("roles"));
+    let (method, kind) = match random.below(3) {
+        0 => ("PUT", "application/json"),
+        1 => ("PATCH", MERGE),
+        _ => ("PATCH", STRATEGIC),
+    };
+    let answer = server.send_as(Caller::Editor, method, path, kind, &role);
+    check(&answer, &|| format!("{kind} {role}"));
+    for path in [
+        "/api/v1/namespaces/default/secrets",
+        "/api/v1/configmaps",
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    ] {
+        let read = server.send_as(Caller::Editor, "GET", path, "", "");
+        assert_eq!(
+            read.code, 403,
+            "{path} after {method} {role}: {}",
+            read.text
+        );
+    }
+}
+
+/// What would be right, but for something in it.
+fn damaged(server: &Server, random: &mut Random) {
+    let bodies = [
+        (
+            format!("{PODS}/a/binding"),
+            json!({
+                "apiVersion": "v1", "kind": "Binding",
+                "metadata": {"name": "a", "labels": {"a": "b"}},
+                "target": {"kind": "Node", "name": "node"},
+            }),
+        ),
+        (
+            format!("{ACCOUNTS}/default/token"),
+            json!({
+                "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+                "spec": {
+                    "audiences": ["a"], "expirationSeconds": 600,
+                    "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": "a"},
+                },
+            }),
+        ),
+        (
+            rbac("roles"),
+            role(
+                "b",
+                &json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]),
+            ),
+        ),
+        (rbac("rolebindings"), role_binding("b", "a")),
+        (objects("things"), object("things", &json!({"l": [1]}))),
+    ];
+    let (path, mut body) = bodies[random.below(bodies.len())].clone();
+    for _ in 0..=random.below(3) {
+        random.damage(&mut body);
+    }
+    let answer = server.post_as(random.caller(), &path, &body);
+    check(&answer, &|| format!("{body} for {path}"));
+    if answer.code != 201 {
+        return;
+    }
+    let (folder, name) = if path.ends_with("/binding") {
+        (PODS.to_owned(), "a")
+    } else {
+        (path, "b")
+    };
+    let gone = format!("{folder}/{name}?gracePeriodSeconds=0");
+    server.send("DELETE", &gone, "", "");
+    if folder == PODS {
+        server.post(PODS, &pod("a")).expect(201);
     }
 }
 
@@ -188,7 +363,8 @@ fn rule(server: &Server, random: &mut Random, round: u64) {
             &plural,
             &json!({"l": numbers, "s": "a".repeat(random.below(1000))}),
         );
-        check(&server.post(&objects(&plural), &made), &|| rule.clone());
+        let answer = server.post_as(random.caller(), &objects(&plural), &made);
+        check(&answer, &|| rule.clone());
         remove(server, &plural);
     }
 }
@@ -233,7 +409,8 @@ fn pattern(server: &Server, random: &mut Random, round: u64) {
     if answer.code == 201 {
         let text = random.text(&["a", "é", "\n", "0", " "], 20_000);
         let made = object(&plural, &json!({"p": text}));
-        check(&server.post(&objects(&plural), &made), &|| pattern.clone());
+        let answer = server.post_as(random.caller(), &objects(&plural), &made);
+        check(&answer, &|| pattern.clone());
         remove(server, &plural);
     }
 }
@@ -260,6 +437,7 @@ fn request(server: &Server, random: &mut Random) {
         "\n",
         "host: a",
         "authorization: Bearer admin",
+        "authorization: Bearer editor",
         "content-length: 5",
         "content-length: -1",
         "transfer-encoding: chunked",

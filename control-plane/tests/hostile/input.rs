@@ -10,6 +10,51 @@ pub const MERGE: &str = "application/merge-patch+json";
 pub const STRATEGIC: &str = "application/strategic-merge-patch+json";
 pub const APPLY: &str = "application/apply-patch+yaml";
 
+pub const PODS: &str = "/api/v1/namespaces/default/pods";
+pub const ACCOUNTS: &str = "/api/v1/namespaces/default/serviceaccounts";
+
+/// Where roles and their bindings are.
+pub fn rbac(plural: &str) -> String {
+    format!("/apis/rbac.authorization.k8s.io/v1/namespaces/default/{plural}")
+}
+
+/// The role of the editor, and its binding.
+pub fn rights() -> [(&'static str, Value); 2] {
+    let rule = |group: &str, resources: &[&str]| {
+        let verbs = ["get", "create", "update", "patch", "delete"];
+        json!({"apiGroups": [group], "resources": resources, "verbs": verbs})
+    };
+    let written = ["configmaps", "pods/binding", "serviceaccounts/token"];
+    let rules = [
+        rule("", &written),
+        rule("apps", &["deployments"]),
+        rule("rbac.authorization.k8s.io", &["roles", "rolebindings"]),
+        rule("example.com", &["*"]),
+    ];
+    [
+        ("roles", role("editor", &json!(rules))),
+        ("rolebindings", role_binding("editor", "editor")),
+    ]
+}
+
+pub fn role(name: &str, rules: &Value) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": {"name": name}, "rules": rules,
+    })
+}
+
+/// Gives the editor a role.
+pub fn role_binding(name: &str, role: &str) -> Value {
+    let group = "rbac.authorization.k8s.io";
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": role},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "editor"}],
+    })
+}
+
 /// Where the objects of a definition are.
 pub fn objects(plural: &str) -> String {
     format!("/apis/example.com/v1/namespaces/default/{plural}")
@@ -58,6 +103,13 @@ pub fn ruled(rule: &str) -> Value {
 
 pub fn map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "b"}})
+}
+
+pub fn pod(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"containers": containers_of(1)},
+    })
 }
 
 pub fn deployment(name: &str, containers: usize) -> Value {

@@ -15,11 +15,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::input::{rbac, rights};
+
 /// Bytes that the server may write to, and may have in memory.
 const MEMORY: u64 = 1024 * 1024 * 1024;
 
-/// How long `/readyz` may take. Programs that are not optimized get more.
-const WATCHDOG: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
+/// How long `/readyz` may take.
+const WATCHDOG: Duration = Duration::from_secs(2);
 
 /// For an answer to anything else.
 const ANSWER: Duration = Duration::from_mins(1);
@@ -42,8 +44,10 @@ fn serve() {
     let runtime = { runtime }.worker_threads(2).enable_all().build().unwrap();
     runtime
         .block_on(async {
+            let users = [User::admin(), User::new("editor", &[])];
+            let tokens = users.map(|user| (user.name.clone(), user));
             let options = Options {
-                tokens: [("admin".to_owned(), User::admin())].into(),
+                tokens: tokens.into(),
                 ..Options::default()
             };
             let store = Store::memory(StoreOptions::default());
@@ -54,6 +58,25 @@ fn serve() {
             control_plane::serve(listener, None, plane.router(), forever).await
         })
         .unwrap();
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    Administrator,
+    /// Writes some kinds in the namespace `default`. What it takes counts against the limits.
+    Editor,
+}
+
+impl Caller {
+    pub const ALL: [Self; 2] = [Self::Administrator, Self::Editor];
+
+    fn token(self) -> &'static str {
+        match self {
+            Self::Administrator => "admin",
+            Self::Editor => "editor",
+        }
+    }
 }
 
 /// A server, and who watches it.
@@ -106,9 +129,10 @@ impl Server {
         let until = Arc::clone(&ends);
         let watch = thread::spawn(move || {
             let mut worst = Duration::ZERO;
+            let ready = &head(Caller::Administrator, "GET", "/readyz", "", 0);
             while !until.load(Ordering::Relaxed) {
                 let asked = Instant::now();
-                let answer = exchange(address, &head("GET", "/readyz", "", 0), &[], WATCHDOG * 3);
+                let answer = exchange(address, ready, &[], WATCHDOG * 3);
                 let is_ready = answer.is_some_and(|answer| answer.code == 200);
                 let took = if is_ready {
                     asked.elapsed()
@@ -120,25 +144,47 @@ impl Server {
             }
             worst
         });
-        Self {
+        let server = Self {
             child,
             address,
             ends,
             watch: Some(watch),
+        };
+        for (plural, object) in rights() {
+            server.post(&rbac(plural), &object).expect(201);
         }
+        server
     }
 
     /// Sends a request of the administrator.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, kind: &str, body: &str) -> Answer {
-        let head = head(method, path, kind, body.len());
+        self.send_as(Caller::Administrator, method, path, kind, body)
+    }
+
+    #[track_caller]
+    pub fn send_as(
+        &self,
+        caller: Caller,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: &str,
+    ) -> Answer {
+        let head = head(caller, method, path, kind, body.len());
         let answer = exchange(self.address, &head, body.as_bytes(), ANSWER);
         answer.expect("no answer")
     }
 
     #[track_caller]
     pub fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send("POST", path, "application/json", &body.to_string())
+        self.post_as(Caller::Administrator, path, body)
+    }
+
+    #[track_caller]
+    pub fn post_as(&self, caller: Caller, path: &str, body: &Value) -> Answer {
+        let kind = "application/json";
+        self.send_as(caller, "POST", path, kind, &body.to_string())
     }
 
     /// Bytes in memory at most, so far.
@@ -173,9 +219,10 @@ impl Drop for Server {
 }
 
 /// The head of a request.
-pub fn head(method: &str, path: &str, kind: &str, length: usize) -> String {
+pub fn head(caller: Caller, method: &str, path: &str, kind: &str, length: usize) -> String {
+    let token = caller.token();
     format!(
-        "{method} {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer admin\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
          content-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     )
 }
