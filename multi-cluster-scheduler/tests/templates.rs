@@ -46,11 +46,11 @@ const OF_OBJECTS: &str = "it is of an object, not of a template";
 
 /// The paths of all that the schema of a template has, `*` for each item of a list or a map.
 fn paths(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
-    let below = below(schema);
-    if below.is_empty() {
+    let parts = below(schema);
+    if parts.is_empty() {
         found.insert(path.to_owned());
     }
-    for (name, schema) in below {
+    for (name, schema) in parts {
         paths(schema, &format!("{path}/{name}"), found);
     }
 }
@@ -67,24 +67,18 @@ fn below(schema: &Value) -> Vec<(&str, &Value)> {
 
 /// The paths that a template has a value at.
 fn set(schema: &Value, value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    let below = below(schema);
-    if below.is_empty() && !value.is_null() {
+    let parts = below(schema);
+    if parts.is_empty() {
         found.insert(path.to_owned());
     }
-    for (name, schema) in below {
-        let path = format!("{path}/{name}");
-        match value {
-            Value::Array(items) if name == "*" => {
-                items
-                    .iter()
-                    .for_each(|item| set(schema, item, &path, found));
-            }
-            Value::Object(fields) if name == "*" => {
-                fields
-                    .values()
-                    .for_each(|item| set(schema, item, &path, found));
-            }
-            value => set(schema, &value[name], &path, found),
+    for (name, schema) in parts {
+        let values: Vec<&Value> = match value {
+            Value::Array(items) if name == "*" => items.iter().collect(),
+            Value::Object(fields) if name == "*" => fields.values().collect(),
+            value => vec![&value[name]],
+        };
+        for value in values.into_iter().filter(|value| !value.is_null()) {
+            set(schema, value, &format!("{path}/{name}"), found);
         }
     }
 }
