@@ -167,7 +167,8 @@ struct TolerationSpec {
 impl PodSpec {
     /// Kubernetes' rule: containers and sidecars run together; an init container runs beside the
     /// sidecars that were started before it; the larger of the two phases counts, plus overhead.
-    /// Requests of the pod as a whole, where they are given, stand for those of its containers.
+    /// Requests of the pod as a whole, where they are given, stand for those of its containers; its
+    /// limits only where no container requests any, as the API server defaults them.
     pub(super) fn requests(&self) -> Result<Resources, ShapeError> {
         let mut running = Resources::default();
         for container in &self.containers {
@@ -185,19 +186,17 @@ impl PodSpec {
         }
         let mut total = running.saturating_add(&sidecars).pairwise_max(&starting);
         if let Some(pod) = &self.resources {
-            let whole = resources_of("(pod)", pod)?;
-            if whole.cpu_milli > 0 {
-                total.cpu_milli = whole.cpu_milli;
-            }
-            if whole.memory > 0 {
-                total.memory = whole.memory;
-            }
+            let requests = amounts_of("(pod)", &pod.requests)?;
+            let limits = amounts_of("(pod)", &pod.limits)?;
+            let whole = |request: i64, containers: i64, limit: i64| match (request, containers) {
+                (0, 0) => limit,
+                (0, containers) => containers,
+                (request, _) => request,
+            };
+            total.cpu_milli = whole(requests.cpu_milli, total.cpu_milli, limits.cpu_milli);
+            total.memory = whole(requests.memory, total.memory, limits.memory);
         }
-        let overhead = ContainerResources {
-            requests: self.overhead.clone(),
-            limits: Amounts::new(),
-        };
-        Ok(total.saturating_add(&resources_of("(overhead)", &overhead)?))
+        Ok(total.saturating_add(&amounts_of("(overhead)", &self.overhead)?))
     }
 
     fn constraints(&self) -> Result<NodeConstraints, ShapeError> {
@@ -254,13 +253,17 @@ impl Container {
 fn resources_of(container: &str, resources: &ContainerResources) -> Result<Resources, ShapeError> {
     let mut amounts = resources.limits.clone();
     amounts.extend(resources.requests.clone());
+    amounts_of(container, &amounts)
+}
+
+fn amounts_of(what: &str, amounts: &Amounts) -> Result<Resources, ShapeError> {
     quantities(
         amounts
             .iter()
             .map(|(name, amount)| (name.as_str(), amount.0.as_str())),
     )
     .map_err(|(resource, source)| ShapeError::Quantity {
-        path: format!("{container}.{resource}"),
+        path: format!("{what}.{resource}"),
         source,
     })
 }

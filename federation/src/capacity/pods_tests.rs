@@ -22,6 +22,20 @@ fn init_containers_and_sidecars_count_as_kubernetes_counts_them() {
 }
 
 #[test]
+fn limits_of_the_pod_as_a_whole_count_where_no_container_requests_any() {
+    let needs = |pod: &serde_json::Value| {
+        let container = json!({ "name": "a", "resources": { "requests": { "cpu": "500m" } } });
+        let spec = json!({ "containers": [container], "resources": pod });
+        let shape = shape_of_template(&json!({ "spec": spec }), "shop").unwrap();
+        (shape.requests.cpu_milli, shape.requests.memory)
+    };
+    let limits = json!({ "limits": { "cpu": "2", "memory": "1Gi" } });
+    assert_eq!(needs(&limits), (500, 1 << 30));
+    let both = json!({ "requests": { "cpu": "1" }, "limits": { "cpu": "2" } });
+    assert_eq!(needs(&both), (1000, 0));
+}
+
+#[test]
 fn a_bad_amount_says_where_it_is() {
     let template = json!({ "spec": { "containers": [
         { "name": "web", "resources": { "requests": { "memory": "1024Mb" } } }

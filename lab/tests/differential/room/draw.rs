@@ -193,6 +193,7 @@ impl Draw {
                     "requests": { "cpu": "1.6", "memory": "3Gi" }, "limits": { "memory": "4Gi" },
                 });
             }
+            3 => spec["resources"] = json!({ "limits": { "cpu": "2" } }),
             _ => {}
         }
         if self.percent(10) {
