@@ -1,12 +1,11 @@
 //! Services, Jobs and dependencies: what a changed one becomes on a member, and when it leaves.
 
 use anyhow::{Result, bail, ensure};
-use lab::e2e::{World, condition, eventually, holds};
+use lab::e2e::{Operator, World, condition, eventually, holds};
 use lab::scenarios;
 use serde_json::{Map, Value, json};
 
 use crate::changes::{named_objects, seed};
-use crate::diagnosis::put_back;
 use crate::main_job::deployment;
 use crate::templates::{Random, job_fields, job_template};
 
@@ -489,6 +488,16 @@ async fn a_claim_is_not_made_again_for_its_content(world: &World) -> Result<()> 
 
 /// What says of a token's Secret which account it is for.
 const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
+
+/// How often the operator has put something back on `cluster1`.
+async fn put_back(operator: &Operator) -> Result<u64> {
+    let metrics = operator.get("/metrics").await?;
+    let name = r#"mck8s_scheduler_put_back_total{cluster="cluster1"} "#;
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+    Ok(value
+        .and_then(|value| value.trim().parse().ok())
+        .unwrap_or(0))
+}
 
 async fn a_token_of_the_hub_never_reaches_a_member(world: &World) -> Result<()> {
     let operator = world.operator(&[]).await?;
