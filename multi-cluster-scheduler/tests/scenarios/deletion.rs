@@ -235,7 +235,28 @@ async fn orphans_stay_without_our_labels(world: &World) -> Result<()> {
     world
         .apply(&deployment("left", &json!({ "clusters": ["cluster1"] })))
         .await?;
-    until_held(world, "cluster1", 7).await?;
+    let containers = json!([{ "name": "pi", "image": "pi:1" }]);
+    apply_all(
+        world,
+        &[
+            json!({
+                "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterJob", "metadata": { "name": "kept" },
+                "spec": {
+                    "clusters": ["cluster1"], "replicas": 1, "preserveOnDeletion": true,
+                    "template": { "spec": { "containers": containers } },
+                },
+            }),
+            json!({
+                "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterService", "metadata": { "name": "kept" },
+                "spec": {
+                    "clusters": ["cluster1"], "preserveOnDeletion": true,
+                    "selector": { "app": "kept" }, "ports": [{ "port": 80 }],
+                },
+            }),
+        ],
+    )
+    .await?;
+    until_held(world, "cluster1", 9).await?;
     let uid = world.get("cluster1", "deployment/left").await?["metadata"]["uid"].clone();
     world
         .kubectl(&[
@@ -247,13 +268,18 @@ async fn orphans_stay_without_our_labels(world: &World) -> Result<()> {
             "--wait=false",
         ])
         .await?;
-    world.delete("mcd/kept").await?;
     world.until_gone("mcd/left").await?;
-    world.until_gone("mcd/kept").await?;
+    for kind in ["mcd", "mcj", "mcs"] {
+        let object = format!("{kind}/kept");
+        world.delete(&object).await?;
+        world.until_gone(&object).await?;
+    }
     until_held(world, "cluster1", 0).await?;
     for object in [
         "deployment/left",
         "deployment/kept",
+        "job/kept",
+        "service/kept",
         "secret/pull",
         "secret/tls",
         "secret/fixed",

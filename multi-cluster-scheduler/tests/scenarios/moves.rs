@@ -102,7 +102,10 @@ async fn a_move_that_cannot_be_made_says_why(world: &World) -> Result<()> {
     changed["spec"]["reason"] = json!("another");
     let refusal = world.refused(&changed).await?;
     ensure!(refusal.contains("a move cannot be changed"), "{refusal}");
-    Ok(())
+    let mut brief = move_of("brief", "hello", 5);
+    brief["spec"]["ttlSecondsAfterFinished"] = json!(1);
+    world.apply(&brief).await?;
+    world.until_gone("move/brief").await
 }
 
 /// While the move is there it is in force; without it, the replicas go home by a move of the scheduler.
