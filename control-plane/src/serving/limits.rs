@@ -103,7 +103,7 @@ impl Limits {
 
     /// Lets a connection in, if need be in place of the one that has been idle longest.
     pub(super) fn connect(&self) -> Result<Connection, TooMany> {
-        self.connections.enter()
+        self.connections.enter().ok_or(TooMany)
     }
 
     /// Connections that are open.

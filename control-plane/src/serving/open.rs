@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::activity::Activity;
-use super::limits::TooMany;
 
 /// The connections that are open, as many as there may be.
 pub(super) struct Open {
@@ -37,12 +36,12 @@ impl Open {
 
     /// Lets a connection in. If there are too many, the one that has been idle longest ends; if
     /// all are used, none is let in.
-    pub(super) fn enter(self: &Arc<Self>) -> Result<Connection, TooMany> {
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Connection> {
         let mut state = self.state();
         if state.open.len() >= self.most {
             let all = state.open.iter();
             let idle = all.filter_map(|(number, activity)| Some((activity.idle_since()?, *number)));
-            let (_, longest) = idle.min().ok_or(TooMany)?;
+            let (_, longest) = idle.min()?;
             if let Some(evicted) = state.open.remove(&longest) {
                 evicted.evict();
             }
@@ -51,7 +50,7 @@ impl Open {
         let (number, activity) = (state.count, Activity::new());
         state.open.insert(number, activity.clone());
         drop(state);
-        Ok(Connection {
+        Some(Connection {
             activity,
             number,
             all: Arc::clone(self),
