@@ -13,7 +13,7 @@ scenarios!(a_tenant_reaches_nothing_of_others);
 /// The kinds that they may edit; not the `status` subresources.
 const KINDS: &str = "multiclusterdeployments.fogguru.eu,multiclusterjobs.fogguru.eu,\
     multiclusterservices.fogguru.eu,multiclusterhorizontalpodautoscalers.fogguru.eu,\
-    configmaps,secrets";
+    workloadmoves.fogguru.eu,configmaps,secrets";
 
 /// The person, and the namespace that is theirs.
 struct Tenant<'a> {
@@ -249,9 +249,18 @@ async fn attacks(world: &World, tenant: &Tenant<'_>) -> Result<()> {
         })
     })
     .await?;
+    // A move is of what is in its namespace.
+    let steal = json!({
+        "apiVersion": "fogguru.eu/v1", "kind": "WorkloadMove", "metadata": { "name": "steal" },
+        "spec": { "workload": { "name": "victim" }, "from": "cluster1", "to": "cluster2" },
+    });
+    tenant.create(&steal).await?;
+    tenant.until("move/steal", "Succeeded", "NotFound").await?;
     let after = copies(world).await?;
     ensure!(before == after, "before: {before:?}, after: {after:?}");
-    Ok(())
+    // Who is said to own what is theirs goes all the same.
+    world.delete("mcd/victim").await?;
+    world.until_gone("mcd/victim").await
 }
 
 /// What each member has of the victim: uid and generation of the Deployment, uid of the Secret.
