@@ -256,7 +256,9 @@ impl Cluster {
             ports: self.ports(),
             directory: &self.directory,
             metrics: self.metrics,
-            audit: self.audit,
+            audit: self
+                .audit
+                .then(|| components::audit_policy(&self.directory)),
             fsync: self.fsync,
         }
     }

@@ -125,9 +125,9 @@ impl Plan<'_> {
         if self.metrics {
             self.aggregator(command);
         }
-        if self.audit {
+        if let Some(policy) = &self.audit {
             command
-                .arg(flag("audit-policy-file", audit_policy(self.directory)))
+                .arg(flag("audit-policy-file", policy))
                 .arg(flag("audit-log-path", audit_log(self.directory)));
         }
     }

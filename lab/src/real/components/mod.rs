@@ -34,7 +34,8 @@ pub(crate) struct Plan<'a> {
     /// The cluster's own directory.
     pub(crate) directory: &'a Path,
     pub(crate) metrics: bool,
-    pub(crate) audit: bool,
+    /// The policy by which the API server records requests.
+    pub(crate) audit: Option<PathBuf>,
     pub(crate) fsync: bool,
 }
 
