@@ -75,6 +75,8 @@ pub struct Suite {
     pub directory: PathBuf,
     /// The members serve `metrics.k8s.io`. Embedded ones never do.
     pub metrics: bool,
+    /// Its real scenarios need each right that the shipped manifests give.
+    pub needs_all_rights: bool,
     /// On the embedded control plane.
     pub embedded: Vec<Scenario>,
     /// On real control planes.

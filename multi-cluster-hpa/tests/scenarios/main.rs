@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         },
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: true,
+        // No scenario has a KubeFedCluster, an Event that comes again, or the original's finalizer.
+        needs_all_rights: false,
         embedded: everywhere(),
         real: real.into_iter().flatten().collect(),
     })

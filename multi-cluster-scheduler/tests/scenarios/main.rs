@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         },
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: false,
+        needs_all_rights: true,
         embedded: scenarios(),
         real: [
             refusals::all(),
