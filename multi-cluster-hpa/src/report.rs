@@ -232,7 +232,13 @@ impl Controller {
         match written.await {
             Ok(_) => {}
             Err(WriteError::Gone) => return Ok(()),
-            Err(error) => return Err(EvaluateError::Report(error)),
+            Err(error) => {
+                if matches!(error, WriteError::Rejected(_)) {
+                    let message = format!("the status was not written: {error}");
+                    self.announce(key, EventType::Warning, "StatusRejected", &message);
+                }
+                return Err(EvaluateError::Report(error));
+            }
         }
         for condition in degraded(&before, &status) {
             self.announce(

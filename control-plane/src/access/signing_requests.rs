@@ -47,7 +47,9 @@ pub(super) fn admit(
         if !user.uid.is_empty() {
             spec.insert("uid".to_owned(), user.uid.clone().into());
         }
-        spec.insert("groups".to_owned(), json!(user.groups));
+        if !user.groups.is_empty() {
+            spec.insert("groups".to_owned(), json!(user.groups));
+        }
         if !user.extra.is_empty() {
             spec.insert("extra".to_owned(), json!(user.extra));
         }

@@ -24,6 +24,10 @@ pub(crate) async fn create_object(
 ) -> Result<Item, Error> {
     let resource = scope.resource;
     let admit = || {
+        if manage {
+            pipeline::drop_nulls(resource, &mut value);
+        }
+        pipeline::default(resource, &mut value);
         scope.admission.admit(&mut value, None)?;
         Ok::<_, Error>(value)
     };
@@ -55,10 +59,6 @@ fn prepare(
     manage: bool,
 ) -> Result<Value, Error> {
     let resource = scope.resource;
-    if manage {
-        pipeline::drop_nulls(resource, &mut value);
-    }
-    pipeline::default(resource, &mut value);
     NewObject::of(resource, &scope.key(name(&value))).check(&objects.store)?;
     stamp(objects, resource, &mut value)?;
     if manage {

@@ -32,8 +32,8 @@ pub(crate) struct RequestScope<'a> {
 
 /// What depends on who writes. Whoever answers knows the user, whom nobody knows here.
 pub(crate) trait Admission: Sync {
-    /// Looks at an object as it was sent or patched, before anything is done about it: fills in
-    /// what depends on the user, and refuses what the user may not write.
+    /// Looks at an object as it was sent or patched, in the form in which it is stored and with
+    /// its defaults: fills in what depends on the user, and refuses what the user may not write.
     fn admit(&self, new: &mut Value, old: Option<&Value>) -> Result<(), Error>;
 
     /// Refuses a user who may not create the object, when it is sure that it will be.

@@ -39,6 +39,10 @@ pub(crate) async fn modify<E: From<Error>>(
         let old = typed(resource, object.value());
         let decide = || {
             let mut new = make(&old)?;
+            if change.managed {
+                pipeline::drop_nulls(resource, &mut new);
+            }
+            pipeline::default(resource, &mut new);
             scope.admission.admit(&mut new, Some(&old))?;
             decide::<E>(objects, scope, change, &object, (&old, new))
         };
@@ -152,10 +156,6 @@ fn prepare(
 ) -> Result<(), Error> {
     let resource = scope.resource;
     let subresource = scope.subresource;
-    if change.managed {
-        pipeline::drop_nulls(resource, new);
-    }
-    pipeline::default(resource, new);
     admission::update(scope, new, old);
     let fields = metadata(new);
     fields.remove("selfLink");

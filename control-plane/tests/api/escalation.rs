@@ -129,6 +129,42 @@ async fn a_role_needs_the_rights_in_it() {
     }
 }
 
+/// A null in a list of texts is an empty text once it is stored, and that is the core group.
+#[tokio::test]
+async fn rights_are_those_of_the_role_as_it_is_stored() {
+    let fixture = fixture(rbac_rules(&[])).await;
+    let path = format!("{RBAC}/namespaces/default/roles");
+    let one = format!("{path}/a");
+    let reads_secrets = json!({"apiGroups": [null], "resources": ["secrets"], "verbs": ["get"]});
+    let more = role("Role", "a", &json!([reads_secrets]));
+    let create = ann(&fixture, Method::POST, &path, JSON, &more).await;
+    let why = format!("permissions not currently held:\n{SECRETS}");
+    assert_eq!(create.code, 403);
+    assert!(create.message().ends_with(&why), "{}", create.message());
+    let none = role("Role", "a", &json!([]));
+    ann(&fixture, Method::POST, &path, JSON, &none)
+        .await
+        .expect(201);
+    let steps = json!([{"op": "add", "path": "/rules", "value": [reads_secrets]}]);
+    for (method, path, form, body) in [
+        (Method::PUT, &one, JSON, &more),
+        (Method::PATCH, &one, MERGE, &more),
+        (
+            Method::PATCH,
+            &one,
+            "application/strategic-merge-patch+json",
+            &more,
+        ),
+        (Method::PATCH, &one, "application/json-patch+json", &steps),
+    ] {
+        let answer = ann(&fixture, method, path, form, body).await;
+        assert_eq!(answer.code, 403, "{form}: {}", answer.text);
+        assert!(answer.message().ends_with(&why), "{}", answer.message());
+    }
+    let kept = fixture.get(&one).await.expect(200);
+    assert!(kept["rules"].is_null(), "{kept}");
+}
+
 #[tokio::test]
 async fn who_may_escalate_may_write_any_role() {
     let escalates = json!({

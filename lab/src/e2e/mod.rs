@@ -11,11 +11,14 @@
 
 mod accounts;
 mod eventually;
+mod joining;
 mod objects;
 mod operator;
 mod operators;
 mod rights;
 mod run;
+mod secrecy;
+mod tenant;
 mod world;
 
 use std::future::Future;
@@ -28,7 +31,7 @@ pub use eventually::{eventually, holds};
 pub use operator::Operator;
 pub use operators::serve_if_asked;
 pub use run::main;
-
+pub use tenant::Tenant;
 pub use world::{World, condition};
 
 /// The members of every scenario.

@@ -73,6 +73,7 @@ impl World {
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
         self.create(HUB, &namespace).await?;
         self.allow_access_in(&name).await?;
+        let before = self.runs.get();
         let played = tokio::time::timeout(PATIENCE * 3, (scenario.play)(self))
             .await
             .unwrap_or_else(|_| bail!("it took too long"));
@@ -80,8 +81,11 @@ impl World {
         for cluster in [HUB].iter().chain(&MEMBERS) {
             self.lab.cluster(cluster)?.start().await?;
         }
+        let runs = before + 1..=self.runs.get();
+        let kept = self.check_secrecy(runs).await;
+        let kept = kept.context("a credential was said");
         let cleared = self.clear(&name).await.context("clearing up");
-        played.and(cleared)
+        played.and(kept).and(cleared)
     }
 
     /// Whatever the scenario left behind goes, without the operator's help.
@@ -159,9 +163,14 @@ impl World {
     ) -> Result<Operator> {
         let run = self.runs.get() + 1;
         self.runs.set(run);
-        let log = self.lab.directory().join(format!("operator-{run}.log"));
+        let log = self.log_of(run);
         self.log.replace(log.clone());
         Operator::start(program, kubeconfig, &log, flags)
+    }
+
+    /// What the operator that was started so many others before it says.
+    pub(super) fn log_of(&self, run: u32) -> PathBuf {
+        self.lab.directory().join(format!("operator-{run}.log"))
     }
 
     /// All that the last operator said.

@@ -3,11 +3,12 @@
 use anyhow::{Result, ensure};
 use lab::e2e::{World, eventually, holds};
 use lab::scenarios;
+use serde_json::json;
 
 use crate::monitoring::Monitoring;
 use crate::scene::{autoscaler, deployment, ten_each, until_wanted};
 
-scenarios!(what_kubectl_shows);
+scenarios!(what_kubectl_shows, one_number_for_all_clusters);
 
 async fn what_kubectl_shows(world: &World) -> Result<()> {
     let monitoring = Monitoring::start(world).await?;
@@ -71,4 +72,43 @@ async fn what_kubectl_shows(world: &World) -> Result<()> {
         ensure!(plain.contains(&line), "no {line:?} in {text}");
     }
     Ok(())
+}
+
+/// The deployment divides one number. What happens twice is one Event that says so; and an autoscaler
+/// that the original has served can be deleted.
+async fn one_number_for_all_clusters(world: &World) -> Result<()> {
+    let monitoring = Monitoring::start(world).await?;
+    let _scheduler = world.scheduler(&[]).await?;
+    let _operator = world.operator(&[&monitoring.flag()]).await?;
+    monitoring.export("cluster1", "jobs_waiting 30");
+    let mut object = deployment("hello", &["cluster1", "cluster2"]);
+    object["spec"]["replicaScheduling"] = "Total".into();
+    world.apply(&object).await?;
+    let mut scaled = autoscaler("hello", &ten_each("sum(jobs_waiting)"));
+    scaled["spec"]["scope"] = "Global".into();
+    scaled["metadata"]["finalizers"] = json!(["kopf.zalando.org/KopfFinalizerMarker"]);
+    world.apply(&scaled).await?;
+    for (jobs, replicas) in [(30, 3), (10, 1), (30, 3)] {
+        monitoring.export("cluster1", &format!("jobs_waiting {jobs}"));
+        eventually(&format!("{replicas} replicas in all"), async || {
+            let object = world.get("cluster0", "mcd/hello").await?;
+            Ok(holds(object["spec"]["replicas"] == replicas, || {
+                object["spec"]["replicas"].to_string()
+            }))
+        })
+        .await?;
+    }
+    eventually("what has happened twice is one Event", async || {
+        let all = world.get("cluster0", "events").await?;
+        let events = all["items"].as_array().into_iter().flatten();
+        let about = |one: &&serde_json::Value| {
+            let message = one["message"].as_str().unwrap_or_default();
+            one["reason"] == "SuccessfulRescale" && message.starts_with("New size: 3")
+        };
+        let counts: Vec<_> = events.filter(about).map(|one| &one["count"]).collect();
+        Ok(holds(counts == [2], || all.to_string()))
+    })
+    .await?;
+    world.delete("mchpa/hello").await?;
+    world.until_gone("mchpa/hello").await
 }

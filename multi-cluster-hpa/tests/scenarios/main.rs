@@ -14,6 +14,7 @@ mod operator_faults;
 mod prometheus;
 mod resources;
 mod scene;
+mod tenant;
 
 use std::process::ExitCode;
 
@@ -36,8 +37,7 @@ fn main() -> ExitCode {
         },
         directory: env!("CARGO_TARGET_TMPDIR").into(),
         metrics: true,
-        // No scenario has a KubeFedCluster, an Event that comes again, or the original's finalizer.
-        needs_all_rights: false,
+        needs_all_rights: true,
         embedded: everywhere(),
         real: real.into_iter().flatten().collect(),
     })
@@ -49,6 +49,7 @@ fn everywhere() -> Vec<Scenario> {
         operator_faults::all(),
         kubectl::all(),
         members::all(),
+        tenant::all(),
     ];
     all.into_iter().flatten().collect()
 }

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use crate::monitoring::Monitoring;
 use crate::scene::{autoscaler, deployment, ten_each, until_wanted};
 
-scenarios!(a_plugin_that_is_slower_than_the_deadline_serves_in_the_end);
+scenarios!(
+    a_plugin_that_is_slower_than_the_deadline_serves_in_the_end,
+    members_by_kubefed_and_by_secret,
+);
 
 /// The autoscaler reaches cluster1 by a credential plugin that answers when it is told to.
 async fn a_plugin_that_is_slower_than_the_deadline_serves_in_the_end(world: &World) -> Result<()> {
@@ -87,4 +90,38 @@ async fn a_plugin_that_is_slower_than_the_deadline_serves_in_the_end(world: &Wor
     let starts = std::fs::read_to_string(&started)?.lines().count();
     ensure!(starts <= 3, "it was started {starts} times");
     Ok(())
+}
+
+/// The pods of one member are read by what `KubeFed` has, those of another by a Secret.
+async fn members_by_kubefed_and_by_secret(world: &World) -> Result<()> {
+    let namespace = world.namespace();
+    world.join_by_kubefed("cluster2").await?;
+    world.make_administrator("cluster2").await?;
+    world
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "cluster3" },
+            "stringData": { "kubeconfig": world.kubeconfig_of_member("cluster3").await? },
+        }))
+        .await?;
+    let access = json!({ "secretRef": { "namespace": namespace, "name": "cluster3" } });
+    world
+        .apply(&json!({
+            "apiVersion": "fogguru.eu/v1", "kind": "MemberCluster",
+            "metadata": { "name": "cluster3" }, "spec": { "access": access },
+        }))
+        .await?;
+    let monitoring = Monitoring::start(world).await?;
+    let access = format!("--access-namespaces={namespace}");
+    let flags = ["--member-contexts=cluster1", &access];
+    let _scheduler = world.scheduler(&flags).await?;
+    let _operator = world.operator(&[&monitoring.flag(), &access]).await?;
+    monitoring.export("cluster2", "jobs_waiting 30");
+    monitoring.export("cluster3", "jobs_waiting 20");
+    let two = ["cluster2", "cluster3"];
+    world.apply(&deployment("hello", &two)).await?;
+    let metric = ten_each("sum by (cluster_name) (jobs_waiting)");
+    world.apply(&autoscaler("hello", &metric)).await?;
+    until_wanted(world, "hello", &[("cluster2", 3), ("cluster3", 2)]).await?;
+    world.delete("kubefedcluster/cluster2").await?;
+    world.forget_kubefed().await
 }

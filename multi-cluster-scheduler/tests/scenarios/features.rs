@@ -344,48 +344,7 @@ async fn until_drained_for(world: &World, member: &str) -> Result<()> {
 /// kubeconfig is in a Secret.
 async fn members_by_kubefed_and_by_secret(world: &World) -> Result<()> {
     let namespace = world.namespace();
-    let definitions = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": { "name": "kubefedclusters.core.kubefed.io" },
-        "spec": {
-            "group": "core.kubefed.io", "scope": "Namespaced",
-            "names": { "kind": "KubeFedCluster", "plural": "kubefedclusters", "singular": "kubefedcluster" },
-            "versions": [{ "name": "v1beta1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
-                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-            } } }],
-        },
-    });
-    world.apply(&definitions).await?;
-    world
-        .kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "crd/kubefedclusters.core.kubefed.io",
-        ])
-        .await?;
-    let on2 = async |arguments: &[&str]| world.on("cluster2", arguments).await;
-    on2(&["create", "namespace", &namespace]).await?;
-    on2(&["-n", &namespace, "create", "serviceaccount", "hub"]).await?;
-    let token = on2(&["-n", &namespace, "create", "token", "hub"]).await?;
-    let view = |context: &'static str| {
-        world.on(
-            context,
-            &["config", "view", "--raw", "--minify", "-o", "json"],
-        )
-    };
-    let config: serde_json::Value = serde_json::from_str(&view("cluster2").await?)?;
-    let cluster = &config["clusters"][0]["cluster"];
-    world.apply(&json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "cluster2" }, "stringData": { "token": token.trim() },
-    })).await?;
-    world.apply(&json!({
-        "apiVersion": "core.kubefed.io/v1beta1", "kind": "KubeFedCluster", "metadata": { "name": "cluster2" },
-        "spec": {
-            "apiEndpoint": cluster["server"], "caBundle": cluster["certificate-authority-data"],
-            "secretRef": { "name": "cluster2" },
-        },
-    })).await?;
-
+    world.join_by_kubefed("cluster2").await?;
     let access = format!("--access-namespaces={namespace}");
     let _operator = world
         .operator(&["--member-contexts=cluster1", &access])
@@ -394,14 +353,7 @@ async fn members_by_kubefed_and_by_secret(world: &World) -> Result<()> {
         .until_condition("membercluster/cluster2", "Ready", "False", "Forbidden")
         .await?;
     ensure!(message.contains("cannot get resource"), "{message}");
-    let account = format!("--serviceaccount={namespace}:hub");
-    let admin = [
-        "create",
-        "clusterrolebinding",
-        "hub",
-        "--clusterrole=cluster-admin",
-    ];
-    on2(&[&admin[..], &[&account]].concat()).await?;
+    world.make_administrator("cluster2").await?;
     world
         .until_condition("membercluster/cluster2", "Ready", "True", "Synced")
         .await?;
@@ -409,7 +361,7 @@ async fn members_by_kubefed_and_by_secret(world: &World) -> Result<()> {
     world
         .apply(&json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "cluster3" },
-            "stringData": { "kubeconfig": view("cluster3").await? },
+            "stringData": { "kubeconfig": world.kubeconfig_of_member("cluster3").await? },
         }))
         .await?;
     world.apply(&json!({
@@ -433,32 +385,17 @@ async fn members_by_kubefed_and_by_secret(world: &World) -> Result<()> {
         members.lines().count() == 2 && !members.contains("cluster2"),
         "{members}"
     );
-    on2(&["delete", "clusterrolebinding", "hub"]).await?;
-    world
-        .kubectl(&["delete", "crd", "kubefedclusters.core.kubefed.io"])
-        .await?;
-    Ok(())
+    world.forget_kubefed().await
 }
 
 /// A kubeconfig's plugin that gives the credentials late: it is started once, nobody else waits for
 /// it, and what it gives is used.
 async fn a_plugin_that_hangs_delays_its_own_member_alone(world: &World) -> Result<()> {
-    let namespace = world.namespace();
-    let on3 = async |arguments: &[&str]| world.on("cluster3", arguments).await;
-    on3(&["create", "namespace", &namespace]).await?;
-    on3(&["-n", &namespace, "create", "serviceaccount", "hub"]).await?;
-    let account = format!("--serviceaccount={namespace}:hub");
-    let admin = [
-        "create",
-        "clusterrolebinding",
-        "hub",
-        "--clusterrole=cluster-admin",
-    ];
-    on3(&[&admin[..], &[&account]].concat()).await?;
-    let token = on3(&["-n", &namespace, "create", "token", "hub"]).await?;
+    let token = world.account_of_hub("cluster3").await?;
+    world.make_administrator("cluster3").await?;
     let credential = json!({
         "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-        "status": { "token": token.trim() },
+        "status": { "token": token },
     });
 
     let directory = world.lab.directory();
@@ -507,7 +444,6 @@ async fn a_plugin_that_hangs_delays_its_own_member_alone(world: &World) -> Resul
     // One client starts it three times, for its certificates and its token; no second was made.
     let starts = std::fs::read_to_string(&started)?.lines().count();
     ensure!(starts <= 3, "started {starts} times");
-    on3(&["delete", "clusterrolebinding", "hub"]).await?;
     Ok(())
 }
 

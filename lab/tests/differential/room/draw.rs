@@ -6,6 +6,20 @@ use serde_json::{Value, json};
 /// Sebastiano Vigna's `SplitMix64`: the same numbers on every machine.
 pub(crate) struct Draw(u64);
 
+/// The class of pods that need something beside their containers.
+pub(crate) const RUNTIME: &str = "heavy";
+/// The label that every namespace has, with its name.
+const NAME: &str = "kubernetes.io/metadata.name";
+
+/// Operators in the selectors of namespaces of a pod that is to be placed. Since 1.34, kube-scheduler
+/// takes others of such a pod to select each namespace (kubernetes/kubernetes#141526).
+const OF_NEW: &[&str] = &["In"];
+
+/// What pods of that class need.
+pub(crate) fn overhead() -> Value {
+    json!({ "cpu": "250m", "memory": "120Mi" })
+}
+
 /// Nodes, the pods on them, and a template that is to be placed beside them.
 pub(crate) struct Scene {
     pub(crate) namespace: String,
@@ -95,9 +109,11 @@ impl Draw {
         // What is there may hold a port, and keep others away.
         if self.percent(20) {
             spec["containers"][0]["ports"] = json!([self.port()]);
+            self.network(&mut spec);
         }
+        self.whole(&mut spec);
         if self.percent(25) {
-            let terms = json!([self.term(case)]);
+            let terms = json!([self.term(case, &["In", "NotIn"])]);
             spec["affinity"]["podAntiAffinity"] = required(&terms);
         }
         json!({
@@ -136,6 +152,8 @@ impl Draw {
             let size = json!({ "example.com/gpu": "1" });
             spec["containers"][0]["resources"]["limits"] = size;
         }
+        self.network(&mut spec);
+        self.whole(&mut spec);
         if self.percent(15) {
             spec["nodeSelector"]["disk"] = "ssd".into();
         }
@@ -147,21 +165,60 @@ impl Draw {
         json!({ "metadata": { "labels": self.labels() }, "spec": spec })
     }
 
+    /// In the node's network the ports of the containers are the node's, said or not.
+    fn network(&mut self, spec: &mut Value) {
+        if !self.percent(25) {
+            return;
+        }
+        spec["hostNetwork"] = true.into();
+        for list in ["containers", "initContainers"] {
+            let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+            let ports = containers.into_iter().flatten();
+            let ports = ports.filter_map(|one| one.get_mut("ports")?.as_array_mut());
+            for port in ports.flatten() {
+                port["containerPort"] = port["hostPort"].clone();
+                if self.percent(50) {
+                    port["hostPort"] = Value::Null;
+                }
+            }
+        }
+    }
+
+    /// What a pod needs as a whole, and beside its containers. No three of these need more than the
+    /// least here.
+    fn whole(&mut self, spec: &mut Value) {
+        match self.below(20) {
+            0 => spec["resources"] = json!({ "requests": { "cpu": self.pick(&["1500m", "2"]) } }),
+            1 => {
+                spec["resources"] = json!({ "requests": { "memory": self.pick(&["3Gi", "4Gi"]) } });
+            }
+            2 => {
+                spec["resources"] = json!({
+                    "requests": { "cpu": "1.6", "memory": "3Gi" }, "limits": { "memory": "4Gi" },
+                });
+            }
+            3 => spec["resources"] = json!({ "limits": { "cpu": "2" } }),
+            _ => {}
+        }
+        if self.percent(10) {
+            spec["runtimeClassName"] = RUNTIME.into();
+            spec["overhead"] = overhead();
+        }
+    }
+
     fn near_and_far(&mut self, case: usize, spec: &mut Value) {
-        if self.percent(15) {
-            let term = json!([{ "matchExpressions": [{
-                "key": zone(case), "operator": self.pick(&["In", "NotIn"]), "values": ["a"],
-            }]}]);
+        if self.percent(20) {
+            let terms = json!([self.node_term(case)]);
             spec["affinity"]["nodeAffinity"] = json!({
-                "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": term },
+                "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms },
             });
         }
         if self.percent(30) {
-            let terms = json!([self.term(case)]);
+            let terms = json!([self.term(case, OF_NEW)]);
             spec["affinity"]["podAntiAffinity"] = required(&terms);
         }
         if self.percent(15) {
-            let terms = json!([self.term(case)]);
+            let terms = json!([self.term(case, OF_NEW)]);
             spec["affinity"]["podAffinity"] = required(&terms);
         }
         let spread = match self.below(10) {
@@ -171,6 +228,25 @@ impl Draw {
             _ => return,
         };
         spec["topologySpreadConstraints"] = spread;
+    }
+
+    /// Nodes by a label, by their name, or by both.
+    fn node_term(&mut self, case: usize) -> Value {
+        let operators = ["In", "NotIn"];
+        let by_name = self.percent(40);
+        let mut term = json!({});
+        if by_name {
+            let name = format!("room-{case}-{}", self.below(2));
+            term["matchFields"] = json!([{
+                "key": "metadata.name", "operator": self.pick(&operators), "values": [name],
+            }]);
+        }
+        if !by_name || self.percent(50) {
+            term["matchExpressions"] = json!([{
+                "key": zone(case), "operator": self.pick(&operators), "values": ["a"],
+            }]);
+        }
+        term
     }
 
     fn container(&mut self, name: &str) -> Value {
@@ -198,6 +274,9 @@ impl Draw {
         if self.percent(50) {
             labels["tier"] = self.pick(&["front", "back"]).into();
         }
+        if self.percent(60) {
+            labels["version"] = self.pick(&["1", "2"]).into();
+        }
         labels
     }
 
@@ -212,16 +291,32 @@ impl Draw {
         }
     }
 
-    fn term(&mut self, case: usize) -> Value {
+    /// A term whose selector of namespaces has one of these operators.
+    fn term(&mut self, case: usize, operators: &[&str]) -> Value {
         let key = if self.percent(50) {
             zone(case)
         } else {
             host(case)
         };
         let mut term = json!({ "topologyKey": key, "labelSelector": self.selector() });
-        match self.below(6) {
+        match self.below(9) {
             0 => term["namespaces"] = json!([self.namespace(case)]),
             1 => term["namespaceSelector"] = json!({}),
+            2 => {
+                let name = json!({ NAME: self.namespace(case) });
+                term["namespaceSelector"] = json!({ "matchLabels": name });
+            }
+            3 => {
+                let names = json!({
+                    "key": NAME, "operator": self.pick(operators), "values": [self.namespace(case)],
+                });
+                term["namespaceSelector"] = json!({ "matchExpressions": [names] });
+            }
+            _ => {}
+        }
+        match self.below(6) {
+            0 => term["matchLabelKeys"] = json!(["version"]),
+            1 => term["mismatchLabelKeys"] = json!(["version"]),
             _ => {}
         }
         term
@@ -242,6 +337,9 @@ impl Draw {
         }
         if self.percent(30) {
             spread["nodeTaintsPolicy"] = "Honor".into();
+        }
+        if self.percent(20) {
+            spread["matchLabelKeys"] = json!(["version"]);
         }
         spread
     }

@@ -15,6 +15,7 @@ use federation::capacity::{CapacityEvent, CapacityFeed as _, WatchFeed, shape_of
 use federation::members::outbox;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use lab::real::{Lab, Options};
@@ -24,7 +25,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::available;
-use draw::{Draw, Scene};
+use draw::{Draw, RUNTIME, Scene, overhead};
 
 /// Cases, all at once on one cluster.
 const CASES: usize = 200;
@@ -91,7 +92,7 @@ async fn what_is_said_to_fit_runs_and_what_is_not_stays_pending() {
     assert!(too_few * 100 < fit, "{too_few} run beside {fit}");
 }
 
-/// Creates namespaces, nodes, and the pods on them; waits until the nodes take pods.
+/// Creates namespaces, a runtime, nodes, and the pods on them; waits until the nodes take pods.
 async fn prepare(client: &Client, scenes: &[Scene]) {
     let names = scenes.iter().flat_map(|scene| {
         let beside = format!("{}-beside", scene.namespace);
@@ -100,6 +101,11 @@ async fn prepare(client: &Client, scenes: &[Scene]) {
     let namespaces = names.map(|name| json!({ "metadata": { "name": name } }));
     let all: Api<Namespace> = Api::all(client.clone());
     create(namespaces.map(|one| (all.clone(), one))).await;
+    let runtimes: Api<RuntimeClass> = Api::all(client.clone());
+    let heavy = json!({
+        "metadata": { "name": RUNTIME }, "handler": RUNTIME, "overhead": { "podFixed": overhead() },
+    });
+    create(std::iter::once((runtimes, heavy))).await;
     let nodes: Api<Node> = Api::all(client.clone());
     let wanted = scenes.iter().flat_map(|scene| scene.nodes.clone());
     create(wanted.clone().map(|one| (nodes.clone(), one))).await;
