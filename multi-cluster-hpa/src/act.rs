@@ -4,9 +4,10 @@ use federation::api::MultiClusterDeployment;
 use federation::members::Deadlined as _;
 use federation::operator::key::NamespacedName;
 use federation::operator::redacted::redacted_message;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 use crate::decision::Wanted;
@@ -17,7 +18,7 @@ pub(crate) const FIELD_MANAGER: &str = "multi-cluster-hpa";
 /// Why it was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ActError {
-    /// Another manager owns the field.
+    /// Somebody else applies the field.
     #[error("{0}")]
     Conflict(String),
     /// The hub refused it, or did not answer.
@@ -25,8 +26,10 @@ pub(crate) enum ActError {
     Api(#[from] Box<kube::Error>),
 }
 
-/// Writes replicas by server-side apply, without force: a field that another manager set stays as
-/// it is. The uid makes sure that it is this object and not one that was created again.
+/// Writes replicas by server-side apply. A field that somebody else applies stays as it is; one that
+/// was written in another way is taken over, as Kubernetes' autoscaler does it: the default that
+/// `kubectl apply` has created the object with belongs to it, too, and nobody could take it out of a
+/// manifest. The uid makes sure that it is this object and not one that was created again.
 pub(crate) async fn apply(
     hub: &Client,
     target: &NamespacedName,
@@ -35,51 +38,79 @@ pub(crate) async fn apply(
     deadline: Duration,
 ) -> Result<(), ActError> {
     let targets: Api<MultiClusterDeployment> = Api::namespaced(hub.clone(), &target.namespace);
+    let failed = |error| ActError::Api(Box::new(error));
     let params = PatchParams::apply(FIELD_MANAGER);
-    let metadata = json!({ "name": target.name, "namespace": target.namespace, "uid": uid });
-    let written = match wanted {
+    let written = write(&targets, target, uid, wanted, &params);
+    let Err(error) = written.with_deadline(deadline).await else {
+        return Ok(());
+    };
+    let Some(with) = conflict(&error) else {
+        return Err(failed(error));
+    };
+    let found = targets.get_metadata(&target.name).with_deadline(deadline);
+    let managed = found.await.map_err(failed)?.metadata.managed_fields;
+    if is_applied_by_others(managed.as_deref().unwrap_or_default(), wanted) {
+        return Err(ActError::Conflict(message(target, wanted, &with)));
+    }
+    let params = params.force();
+    let written = write(&targets, target, uid, wanted, &params);
+    written.with_deadline(deadline).await.map_err(failed)
+}
+
+async fn write(
+    targets: &Api<MultiClusterDeployment>,
+    target: &NamespacedName,
+    uid: &str,
+    wanted: &Wanted,
+    params: &PatchParams,
+) -> kube::Result<()> {
+    let value = match wanted {
         Wanted::PerCluster(replicas) => {
             let entries = replicas.iter();
-            let entries: Value = entries
+            entries
                 .map(|(cluster, replicas)| json!({ "cluster": cluster, "replicas": replicas }))
-                .collect();
-            let object = json!({
-                "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterDeployment",
-                "metadata": metadata, "spec": { "clusterReplicas": entries },
-            });
-            let patch = Patch::Apply(&object);
-            targets
-                .patch_metadata(&target.name, &params, &patch)
-                .with_deadline(deadline)
-                .await
-                .map(drop)
+                .collect()
         }
-        Wanted::Total(replicas) => {
-            let scale = json!({
-                "apiVersion": "autoscaling/v1", "kind": "Scale",
-                "metadata": metadata, "spec": { "replicas": replicas },
-            });
-            let patch = Patch::Apply(&scale);
-            targets
-                .patch_scale(&target.name, &params, &patch)
-                .with_deadline(deadline)
-                .await
-                .map(drop)
-        }
+        Wanted::Total(replicas) => json!(replicas),
     };
-    written.map_err(|error| match conflict(&error) {
-        Some(with) => ActError::Conflict(message(target, wanted, &with)),
-        None => ActError::Api(Box::new(error)),
+    // Not through the scale subresource: kube-apiserver cannot apply that of a custom resource.
+    let object = json!({
+        "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterDeployment",
+        "metadata": { "name": target.name, "namespace": target.namespace, "uid": uid },
+        "spec": { field(wanted): value },
+    });
+    let patch = Patch::Apply(&object);
+    targets
+        .patch_metadata(&target.name, params, &patch)
+        .await
+        .map(drop)
+}
+
+/// The field of the target's spec that says how many.
+fn field(wanted: &Wanted) -> &'static str {
+    match wanted {
+        Wanted::PerCluster(_) => "clusterReplicas",
+        Wanted::Total(_) => "replicas",
+    }
+}
+
+/// Whether the field, or a part of it, is in what somebody else applies.
+fn is_applied_by_others(managed: &[ManagedFieldsEntry], wanted: &Wanted) -> bool {
+    let path = format!("/f:spec/f:{}", field(wanted));
+    let mut others = managed.iter().filter(|entry| {
+        let is_ours = entry.manager.as_deref() == Some(FIELD_MANAGER);
+        entry.operation.as_deref() == Some("Apply") && !is_ours
+    });
+    others.any(|entry| {
+        let fields = entry.fields_v1.as_ref();
+        fields.is_some_and(|fields| fields.0.pointer(&path).is_some())
     })
 }
 
 fn message(target: &NamespacedName, wanted: &Wanted, with: &str) -> String {
-    let field = match wanted {
-        Wanted::PerCluster(_) => "clusterReplicas",
-        Wanted::Total(_) => "replicas",
-    };
+    let field = field(wanted);
     format!(
-        "{field} of MultiClusterDeployment {target} is set by another manager ({with}) and stays as it is: remove {field} from what that manager applies, or delete this autoscaler"
+        "{field} of MultiClusterDeployment {target} is applied by another manager ({with}) and stays as it is: remove {field} from what that manager applies, or delete this autoscaler"
     )
 }
 

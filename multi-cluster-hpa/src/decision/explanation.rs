@@ -37,7 +37,7 @@ impl Decision {
 pub enum Wanted {
     /// `clusterReplicas`: every location, also those that stay as they are.
     PerCluster(BTreeMap<String, u32>),
-    /// `replicas`, through the scale subresource.
+    /// `replicas`.
     Total(u32),
 }
 

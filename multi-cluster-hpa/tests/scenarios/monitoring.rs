@@ -42,6 +42,8 @@ impl Monitoring {
             .lab
             .directory()
             .join(format!("prometheus-{}", world.namespace()));
+        // Numbers of a run before this one would count.
+        drop(std::fs::remove_dir_all(&directory));
         let (mut members, mut addresses) = (Vec::new(), Vec::new());
         for name in MEMBERS {
             let directory = directory.join(name);
