@@ -1,6 +1,8 @@
 //! What cannot be scaled is left alone, and the condition says what to do.
 
-use kube::api::{DeleteParams, Patch, PatchParams};
+use federation::api::MemberCluster;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::fixture::{AUTOSCALER, Beginning, DEPLOYMENT, Scene, condition, play, replicas, yaml};
@@ -91,6 +93,29 @@ fn a_target_that_is_missing_or_divides_by_itself_is_said() {
         assert_eq!(reason, "ReplicaSchedulingMismatch");
         assert!(message.contains("write PerLocation there"), "{message}");
         assert!(scene.wanted().await.is_empty());
+    });
+}
+
+/// The pods of a cluster that has two names count once.
+#[test]
+fn a_cluster_with_two_names_is_one() {
+    play(async {
+        let scene = Scene::with_examples(Beginning::default()).await;
+        scene.until(5, 0).await;
+        let before = scene.status().await;
+        assert_eq!(before["currentReplicas"], 4, "{before}");
+        let members: Api<MemberCluster> = Api::all(scene.world.hub_client());
+        let cluster = members.get("cluster2").await.unwrap();
+        let copy = MemberCluster::new("copy", cluster.spec);
+        let created = members.create(&PostParams::default(), &copy).await;
+        created.unwrap();
+        scene.until(8, 0).await;
+        let copy = members.get("copy").await.unwrap();
+        let (_, reason, _) = condition(&json!(copy.status), "Ready");
+        assert_eq!(reason, "DuplicateCluster");
+        let after = scene.status().await;
+        assert_eq!(after["currentReplicas"], 4, "{after}");
+        assert_eq!(after["currentMetrics"], before["currentMetrics"]);
     });
 }
 

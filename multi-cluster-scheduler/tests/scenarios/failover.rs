@@ -9,6 +9,7 @@ use crate::main_job::deployment;
 
 scenarios!(
     members_that_are_silent_at_once_are_not_failed_over,
+    members_are_lost_one_after_the_other_and_never_the_last,
     a_member_that_cannot_be_listed_evacuates_nothing,
 );
 
@@ -32,7 +33,7 @@ async fn two_of_three(world: &World) -> Result<()> {
 }
 
 async fn until_elsewhere(world: &World) -> Result<()> {
-    eventually("the replicas of cluster2 run on cluster3", async || {
+    eventually("the replicas of the other run on cluster3", async || {
         let found = world.get("cluster3", "deployment/hello").await?;
         let status = &found["status"];
         Ok(holds(status["availableReplicas"] == 2, || {
@@ -89,6 +90,52 @@ async fn members_that_are_silent_at_once_are_not_failed_over(world: &World) -> R
         Ok(holds(condition.is_null(), || condition.to_string()))
     })
     .await
+}
+
+/// One a minute, and all of them may be silent: the first goes, the second waits, and what the last
+/// one has stays although it is silent, too.
+async fn members_are_lost_one_after_the_other_and_never_the_last(world: &World) -> Result<()> {
+    let flags = [
+        "--cluster-toleration=3s",
+        "--failover-rate=1",
+        "--unhealthy-cluster-threshold=100",
+    ];
+    let _operator = world.operator(&flags).await?;
+    two_of_three(world).await?;
+    let members = ["cluster1", "cluster2", "cluster3"];
+    let members = members.map(|name| world.lab.cluster(name));
+    let [first, second, third] = members;
+    let (first, second, third) = (first?, second?, third?);
+    first.stop().await?;
+    let failed_over = async |name: &str, status: &str, reason: &str| {
+        let member = format!("membercluster/{name}");
+        world
+            .until_condition(&member, "FailedOver", status, reason)
+            .await
+    };
+    failed_over("cluster1", "True", "TolerationExceeded").await?;
+    until_elsewhere(world).await?;
+    second.stop().await?;
+    let message = failed_over("cluster2", "False", "RateLimited").await?;
+    ensure!(message.contains("--failover-rate=1"), "{message}");
+    third.stop().await?;
+    failed_over("cluster3", "False", "Suspended").await?;
+    let status = world.get("cluster0", "mcd/hello").await?["status"].clone();
+    let placements = status["placements"].as_array().into_iter().flatten();
+    let staying = placements.filter(|one| one["leaving"].as_u64().unwrap_or(0) == 0);
+    let staying: Vec<_> = staying
+        .map(|one| (one["cluster"].as_str(), one["replicas"].as_u64()))
+        .collect();
+    let wanted = [(Some("cluster2"), Some(2)), (Some("cluster3"), Some(2))];
+    ensure!(staying == wanted, "{status}");
+    // The record stays as it is while nobody answers, and what is back is served again.
+    third.start().await?;
+    second.start().await?;
+    first.start().await?;
+    world
+        .until_condition("mcd/hello", "Available", "True", "AllAvailable")
+        .await?;
+    Ok(())
 }
 
 /// A role that is a release old: the member answers, and one kind cannot be listed.
