@@ -27,7 +27,11 @@ pub use autoscaler::{
     MultiClusterHorizontalPodAutoscalerStatus, PrometheusMetricSource, PrometheusMetricStatus,
     PrometheusTarget, PrometheusTargetType, ScaleTargetRef, Schedule, Scope,
 };
-pub use cloud_provisioner::{CloudProvisioner, CloudProvisionerSpec};
+pub use cloud_provisioner::{
+    CloudCluster, CloudPhase, CloudProvisioner, CloudProvisionerSpec, CloudProvisionerStatus,
+    ClusterClassReference, ControlPlaneMachines, CredentialsSecretReference, DeletionPolicy,
+    Expander, Flavor, NodePool,
+};
 pub use deployment::{MultiClusterDeployment, MultiClusterDeploymentSpec, RetainedField};
 pub use job::{MultiClusterJob, MultiClusterJobSpec};
 pub use leftover::{DeletedObject, Leftover, LeftoverSpec};

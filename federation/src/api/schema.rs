@@ -28,7 +28,7 @@ pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
         (WorkloadMove::crd(), workload_move),
         (Leftover::crd(), plain),
         (MultiClusterHorizontalPodAutoscaler::crd(), autoscaler),
-        (CloudProvisioner::crd(), plain),
+        (CloudProvisioner::crd(), cloud_provisioner),
         (AppRescheduler::crd(), plain),
     ]
     .into_iter()
@@ -338,6 +338,58 @@ fn metric(metric: &mut Value) {
             "the query is empty: write PromQL, e.g. sum by (cluster_name) (rate(http_requests_total[1m]))",
         )],
     );
+}
+
+fn cloud_provisioner(schema: &mut Value) {
+    let status = &mut schema["properties"]["status"]["properties"];
+    map_list(&mut status["conditions"], "type", 16);
+    map_list(&mut status["clusters"], "name", 16);
+    rules(
+        schema,
+        &[(
+            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$')",
+            "the name begins those of clusters and machines: use at most 40 lower-case letters, digits and '-'",
+        )],
+    );
+    let spec = &mut schema["properties"]["spec"];
+    let properties = &mut spec["properties"];
+    map_list(&mut properties["flavors"], "name", 64);
+    properties["cloudClusterName"]["maxLength"] = json!(253);
+    rules(
+        &mut properties["cloudClusterName"],
+        &[(
+            "self.matches('^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$')",
+            "the name begins those of machines: use at most 40 lower-case letters, digits and '-'",
+        )],
+    );
+    rules(
+        &mut properties["flavors"]["items"],
+        &[(
+            "'cpu' in self.capacity && 'memory' in self.capacity",
+            "the size of the flavor is not known: give capacity cpu and memory, e.g. {cpu: 4, memory: 16Gi}",
+        )],
+    );
+    rules(
+        &mut properties["controlPlane"],
+        &[(
+            "!has(self.replicas) || self.replicas % 2 == 1",
+            "an even number of control-plane machines survives no more than one less: write 1, 3 or 5",
+        )],
+    );
+    rules(
+        spec,
+        &[
+            (
+                "!has(self.credentialsSecretRef) || !has(self.cloudsYaml) && !has(self.certText)",
+                "the credentials are given twice: leave cloudsYaml and certText out where there is a credentialsSecretRef",
+            ),
+            (
+                "self.minNodes <= self.maxNodes",
+                "minNodes is above maxNodes: write one that is at most as high",
+            ),
+        ],
+    );
+    accept_as_builtin(spec);
 }
 
 fn plain(_: &mut Value) {}

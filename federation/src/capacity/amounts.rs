@@ -61,7 +61,7 @@ pub fn quantities<'a>(
 }
 
 /// The same for the amounts of a typed object; amounts that are no quantity count as none.
-pub(super) fn typed_quantities(amounts: &BTreeMap<String, Quantity>) -> Resources {
+pub fn typed_quantities(amounts: &BTreeMap<String, Quantity>) -> Resources {
     let mut all = Resources::default();
     for (name, quantity) in amounts {
         if let Ok(one) = quantities(std::iter::once((name.as_str(), quantity.0.as_str()))) {

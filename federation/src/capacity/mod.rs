@@ -8,7 +8,7 @@ mod trouble;
 mod upcoming;
 mod watched;
 
-pub use amounts::{quantities, quantities_of};
+pub use amounts::{quantities, quantities_of, typed_quantities};
 pub use feed::{CapacityEvent, CapacityFeed, WatchFeed};
 pub use pods::{ShapeError, shape_of_template, taint_effect, taint_of};
 pub use trouble::{PodTroubles, Trouble};

@@ -4,6 +4,7 @@
 //! they are, against API servers that answer as they are. The same seed gives the same run, which
 //! the trace of all requests shows.
 
+mod cloud;
 mod environment;
 mod faults;
 mod link;
@@ -18,6 +19,7 @@ mod world;
 
 use std::future::Future;
 
+pub use cloud::{CLOUD_NAMESPACE, Cloud, CloudOptions};
 pub use environment::SimulatedEnvironment;
 pub use faults::{Fault, Faults, WatchFault};
 pub use link::{Link, Reach};

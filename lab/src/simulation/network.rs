@@ -70,6 +70,12 @@ impl Network {
         self.hosts().insert(name.to_owned(), host);
     }
 
+    /// A host is gone: nobody answers there any more.
+    pub fn remove(&self, name: &str) {
+        self.set_reach(name, Reach::Refused);
+        self.hosts().remove(name);
+    }
+
     /// Changes how long the way to a host takes, and what it loses.
     pub fn set_link(&self, name: &str, link: Link) {
         if let Some(host) = self.hosts().get_mut(name) {

@@ -66,6 +66,46 @@ pub struct Member {
     pub metrics_server: MetricsServer,
 }
 
+impl Member {
+    /// A client that nothing goes wrong with.
+    pub(super) fn client(&self) -> Client {
+        client(&self.plane)
+    }
+}
+
+/// Where members are played.
+#[derive(Clone)]
+pub(super) struct Stage {
+    pub(super) network: Network,
+    pub(super) clock: SharedClock,
+    seed: u64,
+    round_trip_times: RoundTripTimes,
+    loads: BTreeMap<String, Load>,
+}
+
+impl Stage {
+    /// A cluster begins to play, and answers on the network under its name.
+    pub(super) async fn play(&self, name: &str, options: Options) -> Result<Member, Error> {
+        let (seed, clock) = (self.seed, &self.clock);
+        let metrics = Metrics::new(name, self.loads.clone(), seed, clock.clone());
+        let metrics_server = MetricsServer::new(metrics.clone());
+        let source: Arc<dyn MetricsSource> = Arc::new(metrics_server.clone());
+        let plane = control_plane(seed, name, clock, Some(source)).await?;
+        let cluster = Cluster::start(name, client(&plane), options, seed, clock.clone()).await?;
+        cluster.feed(&metrics);
+        let round_trip = self.round_trip_times.get(&pair(HUB, name)).copied();
+        let router = plane.router_for(admin());
+        self.network
+            .add(name, router, round_trip.unwrap_or(ROUND_TRIP));
+        Ok(Member {
+            plane,
+            cluster,
+            metrics,
+            metrics_server,
+        })
+    }
+}
+
 impl World {
     /// A hub with our CRDs, and members of these kinds by name, which the hub knows. Within a
     /// runtime of one thread whose clock is paused; [`super::run`] makes it.
@@ -118,25 +158,20 @@ impl World {
 
     /// A member joins: it plays, and the hub gets its `MemberCluster`.
     pub async fn join(&mut self, name: &str, options: Options) -> Result<(), Error> {
-        let (seed, clock) = (self.seed, &self.clock);
-        let metrics = Metrics::new(name, self.loads.clone(), seed, clock.clone());
-        let metrics_server = MetricsServer::new(metrics.clone());
-        let source: Arc<dyn MetricsSource> = Arc::new(metrics_server.clone());
-        let plane = control_plane(seed, name, clock, Some(source)).await?;
-        let cluster = Cluster::start(name, client(&plane), options, seed, clock.clone()).await?;
-        cluster.feed(&metrics);
-        let round_trip = self.round_trip_times.get(&pair(HUB, name)).copied();
-        let router = plane.router_for(admin());
-        self.network
-            .add(name, router, round_trip.unwrap_or(ROUND_TRIP));
-        let member = Member {
-            plane,
-            cluster,
-            metrics,
-            metrics_server,
-        };
+        let member = self.stage().play(name, options).await?;
         self.members.insert(name.to_owned(), member);
         self.register(name).await
+    }
+
+    /// Where members are played.
+    pub(super) fn stage(&self) -> Stage {
+        Stage {
+            network: self.network.clone(),
+            clock: self.clock.clone(),
+            seed: self.seed,
+            round_trip_times: self.round_trip_times.clone(),
+            loads: self.loads.clone(),
+        }
     }
 
     /// The hub gets to know a member, as somebody who has its credentials does it.

@@ -1,0 +1,191 @@
+//! What came of a look: status and conditions.
+
+use std::time::Duration;
+
+use federation::api::{
+    CONDITION_READY, CloudPhase, CloudProvisioner, CloudProvisionerStatus as Status,
+};
+use federation::operator::conditions::Conditions;
+use federation::operator::status::{WriteError, apply_status};
+use jiff::Timestamp;
+use kube::Api;
+
+use crate::cluster_api::Error;
+use crate::decide::Decision;
+use crate::validate::Settings;
+
+/// Whether every replica that may burst has a machine, and none is being made.
+const CONDITION_SETTLED: &str = "Settled";
+/// Owner of the status fields.
+const STATUS_MANAGER: &str = "cloud-provisioner-autoscaler-status";
+
+/// What came of a look.
+pub(crate) struct Report {
+    ready: Said,
+    settled: Option<Said>,
+    /// None where nothing could be looked at: what is known stays.
+    clusters: Option<(Vec<federation::api::CloudCluster>, Option<i64>)>,
+}
+
+struct Said {
+    status: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Report {
+    /// It cannot be served.
+    pub(crate) fn refused(reason: &'static str, message: &str) -> Self {
+        Self {
+            ready: Said {
+                status: false,
+                reason,
+                message: message.to_owned(),
+            },
+            settled: None,
+            clusters: None,
+        }
+    }
+
+    /// Everything that was decided is done.
+    pub(crate) fn served(settings: &Settings, decision: &Decision) -> Self {
+        let (reason, message) = if settings.suspend {
+            ("Suspended", "nothing is made, and nothing goes".to_owned())
+        } else if settings.warnings.is_empty() {
+            ("Served", "served".to_owned())
+        } else {
+            ("Served", settings.warnings.join("; "))
+        };
+        Self {
+            ready: Said {
+                status: true,
+                reason,
+                message,
+            },
+            settled: Some(settled(decision)),
+            clusters: Some((decision.clusters.clone(), decision.cost)),
+        }
+    }
+
+    /// Something of what was decided was not done.
+    pub(crate) fn failed(error: &Error, settings: &Settings, decision: &Decision) -> Self {
+        let mut report = Self::served(settings, decision);
+        report.ready = Said {
+            status: false,
+            reason: error.reason(),
+            message: error.to_string(),
+        };
+        report
+    }
+
+    pub(crate) fn status(self, before: &Status, generation: i64, now: Timestamp) -> Status {
+        let mut conditions = Conditions::after(&before.conditions);
+        let mut set = |kind: &str, said: Said| {
+            conditions.set(
+                kind,
+                said.status,
+                said.reason,
+                said.message,
+                Some(generation),
+                now,
+            );
+        };
+        set(CONDITION_READY, self.ready);
+        match self.settled {
+            Some(settled) => set(CONDITION_SETTLED, settled),
+            None => conditions.keep(CONDITION_SETTLED),
+        }
+        let Some((clusters, cost)) = self.clusters else {
+            return Status {
+                observed_generation: Some(generation),
+                conditions: conditions.into_vec(),
+                ..before.clone()
+            };
+        };
+        let pools = || clusters.iter().flat_map(|cluster| &cluster.pools);
+        let mut flavors: Vec<&str> = pools()
+            .filter(|pool| pool.nodes > 0)
+            .map(|pool| pool.flavor.as_str())
+            .collect();
+        flavors.sort_unstable();
+        flavors.dedup();
+        let phases = clusters.iter().map(|cluster| cluster.phase);
+        Status {
+            observed_generation: Some(generation),
+            phase: phases.max().unwrap_or(CloudPhase::Idle),
+            cluster_count: u32::try_from(clusters.len()).unwrap_or(u32::MAX),
+            nodes: pools().map(|pool| pool.nodes).sum(),
+            flavors: Some(flavors.join(",")).filter(|text| !text.is_empty()),
+            cost_per_hour: cost.map(money),
+            conditions: conditions.into_vec(),
+            clusters,
+        }
+    }
+}
+
+fn settled(decision: &Decision) -> Said {
+    if !decision.lacks.is_empty() {
+        return Said {
+            status: false,
+            reason: "NotCovered",
+            message: decision.lacks.join("; "),
+        };
+    }
+    let busy = decision
+        .clusters
+        .iter()
+        .find(|cluster| !matches!(cluster.phase, CloudPhase::Running | CloudPhase::Idle));
+    match busy {
+        Some(cluster) => Said {
+            status: false,
+            reason: "InProgress",
+            message: format!("cluster {}: {}", cluster.name, cluster.message),
+        },
+        None => Said {
+            status: true,
+            reason: "NothingToDo",
+            message: "every replica that may burst has a machine".to_owned(),
+        },
+    }
+}
+
+/// Thousandths as people write them.
+fn money(thousandths: i64) -> String {
+    let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.to_owned()
+}
+
+pub(crate) async fn write(
+    api: &Api<CloudProvisioner>,
+    name: &str,
+    status: &Status,
+    deadline: Duration,
+) -> Result<(), WriteError> {
+    let written = apply_status(api, &(), name, STATUS_MANAGER, None, status, deadline);
+    written.await.map(drop)
+}
+
+/// Conditions that have become false, or are so for another reason: the reason, and the message.
+pub(crate) fn degraded(before: &Status, status: &Status) -> Vec<(String, String)> {
+    let was = |reason: &str| before.conditions.iter().any(|one| one.reason == reason);
+    let bad = status
+        .conditions
+        .iter()
+        .filter(|one| one.status == "False" && one.reason != "InProgress");
+    bad.filter(|one| !was(&one.reason))
+        .map(|one| (one.reason.clone(), one.message.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_written_as_people_write_it() {
+        for (thousandths, text) in [(0, "0"), (1500, "1.5"), (370, "0.37"), (12_000, "12")] {
+            assert_eq!(money(thousandths), text);
+        }
+    }
+}
