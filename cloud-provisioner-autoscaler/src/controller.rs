@@ -230,7 +230,8 @@ impl Controller {
         let acted = self.act(&subject, &settings, &decision).await;
         let report = match &acted {
             Ok(()) => Report::served(&settings, &decision),
-            Err(error) => Report::failed(error, &settings, &decision),
+            // What was decided is not there.
+            Err(error) => Report::refused(error.reason(), &error.to_string()),
         };
         self.metrics
             .clusters(name, &decision.clusters, decision.cost);
@@ -286,6 +287,9 @@ impl Controller {
         settings: &Settings,
         decision: &Decision,
     ) -> Result<(), Error> {
+        for action in &decision.actions {
+            self.do_one(&subject.name, settings, action).await?;
+        }
         for (is_warning, reason, message) in &decision.events {
             let kind = if *is_warning {
                 EventType::Warning
@@ -293,9 +297,6 @@ impl Controller {
                 EventType::Normal
             };
             self.announce(subject, kind, reason, message);
-        }
-        for action in &decision.actions {
-            self.do_one(&subject.name, settings, action).await?;
         }
         Ok(())
     }

@@ -10,7 +10,6 @@ use federation::operator::status::{WriteError, apply_status};
 use jiff::Timestamp;
 use kube::Api;
 
-use crate::cluster_api::Error;
 use crate::decide::Decision;
 use crate::validate::Settings;
 
@@ -34,7 +33,7 @@ struct Said {
 }
 
 impl Report {
-    /// It cannot be served.
+    /// It cannot be served, or not to the end.
     pub(crate) fn refused(reason: &'static str, message: &str) -> Self {
         Self {
             ready: Said {
@@ -65,17 +64,6 @@ impl Report {
             settled: Some(settled(decision)),
             clusters: Some((decision.clusters.clone(), decision.cost)),
         }
-    }
-
-    /// Something of what was decided was not done.
-    pub(crate) fn failed(error: &Error, settings: &Settings, decision: &Decision) -> Self {
-        let mut report = Self::served(settings, decision);
-        report.ready = Said {
-            status: false,
-            reason: error.reason(),
-            message: error.to_string(),
-        };
-        report
     }
 
     pub(crate) fn status(self, before: &Status, generation: i64, now: Timestamp) -> Status {

@@ -35,11 +35,18 @@ pub(super) fn cluster(
         let flavor = &settings.control_plane_flavor;
         variables.push(json!({ "name": variable, "value": flavor }));
     }
-    let mut cluster = bare(place, design);
-    cluster["spec"]["topology"] = json!({
+    let mut topology = json!({
         "classRef": { "name": class.name }, "version": settings.version,
         "controlPlane": { "replicas": settings.control_plane },
-        "workers": { "machineDeployments": workers }, "variables": variables,
     });
+    // Empty lists are refused.
+    if !workers.is_empty() {
+        topology["workers"] = json!({ "machineDeployments": workers });
+    }
+    if !variables.is_empty() {
+        topology["variables"] = variables.into();
+    }
+    let mut cluster = bare(place, design);
+    cluster["spec"]["topology"] = topology;
     cluster
 }

@@ -13,9 +13,10 @@ use super::{MEMBERS, World, repository};
 use crate::real::HUB;
 
 /// The operators' manifests, for the hub.
-const OPERATORS: [&str; 2] = [
+const OPERATORS: [&str; 3] = [
     "01_multi_cluster_scheduler.yaml",
     "03_multi_cluster_hpa.yaml",
+    "04_cloud_provisioner_autoscaler.yaml",
 ];
 /// What a member gives them.
 pub(super) const MEMBER: &str = "02_member_access.yaml";

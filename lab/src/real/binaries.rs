@@ -3,7 +3,7 @@
 //! Searched in this order: `KUBEBUILDER_ASSETS` (as `setup-envtest` fills it),
 //! then the cache, `$MCK8S_LAB_CACHE` or `$XDG_CACHE_HOME/mck8s/lab` or
 //! `~/.cache/mck8s/lab`. What is missing is built into the cache from the Go
-//! module in `lab/real/kubernetes`, whose `go.sum` pins every byte of the sources.
+//! modules in `lab/real`, whose `go.sum` pins every byte of the sources.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -30,6 +30,14 @@ pub enum Program {
     Kwok,
     /// Serves `metrics.k8s.io`.
     MetricsServer,
+    /// Cluster API's own controllers.
+    ClusterApi,
+    /// Cluster API's provider of control planes.
+    KubeadmControlPlane,
+    /// Cluster API's provider of what machines boot with.
+    KubeadmBootstrap,
+    /// Cluster API's provider of clusters in memory.
+    InMemory,
 }
 
 /// Where the programs are.
@@ -92,7 +100,15 @@ impl Binaries {
 }
 
 impl Program {
-    /// Every program of the lab, the quickest to build first.
+    /// Cluster API, for a hub.
+    pub const CLUSTER_API: [Self; 4] = [
+        Self::ClusterApi,
+        Self::KubeadmControlPlane,
+        Self::KubeadmBootstrap,
+        Self::InMemory,
+    ];
+
+    /// Every program of the clusters, the quickest to build first.
     pub const ALL: [Self; 7] = [
         Self::Etcd,
         Self::KubeApiserver,
@@ -113,6 +129,10 @@ impl Program {
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
             Self::MetricsServer => "metrics-server",
+            Self::ClusterApi => "cluster-api",
+            Self::KubeadmControlPlane => "kubeadm-control-plane",
+            Self::KubeadmBootstrap => "kubeadm-bootstrap",
+            Self::InMemory => "in-memory",
         }
     }
 
@@ -126,6 +146,8 @@ impl Program {
             Self::Etcd => ETCD,
             Self::Kwok => KWOK,
             Self::MetricsServer => METRICS_SERVER,
+            Self::ClusterApi | Self::KubeadmControlPlane | Self::KubeadmBootstrap => CLUSTER_API,
+            Self::InMemory => CLUSTER_API_TEST,
             _ => KUBERNETES,
         }
     }
@@ -133,8 +155,38 @@ impl Program {
     fn package(self) -> String {
         match self {
             Self::Etcd => ETCD.path.to_owned(),
+            Self::ClusterApi => format!("{}/core", CLUSTER_API.path),
+            Self::KubeadmControlPlane => format!("{}/controlplane/kubeadm", CLUSTER_API.path),
+            Self::KubeadmBootstrap => format!("{}/bootstrap/kubeadm", CLUSTER_API.path),
+            Self::InMemory => format!("{}/infrastructure/docker", CLUSTER_API_TEST.path),
             _ => format!("{}/cmd/{}", self.module().path, self.name()),
         }
+    }
+
+    /// The folder with the sources of its module, which are fetched if they are not there.
+    pub(crate) fn sources(self) -> Result<PathBuf> {
+        let module = self.module();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("real");
+        let folder = folder.join(module.required_by.folder);
+        let run = |arguments: &[&str]| {
+            let output = Command::new("go")
+                .args(arguments)
+                .arg(module.path)
+                .current_dir(&folder)
+                .output()
+                .map_err(Error::io("run go in", &folder))?;
+            if output.status.success() {
+                return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+            }
+            let told = String::from_utf8_lossy(&output.stderr);
+            let told = told.trim_end();
+            Err(Error::Binaries(format!(
+                "`go {}`: {told}",
+                arguments.join(" ")
+            )))
+        };
+        run(&["mod", "download"])?;
+        run(&["list", "-m", "-f", "{{.Dir}}"]).map(PathBuf::from)
     }
 
     fn find(self, cache: Option<&Path>) -> Option<PathBuf> {
@@ -148,12 +200,28 @@ impl Program {
     }
 }
 
-/// The Go module that requires all of them.
-const REQUIREMENTS: &str = include_str!("../../real/kubernetes/go.mod");
+/// A Go module of ours that requires those that programs come from.
+#[derive(Clone, Copy)]
+struct Requirements {
+    /// Its folder in `lab/real`.
+    folder: &'static str,
+    /// Its `go.mod`.
+    text: &'static str,
+}
+
+const OF_CLUSTERS: Requirements = Requirements {
+    folder: "kubernetes",
+    text: include_str!("../../real/kubernetes/go.mod"),
+};
+const OF_CLUSTER_API: Requirements = Requirements {
+    folder: "cluster-api",
+    text: include_str!("../../real/cluster-api/go.mod"),
+};
 
 /// A Go module that programs come from.
 #[derive(Clone, Copy)]
 struct Module {
+    required_by: Requirements,
     /// The prefix of the folder in the cache.
     name: &'static str,
     /// The module's path, whose required version is that of its programs.
@@ -161,25 +229,41 @@ struct Module {
 }
 
 const KUBERNETES: Module = Module {
+    required_by: OF_CLUSTERS,
     name: "kubernetes",
     path: "k8s.io/kubernetes",
 };
 const ETCD: Module = Module {
+    required_by: OF_CLUSTERS,
     name: "etcd",
     path: "go.etcd.io/etcd/server/v3",
 };
 const KWOK: Module = Module {
+    required_by: OF_CLUSTERS,
     name: "kwok",
     path: "sigs.k8s.io/kwok",
 };
 const METRICS_SERVER: Module = Module {
+    required_by: OF_CLUSTERS,
     name: "metrics-server",
     path: "sigs.k8s.io/metrics-server",
 };
 
+const CLUSTER_API: Module = Module {
+    required_by: OF_CLUSTER_API,
+    name: "cluster-api",
+    path: "sigs.k8s.io/cluster-api",
+};
+const CLUSTER_API_TEST: Module = Module {
+    required_by: OF_CLUSTER_API,
+    name: "cluster-api-test",
+    path: "sigs.k8s.io/cluster-api/test",
+};
+
 impl Module {
     fn version(self) -> &'static str {
-        REQUIREMENTS
+        self.required_by
+            .text
             .lines()
             .filter_map(|line| line.trim().strip_prefix(self.path))
             .filter_map(|rest| rest.strip_prefix(' '))
@@ -240,7 +324,8 @@ fn build_missing(programs: &[Program]) -> Result<Binaries> {
 
 fn build(program: Program, cache: &Path) -> Result<()> {
     let module = program.module();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("real/kubernetes");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("real");
+    let source = source.join(module.required_by.folder);
     let directory = cache.join(module.directory());
     fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
     let target = directory.join(program.name());
@@ -316,7 +401,7 @@ mod tests {
 
     #[test]
     fn versions_come_from_the_go_modules() {
-        for program in Program::ALL {
+        for program in Program::ALL.into_iter().chain(Program::CLUSTER_API) {
             let version = program.version();
             assert!(
                 version.starts_with('v') && version.contains('.'),

@@ -22,6 +22,7 @@
 
 mod binaries;
 mod cluster;
+mod cluster_api;
 mod components;
 mod credentials;
 mod error;
@@ -49,6 +50,7 @@ use kube::Client;
 
 pub use binaries::{Binaries, Program};
 pub use cluster::{Cluster, ClusterStatus};
+pub use cluster_api::ClusterApi;
 pub use error::{Error, Result};
 pub use kubectl::Output;
 pub use options::{Flavour, Member, NodeSize, Options};

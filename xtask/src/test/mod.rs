@@ -60,10 +60,17 @@ const SCENARIOS: &[(&str, &str)] = &[
     ("multi-cluster-hpa", "kubernetes"),
     ("multi-cluster-hpa", "clusters"),
     ("multi-cluster-scheduler", "scenarios"),
+    ("cloud-provisioner-autoscaler", "schemas"),
+    ("cloud-provisioner-autoscaler", "cluster_api"),
 ];
 
-/// Those that build a Go program of their own, which is not among the lab's binaries.
-const NEED_GO: &[(&str, &str)] = &[("multi-cluster-hpa", "kubernetes")];
+/// Those that need Go beside the lab's binaries: they build a program of their own, or fetch
+/// definitions.
+const NEED_GO: &[(&str, &str)] = &[
+    ("multi-cluster-hpa", "kubernetes"),
+    ("cloud-provisioner-autoscaler", "schemas"),
+    ("cloud-provisioner-autoscaler", "cluster_api"),
+];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let is_wanted = |check: &Check| {
@@ -207,7 +214,7 @@ fn scenarios(report: &mut Report, programs: JoinHandle<Result<Outcome>>) {
         step(report, &name, || {
             if is_among(target, NEED_GO) && !Binaries::can_build() {
                 return Ok(Outcome::NotRun {
-                    why: "Go is missing, which builds Kubernetes' autoscaler (https://go.dev/dl)"
+                    why: "Go is missing, which builds what it is compared with (https://go.dev/dl)"
                         .to_owned(),
                     matters: true,
                 });

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use lab::real::Binaries;
+use lab::real::{Binaries, Program};
 
 use super::report::Outcome;
 use crate::repository;
@@ -30,6 +30,7 @@ pub(super) fn provide() -> Result<Outcome> {
         });
     }
     Binaries::ensure()?;
+    Binaries::ensure_only(&Program::CLUSTER_API)?;
     Ok(Outcome::Passed)
 }
 

@@ -70,7 +70,12 @@ impl Plan<'_> {
             Program::KubeScheduler => self.scheduler(&mut command),
             Program::Kwok => self.kwok(&mut command),
             Program::MetricsServer => self.metrics_server(&mut command),
-            Program::Kubectl => {}
+            // These are no parts of a cluster.
+            Program::Kubectl
+            | Program::ClusterApi
+            | Program::KubeadmControlPlane
+            | Program::KubeadmBootstrap
+            | Program::InMemory => {}
         }
         Component {
             name: program.name(),
