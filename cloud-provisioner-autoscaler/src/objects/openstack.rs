@@ -47,7 +47,7 @@ pub(super) fn objects(
         place,
         openstack,
         &control_plane,
-        of_cluster,
+        &of_cluster,
         flavor,
     ));
     all.push(kubeadm_control_plane(
@@ -59,9 +59,9 @@ pub(super) fn objects(
     for (flavor, nodes) in &design.pools {
         let name = pool_name(design, flavor);
         let of_pool = pool_labels(place, design, flavor);
-        all.push(machines(place, openstack, &name, of_pool.clone(), flavor));
+        all.push(machines(place, openstack, &name, &of_pool, flavor));
         let machine = settings.machines.iter().find(|one| one.flavor == *flavor);
-        all.push(join(place, &name, of_pool, machine));
+        all.push(join(place, &name, &of_pool, machine));
         all.push(deployment(place, settings, design, flavor, *nodes));
     }
     all
@@ -135,7 +135,7 @@ fn machines(
     place: &Place<'_>,
     openstack: &OpenStack,
     name: &str,
-    labels: Value,
+    labels: &Value,
     flavor: &str,
 ) -> Value {
     let api_version = of_infrastructure(place);
@@ -144,7 +144,7 @@ fn machines(
         "OpenStackMachineTemplate",
         name,
         place,
-        &labels,
+        labels,
     );
     let mut machine = json!({ "image": { "filter": { "name": openstack.image } } });
     machine["flavor"] = if is_newer(place) {
@@ -207,9 +207,9 @@ fn kubeadm_control_plane(
     plane
 }
 
-fn join(place: &Place<'_>, name: &str, labels: Value, machine: Option<&Machine>) -> Value {
+fn join(place: &Place<'_>, name: &str, labels: &Value, machine: Option<&Machine>) -> Value {
     let api_version = format!("{BOOTSTRAP}/{CORE_VERSION}");
-    let mut template = object(&api_version, "KubeadmConfigTemplate", name, place, &labels);
+    let mut template = object(&api_version, "KubeadmConfigTemplate", name, place, labels);
     let labels = machine.map(|machine| &machine.node.labels);
     let labels: Vec<String> = labels
         .into_iter()

@@ -49,7 +49,7 @@ pub async fn left(scene: &Scene) -> Vec<String> {
 fn what_does_not_fit_bursts_and_what_is_idle_goes() {
     play(async {
         let scene = Scene::begin(1, CloudOptions::default()).await;
-        scene.provision(json!({})).await;
+        scene.provision(&json!({})).await;
         // Eight fit, four on each.
         scene.deploy("web", 8).await;
         scene.pass(120).await;
@@ -115,7 +115,7 @@ fn what_does_not_fit_bursts_and_what_is_idle_goes() {
 fn a_cluster_grows_by_what_does_not_fit_there() {
     play(async {
         let scene = Scene::begin(2, CloudOptions::default()).await;
-        scene.provision(json!({ "maxNodes": 3 })).await;
+        scene.provision(&json!({ "maxNodes": 3 })).await;
         scene.deploy("web", 9).await;
         let runs = async |scene: &Scene, name: &str, replicas: u32| {
             let (unplaced, placed) = scene.placed(name).await;
@@ -156,7 +156,7 @@ fn a_control_plane_that_never_comes_is_given_up_and_tried_with_another_flavor() 
             ..CloudOptions::default()
         };
         let scene = Scene::begin(3, never).await;
-        scene.provision(json!({})).await;
+        scene.provision(&json!({})).await;
         scene.deploy("web", 10).await;
         scene
             .until("a cluster is being made", 60, async |scene| !is_gone(scene))
@@ -202,7 +202,7 @@ fn machines_that_never_come_hold_no_place_of_others() {
         let fields = json!({
             "flavors": flavors, "provisionTimeout": "10m", "maxNodes": 1, "expander": "MostPods",
         });
-        scene.provision(fields).await;
+        scene.provision(&fields).await;
         scene.deploy("web", 9).await;
         scene
             .until("they run on the other flavor", 3000, async |scene| {
@@ -219,7 +219,7 @@ fn machines_that_never_come_hold_no_place_of_others() {
 fn a_provisioner_that_is_deleted_leaves_nothing_behind() {
     play(async {
         let scene = Scene::begin(5, CloudOptions::default()).await;
-        scene.provision(json!({})).await;
+        scene.provision(&json!({})).await;
         scene.deploy("web", 10).await;
         scene
             .until("all run", 900, async |scene| {
@@ -252,7 +252,7 @@ fn without_a_cluster_api_it_says_so_at_once() {
             .await
             .unwrap();
         scene.pass(2).await;
-        scene.provision(json!({})).await;
+        scene.provision(&json!({})).await;
         scene.pass(5).await;
         let (ready, reason, message) = scene.condition("Ready").await;
         assert_eq!(
@@ -267,7 +267,7 @@ fn without_a_cluster_api_it_says_so_at_once() {
 fn what_cannot_be_served_is_said_and_no_credential_is_printed() {
     play(async {
         let scene = Scene::begin(7, CloudOptions::default()).await;
-        scene.provision(json!({ "scaleUpDelay": "soon" })).await;
+        scene.provision(&json!({ "scaleUpDelay": "soon" })).await;
         scene.pass(2).await;
         let (ready, reason, message) = scene.condition("Ready").await;
         assert_eq!((ready.as_str(), reason.as_str()), ("False", "InvalidSpec"));
@@ -292,13 +292,13 @@ fn what_cannot_be_served_is_said_and_no_credential_is_printed() {
 fn nothing_is_in_the_cloud_that_has_not_been_asked_for_and_the_cloud_is_found_in_its_namespace() {
     play(async {
         let scene = Scene::begin(8, CloudOptions::default()).await;
-        scene.provision(json!({ "suspend": true })).await;
+        scene.provision(&json!({ "suspend": true })).await;
         scene.deploy("web", 20).await;
         scene.pass(600).await;
         assert!(is_gone(&scene));
         let (_, reason, _) = scene.condition("Ready").await;
         assert_eq!(reason, "Suspended");
-        scene.provision(json!({ "suspend": false })).await;
+        scene.provision(&json!({ "suspend": false })).await;
         scene
             .until("it is made", 30, async |scene| !is_gone(scene))
             .await;

@@ -1,8 +1,10 @@
 //! A hub with two members, the scheduler, the provisioner, and a cloud, in virtual time.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use federation::api::{CloudProvisioner, MemberCluster, MultiClusterDeployment};
+use federation::operator::context::Substitutes;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
@@ -34,7 +36,7 @@ impl Scene {
         let scheduler = world.scheduler(&[]).unwrap();
         let entry = find("cloud-provisioner-autoscaler").unwrap();
         let alone = ["--leader-elect=false"];
-        let provisioner = world.operator(entry, "provisioner", &alone, Default::default());
+        let provisioner = world.operator(entry, "provisioner", &alone, Substitutes::default());
         Self {
             provisioner: provisioner.unwrap(),
             world,
@@ -48,7 +50,7 @@ impl Scene {
     }
 
     /// A provisioner called `burst`, with these fields besides those that it must have.
-    pub async fn provision(&self, fields: Value) {
+    pub async fn provision(&self, fields: &Value) {
         self.apply(&provisioner(fields)).await;
     }
 
@@ -81,19 +83,17 @@ impl Scene {
         let status = json!(self.provisioner().await.status);
         let mut text = format!("provisioner: {status}\n");
         for member in self.members().await.values() {
-            text.push_str(&format!(
-                "{}: {}\n",
+            writeln!(
+                text,
+                "{}: {}",
                 json!(member.metadata.name),
                 json!(member.status)
-            ));
+            )
+            .unwrap();
         }
         let deployments: Api<MultiClusterDeployment> = Api::all(self.world.hub_client());
         for one in deployments.list(&ListParams::default()).await.unwrap() {
-            text.push_str(&format!(
-                "{}: {}\n",
-                json!(one.metadata.name),
-                json!(one.status)
-            ));
+            writeln!(text, "{}: {}", json!(one.metadata.name), json!(one.status)).unwrap();
         }
         text
     }
@@ -155,7 +155,7 @@ fn since(start: Timestamp, now: Timestamp) -> u64 {
     passed.as_secs().unsigned_abs()
 }
 
-pub fn provisioner(fields: Value) -> Value {
+fn provisioner(fields: &Value) -> Value {
     let mut spec =
         json!({ "cloudClusterName": "cloud1", "credentialsSecretRef": { "name": "access" } });
     for (field, value) in fields.as_object().into_iter().flatten() {
@@ -167,7 +167,7 @@ pub fn provisioner(fields: Value) -> Value {
     })
 }
 
-pub fn deployment(name: &str, replicas: u32) -> Value {
+fn deployment(name: &str, replicas: u32) -> Value {
     let requests = json!({ "cpu": "1", "memory": "1Gi" });
     json!({
         "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterDeployment",

@@ -48,7 +48,7 @@ async fn story(seed: u64) {
         "maxNodes": MOST, "scaleUpDelay": "10s", "deprovisionDelay": "5m",
         "expander": expander,
     });
-    scene.provision(fields).await;
+    scene.provision(&fields).await;
     for (replicas, seconds) in [(9, 400), (13, 400), (10, 200)] {
         scene.deploy("web", replicas).await;
         let mut left = seconds;

@@ -1,6 +1,8 @@
 //! What the provisioner makes is what the real definitions of Cluster API and of its provider for
 //! `OpenStack` take: a real API server with those definitions, and strict about each field.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -17,7 +17,7 @@ use super::process::{Process, terminate};
 use super::{HUB, Lab, free_port};
 
 /// From the start of a program until it answers.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// From the request to end until a program is killed.
 const GRACE: Duration = Duration::from_secs(5);
 /// The file with the class of clusters in memory, below the provider's sources.

@@ -89,7 +89,7 @@ async fn one_number_for_all_clusters(world: &World) -> Result<()> {
     scaled["metadata"]["finalizers"] = json!(["kopf.zalando.org/KopfFinalizerMarker"]);
     world.apply(&scaled).await?;
     for (jobs, replicas) in [(30, 3), (10, 1), (30, 3)] {
-        monitoring.export("cluster1", &format!("jobs_waiting {jobs}"));
+        monitoring.export("cluster1", format!("jobs_waiting {jobs}"));
         eventually(&format!("{replicas} replicas in all"), async || {
             let object = world.get("cluster0", "mcd/hello").await?;
             Ok(holds(object["spec"]["replicas"] == replicas, || {

@@ -132,14 +132,6 @@ pub struct CloudProvisionerSpec {
     #[serde(default = "default_scale_up_delay")]
     #[schemars(length(min = 1, max = 63))]
     pub scale_up_delay: String,
-    /// How long a worker must have been under-used before it goes.
-    #[serde(default = "default_scale_down_delay")]
-    #[schemars(length(min = 1, max = 63))]
-    pub scale_down_delay: String,
-    /// A worker is under-used while less than so many per cent of it are requested.
-    #[serde(default = "default_threshold")]
-    #[schemars(range(min = 0, max = 100))]
-    pub scale_down_utilization_percent: u32,
     /// How long a cluster must have had no work before it goes.
     #[serde(default = "default_deprovision_delay")]
     #[schemars(length(min = 1, max = 63))]
@@ -274,14 +266,6 @@ fn default_max_clusters() -> u32 {
 
 fn default_scale_up_delay() -> String {
     "30s".to_owned()
-}
-
-fn default_scale_down_delay() -> String {
-    "11m".to_owned()
-}
-
-fn default_threshold() -> u32 {
-    50
 }
 
 fn default_deprovision_delay() -> String {
