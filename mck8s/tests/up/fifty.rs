@@ -93,8 +93,11 @@ async fn fifty_members_are_served_and_one_of_them_is_drained() {
         .unwrap();
     until("a drained member", async || {
         let found = members.get(drained).await.unwrap();
+        // As `kubectl wait` does it: a condition that has not seen the taint says nothing of it.
+        let is_current =
+            |one: &Value| one["observedGeneration"].as_i64() == found.metadata.generation;
         match condition(&found, "Drained") {
-            Some(drained) if drained["status"] == "True" => Ok(()),
+            Some(drained) if drained["status"] == "True" && is_current(drained) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
