@@ -12,11 +12,14 @@ use kube::api::{
     DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, Preconditions,
 };
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use crate::decide::{copy_of, is_of};
 use crate::objects::{CORE, CORE_VERSION, INFRASTRUCTURE, LEFT};
-use crate::observed::{ANNOTATION_LEAVING, LABEL_CLUSTER, LABEL_PROVISIONER, Observed, read};
+use crate::observed::{
+    ANNOTATION_DESIGN, ANNOTATION_LEAVING, LABEL_CLUSTER, LABEL_PROVISIONER, Observed, read,
+};
 
 /// Owner of the fields that are written.
 pub const FIELD_MANAGER: &str = "cloud-provisioner-autoscaler";
@@ -38,6 +41,14 @@ pub enum Error {
         "the hub serves no OpenStackCluster: install Cluster API's provider for OpenStack there (clusterctl init --infrastructure openstack)"
     )]
     NoProvider,
+    /// A `Cluster` has lost its record.
+    #[error(
+        "the annotation {ANNOTATION_DESIGN} of Cluster {0} cannot be read, and nothing is done while it is so: restore it, or delete the Cluster"
+    )]
+    Unreadable(String),
+    /// A `Cluster` that is not ours has the name of one that is to be made.
+    #[error("there is a Cluster {0} that is somebody else's: write another cloudClusterName")]
+    NameTaken(String),
     /// The hub refuses an object, or does not answer.
     #[error("{what}: {error}")]
     Hub {
@@ -54,6 +65,8 @@ impl Error {
         match self {
             Self::NoClusterApi => "ClusterAPIMissing",
             Self::NoProvider => "ProviderMissing",
+            Self::Unreadable(_) => "RecordUnreadable",
+            Self::NameTaken(_) => "NameTaken",
             Self::Hub {
                 error: WriteError::Rejected(_),
                 ..
@@ -96,10 +109,9 @@ impl ClusterApi {
         )
     }
 
-    /// The clusters of a provisioner.
-    pub async fn observe(&self, provisioner: &str) -> Result<Vec<Observed>, Error> {
-        let selection = format!("{LABEL_PROVISIONER}={provisioner}");
-        let params = ListParams::default().labels(&selection);
+    /// The clusters that were made, for all provisioners.
+    pub async fn observe(&self) -> Result<Vec<Observed>, Error> {
+        let params = ListParams::default().labels(LABEL_PROVISIONER);
         let list = async |api: Api<DynamicObject>, what: &str| {
             let list = api.list(&params).with_deadline(self.deadline).await;
             list.map_err(|error| match error {
@@ -110,9 +122,28 @@ impl ClusterApi {
         let deployments = list(self.deployments(), "list MachineDeployments").await?;
         let clusters = list(self.clusters(), "list Clusters").await?;
         let clusters = clusters.items.iter();
-        Ok(clusters
-            .filter_map(|one| read(one, &deployments.items))
-            .collect())
+        let read = |one| read(one, &deployments.items).map_err(Error::Unreadable);
+        clusters.map(read).collect()
+    }
+
+    /// Refuses to make a cluster of the name of one that is not this provisioner's.
+    pub async fn check_name(&self, provisioner: &str, cluster: &str) -> Result<(), Error> {
+        let found = self.cluster(cluster).await?;
+        let is_ours = |found: &ObjectMeta| label_of(found, LABEL_PROVISIONER) == Some(provisioner);
+        match found {
+            Some(found) if !is_ours(&found) => Err(Error::NameTaken(cluster.to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The `Cluster` of this name, if there is one.
+    async fn cluster(&self, cluster: &str) -> Result<Option<ObjectMeta>, Error> {
+        let api = self.clusters();
+        let found = api.get_metadata_opt(cluster).with_deadline(self.deadline);
+        let found = found
+            .await
+            .map_err(failed(&format!("get Cluster {cluster}")));
+        Ok(found?.map(|found| found.metadata))
     }
 
     /// The version in which the hub serves the objects of the provider for `OpenStack`.
@@ -169,18 +200,33 @@ impl ClusterApi {
         }
     }
 
-    /// Deletes a `Cluster`; Cluster API deletes what belongs to it.
-    pub async fn delete(&self, cluster: &str) -> Result<(), Error> {
+    /// Deletes a `Cluster` that is no member any more; Cluster API deletes what belongs to it.
+    pub async fn delete(&self, provisioner: &str, cluster: &str) -> Result<(), Error> {
+        let Some(found) = self.cluster(cluster).await? else {
+            return Ok(());
+        };
+        // What is watched may be behind: its workloads may still be there.
+        if self.member(cluster).await?.is_some()
+            || label_of(&found, LABEL_PROVISIONER) != Some(provisioner)
+        {
+            return Ok(());
+        }
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: found.uid,
+            resource_version: None,
+        });
         let api = self.clusters();
-        let params = DeleteParams::default();
         let deleted = api.delete(cluster, &params).with_deadline(self.deadline);
         gone(deleted.await.map(drop)).map_err(failed(&format!("delete Cluster {cluster}")))
     }
 
     /// Deletes what is left of a cluster that is gone: what nothing owned, and our copy of its
     /// kubeconfig.
-    pub async fn sweep(&self, cluster: &str) -> Result<(), Error> {
-        let selection = format!("{LABEL_CLUSTER}={cluster}");
+    pub async fn sweep(&self, provisioner: &str, cluster: &str) -> Result<(), Error> {
+        if self.cluster(cluster).await?.is_some() {
+            return Ok(());
+        }
+        let selection = format!("{LABEL_PROVISIONER}={provisioner},{LABEL_CLUSTER}={cluster}");
         let params = ListParams::default().labels(&selection);
         for (group, kind, plural) in LEFT {
             let version = match group {
@@ -203,14 +249,16 @@ impl ClusterApi {
         let name = copy_of(cluster);
         let found = secrets.get_metadata_opt(&name).with_deadline(self.deadline);
         let what = format!("delete Secret {name}");
-        let Some(found) = found.await.map_err(failed(&what))? else {
+        let found = found.await.map_err(failed(&what))?;
+        let is_ours = |found: &ObjectMeta| {
+            label_of(found, LABEL_CLUSTER) == Some(cluster)
+                && label_of(found, LABEL_PROVISIONER) == Some(provisioner)
+        };
+        let Some(found) = found.map(|found| found.metadata).filter(is_ours) else {
             return Ok(());
         };
-        if found.labels().get(LABEL_CLUSTER).map(String::as_str) != Some(cluster) {
-            return Ok(());
-        }
         let params = DeleteParams::default().preconditions(Preconditions {
-            uid: found.uid(),
+            uid: found.uid,
             resource_version: None,
         });
         let deleted = secrets.delete(&name, &params).with_deadline(self.deadline);
@@ -279,9 +327,16 @@ impl ClusterApi {
         let patch = Patch::Apply(&member);
         let applied = api.patch_metadata(cluster, &params, &patch);
         let applied = applied.with_deadline(self.deadline).await;
-        applied
-            .map(drop)
-            .map_err(failed(&format!("apply MemberCluster {cluster}")))
+        let what = format!("apply MemberCluster {cluster}");
+        match applied {
+            Ok(_) => Ok(()),
+            // Who else has set what, in the hub's words.
+            Err(kube::Error::Api(status)) if status.code == 409 => Err(Error::Hub {
+                what,
+                error: WriteError::Rejected(status.message.clone()),
+            }),
+            Err(error) => Err(failed(&what)(error)),
+        }
     }
 
     /// Takes a member out of the federation: the scheduler moves its workloads off before it lets the
@@ -319,21 +374,16 @@ impl ClusterApi {
     /// The member that was registered for a cluster, if it is there.
     async fn member(&self, cluster: &str) -> Result<Option<ObjectMeta>, Error> {
         let api = self.members();
-        let found = api.get_metadata_opt(cluster).with_deadline(self.deadline);
-        let found = found.await;
+        let found = api.get_opt(cluster).with_deadline(self.deadline).await;
         let found = found.map_err(failed(&format!("get MemberCluster {cluster}")))?;
-        let is_its = |metadata: &ObjectMeta| {
-            let labels = metadata.labels.as_ref();
-            let of = labels.and_then(|labels| labels.get(LABEL_CLUSTER));
-            of.is_some_and(|name| name == cluster)
-        };
-        Ok(found.map(|found| found.metadata).filter(is_its))
+        let found = found.filter(|found| is_of(found, cluster));
+        Ok(found.map(|found| found.metadata))
     }
 }
 
-/// The name of our copy of a cluster's kubeconfig.
-fn copy_of(cluster: &str) -> String {
-    format!("{cluster}-kubeconfig")
+fn label_of<'a>(metadata: &'a ObjectMeta, label: &str) -> Option<&'a str> {
+    let labels = metadata.labels.as_ref()?;
+    labels.get(label).map(String::as_str)
 }
 
 /// What is not there is deleted.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use federation::api::CloudProvisioner;
+use federation::api::{CloudProvisioner, DeletionPolicy};
 use federation::operator::clock::SharedClock;
 use federation::operator::context::OperatorContext;
 use federation::operator::events::{EventType, Recorder};
@@ -21,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, instrument, warn};
 
 use crate::cluster_api::{ClusterApi, Error};
-use crate::decide::{Action, Decision, Inputs, decide};
+use crate::decide::{Action, Decision, Inputs, Step, decide};
 use crate::hub_watches::WORKLOADS;
 use crate::metrics::Metrics;
 use crate::objects::{self, Place};
 use crate::observed::{Design, Observed};
 use crate::report::Report;
-use crate::state::{FINALIZER, State};
+use crate::state::{FINALIZER, Failure, State};
 use crate::validate::{Infrastructure, Invalid, Settings};
 
 /// How the provisioner works.
@@ -84,6 +84,7 @@ struct Subject {
     name: String,
     metadata: ObjectMeta,
     settings: Result<Arc<Settings>, Invalid>,
+    of_deletion: Arc<Settings>,
     is_deleting: bool,
     is_held: bool,
 }
@@ -175,6 +176,7 @@ impl Controller {
             name: name.to_owned(),
             metadata: provisioner.metadata.clone(),
             settings: provisioner.settings.clone(),
+            of_deletion: provisioner.of_deletion.clone(),
             is_deleting: provisioner.is_deleting(),
             is_held: provisioner.is_held(),
         })
@@ -189,54 +191,52 @@ impl Controller {
         self.release_from_kopf(&subject).await?;
         let settings = match &subject.settings {
             Ok(settings) => settings.clone(),
+            // What was made is given back all the same.
+            Err(_) if subject.is_deleting => subject.of_deletion.clone(),
             Err(invalid) => {
                 // What was made stays, and goes on as it is.
-                self.report(
-                    &subject,
-                    Report::refused("InvalidSpec", &invalid.to_string()),
-                )
-                .await?;
+                let report = Report::refused("InvalidSpec", &invalid.to_string());
+                self.report(&subject, report).await?;
                 return Ok(Some(self.options.scan_interval));
             }
         };
-        let observed = match self.cluster_api.observe(name).await {
+        let observed = match self.cluster_api.observe().await {
             Ok(observed) => observed,
             Err(error) => {
                 let nothing_was_made = matches!(error, Error::NoClusterApi) && !subject.is_held;
                 if subject.is_deleting && nothing_was_made {
                     return Ok(None);
                 }
-                self.report(
-                    &subject,
-                    Report::refused(error.reason(), &error.to_string()),
-                )
-                .await?;
+                let report = Report::refused(error.reason(), &error.to_string());
+                self.report(&subject, report).await?;
                 return Err(error.into());
             }
         };
-        self.follow_kubeconfigs(name, &observed).await?;
+        let ours = || observed.iter().filter(|one| one.provisioner == name);
+        let mut failed = self.follow_kubeconfigs(name, ours()).await;
         let decision = self.decide(&subject, &settings, &observed);
-        if subject.is_deleting && is_over(&settings, &observed, &decision) {
+        let is_over = ours().next().is_none() && decision.steps.is_empty();
+        let orphans = settings.deletion_policy == DeletionPolicy::Orphan;
+        if subject.is_deleting && (orphans || is_over && decision.clusters.is_empty()) {
             return self.release(&subject).await.map(|()| None);
         }
         // Before anything is made that would be left behind.
-        let makes = |action: &Action| matches!(action, Action::Apply(_));
-        if !subject.is_held && decision.actions.iter().any(makes) {
+        let makes = |step: &Step| matches!(step.action, Action::Apply(_));
+        if !subject.is_held && decision.steps.iter().any(makes) {
             let api = self.api();
             let deadline = self.options.deadline;
             let added = add_finalizer(&api, &subject.metadata, FINALIZER, deadline);
             added.await.map_err(ReconcileError::Finalizer)?;
         }
-        let acted = self.act(&subject, &settings, &decision).await;
-        let report = match &acted {
-            Ok(()) => Report::served(&settings, &decision),
-            // What was decided is not there.
-            Err(error) => Report::refused(error.reason(), &error.to_string()),
-        };
+        failed.extend(self.act(&subject, &settings, &decision).await);
+        self.remember(name, &decision, &failed);
+        let report = Report::served(&settings, &decision, &failed);
         self.metrics
             .clusters(name, &decision.clusters, decision.cost);
         self.report(&subject, report).await?;
-        acted?;
+        if let Some((_, error)) = failed.into_iter().next() {
+            return Err(error.into());
+        }
         let now = self.clock.now();
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
         let wake = decision.wake.map(until);
@@ -249,56 +249,118 @@ impl Controller {
 
     fn decide(&self, subject: &Subject, settings: &Settings, observed: &[Observed]) -> Decision {
         let now = self.clock.now();
-        let mut state = self.state();
-        let pending = state.pending();
-        self.metrics
-            .unplaced(pending.iter().map(|one| one.need.replicas).sum());
-        let Some(provisioner) = state.provisioners.get_mut(&subject.name) else {
-            return Decision::default();
+        let kubeconfigs: BTreeSet<String> = self.copied().keys().cloned().collect();
+        let known = {
+            let mut state = self.state();
+            let pending = state.pending();
+            let others = state.provisioners.iter().filter_map(|(name, one)| {
+                let settings = one.settings.as_ref().ok()?.clone();
+                Some((name.clone(), settings))
+            });
+            let others: BTreeMap<String, Arc<Settings>> = others.collect();
+            let members = state.members.clone();
+            let Some(provisioner) = state.provisioners.get_mut(&subject.name) else {
+                return Decision::default();
+            };
+            let is_pending = |workload: &String| {
+                let mut pending = pending.iter();
+                pending.any(|one| one.workload == *workload)
+            };
+            provisioner
+                .purchases
+                .retain(|workload, _| is_pending(workload));
+            let failed = provisioner.failed.iter();
+            let failed = failed.filter(|(_, failure)| failure.until > now);
+            let failed: BTreeSet<String> = failed.map(|(flavor, _)| flavor.clone()).collect();
+            let before = provisioner.reported.clone();
+            (
+                pending,
+                others,
+                members,
+                before,
+                failed,
+                provisioner.purchases.clone(),
+            )
         };
-        provisioner.failed.retain(|_, until| *until > now);
-        let failed: BTreeSet<String> = provisioner.failed.keys().cloned().collect();
-        let before = provisioner.reported.clone();
-        let decision = decide(&Inputs {
+        let (pending, others, members, before, failed, purchases) = known;
+        let replicas = pending.iter().map(|one| one.need.replicas);
+        self.metrics.unplaced(replicas.fold(0, u32::saturating_add));
+        decide(&Inputs {
+            provisioner: &subject.name,
             settings,
             now,
             pending: &pending,
             clusters: observed,
-            members: &state.members,
+            others: &others,
+            kubeconfigs: &kubeconfigs,
+            members: &members,
             before: &before,
             failed: &failed,
+            purchases: &purchases,
             deleting: subject.is_deleting,
-        });
-        let backoff = SignedDuration::try_from(self.options.flavor_backoff);
-        let until = now.saturating_add(backoff.unwrap_or(SignedDuration::MAX));
-        let until = until.unwrap_or(Timestamp::MAX);
-        if let Some(provisioner) = state.provisioners.get_mut(&subject.name) {
-            let failed = decision.failed.iter();
-            provisioner
-                .failed
-                .extend(failed.map(|flavor| (flavor.clone(), until)));
-        }
-        decision
+        })
     }
 
+    /// Remembers what was bought for whom, and which flavors have failed: each time in a row they are
+    /// not tried for twice as long.
+    fn remember(&self, name: &str, decision: &Decision, failed: &[(String, Error)]) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let Some(provisioner) = state.provisioners.get_mut(name) else {
+            return;
+        };
+        if failed.is_empty() {
+            provisioner.purchases.extend(decision.purchases.clone());
+        }
+        for flavor in &decision.failed {
+            // What has never come was not made in vain.
+            provisioner.purchases.clear();
+            let times = provisioner.failed.get(flavor).map_or(0, |one| one.times);
+            let wait = self.options.flavor_backoff * 2_u32.pow(times.min(4));
+            let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+            let failure = Failure {
+                times: times.saturating_add(1),
+                until: now.saturating_add(wait).unwrap_or(Timestamp::MAX),
+            };
+            provisioner.failed.insert(flavor.clone(), failure);
+        }
+        // What has failed so long ago says nothing.
+        let day = SignedDuration::from_hours(24);
+        provisioner
+            .failed
+            .retain(|_, failure| now.duration_since(failure.until) < day);
+    }
+
+    /// Does what was decided; of a cluster of which something failed, nothing more. What failed, by
+    /// cluster.
     async fn act(
         &self,
         subject: &Subject,
         settings: &Settings,
         decision: &Decision,
-    ) -> Result<(), Error> {
-        for action in &decision.actions {
-            self.do_one(&subject.name, settings, action).await?;
+    ) -> Vec<(String, Error)> {
+        let mut failed: Vec<(String, Error)> = Vec::new();
+        for step in &decision.steps {
+            let cluster = step.action.cluster();
+            if failed.iter().any(|(name, _)| name == cluster) {
+                continue;
+            }
+            let is_new = decision.made.contains(cluster);
+            let done = self.do_one(&subject.name, settings, &step.action, is_new);
+            if let Err(error) = done.await {
+                failed.push((cluster.to_owned(), error));
+                continue;
+            }
+            if let Some(told) = &step.told {
+                let kind = if told.is_warning {
+                    EventType::Warning
+                } else {
+                    EventType::Normal
+                };
+                self.announce(subject, kind, told.reason, &told.message);
+            }
         }
-        for (is_warning, reason, message) in &decision.events {
-            let kind = if *is_warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            };
-            self.announce(subject, kind, reason, message);
-        }
-        Ok(())
+        failed
     }
 
     async fn do_one(
@@ -306,23 +368,19 @@ impl Controller {
         provisioner: &str,
         settings: &Settings,
         action: &Action,
+        is_new: bool,
     ) -> Result<(), Error> {
         let api = &self.cluster_api;
         match action {
             Action::Apply(design) => {
                 self.metrics.acted("apply");
+                if is_new {
+                    api.check_name(provisioner, &design.cluster).await?;
+                }
                 self.apply(provisioner, settings, design).await
             }
             Action::Register(cluster, upcoming) => {
-                // Without it, Cluster API has not written it yet.
-                if self.copied().contains_key(cluster) {
-                    self.metrics.acted("register");
-                    api.register(provisioner, cluster, upcoming).await?;
-                }
-                Ok(())
-            }
-            Action::Announce(cluster, upcoming) => {
-                self.metrics.acted("announce");
+                self.metrics.acted("register");
                 api.register(provisioner, cluster, upcoming).await
             }
             Action::Leave(cluster, why) => {
@@ -336,12 +394,12 @@ impl Controller {
             }
             Action::Delete(cluster) => {
                 self.metrics.acted("delete");
-                api.delete(cluster).await
+                api.delete(provisioner, cluster).await
             }
             Action::Sweep(cluster) => {
                 self.metrics.acted("sweep");
                 self.copied().remove(cluster);
-                api.sweep(cluster).await
+                api.sweep(provisioner, cluster).await
             }
         }
     }
@@ -367,29 +425,34 @@ impl Controller {
         Ok(())
     }
 
-    /// Copies the kubeconfigs that Cluster API has written, and again when it has renewed them.
+    /// Copies the kubeconfigs that Cluster API has written, and again when it has renewed them. What
+    /// failed, by cluster.
     async fn follow_kubeconfigs(
         &self,
         provisioner: &str,
-        observed: &[Observed],
-    ) -> Result<(), ReconcileError> {
-        for cluster in observed
-            .iter()
-            .filter(|one| one.initialized && !one.deleting)
-        {
+        clusters: impl Iterator<Item = &Observed>,
+    ) -> Vec<(String, Error)> {
+        let mut failed = Vec::new();
+        for cluster in clusters.filter(|one| one.initialized && !one.deleting) {
             let name = &cluster.design.cluster;
-            let Some(kubeconfig) = self.cluster_api.kubeconfig(name).await? else {
-                continue;
-            };
-            if self.copied().get(name) == Some(&kubeconfig) {
-                continue;
+            if let Err(error) = self.follow_kubeconfig(provisioner, name).await {
+                failed.push((name.clone(), error));
             }
-            let copy = self
-                .cluster_api
-                .copy_kubeconfig(provisioner, name, &kubeconfig);
-            copy.await?;
-            self.copied().insert(name.clone(), kubeconfig);
         }
+        failed
+    }
+
+    async fn follow_kubeconfig(&self, provisioner: &str, cluster: &str) -> Result<(), Error> {
+        let api = &self.cluster_api;
+        let Some(kubeconfig) = api.kubeconfig(cluster).await? else {
+            return Ok(());
+        };
+        if self.copied().get(cluster) == Some(&kubeconfig) {
+            return Ok(());
+        }
+        api.copy_kubeconfig(provisioner, cluster, &kubeconfig)
+            .await?;
+        self.copied().insert(cluster.to_owned(), kubeconfig);
         Ok(())
     }
 
@@ -470,10 +533,4 @@ impl Controller {
         }
         Ok(())
     }
-}
-
-/// Whether nothing is left to be done for a provisioner that is being deleted.
-fn is_over(settings: &Settings, observed: &[Observed], decision: &Decision) -> bool {
-    let orphans = settings.deletion_policy == federation::api::DeletionPolicy::Orphan;
-    orphans || observed.is_empty() && decision.actions.is_empty()
 }

@@ -18,6 +18,13 @@ use crate::observed::{Design, LABEL_CLUSTER, Observed};
 use crate::plan::{self, Lack, Limits, Machine, Need, Plan};
 use crate::validate::{Settings, dns_label};
 
+/// How long the scheduler has to fill workers that have joined, before more are made.
+const SETTLE: Duration = Duration::from_mins(1);
+/// How often machines are made for a workload that does not become less by them.
+const ATTEMPTS: u32 = 2;
+/// Sentences and names in a message; of more, how many more.
+const MOST_TOLD: usize = 5;
+
 /// Replicas of a workload that fit nowhere and may burst.
 #[derive(Clone, Debug)]
 pub struct Pending {
@@ -29,22 +36,41 @@ pub struct Pending {
     pub need: Need,
 }
 
+/// Machines that were made for a workload, and what was unplaced of it then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purchase {
+    /// Since when it was unplaced.
+    pub since: Timestamp,
+    /// How many replicas were.
+    pub replicas: u32,
+    /// How often that has not helped.
+    pub in_vain: u32,
+}
+
 /// What a decision is made from.
 pub struct Inputs<'a> {
+    /// The `CloudProvisioner`.
+    pub provisioner: &'a str,
     /// What is asked for.
     pub settings: &'a Settings,
     /// The time.
     pub now: Timestamp,
     /// What fits nowhere.
     pub pending: &'a [Pending],
-    /// The clusters that were made.
+    /// The clusters that were made, for all provisioners.
     pub clusters: &'a [Observed],
+    /// What the other provisioners ask for.
+    pub others: &'a BTreeMap<String, std::sync::Arc<Settings>>,
+    /// The clusters whose kubeconfig is known.
+    pub kubeconfigs: &'a BTreeSet<String>,
     /// The members of the federation by name.
     pub members: &'a BTreeMap<String, MemberCluster>,
     /// What was reported last.
     pub before: &'a CloudProvisionerStatus,
     /// Flavors that have failed of late.
     pub failed: &'a BTreeSet<String>,
+    /// What machines were made for, by workload.
+    pub purchases: &'a BTreeMap<String, Purchase>,
     /// The object is being deleted.
     pub deleting: bool,
 }
@@ -54,10 +80,8 @@ pub struct Inputs<'a> {
 pub enum Action {
     /// Make a cluster what its design says, whatever is there of it.
     Apply(Design),
-    /// Make it a member, with the nodes that are on their way.
+    /// Make it a member, or say anew which nodes of it are on their way.
     Register(String, Vec<UpcomingNodes>),
-    /// Say which nodes of a member are on their way.
-    Announce(String, Vec<UpcomingNodes>),
     /// Begin to give it back, for this reason: it is taken out of the federation, which moves its
     /// workloads off first.
     Leave(String, String),
@@ -69,66 +93,196 @@ pub enum Action {
     Sweep(String),
 }
 
+impl Action {
+    /// The cluster that it is about.
+    pub fn cluster(&self) -> &str {
+        match self {
+            Self::Apply(design) => &design.cluster,
+            Self::Register(cluster, _)
+            | Self::Leave(cluster, _)
+            | Self::Forget(cluster)
+            | Self::Delete(cluster)
+            | Self::Sweep(cluster) => cluster,
+        }
+    }
+}
+
+/// What is said of an action once it is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whether it is a warning.
+    pub is_warning: bool,
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
+/// An action, and what is said of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What is to be done.
+    pub action: Action,
+    /// The Event, if it is news.
+    pub told: Option<Told>,
+}
+
 /// What is to be done, and what is to be said.
 #[derive(Debug, Default)]
 pub struct Decision {
     /// What to do, in order.
-    pub actions: Vec<Action>,
+    pub steps: Vec<Step>,
     /// The clusters as they are reported.
     pub clusters: Vec<CloudCluster>,
-    /// Events: whether it is a warning, a reason, and a sentence.
-    pub events: Vec<(bool, &'static str, String)>,
+    /// Those among them that are to be made now.
+    pub made: BTreeSet<String>,
     /// Why replicas have no machine, in sentences.
     pub lacks: Vec<String>,
+    /// Replicas that fit nowhere, and for which no machine is made yet.
+    pub waiting: u32,
     /// When something will have to be done that nothing else tells of.
     pub wake: Option<Timestamp>,
     /// Flavors that were not ready in time.
     pub failed: BTreeSet<String>,
-    /// What all machines cost in an hour, in thousandths of the unit.
+    /// What machines are made for now.
+    pub purchases: BTreeMap<String, Purchase>,
+    /// What all machines cost in an hour, in thousandths of the unit, if all prices are known.
     pub cost: Option<i64>,
+}
+
+impl Decision {
+    fn act(&mut self, action: Action) {
+        self.steps.push(Step { action, told: None });
+    }
+
+    fn act_and_tell(&mut self, action: Action, reason: &'static str, message: String) {
+        let is_warning = matches!(reason, "ProvisionTimedOut" | "DrainTimedOut");
+        let told = Some(Told {
+            is_warning,
+            reason,
+            message,
+        });
+        self.steps.push(Step { action, told });
+    }
+
+    fn wake(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |other| other.min(at)));
+    }
 }
 
 /// Decides.
 pub fn decide(inputs: &Inputs<'_>) -> Decision {
     let mut decision = Decision::default();
     let mut coming = Coming::default();
-    for cluster in inputs.clusters {
-        let name = &cluster.design.cluster;
-        let member = inputs.members.get(name).filter(|one| is_of(one, name));
-        let reported = one(inputs, cluster, member, &mut coming, &mut decision);
+    let (ours, theirs): (Vec<&Observed>, Vec<&Observed>) =
+        (inputs.clusters.iter()).partition(|one| one.provisioner == inputs.provisioner);
+    for cluster in &ours {
+        let member = member_of(inputs, &cluster.design.cluster);
+        let reported = look(inputs, cluster, member, &mut coming, &mut decision);
         decision.clusters.push(reported);
     }
-    let is_there = |name: &str| inputs.clusters.iter().any(|one| one.design.cluster == name);
-    for gone in inputs
-        .before
-        .clusters
-        .iter()
-        .filter(|one| !is_there(&one.name))
-    {
-        decision.actions.push(Action::Sweep(gone.name.clone()));
-        let told = format!("cluster {} is gone", gone.name);
-        decision.events.push((false, "ClusterDeleted", told));
+    let is_there = |name: &str| ours.iter().any(|one| one.design.cluster == name);
+    for gone in &inputs.before.clusters {
+        if !is_there(&gone.name) {
+            clear_up(inputs, gone, &mut decision);
+        }
     }
-    if !inputs.deleting && !inputs.settings.suspend {
+    for cluster in theirs {
+        let settings = inputs.others.get(&cluster.provisioner);
+        if let Some(settings) = settings.filter(|_| !is_going(cluster)) {
+            let member = member_of(inputs, &cluster.design.cluster);
+            coming.count(settings, cluster, member);
+        }
+    }
+    if !inputs.deleting {
         scale_up(inputs, &coming, &mut decision);
     }
-    decision.cost = cost(inputs.settings, &decision.clusters);
+    decision.cost = known_cost(inputs.settings, &decision.clusters);
     decision
 }
 
-/// The clusters that more nodes may go to, and what will have room there.
-#[derive(Default)]
-struct Coming {
-    room: Snapshot,
-    clusters: Vec<ClusterName>,
-    /// The designs of those that answer, or are being made.
-    usable: Vec<Design>,
-    /// Workers of all clusters.
-    nodes: u32,
+fn is_going(cluster: &Observed) -> bool {
+    cluster.deleting || cluster.leaving.is_some()
+}
+
+/// The member that a cluster has become: one that a person has given the name is theirs.
+fn member_of<'a>(inputs: &'a Inputs<'_>, cluster: &str) -> Option<&'a MemberCluster> {
+    let member = inputs.members.get(cluster)?;
+    is_of(member, cluster).then_some(member)
+}
+
+/// Whether a member was registered for a cluster of ours: by its label, or by its access.
+pub fn is_of(member: &MemberCluster, cluster: &str) -> bool {
+    let labels = member.metadata.labels.as_ref();
+    let label = labels.and_then(|labels| labels.get(LABEL_CLUSTER));
+    let access = member.spec.access.secret_ref.as_ref();
+    let copy = copy_of(cluster);
+    label.is_some_and(|name| name == cluster) || access.is_some_and(|secret| secret.name == copy)
+}
+
+/// The name of our copy of a cluster's kubeconfig.
+pub fn copy_of(cluster: &str) -> String {
+    format!("{cluster}-kubeconfig")
+}
+
+/// Clears up after a cluster whose `Cluster` is gone.
+fn clear_up(inputs: &Inputs<'_>, gone: &CloudCluster, decision: &mut Decision) {
+    let name = &gone.name;
+    if let Some(member) = member_of(inputs, name) {
+        let why = "its Cluster is gone".to_owned();
+        let reported = report(inputs, name, CloudPhase::Draining, &why);
+        leave_on(inputs, name, member, &why, &reported, decision);
+        decision.clusters.push(CloudCluster {
+            pools: Vec::new(),
+            ..reported
+        });
+        return;
+    }
+    let told = format!("cluster {name} is gone");
+    decision.act_and_tell(Action::Sweep(name.clone()), "ClusterDeleted", told);
+}
+
+/// A report of a cluster; since when it is in its phase is read from the last one.
+fn report(inputs: &Inputs<'_>, name: &str, phase: CloudPhase, message: &str) -> CloudCluster {
+    let before = inputs.before.clusters.iter().find(|one| one.name == name);
+    let same = before.filter(|before| before.phase == phase);
+    let since = same.and_then(|before| before.since.clone());
+    CloudCluster {
+        name: name.to_owned(),
+        phase,
+        since: Some(since.unwrap_or_else(|| Time(whole_seconds(inputs.now)))),
+        pools: Vec::new(),
+        idle_since: None,
+        message: message.to_owned(),
+    }
+}
+
+/// Goes on taking a cluster out of the federation: in the end with whatever is still on it.
+fn leave_on(
+    inputs: &Inputs<'_>,
+    name: &str,
+    member: &MemberCluster,
+    why: &str,
+    reported: &CloudCluster,
+    decision: &mut Decision,
+) {
+    let since = reported.since.as_ref().map_or(inputs.now, |since| since.0);
+    let until = after(since, inputs.settings.drain_timeout);
+    if member.metadata.deletion_timestamp.is_none() {
+        decision.act(Action::Leave(name.to_owned(), why.to_owned()));
+    } else if inputs.now >= until {
+        let told = format!(
+            "workloads of cluster {name} were not moved off within {:?}, and are lost with it",
+            inputs.settings.drain_timeout
+        );
+        decision.act_and_tell(Action::Forget(name.to_owned()), "DrainTimedOut", told);
+    } else {
+        decision.wake(until);
+    }
 }
 
 /// What is to be done for one cluster; gives what is reported of it.
-fn one(
+fn look(
     inputs: &Inputs<'_>,
     cluster: &Observed,
     member: Option<&MemberCluster>,
@@ -137,68 +291,46 @@ fn one(
 ) -> CloudCluster {
     let (settings, now) = (inputs.settings, inputs.now);
     let name = &cluster.design.cluster;
-    coming.nodes += cluster.design.nodes();
-    let before = inputs.before.clusters.iter().find(|one| one.name == *name);
-    let report = |phase: CloudPhase, message: String| {
-        let same = before.filter(|before| before.phase == phase);
-        let since = same.and_then(|before| before.since.clone());
-        CloudCluster {
-            name: name.clone(),
-            phase,
-            since: Some(since.unwrap_or_else(|| Time(whole_seconds(now)))),
-            pools: pools(cluster),
-            idle_since: None,
-            message,
-        }
+    coming.nodes = coming.nodes.saturating_add(cluster.design.nodes());
+    let report = |phase: CloudPhase, message: &str| CloudCluster {
+        pools: pools(cluster),
+        ..report(inputs, name, phase, message)
     };
+    if let Some(why) = &cluster.leaving {
+        if let Some(member) = member {
+            let reported = report(CloudPhase::Draining, why);
+            leave_on(inputs, name, member, why, &reported, decision);
+            return reported;
+        }
+        if !cluster.deleting {
+            decision.act(Action::Delete(name.clone()));
+        }
+        return report(CloudPhase::Deleting, why);
+    }
     if cluster.deleting {
-        if member.is_some_and(|member| member.metadata.deletion_timestamp.is_none()) {
-            let why = "its Cluster is being deleted".to_owned();
-            decision.actions.push(Action::Leave(name.clone(), why));
+        if let Some(member) = member {
+            let why = "its Cluster is being deleted";
+            let reported = report(CloudPhase::Deleting, why);
+            leave_on(inputs, name, member, why, &reported, decision);
+            return reported;
         }
         return report(
             CloudPhase::Deleting,
             waits("Cluster API deletes it", cluster),
         );
     }
-    if let Some(why) = &cluster.leaving {
-        if let Some(member) = member {
-            let draining = report(CloudPhase::Draining, why.clone());
-            let since = draining.since.as_ref().map_or(now, |since| since.0);
-            let until = after(since, settings.drain_timeout);
-            if member.metadata.deletion_timestamp.is_none() {
-                let leave = Action::Leave(name.clone(), why.clone());
-                decision.actions.push(leave);
-            } else if now >= until {
-                let told = format!(
-                    "workloads of cluster {name} were not moved off within {:?}, and are lost with it",
-                    settings.drain_timeout
-                );
-                decision.events.push((true, "DrainTimedOut", told));
-                decision.actions.push(Action::Forget(name.clone()));
-            } else {
-                wake(decision, until);
-            }
-            return draining;
-        }
-        decision.actions.push(Action::Delete(name.clone()));
-        return report(CloudPhase::Deleting, why.clone());
-    }
-    let leave = |decision: &mut Decision, phase, reason: &'static str, why: String| {
-        let is_failed = phase == CloudPhase::Failed;
+    let leave = |decision: &mut Decision, phase, reason: &'static str, why: &str| {
         let told = format!("cluster {name} is given back: {why}");
-        decision.events.push((is_failed, reason, told));
-        decision
-            .actions
-            .push(Action::Leave(name.clone(), why.clone()));
+        let action = Action::Leave(name.clone(), why.to_owned());
+        decision.act_and_tell(action, reason, told);
         report(phase, why)
     };
     if inputs.deleting && settings.deletion_policy == DeletionPolicy::Delete {
-        let why = "the CloudProvisioner is being deleted".to_owned();
+        let why = "the CloudProvisioner is being deleted";
         return leave(decision, CloudPhase::Draining, "Deprovisioning", why);
     }
-    let deadline = after(cluster.design.sized_at, settings.provision_timeout);
     if !cluster.initialized {
+        let deadline = after(cluster.created, settings.provision_timeout);
         if now >= deadline {
             let why = format!(
                 "it was not ready within {:?} ({})",
@@ -206,124 +338,181 @@ fn one(
                 waits("nothing is known of it", cluster)
             );
             decision.failed.extend(cluster.design.pools.keys().cloned());
-            return leave(decision, CloudPhase::Failed, "ProvisionTimedOut", why);
+            return leave(decision, CloudPhase::Failed, "ProvisionTimedOut", &why);
         }
-        wake(decision, deadline);
+        decision.wake(deadline);
         // Whatever of it is not there yet.
-        let apply = Action::Apply(cluster.design.clone());
-        decision.actions.push(apply);
-        coming.expect(settings, cluster, &cluster.design.pools);
-        return report(CloudPhase::Provisioning, waits("it is being made", cluster));
-    }
-    let upcoming = |missing: &BTreeMap<String, u32>| announced(settings, missing, deadline);
-    let Some(member) = member else {
-        let missing = upcoming(&cluster.design.pools);
-        decision
-            .actions
-            .push(Action::Register(name.clone(), missing));
-        let told = format!("cluster {name} joins the federation");
-        decision.events.push((false, "ClusterRegistered", told));
-        coming.expect(settings, cluster, &cluster.design.pools);
-        return report(
-            CloudPhase::Provisioning,
-            "it joins the federation".to_owned(),
+        decision.act(Action::Apply(cluster.design.clone()));
+        coming.take(settings, cluster, None);
+        let what = format!(
+            "{}; {}",
+            waits("it is being made", cluster),
+            cluster.design.why
         );
+        return report(CloudPhase::Provisioning, &what);
+    }
+    let Some(member) = member else {
+        coming.take(settings, cluster, None);
+        if !inputs.kubeconfigs.contains(name) {
+            return report(CloudPhase::Provisioning, "it waits for its kubeconfig");
+        }
+        let deadline = after(now, settings.provision_timeout);
+        let upcoming = announced(settings, &cluster.design.missing(), deadline);
+        let told = format!("cluster {name} joins the federation");
+        let action = Action::Register(name.clone(), upcoming);
+        decision.act_and_tell(action, "ClusterRegistered", told);
+        return report(CloudPhase::Provisioning, "it joins the federation");
     };
     if member.metadata.deletion_timestamp.is_some() {
-        return report(
-            CloudPhase::Draining,
-            "its MemberCluster was deleted; it joins again when that is gone".to_owned(),
-        );
+        let why = "its MemberCluster was deleted; it joins again when that is gone";
+        return report(CloudPhase::Draining, why);
     }
-    let is_as_designed = |(flavor, nodes): (&String, &u32)| {
-        let pool = cluster.pools.get(&dns_label(flavor));
-        pool.map_or(*nodes == 0, |(wanted, _)| wanted == nodes)
-    };
-    let is_stray = |pool: &String| {
-        !cluster
-            .design
-            .pools
-            .keys()
-            .any(|one| dns_label(one) == *pool)
-    };
-    if !cluster.design.pools.iter().all(is_as_designed) || cluster.pools.keys().any(is_stray) {
-        decision.actions.push(Action::Apply(cluster.design.clone()));
+    serving(inputs, cluster, member, coming, decision, &report)
+}
+
+/// What is to be done for a cluster that is a member.
+fn serving(
+    inputs: &Inputs<'_>,
+    cluster: &Observed,
+    member: &MemberCluster,
+    coming: &mut Coming,
+    decision: &mut Decision,
+    report: &impl Fn(CloudPhase, &str) -> CloudCluster,
+) -> CloudCluster {
+    let (settings, now) = (inputs.settings, inputs.now);
+    let name = &cluster.design.cluster;
+    let mut design = cluster.design.clone();
+    if notes_joined(cluster, &mut design) {
+        design.joined_at = Some(now);
     }
-    let missing = missing(cluster, member);
+    let registered = member.metadata.creation_timestamp.as_ref();
+    let begun = registered.map_or(design.sized_at, |time| time.0.max(design.sized_at));
+    let deadline = after(begun, settings.provision_timeout);
+    let missing = design.missing();
+    let mut given_up = None;
     if !missing.is_empty() && now >= deadline {
-        // What has not come by now will not, and holds no place of what could.
-        let mut design = cluster.design.clone();
+        // What has never come by now will not, and holds no place of what could.
+        let lost: Vec<String> = (missing.iter())
+            .map(|(flavor, count)| format!("{count} × {flavor}"))
+            .collect();
         for (flavor, count) in &missing {
             if let Some(nodes) = design.pools.get_mut(flavor) {
-                *nodes -= count;
+                *nodes = nodes.saturating_sub(*count);
             }
+            coming.nodes = coming.nodes.saturating_sub(*count);
             decision.failed.insert(flavor.clone());
-            let told = format!(
-                "{count} × {flavor} of cluster {name} were not ready within {:?}, and are given up",
-                settings.provision_timeout
-            );
-            decision.events.push((true, "ProvisionTimedOut", told));
         }
-        coming.nodes -= missing.values().sum::<u32>();
-        coming.known(member);
-        coming.usable.push(design.clone());
-        decision.actions.push(Action::Apply(design));
-        return report(
-            CloudPhase::Running,
-            "workers were not ready in time".to_owned(),
-        );
+        given_up = Some(format!(
+            "{} of cluster {name} were not ready within {:?}, and are given up",
+            lost.join(" + "),
+            settings.provision_timeout
+        ));
     }
-    let announced = upcoming(&missing);
+    match given_up {
+        Some(told) => {
+            let action = Action::Apply(design.clone());
+            decision.act_and_tell(action, "ProvisionTimedOut", told);
+        }
+        None if design != cluster.design || !is_as_designed(cluster) => {
+            decision.act(Action::Apply(design.clone()));
+        }
+        None => {}
+    }
+    let missing = design.missing();
+    let announced = announced(settings, &missing, deadline);
     if announced != member.spec.upcoming {
-        decision
-            .actions
-            .push(Action::Announce(name.clone(), announced));
+        decision.act(Action::Register(name.clone(), announced));
     }
+    let known = Observed {
+        design,
+        ..cluster.clone()
+    };
     // One that has just joined is about to answer.
-    if is_ready(member) || now < deadline {
-        coming.expect(settings, cluster, &missing);
-        coming.known(member);
+    let answers = is_ready(member);
+    if takes_work(member) && (answers || now < deadline) {
+        coming.take(settings, &known, Some(member));
+        if let Some(joined) = known.design.joined_at {
+            let settled = after(joined, SETTLE);
+            if now < settled {
+                coming.settles = Some(coming.settles.map_or(settled, |other| other.max(settled)));
+            }
+        }
     }
     let phase = if missing.is_empty() {
         CloudPhase::Running
     } else {
-        wake(decision, deadline);
+        decision.wake(deadline);
         CloudPhase::Scaling
     };
+    let with_pools = |mut reported: CloudCluster| {
+        reported.pools = pools(&known);
+        reported
+    };
+    let why = &known.design.why;
     let placed = member.status.as_ref().map(|status| status.placements);
     let placed = placed.unwrap_or_default();
-    let is_idle = is_ready(member) && placed.objects == 0 && phase == CloudPhase::Running;
-    if !is_idle {
-        let message = format!("{} replicas of {} objects", placed.replicas, placed.objects);
-        return report(phase, message);
+    if !answers {
+        let message = format!("the scheduler does not reach it; {why}");
+        return with_pools(report(phase, &message));
     }
+    if placed.objects > 0 || phase != CloudPhase::Running {
+        let message = format!(
+            "{} replicas of {} objects; {why}",
+            placed.replicas, placed.objects
+        );
+        return with_pools(report(phase, &message));
+    }
+    let before = inputs.before.clusters.iter().find(|one| one.name == *name);
     let since = before.and_then(|before| before.idle_since.as_ref());
     let since = since.map_or_else(|| whole_seconds(now), |since| since.0);
     let until = after(since, settings.deprovision_delay);
     if now >= until && !settings.suspend {
         let why = format!("it has had no work for {:?}", settings.deprovision_delay);
-        return leave(decision, CloudPhase::Draining, "Deprovisioning", why);
+        let told = format!("cluster {name} is given back: {why}");
+        let action = Action::Leave(name.clone(), why.clone());
+        decision.act_and_tell(action, "Deprovisioning", told);
+        return with_pools(report(CloudPhase::Draining, &why));
     }
-    wake(decision, until);
-    CloudCluster {
+    if until > now {
+        decision.wake(until);
+    }
+    with_pools(CloudCluster {
         idle_since: Some(Time(since)),
-        ..report(phase, format!("no work; it goes at {until}"))
+        ..report(phase, &format!("no work; it goes at {until}"))
+    })
+}
+
+/// Notes in a design how many workers have been ready; whether there are more than ever.
+fn notes_joined(cluster: &Observed, design: &mut Design) -> bool {
+    let mut has_grown = false;
+    for (flavor, nodes) in &cluster.design.pools {
+        let pool = cluster.pools.get(&dns_label(flavor));
+        let ready = pool.map_or(0, |(_, ready)| *ready).min(*nodes);
+        let joined = design.joined.entry(flavor.clone()).or_default();
+        if ready > *joined {
+            *joined = ready;
+            has_grown = true;
+        }
     }
+    design.joined.retain(|_, count| *count > 0);
+    has_grown
 }
 
-/// Whether a member was registered for a cluster of ours: one that a person has given the name is theirs.
-fn is_of(member: &MemberCluster, cluster: &str) -> bool {
-    let labels = member.metadata.labels.as_ref();
-    labels
-        .and_then(|labels| labels.get(LABEL_CLUSTER))
-        .is_some_and(|name| name == cluster)
+/// Whether the pools want as many workers as the design says.
+fn is_as_designed(cluster: &Observed) -> bool {
+    let pools = &cluster.design.pools;
+    let is_right = |(flavor, nodes): (&String, &u32)| {
+        let pool = cluster.pools.get(&dns_label(flavor));
+        pool.map_or(*nodes == 0, |(wanted, _)| wanted == nodes)
+    };
+    pools.iter().all(is_right)
 }
 
-fn waits(otherwise: &str, cluster: &Observed) -> String {
+fn waits<'a>(otherwise: &'a str, cluster: &'a Observed) -> &'a str {
     if cluster.waits_for.is_empty() {
-        otherwise.to_owned()
+        otherwise
     } else {
-        cluster.waits_for.clone()
+        &cluster.waits_for
     }
 }
 
@@ -347,28 +536,11 @@ fn is_ready(member: &MemberCluster) -> bool {
     ready.any(|one| one.status == "True")
 }
 
-/// The workers that are wanted, by flavor, and that the scheduler does not see yet: those that are not
-/// ready, and of those that are as many as it has not counted.
-fn missing(cluster: &Observed, member: &MemberCluster) -> BTreeMap<String, u32> {
-    let classes = member.status.iter().flat_map(|status| &status.node_classes);
-    let seen: u32 = classes.map(|class| class.nodes).sum();
-    let ready = |flavor: &String, nodes: u32| {
-        let pool = cluster.pools.get(&dns_label(flavor));
-        pool.map_or(0, |(_, ready)| *ready).min(nodes)
-    };
-    let pools = cluster.design.pools.iter();
-    let all_ready: u32 = pools
-        .clone()
-        .map(|(flavor, nodes)| ready(flavor, *nodes))
-        .sum();
-    let mut unseen = all_ready.saturating_sub(seen);
-    let missing = pools.map(|(flavor, nodes)| {
-        let ready = ready(flavor, *nodes);
-        let not_counted = unseen.min(ready);
-        unseen -= not_counted;
-        (flavor.clone(), nodes - ready + not_counted)
-    });
-    missing.filter(|(_, count)| *count > 0).collect()
+/// Whether the scheduler may place something new there: a person may have cordoned or tainted it.
+fn takes_work(member: &MemberCluster) -> bool {
+    let keeps_away = |effect: &str| effect == "NoSchedule" || effect == "NoExecute";
+    let mut taints = member.spec.taints.iter();
+    !member.spec.unschedulable && !taints.any(|taint| keeps_away(&taint.effect))
 }
 
 fn machine<'a>(settings: &'a Settings, flavor: &str) -> Option<&'a Machine> {
@@ -393,21 +565,42 @@ fn announced(
     nodes.collect()
 }
 
+/// The clusters that more nodes may go to, and what will have room there.
+#[derive(Default)]
+struct Coming {
+    room: Snapshot,
+    clusters: Vec<ClusterName>,
+    /// The designs of those that answer, or are being made.
+    usable: Vec<Design>,
+    /// Workers of all clusters.
+    nodes: u32,
+    /// Workers have joined of late: until then the scheduler fills them.
+    settles: Option<Timestamp>,
+}
+
 impl Coming {
-    /// More nodes may go to a cluster, and these are on their way.
-    fn expect(&mut self, settings: &Settings, cluster: &Observed, missing: &BTreeMap<String, u32>) {
-        let name = ClusterName::from(cluster.design.cluster.as_str());
-        for (flavor, count) in missing {
-            if let Some(machine) = machine(settings, flavor) {
-                self.room.add_upcoming(&name, &machine.node, *count);
-            }
-        }
-        self.clusters.push(name);
+    /// More nodes may go to a cluster, and what it will have room for counts.
+    fn take(&mut self, settings: &Settings, cluster: &Observed, member: Option<&MemberCluster>) {
+        self.count(settings, cluster, member);
         self.usable.push(cluster.design.clone());
     }
 
-    /// What is free on a member: what fits there is about to be placed.
-    fn known(&mut self, member: &MemberCluster) {
+    /// What a cluster will have room for counts: nodes that are on their way, and what is free on a
+    /// member, because what fits there is about to be placed.
+    fn count(&mut self, settings: &Settings, cluster: &Observed, member: Option<&MemberCluster>) {
+        let name = ClusterName::from(cluster.design.cluster.as_str());
+        for (flavor, count) in cluster.design.missing() {
+            if let Some(machine) = machine(settings, &flavor) {
+                self.room.add_upcoming(&name, &machine.node, count);
+            }
+        }
+        self.clusters.push(name);
+        if let Some(member) = member.filter(|member| is_ready(member) && takes_work(member)) {
+            self.free(member);
+        }
+    }
+
+    fn free(&mut self, member: &MemberCluster) {
         let classes = member.status.iter().flat_map(|status| &status.node_classes);
         let classes = classes.map(|class| NodeClass {
             nodes: class.nodes,
@@ -433,34 +626,35 @@ fn scale_up(inputs: &Inputs<'_>, coming: &Coming, decision: &mut Decision) {
     let mut due = Vec::new();
     for pending in inputs.pending {
         let at = after(pending.since, settings.scale_up_delay);
-        if at <= inputs.now {
-            due.push(pending);
+        if settings.suspend || at > inputs.now {
+            decision.waiting = decision.waiting.saturating_add(pending.need.replicas);
+            if !settings.suspend {
+                decision.wake(at);
+            }
+        } else if let Some(lack) = in_vain(inputs, pending) {
+            decision.lacks.push(lack);
         } else {
-            wake(decision, at);
+            due.push(pending);
         }
     }
     if due.is_empty() {
         return;
     }
+    if let Some(settles) = coming.settles {
+        // What has joined is being filled.
+        decision.wake(settles);
+        return;
+    }
     let needs: Vec<Need> = due.iter().map(|one| one.need.clone()).collect();
+    let is_barred = |machine: &&Machine| {
+        inputs.failed.contains(&machine.flavor) || decision.failed.contains(&machine.flavor)
+    };
     let machines: Vec<Machine> = (settings.machines.iter())
-        .filter(|machine| !inputs.failed.contains(&machine.flavor))
-        .filter(|machine| !decision.failed.contains(&machine.flavor))
+        .filter(|machine| !is_barred(machine))
         .cloned()
         .collect();
     let target = coming.usable.first();
-    let is_new = target.is_none();
-    let spent = cost(settings, &decision.clusters).unwrap_or(0);
-    let of_control_plane = if is_new {
-        control_plane_cost(settings)
-    } else {
-        0
-    };
-    let limits = Limits {
-        nodes: settings.max_nodes.saturating_sub(coming.nodes),
-        cost: (settings.max_cost).map(|most| (most - spent - of_control_plane).max(0)),
-        quota: None,
-    };
+    let limits = limits(settings, coming, &decision.clusters, target.is_none());
     let plan = plan::plan(
         &needs,
         &coming.room,
@@ -470,15 +664,13 @@ fn scale_up(inputs: &Inputs<'_>, coming: &Coming, decision: &mut Decision) {
         settings.expander,
     );
     for one in &plan.uncovered {
-        decision
-            .lacks
-            .push(lack(due[one.need].workload.as_str(), one, inputs));
+        let workload = due[one.need].workload.as_str();
+        decision.lacks.push(lack(workload, one, inputs));
     }
     if plan.nodes.is_empty() {
         return;
     }
-    let count = inputs.clusters.len();
-    if is_new && count >= settings.max_clusters as usize {
+    if target.is_none() && decision.clusters.len() >= settings.max_clusters as usize {
         let told = format!(
             "maxClusters is {}, and none of them takes more nodes now",
             settings.max_clusters
@@ -486,39 +678,98 @@ fn scale_up(inputs: &Inputs<'_>, coming: &Coming, decision: &mut Decision) {
         decision.lacks.push(told);
         return;
     }
+    buy(inputs, &due, &plan, target, &limits, decision);
+}
+
+/// Why no more machines are made for a workload: those that were have not taken any of it.
+fn in_vain(inputs: &Inputs<'_>, pending: &Pending) -> Option<String> {
+    let purchase = inputs.purchases.get(&pending.workload)?;
+    let is_the_same = purchase.since == pending.since;
+    let is_no_less = pending.need.replicas >= purchase.replicas;
+    (is_the_same && is_no_less && purchase.in_vain + 1 >= ATTEMPTS).then(|| {
+        format!(
+            "{} replicas of {}: machines were made for them {ATTEMPTS} times, and have taken none (a flavor that promises more than its nodes have, or a label that they lack)",
+            pending.need.replicas, pending.workload
+        )
+    })
+}
+
+fn limits(settings: &Settings, coming: &Coming, clusters: &[CloudCluster], is_new: bool) -> Limits {
+    let control_plane = if is_new {
+        control_plane_cost(settings)
+    } else {
+        0
+    };
+    let spent = spent(settings, clusters).saturating_add(control_plane);
+    Limits {
+        nodes: settings.max_nodes.saturating_sub(coming.nodes),
+        cost: (settings.max_cost).map(|most| most.saturating_sub(spent).max(0)),
+        quota: None,
+    }
+}
+
+/// Adds the machines of a plan to a cluster, or makes one for them.
+fn buy(
+    inputs: &Inputs<'_>,
+    due: &[&Pending],
+    plan: &Plan,
+    target: Option<&Design>,
+    limits: &Limits,
+    decision: &mut Decision,
+) {
+    let settings = inputs.settings;
+    let is_new = target.is_none();
     let mut design = target.cloned().unwrap_or_else(|| Design {
         cluster: free_name(inputs),
         pools: BTreeMap::new(),
         sized_at: inputs.now,
+        joined: BTreeMap::new(),
+        joined_at: None,
+        why: String::new(),
     });
     design.sized_at = inputs.now;
     for (flavor, nodes) in &plan.nodes {
-        *design.pools.entry(flavor.clone()).or_default() += nodes;
+        let pool = design.pools.entry(flavor.clone()).or_default();
+        *pool = pool.saturating_add(*nodes);
     }
-    at_least(settings, &mut design, &plan);
-    let told = told(&due, &plan, &design, is_new);
-    decision.events.push((false, "ScalingUp", told.clone()));
-    wake(decision, after(inputs.now, settings.provision_timeout));
-    // Another design of it may be among the actions already.
-    let is_of_it =
-        |one: &Action| matches!(one, Action::Apply(other) if other.cluster == design.cluster);
-    decision.actions.retain(|one| !is_of_it(one));
     if is_new {
-        decision.clusters.push(CloudCluster {
-            name: design.cluster.clone(),
-            phase: CloudPhase::Provisioning,
-            since: Some(Time(whole_seconds(inputs.now))),
-            pools: design.pools.iter().map(pool).collect(),
-            idle_since: None,
-            message: told,
+        at_least(settings, &mut design, plan, limits);
+    }
+    let told = told(due, plan, &design, is_new);
+    design.why.clone_from(&told);
+    decision.wake(after(inputs.now, settings.provision_timeout));
+    // Another design of it may be among the steps already.
+    let is_of_it = |step: &Step| matches!(&step.action, Action::Apply(other) if other.cluster == design.cluster);
+    decision
+        .steps
+        .retain(|step| !is_of_it(step) || step.told.is_some());
+    for pending in due {
+        let before = inputs.purchases.get(&pending.workload);
+        let before = before.filter(|before| {
+            before.since == pending.since && pending.need.replicas >= before.replicas
         });
-    } else if let Some(cluster) =
-        (decision.clusters.iter_mut()).find(|one| one.name == design.cluster)
-    {
+        let purchase = Purchase {
+            since: pending.since,
+            replicas: pending.need.replicas,
+            in_vain: before.map_or(0, |before| before.in_vain + 1),
+        };
+        decision
+            .purchases
+            .insert(pending.workload.clone(), purchase);
+    }
+    let name = design.cluster.clone();
+    if is_new {
+        decision.made.insert(name.clone());
+        decision.clusters.push(CloudCluster {
+            pools: design.pools.iter().map(pool).collect(),
+            ..report(inputs, &name, CloudPhase::Provisioning, &told)
+        });
+    } else if let Some(cluster) = (decision.clusters.iter_mut()).find(|one| one.name == name) {
         if cluster.phase == CloudPhase::Running {
             cluster.phase = CloudPhase::Scaling;
             cluster.since = Some(Time(whole_seconds(inputs.now)));
         }
+        cluster.idle_since = None;
         let ready: BTreeMap<String, u32> = (cluster.pools.iter())
             .map(|pool| (pool.flavor.clone(), pool.ready))
             .collect();
@@ -526,9 +777,9 @@ fn scale_up(inputs: &Inputs<'_>, coming: &Coming, decision: &mut Decision) {
         for pool in &mut cluster.pools {
             pool.ready = ready.get(&pool.flavor).copied().unwrap_or(0);
         }
-        cluster.message = told;
+        cluster.message.clone_from(&told);
     }
-    decision.actions.push(Action::Apply(design));
+    decision.act_and_tell(Action::Apply(design), "ScalingUp", told);
 }
 
 fn pool((flavor, nodes): (&String, &u32)) -> NodePool {
@@ -539,12 +790,29 @@ fn pool((flavor, nodes): (&String, &u32)) -> NodePool {
     }
 }
 
-/// As many workers as a cluster keeps.
-fn at_least(settings: &Settings, design: &mut Design, plan: &Plan) {
-    let lacking = settings.min_nodes.saturating_sub(design.nodes());
-    if let Some((flavor, _)) = plan.nodes.iter().next() {
-        *design.pools.entry(flavor.clone()).or_default() += lacking;
+/// As many workers as a cluster keeps, within the limits.
+fn at_least(settings: &Settings, design: &mut Design, plan: &Plan, limits: &Limits) {
+    let cheapest = plan
+        .nodes
+        .keys()
+        .filter_map(|flavor| machine(settings, flavor))
+        .min_by_key(|machine| (machine.price.unwrap_or(0), machine.capacity.cpu_milli));
+    let Some(cheapest) = cheapest else { return };
+    let bought = design.nodes();
+    let lacking = settings.min_nodes.saturating_sub(bought);
+    let mut most = lacking.min(limits.nodes.saturating_sub(bought));
+    if let (Some(cost), Some(price)) = (limits.cost, cheapest.price.filter(|price| *price > 0)) {
+        let spent = plan.nodes.iter().map(|(flavor, nodes)| {
+            let price = machine(settings, flavor).and_then(|one| one.price);
+            price.unwrap_or(0).saturating_mul(i64::from(*nodes))
+        });
+        let left = cost
+            .saturating_sub(spent.fold(0, i64::saturating_add))
+            .max(0);
+        most = most.min(u32::try_from(left / price).unwrap_or(u32::MAX));
     }
+    let pool = design.pools.entry(cheapest.flavor.clone()).or_default();
+    *pool = pool.saturating_add(most);
 }
 
 /// A name that no cluster has.
@@ -560,17 +828,9 @@ fn free_name(inputs: &Inputs<'_>) -> String {
 }
 
 fn told(due: &[&Pending], plan: &Plan, design: &Design, is_new: bool) -> String {
-    let replicas: u32 = due.iter().map(|one| one.need.replicas).sum();
-    let mut text = format!("{replicas} replicas of ");
-    let names: Vec<&str> = due
-        .iter()
-        .take(3)
-        .map(|one| one.workload.as_str())
-        .collect();
-    text.push_str(&names.join(", "));
-    if due.len() > 3 {
-        let _ = write!(text, " and {} more", due.len() - 3);
-    }
+    let replicas = due.iter().map(|one| one.need.replicas);
+    let replicas = replicas.fold(0, u32::saturating_add);
+    let names: Vec<&str> = due.iter().map(|one| one.workload.as_str()).collect();
     let nodes: Vec<String> = (plan.nodes.iter())
         .map(|(flavor, count)| format!("{count} × {flavor}"))
         .collect();
@@ -579,12 +839,21 @@ fn told(due: &[&Pending], plan: &Plan, design: &Design, is_new: bool) -> String 
     } else {
         "adds to cluster"
     };
-    let _ = write!(
-        text,
-        " fit nowhere: {verb} {} {}",
+    format!(
+        "{replicas} replicas of {} fit nowhere: {verb} {} {}",
+        some(&names, ", "),
         design.cluster,
         nodes.join(" + ")
-    );
+    )
+}
+
+/// The first of some texts, and how many more there are.
+pub fn some(texts: &[impl AsRef<str>], between: &str) -> String {
+    let first: Vec<&str> = texts.iter().take(MOST_TOLD).map(AsRef::as_ref).collect();
+    let mut text = first.join(between);
+    if texts.len() > MOST_TOLD {
+        let _ = write!(text, "{between}and {} more", texts.len() - MOST_TOLD);
+    }
     text
 }
 
@@ -598,7 +867,7 @@ fn lack(workload: &str, one: &plan::Uncovered, inputs: &Inputs<'_>) -> String {
             let failed: Vec<&str> = inputs.failed.iter().map(String::as_str).collect();
             format!(
                 "{replicas} replicas of {workload} fit on no flavor but those that were not ready in time: {}",
-                failed.join(", ")
+                some(&failed, ", ")
             )
         }
         Lack::Limit => {
@@ -612,22 +881,27 @@ fn control_plane_cost(settings: &Settings) -> i64 {
     price.saturating_mul(i64::from(settings.control_plane))
 }
 
-/// What the clusters cost in an hour, if the price of each of their machines is known.
-fn cost(settings: &Settings, clusters: &[CloudCluster]) -> Option<i64> {
-    let mut sum = 0_i64;
-    for cluster in clusters {
-        settings.control_plane_price?;
-        sum = sum.saturating_add(control_plane_cost(settings));
-        for pool in &cluster.pools {
-            let price = machine(settings, &pool.flavor).and_then(|one| one.price)?;
-            sum = sum.saturating_add(price.saturating_mul(i64::from(pool.nodes)));
-        }
-    }
-    Some(sum)
+/// What the clusters cost in an hour, as far as prices are known.
+fn spent(settings: &Settings, clusters: &[CloudCluster]) -> i64 {
+    let of_pool = |pool: &NodePool| {
+        let price = machine(settings, &pool.flavor).and_then(|one| one.price);
+        price.unwrap_or(0).saturating_mul(i64::from(pool.nodes))
+    };
+    let of_cluster = |cluster: &CloudCluster| {
+        let pools = cluster.pools.iter().map(of_pool);
+        pools.fold(control_plane_cost(settings), i64::saturating_add)
+    };
+    clusters.iter().map(of_cluster).fold(0, i64::saturating_add)
 }
 
-fn wake(decision: &mut Decision, at: Timestamp) {
-    decision.wake = Some(decision.wake.map_or(at, |other| other.min(at)));
+/// The same, if the price of each of their machines is known.
+fn known_cost(settings: &Settings, clusters: &[CloudCluster]) -> Option<i64> {
+    let mut pools = clusters.iter().flat_map(|cluster| &cluster.pools);
+    let is_known =
+        |pool: &NodePool| machine(settings, &pool.flavor).is_some_and(|one| one.price.is_some());
+    let all =
+        pools.all(is_known) && (clusters.is_empty() || settings.control_plane_price.is_some());
+    all.then(|| spent(settings, clusters))
 }
 
 fn after(time: Timestamp, wait: Duration) -> Timestamp {

@@ -31,18 +31,41 @@ pub struct Design {
     pub pools: BTreeMap<String, u32>,
     /// When workers were added last.
     pub sized_at: Timestamp,
+    /// Of the workers, how many have ever been ready at a time. What has not, is on its way.
+    #[serde(default)]
+    pub joined: BTreeMap<String, u32>,
+    /// When more became ready last.
+    #[serde(default)]
+    pub joined_at: Option<Timestamp>,
+    /// Why workers were added last.
+    #[serde(default)]
+    pub why: String,
 }
 
 impl Design {
     /// Workers of all flavors.
     pub fn nodes(&self) -> u32 {
-        self.pools.values().sum()
+        self.pools
+            .values()
+            .fold(0, |sum, nodes| sum.saturating_add(*nodes))
+    }
+
+    /// The workers that have never been ready, by flavor.
+    pub fn missing(&self) -> BTreeMap<String, u32> {
+        let pools = self.pools.iter();
+        let missing = pools.map(|(flavor, nodes)| {
+            let joined = self.joined.get(flavor).copied().unwrap_or(0);
+            (flavor.clone(), nodes.saturating_sub(joined))
+        });
+        missing.filter(|(_, count)| *count > 0).collect()
     }
 }
 
 /// A cluster as its objects have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
+    /// Whose it is.
+    pub provisioner: String,
     /// What it is to be.
     pub design: Design,
     /// When its `Cluster` was made.
@@ -60,11 +83,14 @@ pub struct Observed {
     pub pools: BTreeMap<String, (u32, u32)>,
 }
 
-/// Reads a `Cluster`, and those of these `MachineDeployment`s that are its. None if it has no record.
-pub fn read(cluster: &DynamicObject, deployments: &[DynamicObject]) -> Option<Observed> {
-    let annotations = cluster.annotations();
-    let design: Design = serde_json::from_str(annotations.get(ANNOTATION_DESIGN)?).ok()?;
+/// Reads a `Cluster`, and those of these `MachineDeployment`s that are its; the name of one whose record
+/// cannot be read.
+pub fn read(cluster: &DynamicObject, deployments: &[DynamicObject]) -> Result<Observed, String> {
     let name = cluster.name_any();
+    let annotations = cluster.annotations();
+    let record = annotations.get(ANNOTATION_DESIGN);
+    let design = record.and_then(|text| serde_json::from_str::<Design>(text).ok());
+    let design = design.ok_or_else(|| name.clone())?;
     let is_its = |one: &&DynamicObject| one.labels().get(LABEL_CLUSTER) == Some(&name);
     let pools = deployments.iter().filter(is_its).filter_map(|one| {
         let pool = one.labels().get(LABEL_POOL)?.clone();
@@ -77,7 +103,8 @@ pub fn read(cluster: &DynamicObject, deployments: &[DynamicObject]) -> Option<Ob
             (number("/spec/replicas"), number("/status/readyReplicas")),
         ))
     });
-    Some(Observed {
+    Ok(Observed {
+        provisioner: (cluster.labels().get(LABEL_PROVISIONER).cloned()).unwrap_or_default(),
         created: cluster
             .creation_timestamp()
             .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
@@ -107,6 +134,7 @@ fn waits_for(cluster: &Value) -> String {
         "WorkersAvailable",
         "Available",
     ];
+    const LONGEST: usize = 512;
     let conditions = cluster.pointer("/status/conditions");
     let conditions = conditions.and_then(Value::as_array).into_iter().flatten();
     let conditions: Vec<&Value> = conditions.collect();
@@ -118,6 +146,7 @@ fn waits_for(cluster: &Value) -> String {
     unmet.map_or_else(String::new, |one| {
         let (kind, message) = (text(&one["type"]), text(&one["message"]));
         let first = message.lines().next().unwrap_or_default();
+        let first = &first[..first.floor_char_boundary(LONGEST)];
         if first.is_empty() {
             kind
         } else {

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use federation::api::{
-    CONDITION_READY, CloudPhase, CloudProvisioner, CloudProvisionerStatus as Status,
+    CONDITION_READY, CloudCluster, CloudPhase, CloudProvisioner, CloudProvisionerStatus as Status,
 };
 use federation::operator::conditions::Conditions;
 use federation::operator::status::{WriteError, apply_status};
 use jiff::Timestamp;
 use kube::Api;
 
-use crate::decide::Decision;
+use crate::cluster_api::Error;
+use crate::decide::{Decision, some};
 use crate::validate::Settings;
 
 /// Whether every replica that may burst has a machine, and none is being made.
@@ -23,7 +24,7 @@ pub(crate) struct Report {
     ready: Said,
     settled: Option<Said>,
     /// None where nothing could be looked at: what is known stays.
-    clusters: Option<(Vec<federation::api::CloudCluster>, Option<i64>)>,
+    clusters: Option<(Vec<CloudCluster>, Option<i64>)>,
 }
 
 struct Said {
@@ -46,23 +47,44 @@ impl Report {
         }
     }
 
-    /// Everything that was decided is done.
-    pub(crate) fn served(settings: &Settings, decision: &Decision) -> Self {
-        let (reason, message) = if settings.suspend {
-            ("Suspended", "nothing is made, and nothing goes".to_owned())
-        } else if settings.warnings.is_empty() {
-            ("Served", "served".to_owned())
-        } else {
-            ("Served", settings.warnings.join("; "))
-        };
-        Self {
-            ready: Said {
-                status: true,
-                reason,
-                message,
+    /// What was decided is done, but for what failed; clusters of which something failed are reported
+    /// as far as they were there before.
+    pub(crate) fn served(
+        settings: &Settings,
+        decision: &Decision,
+        failed: &[(String, Error)],
+    ) -> Self {
+        let ready = match failed.first() {
+            Some((_, error)) => Said {
+                status: false,
+                reason: error.reason(),
+                message: error.to_string(),
             },
+            None if settings.suspend => Said {
+                status: true,
+                reason: "Suspended",
+                message: "nothing new is made, and no cluster goes for want of work".to_owned(),
+            },
+            None => Said {
+                status: true,
+                reason: "Served",
+                message: if settings.warnings.is_empty() {
+                    "served".to_owned()
+                } else {
+                    settings.warnings.join("; ")
+                },
+            },
+        };
+        let is_made = |cluster: &&CloudCluster| {
+            let is_its = |(name, _): &(String, Error)| *name == cluster.name;
+            let is_new = decision.made.contains(&cluster.name);
+            !(is_new && failed.iter().any(is_its))
+        };
+        let clusters = decision.clusters.iter().filter(is_made).cloned();
+        Self {
+            ready,
             settled: Some(settled(decision)),
-            clusters: Some((decision.clusters.clone(), decision.cost)),
+            clusters: Some((clusters.collect(), decision.cost)),
         }
     }
 
@@ -102,7 +124,7 @@ impl Report {
             observed_generation: Some(generation),
             phase: phases.max().unwrap_or(CloudPhase::Idle),
             cluster_count: u32::try_from(clusters.len()).unwrap_or(u32::MAX),
-            nodes: pools().map(|pool| pool.nodes).sum(),
+            nodes: pools().map(|pool| pool.nodes).fold(0, u32::saturating_add),
             flavors: Some(flavors.join(",")).filter(|text| !text.is_empty()),
             cost_per_hour: cost.map(money),
             conditions: conditions.into_vec(),
@@ -116,7 +138,17 @@ fn settled(decision: &Decision) -> Said {
         return Said {
             status: false,
             reason: "NotCovered",
-            message: decision.lacks.join("; "),
+            message: some(&decision.lacks, "; "),
+        };
+    }
+    if decision.waiting > 0 {
+        return Said {
+            status: false,
+            reason: "Waiting",
+            message: format!(
+                "{} replicas fit nowhere, and get no machine yet (scaleUpDelay, suspend)",
+                decision.waiting
+            ),
         };
     }
     let busy = decision
@@ -156,11 +188,13 @@ pub(crate) async fn write(
 
 /// Conditions that have become false, or are so for another reason: the reason, and the message.
 pub(crate) fn degraded(before: &Status, status: &Status) -> Vec<(String, String)> {
+    // These come with each burst.
+    let quiet = ["InProgress", "Waiting"];
     let was = |reason: &str| before.conditions.iter().any(|one| one.reason == reason);
     let bad = status
         .conditions
         .iter()
-        .filter(|one| one.status == "False" && one.reason != "InProgress");
+        .filter(|one| one.status == "False" && !quiet.contains(&one.reason.as_str()));
     bad.filter(|one| !was(&one.reason))
         .map(|one| (one.reason.clone(), one.message.clone()))
         .collect()

@@ -17,7 +17,7 @@ use placement::OwnerKey;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::decide::Pending;
+use crate::decide::{Pending, Purchase};
 use crate::plan::Need;
 use crate::validate::{Invalid, Settings, validate};
 
@@ -43,8 +43,21 @@ pub struct Provisioner {
     pub settings: Result<Arc<Settings>, Invalid>,
     /// The status that the hub has.
     pub reported: CloudProvisionerStatus,
-    /// Flavors that were not ready in time, and until when they are not tried.
-    pub failed: BTreeMap<String, Timestamp>,
+    /// What is needed to give back what was made, if it cannot be served.
+    pub of_deletion: Arc<Settings>,
+    /// Flavors that were not ready in time.
+    pub failed: BTreeMap<String, Failure>,
+    /// What machines were made for, by workload.
+    pub purchases: BTreeMap<String, Purchase>,
+}
+
+/// A flavor that was not ready in time.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// How often in a row.
+    pub times: u32,
+    /// Until when it is not tried.
+    pub until: Timestamp,
 }
 
 impl Provisioner {
@@ -83,6 +96,8 @@ impl State {
         let before = self.provisioners.remove(&name);
         let before = before.filter(|before| before.metadata.uid == object.metadata.uid);
         let spec: Result<CloudProvisionerSpec, String> = read(&object.data, "spec");
+        let of_deletion = spec.as_ref().ok().cloned().unwrap_or_default();
+        let of_deletion = Arc::new(Settings::of_deletion(&of_deletion));
         let settings = match spec {
             Ok(spec) => validate(&name, &spec).map(Arc::new),
             Err(error) => Err(Invalid::new(error)),
@@ -94,10 +109,11 @@ impl State {
         };
         let known = before.as_ref().map(|before| matters(&before.metadata));
         let is_news = known != Some(matters(&object.metadata));
-        let (reported, failed) = match before {
-            Some(before) => (before.reported, before.failed),
+        let (reported, failed, purchases) = match before {
+            Some(before) => (before.reported, before.failed, before.purchases),
             None => (
                 read(&object.data, "status").unwrap_or_default(),
+                BTreeMap::new(),
                 BTreeMap::new(),
             ),
         };
@@ -108,7 +124,9 @@ impl State {
             },
             settings,
             reported,
+            of_deletion,
             failed,
+            purchases,
         };
         self.provisioners.insert(name, provisioner);
         is_news
@@ -157,6 +175,10 @@ fn pending(key: &NamespacedName, object: &DynamicObject) -> Vec<Pending> {
         return Vec::new();
     }
     let status: WorkloadStatus = read(&object.data, "status").unwrap_or_default();
+    // What is said of another spec is not of this template.
+    if status.observed_generation != object.metadata.generation {
+        return Vec::new();
+    }
     let may_burst = status.unplaced.iter().filter(|one| {
         one.burst_allowed && one.replicas > 0 && one.reason == UnplacedReason::NoRoom
     });
@@ -177,7 +199,9 @@ fn pending(key: &NamespacedName, object: &DynamicObject) -> Vec<Pending> {
         need: Need {
             owner,
             shape,
-            replicas: may_burst.iter().map(|one| one.replicas).sum(),
+            replicas: (may_burst.iter())
+                .map(|one| one.replicas)
+                .fold(0, u32::saturating_add),
         },
     }]
 }

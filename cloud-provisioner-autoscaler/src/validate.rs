@@ -147,6 +147,13 @@ pub fn validate(name: &str, spec: &CloudProvisionerSpec) -> Result<Settings, Inv
     let flavor = flavor.or_else(|| cheapest.map(|one| one.flavor.clone()));
     let flavor = flavor.ok_or_else(|| Invalid("flavors is empty: give one at least".to_owned()))?;
     let of_flavor = machines.iter().find(|one| one.flavor == flavor);
+    check_prices(spec, &machines, of_flavor)?;
+    if spec.floating_ip.is_some() && spec.max_clusters > 1 {
+        return Err(Invalid(
+            "floatingIP is the address of one cluster: leave it out, or write maxClusters: 1"
+                .to_owned(),
+        ));
+    }
     Ok(Settings {
         cluster_name: (spec.cloud_cluster_name.clone()).unwrap_or_else(|| name.to_owned()),
         control_plane_price: of_flavor.and_then(|one| one.price),
@@ -168,6 +175,64 @@ pub fn validate(name: &str, spec: &CloudProvisionerSpec) -> Result<Settings, Inv
         deletion_policy: spec.deletion_policy,
         warnings,
     })
+}
+
+/// Without prices nothing can be bounded or compared by them.
+fn check_prices(
+    spec: &CloudProvisionerSpec,
+    machines: &[Machine],
+    control_plane: Option<&Machine>,
+) -> Result<(), Invalid> {
+    let is_wrong = |machine: &&Machine| machine.price.is_some_and(|price| price < 0);
+    if let Some(machine) = machines.iter().find(is_wrong) {
+        let flavor = &machine.flavor;
+        return Err(Invalid(format!(
+            "flavors: pricePerHour of {flavor} is negative"
+        )));
+    }
+    let is_priced = |machine: &Machine| machine.price.is_some();
+    let all = machines.iter().all(is_priced) && control_plane.is_some_and(is_priced);
+    let wanted = if spec.max_cost_per_hour.is_some() {
+        "maxCostPerHour"
+    } else if spec.expander == Expander::Price {
+        "expander: Price"
+    } else {
+        return Ok(());
+    };
+    if all {
+        return Ok(());
+    }
+    Err(Invalid(format!(
+        "{wanted} goes by prices: give pricePerHour of each of the flavors, and of the control plane's among them"
+    )))
+}
+
+impl Settings {
+    /// What is needed to give back what was made, where the spec cannot be served.
+    pub fn of_deletion(spec: &CloudProvisionerSpec) -> Self {
+        let default = Duration::from_mins(5);
+        Self {
+            cluster_name: String::new(),
+            machines: Vec::new(),
+            infrastructure: Infrastructure::ClusterClass(ClusterClassReference::default()),
+            control_plane: 0,
+            control_plane_flavor: String::new(),
+            control_plane_price: None,
+            version: String::new(),
+            expander: Expander::default(),
+            min_nodes: 0,
+            max_nodes: 0,
+            max_clusters: 0,
+            max_cost: None,
+            scale_up_delay: default,
+            deprovision_delay: default,
+            provision_timeout: default,
+            drain_timeout: duration(&spec.drain_timeout).unwrap_or(default),
+            suspend: true,
+            deletion_policy: spec.deletion_policy,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 fn time(field: &str, text: &str) -> Result<Duration, Invalid> {
@@ -262,6 +327,16 @@ fn infrastructure(
     warnings: &mut Vec<String>,
 ) -> Result<Infrastructure, Invalid> {
     if let Some(class) = &spec.cluster_class {
+        if class.flavor_variable.is_none() && spec.flavors.len() != 1 {
+            return Err(Invalid(
+                "clusterClass.flavorVariable is missing: name the variable that takes the flavor, or give exactly one of flavors".to_owned(),
+            ));
+        }
+        if spec.flavors.iter().any(|flavor| !flavor.labels.is_empty()) {
+            return Err(Invalid(
+                "flavors: labels of nodes are the class's own: leave labels out".to_owned(),
+            ));
+        }
         return Ok(Infrastructure::ClusterClass(class.clone()));
     }
     let version = spec.kubernetes_version.as_deref().unwrap_or(VERSION);
@@ -374,6 +449,22 @@ mod tests {
                     { "name": "a", "capacity": { "cpu": "many", "memory": "1Gi" } },
                 ] }),
                 "flavors[0].capacity.cpu",
+            ),
+            (
+                json!({ "credentialsSecretRef": secret, "expander": "Price" }),
+                "expander: Price",
+            ),
+            (
+                json!({ "credentialsSecretRef": secret, "maxCostPerHour": "2" }),
+                "maxCostPerHour",
+            ),
+            (
+                json!({ "credentialsSecretRef": secret, "floatingIP": "1.2.3.4", "maxClusters": 2 }),
+                "floatingIP",
+            ),
+            (
+                json!({ "clusterClass": { "name": "any" } }),
+                "clusterClass.flavorVariable",
             ),
             (
                 json!({ "credentialsSecretRef": secret, "flavors": [

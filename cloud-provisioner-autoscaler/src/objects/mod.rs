@@ -58,9 +58,19 @@ pub fn objects(place: &Place<'_>, settings: &Settings, design: &Design) -> Vec<V
     }
 }
 
-/// The name of the objects of a pool.
+/// The name of the objects of a pool. No pool of another cluster has it.
 fn pool_name(design: &Design, flavor: &str) -> String {
-    format!("{}-{}", design.cluster, dns_label(flavor))
+    format!("{}--{}", design.cluster, dns_label(flavor))
+}
+
+/// The name of a template with this content: it cannot be changed, and one with another content is
+/// another one.
+fn template_name(name: &str, spec: &Value) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in spec.to_string().bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    format!("{name}-{:08x}", hash >> 32)
 }
 
 fn labels(place: &Place<'_>, design: &Design) -> Value {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     BOOTSTRAP, CONTROL_PLANE, CORE, CORE_VERSION, INFRASTRUCTURE, Place, cluster, labels, object,
-    pool_labels, pool_name,
+    pool_labels, pool_name, template_name,
 };
 use crate::observed::{Design, LABEL_CLUSTER, LABEL_POOL};
 use crate::plan::Machine;
@@ -40,29 +40,21 @@ pub(super) fn objects(
     };
     let identity = json!({ "name": identity, "cloudName": openstack.cloud });
     all.push(infrastructure(place, openstack, design, &identity));
-    let control_plane = format!("{}-control-plane", design.cluster);
+    let name = format!("{}-control-plane", design.cluster);
     let flavor = &settings.control_plane_flavor;
     let of_cluster = labels(place, design);
-    all.push(machines(
-        place,
-        openstack,
-        &control_plane,
-        &of_cluster,
-        flavor,
-    ));
-    all.push(kubeadm_control_plane(
-        place,
-        settings,
-        design,
-        &control_plane,
-    ));
+    let template = machines(place, openstack, &name, &of_cluster, flavor);
+    let plane = kubeadm_control_plane(place, settings, design, name_of(&template));
+    all.extend([template, plane]);
     for (flavor, nodes) in &design.pools {
         let name = pool_name(design, flavor);
         let of_pool = pool_labels(place, design, flavor);
-        all.push(machines(place, openstack, &name, &of_pool, flavor));
+        let template = machines(place, openstack, &name, &of_pool, flavor);
         let machine = settings.machines.iter().find(|one| one.flavor == *flavor);
-        all.push(join(place, &name, &of_pool, machine));
-        all.push(deployment(place, settings, design, flavor, *nodes));
+        let join = join(place, &name, &of_pool, machine);
+        let (machines, boots) = (name_of(&template), name_of(&join));
+        let deployment = deployment(place, settings, design, flavor, *nodes, (machines, boots));
+        all.extend([template, join, deployment]);
     }
     all
 }
@@ -138,14 +130,6 @@ fn machines(
     labels: &Value,
     flavor: &str,
 ) -> Value {
-    let api_version = of_infrastructure(place);
-    let mut template = object(
-        &api_version,
-        "OpenStackMachineTemplate",
-        name,
-        place,
-        labels,
-    );
     let mut machine = json!({ "image": { "filter": { "name": openstack.image } } });
     machine["flavor"] = if is_newer(place) {
         json!({ "filter": { "name": flavor } })
@@ -158,8 +142,22 @@ fn machines(
     if let Some(id) = &openstack.security_group {
         machine["securityGroups"] = json!([{ "id": id }]);
     }
+    let api_version = of_infrastructure(place);
+    let name = template_name(name, &machine);
+    let mut template = object(
+        &api_version,
+        "OpenStackMachineTemplate",
+        &name,
+        place,
+        labels,
+    );
     template["spec"] = json!({ "template": { "spec": machine } });
     template
+}
+
+/// The name of an object that was made.
+fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
 /// How kubeadm registers a node; the cloud's controller adds the rest.
@@ -207,19 +205,20 @@ fn kubeadm_control_plane(
     plane
 }
 
+/// The template of what machines of a flavor boot with.
 fn join(place: &Place<'_>, name: &str, labels: &Value, machine: Option<&Machine>) -> Value {
-    let api_version = format!("{BOOTSTRAP}/{CORE_VERSION}");
-    let mut template = object(&api_version, "KubeadmConfigTemplate", name, place, labels);
-    let labels = machine.map(|machine| &machine.node.labels);
-    let labels: Vec<String> = labels
+    let of_nodes = machine.map(|machine| &machine.node.labels);
+    let of_nodes: Vec<String> = of_nodes
         .into_iter()
         .flatten()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let labels = Some(labels.join(",")).filter(|labels| !labels.is_empty());
-    template["spec"] = json!({ "template": { "spec": {
-        "joinConfiguration": registration(labels),
-    } } });
+    let of_nodes = Some(of_nodes.join(",")).filter(|labels| !labels.is_empty());
+    let spec = json!({ "joinConfiguration": registration(of_nodes) });
+    let api_version = format!("{BOOTSTRAP}/{CORE_VERSION}");
+    let name = template_name(name, &spec);
+    let mut template = object(&api_version, "KubeadmConfigTemplate", &name, place, labels);
+    template["spec"] = json!({ "template": { "spec": spec } });
     template
 }
 
@@ -229,6 +228,7 @@ fn deployment(
     design: &Design,
     flavor: &str,
     nodes: u32,
+    (machines, boots): (&str, &str),
 ) -> Value {
     let api_version = format!("{CORE}/{CORE_VERSION}");
     let name = pool_name(design, flavor);
@@ -242,8 +242,8 @@ fn deployment(
             "metadata": { "labels": selected },
             "spec": {
                 "clusterName": design.cluster, "version": settings.version,
-                "bootstrap": { "configRef": reference(BOOTSTRAP, "KubeadmConfigTemplate", &name) },
-                "infrastructureRef": reference(INFRASTRUCTURE, "OpenStackMachineTemplate", &name),
+                "bootstrap": { "configRef": reference(BOOTSTRAP, "KubeadmConfigTemplate", boots) },
+                "infrastructureRef": reference(INFRASTRUCTURE, "OpenStackMachineTemplate", machines),
                 "deletion": { "nodeDrainTimeoutSeconds": settings.drain_timeout.as_secs() },
             },
         },

@@ -16,6 +16,9 @@ fn design() -> Design {
         cluster: "cloud1".to_owned(),
         pools: BTreeMap::from([("k8s.small".to_owned(), 2), ("k8s.large".to_owned(), 1)]),
         sized_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        joined: BTreeMap::new(),
+        joined_at: None,
+        why: "2 replicas fit nowhere".to_owned(),
     }
 }
 
@@ -39,21 +42,35 @@ fn kinds(objects: &[Value]) -> Vec<String> {
 fn the_cluster_with_its_record_comes_first() {
     let settings = settings(&json!({ "credentialsSecretRef": { "name": "access" } }));
     let objects = objects(&place("v1beta1"), &settings, &design());
+    // Templates have a digest of their content in their names.
+    let known = |name: String| {
+        let (name, digest) = name.rsplit_once('-').unwrap_or((&name, ""));
+        if name.contains("Template/") && digest.len() == 8 {
+            format!("{name}-…")
+        } else {
+            format!("{name}-{digest}").trim_end_matches('-').to_owned()
+        }
+    };
+    let names: Vec<String> = kinds(&objects).into_iter().map(known).collect();
     assert_eq!(
-        kinds(&objects),
+        names,
         [
             "Cluster/cloud1",
             "OpenStackCluster/cloud1",
-            "OpenStackMachineTemplate/cloud1-control-plane",
+            "OpenStackMachineTemplate/cloud1-control-plane-…",
             "KubeadmControlPlane/cloud1",
-            "OpenStackMachineTemplate/cloud1-k8s-large",
-            "KubeadmConfigTemplate/cloud1-k8s-large",
-            "MachineDeployment/cloud1-k8s-large",
-            "OpenStackMachineTemplate/cloud1-k8s-small",
-            "KubeadmConfigTemplate/cloud1-k8s-small",
-            "MachineDeployment/cloud1-k8s-small",
+            "OpenStackMachineTemplate/cloud1--k8s-large-…",
+            "KubeadmConfigTemplate/cloud1--k8s-large-…",
+            "MachineDeployment/cloud1--k8s-large",
+            "OpenStackMachineTemplate/cloud1--k8s-small-…",
+            "KubeadmConfigTemplate/cloud1--k8s-small-…",
+            "MachineDeployment/cloud1--k8s-small",
         ]
     );
+    let template = |number: usize| objects[number]["metadata"]["name"].clone();
+    let machines = &objects[9]["spec"]["template"]["spec"];
+    assert_eq!(machines["infrastructureRef"]["name"], template(7));
+    assert_eq!(machines["bootstrap"]["configRef"]["name"], template(8));
     let record = objects[0]["metadata"]["annotations"][ANNOTATION_DESIGN].as_str();
     let record: Design = serde_json::from_str(record.unwrap()).unwrap();
     assert_eq!(record, design());
@@ -65,6 +82,24 @@ fn the_cluster_with_its_record_comes_first() {
     let small = &objects[9];
     assert_eq!(small["spec"]["replicas"], 2);
     assert_eq!(objects[1]["spec"]["identityRef"]["name"], "access");
+}
+
+#[test]
+fn a_template_that_is_to_be_another_one_has_another_name() {
+    let of = |image: &str| {
+        let secret = json!({ "name": "access" });
+        let settings = settings(&json!({ "credentialsSecretRef": secret, "image": image }));
+        let objects = objects(&place("v1beta1"), &settings, &design());
+        (kinds(&objects)[2].clone(), objects[3].clone())
+    };
+    let (one, plane) = of("ubuntu-1");
+    let (other, changed) = of("ubuntu-2");
+    assert_ne!(one, other);
+    assert_eq!(of("ubuntu-1"), (one, plane.clone()));
+    assert_ne!(
+        plane["spec"]["machineTemplate"],
+        changed["spec"]["machineTemplate"]
+    );
 }
 
 #[test]

@@ -152,17 +152,24 @@ impl Packing {
         if let Some((machine, count)) = fixed {
             let count = count.min(packing.affordable(machine, machines, limits));
             packing.nodes[machine] = count;
-            bins.push(Bins {
-                machine,
-                free: machines[machine].node.allocatable.clone(),
-                count,
-            });
+            // Nodes that are not there hold nothing.
+            if count > 0 {
+                bins.push(Bins {
+                    machine,
+                    free: machines[machine].node.allocatable.clone(),
+                    count,
+                });
+            }
         }
         for group in groups {
             let left = into(&mut bins, group, group.replicas);
             let left = packing.buy(&mut bins, group, left, machines, limits, main);
             packing.left += u64::from(left);
         }
+        debug_assert_eq!(
+            bins.iter().map(|bins| bins.count).sum::<u32>(),
+            packing.nodes.iter().sum::<u32>()
+        );
         for bins in &bins {
             let whole = &machines[bins.machine].node.allocatable;
             let free = |free: i64, whole: i64| free.max(0) as f64 / whole.max(1) as f64;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use federation::api::CloudPhase;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, api::DynamicObject};
-use lab::simulation::{CLOUD_NAMESPACE, CloudOptions};
+use lab::simulation::{CLOUD_NAMESPACE, CloudOptions, Reach};
 use serde_json::json;
 
 use crate::fixture::{Scene, play};
@@ -309,5 +309,170 @@ fn nothing_is_in_the_cloud_that_has_not_been_asked_for_and_the_cloud_is_found_in
             &ApiResource::from_gvk(&kind),
         );
         assert!(api.get_opt("cloud1").await.unwrap().is_some());
+    });
+}
+
+/// All of this long after its workers were made, when nothing of it is on its way any more.
+#[test]
+fn a_cluster_that_is_not_reached_keeps_its_workers() {
+    play(async {
+        let scene = Scene::begin(9, CloudOptions::default()).await;
+        scene.provision(&json!({})).await;
+        scene.deploy("web", 10).await;
+        let runs = async |scene: &Scene| {
+            let (unplaced, placed) = scene.placed("web").await;
+            unplaced == 0 && placed.values().sum::<u32>() == 10
+        };
+        scene.until("all run", 900, runs).await;
+        scene.pass(1200).await;
+        let before = scene.cloud.machines();
+        scene.world.network.set_reach("cloud1", Reach::Silent);
+        scene.pass(200).await;
+        // Nobody knows how many of its workers are ready; the record does.
+        scene.scheduler.kill_at(1, Duration::from_secs(30));
+        scene.provisioner.kill_at(1, Duration::from_secs(5));
+        scene.pass(100).await;
+        assert_eq!(scene.cloud.machines(), before);
+        let status = scene.provisioner().await.status.unwrap();
+        assert!(
+            status.clusters[0].message.contains("does not reach it"),
+            "{status:?}"
+        );
+        scene.world.network.set_reach("cloud1", Reach::Open);
+        scene.until("all run again", 900, runs).await;
+        assert_eq!(scene.cloud.machines(), before);
+    });
+}
+
+#[test]
+fn two_provisioners_buy_once_for_one_need() {
+    play(async {
+        let scene = Scene::begin(10, CloudOptions::default()).await;
+        scene.provision(&json!({})).await;
+        let mut other = crate::fixture::provisioner(&json!({ "cloudClusterName": "other1" }));
+        other["metadata"]["name"] = "other".into();
+        scene.apply(&other).await;
+        scene.deploy("web", 10).await;
+        scene
+            .until("all run", 900, async |scene| {
+                let machines = scene.cloud.machines();
+                assert!(machines.len() <= 1, "{machines:?}");
+                let (unplaced, placed) = scene.placed("web").await;
+                unplaced == 0 && placed.values().sum::<u32>() == 10
+            })
+            .await;
+    });
+}
+
+/// A flavor that promises four cores, of which the machines have two.
+#[test]
+fn machines_that_take_nothing_are_not_made_again_and_again() {
+    play(async {
+        let mut less = CloudOptions::default();
+        less.flavors.insert("k8s.medium".to_owned(), (2, 8));
+        let scene = Scene::begin(11, less).await;
+        let flavor = json!({ "name": "k8s.medium", "capacity": { "cpu": 4, "memory": "16Gi" } });
+        scene.provision(&json!({ "flavors": [flavor] })).await;
+        let mut large = crate::fixture::deployment("large", 4);
+        let container = &mut large["spec"]["template"]["spec"]["containers"][0];
+        container["resources"]["requests"]["cpu"] = "3".into();
+        scene.apply(&large).await;
+        scene.pass(3600).await;
+        let machines: usize = scene.cloud.machines().values().sum();
+        assert!(machines <= 4, "{machines} machines");
+        let (_, reason, message) = scene.condition("Settled").await;
+        assert_eq!(reason, "NotCovered");
+        assert!(message.contains("have taken none"), "{message}");
+    });
+}
+
+#[test]
+fn a_cluster_of_somebody_else_stays_as_it_is() {
+    play(async {
+        let scene = Scene::begin(12, CloudOptions::default()).await;
+        let theirs = json!({
+            "apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster",
+            "metadata": { "name": "cloud1", "namespace": CLOUD_NAMESPACE },
+            "spec": { "paused": true },
+        });
+        scene.apply(&theirs).await;
+        scene.provision(&json!({})).await;
+        scene.deploy("web", 10).await;
+        scene.pass(300).await;
+        let (ready, reason, message) = scene.condition("Ready").await;
+        assert_eq!((ready.as_str(), reason.as_str()), ("False", "NameTaken"));
+        assert!(message.contains("cloudClusterName"), "{message}");
+        assert_eq!(scene.provisioner().await.status.unwrap().cluster_count, 0);
+        assert_eq!(left(&scene).await, Vec::<String>::new());
+    });
+}
+
+/// Without its record nothing is known of a cluster: it is not taken for gone.
+#[test]
+fn a_cluster_without_its_record_is_neither_cleared_up_nor_forgotten() {
+    play(async {
+        let scene = Scene::begin(13, CloudOptions::default()).await;
+        scene.provision(&json!({})).await;
+        scene.deploy("web", 10).await;
+        scene
+            .until("a cluster is being made", 60, async |scene| !is_gone(scene))
+            .await;
+        scene.pass(20).await;
+        let kind = GroupVersionKind::gvk("cluster.x-k8s.io", "v1beta2", "Cluster");
+        let api: Api<DynamicObject> = Api::namespaced_with(
+            scene.world.hub_client(),
+            CLOUD_NAMESPACE,
+            &ApiResource::from_gvk(&kind),
+        );
+        let patch = json!({ "metadata": { "annotations": { "fogguru.eu/design": "?" } } });
+        let patch = Patch::Merge(&patch);
+        let params = PatchParams::default();
+        api.patch("cloud1", &params, &patch).await.unwrap();
+        scene.pass(60).await;
+        let (_, reason, message) = scene.condition("Ready").await;
+        assert_eq!(reason, "RecordUnreadable");
+        assert!(message.contains("Cluster cloud1"), "{message}");
+        let names = left(&scene).await;
+        assert!(
+            names
+                .iter()
+                .any(|name| name.starts_with("OpenStackMachineTemplate/")),
+            "{names:?}"
+        );
+        let provisioners: Api<federation::api::CloudProvisioner> =
+            Api::all(scene.world.hub_client());
+        let params = DeleteParams::default();
+        provisioners.delete("burst", &params).await.unwrap();
+        scene.pass(120).await;
+        assert!(provisioners.get_opt("burst").await.unwrap().is_some());
+        api.delete("cloud1", &params).await.unwrap();
+        scene
+            .until("all is gone", 600, async |_| {
+                provisioners.get_opt("burst").await.unwrap().is_none()
+            })
+            .await;
+        assert_eq!(left(&scene).await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_provisioner_whose_spec_is_wrong_can_be_deleted() {
+    play(async {
+        let scene = Scene::begin(14, CloudOptions::default()).await;
+        scene.provision(&json!({})).await;
+        scene.deploy("web", 10).await;
+        scene
+            .until("a cluster is being made", 60, async |scene| !is_gone(scene))
+            .await;
+        scene.provision(&json!({ "scaleUpDelay": "soon" })).await;
+        let api: Api<federation::api::CloudProvisioner> = Api::all(scene.world.hub_client());
+        api.delete("burst", &DeleteParams::default()).await.unwrap();
+        scene
+            .until("it is gone", 900, async |_| {
+                api.get_opt("burst").await.unwrap().is_none()
+            })
+            .await;
+        assert!(is_gone(&scene));
+        assert_eq!(left(&scene).await, Vec::<String>::new());
     });
 }

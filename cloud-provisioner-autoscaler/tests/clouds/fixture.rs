@@ -155,7 +155,7 @@ fn since(start: Timestamp, now: Timestamp) -> u64 {
     passed.as_secs().unsigned_abs()
 }
 
-fn provisioner(fields: &Value) -> Value {
+pub fn provisioner(fields: &Value) -> Value {
     let mut spec =
         json!({ "cloudClusterName": "cloud1", "credentialsSecretRef": { "name": "access" } });
     for (field, value) in fields.as_object().into_iter().flatten() {
@@ -167,7 +167,7 @@ fn provisioner(fields: &Value) -> Value {
     })
 }
 
-fn deployment(name: &str, replicas: u32) -> Value {
+pub fn deployment(name: &str, replicas: u32) -> Value {
     let requests = json!({ "cpu": "1", "memory": "1Gi" });
     json!({
         "apiVersion": "fogguru.eu/v1", "kind": "MultiClusterDeployment",

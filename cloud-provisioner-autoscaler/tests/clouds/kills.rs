@@ -42,7 +42,7 @@ async fn story(seed: u64) {
         ..CloudOptions::default()
     };
     let scene = Scene::begin(seed, options).await;
-    let expanders = ["LeastWaste", "Price", "MostPods"];
+    let expanders = ["LeastWaste", "Priority", "MostPods"];
     let expander = expanders[below(3) as usize];
     let fields = json!({
         "maxNodes": MOST, "scaleUpDelay": "10s", "deprovisionDelay": "5m",

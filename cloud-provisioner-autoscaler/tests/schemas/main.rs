@@ -162,6 +162,9 @@ fn design(pools: BTreeMap<String, u32>) -> Design {
         cluster: "cloud1".to_owned(),
         pools,
         sized_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        joined: BTreeMap::new(),
+        joined_at: None,
+        why: String::new(),
     }
 }
 
@@ -183,7 +186,10 @@ fn specs() -> Vec<Value> {
             ],
             "drainTimeout": "90s",
         }),
-        json!({ "clusterClass": { "name": "any" } }),
+        json!({
+            "clusterClass": { "name": "any" },
+            "flavors": [{ "name": "k8s.small", "capacity": { "cpu": "2", "memory": "8Gi" } }],
+        }),
         json!({ "clusterClass": {
             "name": "any", "workerClass": "worker", "flavorVariable": "flavor",
             "variables": { "zone": "a", "sizes": { "disk": 20 } },
