@@ -112,7 +112,7 @@ pub struct CloudProvisionerSpec {
     #[serde(default)]
     pub expander: Expander,
 
-    /// Workers that a cluster keeps as long as it is there. Default 0.
+    /// Workers that a new cluster has at least, within the limits. Default 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1000))]
     pub min_nodes: u32,
@@ -145,7 +145,7 @@ pub struct CloudProvisionerSpec {
     #[serde(default = "default_drain_timeout")]
     #[schemars(length(min = 1, max = 63))]
     pub drain_timeout: String,
-    /// Nothing new is made, and nothing goes.
+    /// Nothing new is made, and no cluster goes for want of work.
     #[serde(default)]
     pub suspend: bool,
     /// What becomes of the clusters when this object is deleted.

@@ -29,8 +29,8 @@ pub struct CloudProvisionerStatus {
     /// The clusters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<CloudCluster>,
-    /// `Ready`: it is served, and the cloud can be asked. `Settled`: nothing is being made, and every
-    /// unplaced replica that may burst has a machine that is being made for it.
+    /// `Ready`: it is served. `Settled`: nothing is being made or deleted, and every replica that may
+    /// burst has a machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
