@@ -20,7 +20,7 @@ fn seeds() -> std::ops::Range<u64> {
         let (first, last) = text.split_once("..")?;
         Some(first.parse().ok()?..last.parse().ok()?)
     });
-    given.unwrap_or(0..40)
+    given.unwrap_or(0..16)
 }
 
 #[test]
