@@ -11,6 +11,8 @@ use super::{Limits, Machine};
 const MIXED: usize = 4;
 /// So many of the last nodes, at most, are tried as another flavor.
 const LAST: u32 = 16;
+/// So often, at most, a need is packed; of very many needs, fewer of the last nodes are tried.
+const MOST: usize = 400_000;
 
 /// The best way to pack all groups, if anything may be bought.
 pub(super) fn choose(
@@ -57,11 +59,13 @@ fn best(
         .map(|main| (*main, Packing::of(groups, machines, limits, None, *main)))
         .collect();
     ways.sort_by(compare);
+    let each = groups.len().max(1) * MIXED * mains.len().max(1);
+    let tries = u32::try_from(MOST / each).unwrap_or(LAST).clamp(1, LAST);
     let mut mixed = Vec::new();
     for (main, way) in ways.iter().take(MIXED) {
         let count = way.nodes[*main];
         for last in mains.iter().filter(|other| *other != main) {
-            for kept in count.saturating_sub(LAST)..count {
+            for kept in count.saturating_sub(tries)..count {
                 let fixed = Some((*main, kept));
                 mixed.push((*main, Packing::of(groups, machines, limits, fixed, *last)));
             }
