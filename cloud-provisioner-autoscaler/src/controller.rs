@@ -8,12 +8,15 @@ use federation::api::{CloudProvisioner, DeletionPolicy};
 use federation::operator::clock::SharedClock;
 use federation::operator::context::OperatorContext;
 use federation::operator::events::{EventType, Recorder};
-use federation::operator::finalizer::{add_finalizer, remove_finalizer, remove_kopf_finalizer};
+use federation::operator::finalizer::{
+    add_finalizer, has_finalizer, is_held_by_kopf, remove_finalizer, remove_kopf_finalizer,
+};
 use federation::operator::http::Health;
 use federation::operator::queue::{Backoff, Priority, WorkQueue};
 use federation::operator::status::WriteError;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use tokio::sync::watch;
@@ -27,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::objects::{self, Place};
 use crate::observed::{Design, Observed};
 use crate::report::Report;
-use crate::state::{FINALIZER, Failure, State};
+use crate::state::{Failure, State};
 use crate::validate::{Infrastructure, Invalid, Settings};
 
 /// How the provisioner works.
@@ -79,14 +82,37 @@ impl ReconcileError {
     }
 }
 
+/// Holds a `CloudProvisioner` until its clusters are gone.
+const FINALIZER: &str = "fogguru.eu/cloud";
+
 /// A provisioner as it is known when it is looked at.
 struct Subject {
     name: String,
     metadata: ObjectMeta,
     settings: Result<Arc<Settings>, Invalid>,
     of_deletion: Arc<Settings>,
-    is_deleting: bool,
-    is_held: bool,
+}
+
+impl Subject {
+    fn is_deleting(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Whether it stays until its clusters are gone.
+    fn is_held(&self) -> bool {
+        has_finalizer(&self.metadata, FINALIZER)
+    }
+
+    /// What an Event is about.
+    fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some("fogguru.eu/v1".to_owned()),
+            kind: Some("CloudProvisioner".to_owned()),
+            name: self.metadata.name.clone(),
+            uid: self.metadata.uid.clone(),
+            ..ObjectReference::default()
+        }
+    }
 }
 
 impl Controller {
@@ -177,8 +203,6 @@ impl Controller {
             metadata: provisioner.metadata.clone(),
             settings: provisioner.settings.clone(),
             of_deletion: provisioner.of_deletion.clone(),
-            is_deleting: provisioner.is_deleting(),
-            is_held: provisioner.is_held(),
         })
     }
 
@@ -192,7 +216,7 @@ impl Controller {
         let settings = match &subject.settings {
             Ok(settings) => settings.clone(),
             // What was made is given back all the same.
-            Err(_) if subject.is_deleting => subject.of_deletion.clone(),
+            Err(_) if subject.is_deleting() => subject.of_deletion.clone(),
             Err(invalid) => {
                 // What was made stays, and goes on as it is.
                 let report = Report::refused("InvalidSpec", &invalid.to_string());
@@ -203,8 +227,8 @@ impl Controller {
         let observed = match self.cluster_api.observe().await {
             Ok(observed) => observed,
             Err(error) => {
-                let nothing_was_made = matches!(error, Error::NoClusterApi) && !subject.is_held;
-                if subject.is_deleting && nothing_was_made {
+                let nothing_was_made = matches!(error, Error::NoClusterApi) && !subject.is_held();
+                if subject.is_deleting() && nothing_was_made {
                     return Ok(None);
                 }
                 let report = Report::refused(error.reason(), &error.to_string());
@@ -217,12 +241,12 @@ impl Controller {
         let decision = self.decide(&subject, &settings, &observed);
         let is_over = ours().next().is_none() && decision.steps.is_empty();
         let orphans = settings.deletion_policy == DeletionPolicy::Orphan;
-        if subject.is_deleting && (orphans || is_over && decision.clusters.is_empty()) {
+        if subject.is_deleting() && (orphans || is_over && decision.clusters.is_empty()) {
             return self.release(&subject).await.map(|()| None);
         }
         // Before anything is made that would be left behind.
         let makes = |step: &Step| matches!(step.action, Action::Apply(_));
-        if !subject.is_held && decision.steps.iter().any(makes) {
+        if !subject.is_held() && decision.steps.iter().any(makes) {
             let api = self.api();
             let deadline = self.options.deadline;
             let added = add_finalizer(&api, &subject.metadata, FINALIZER, deadline);
@@ -297,7 +321,7 @@ impl Controller {
             before: &before,
             failed: &failed,
             purchases: &purchases,
-            deleting: subject.is_deleting,
+            deleting: subject.is_deleting(),
         })
     }
 
@@ -462,12 +486,7 @@ impl Controller {
 
     /// Removes the original's finalizer, which nothing else removes.
     async fn release_from_kopf(&self, subject: &Subject) -> Result<(), ReconcileError> {
-        let is_held = {
-            let state = self.state();
-            let provisioner = state.provisioners.get(&subject.name);
-            provisioner.is_some_and(crate::state::Provisioner::is_held_by_kopf)
-        };
-        if !is_held {
+        if !is_held_by_kopf(&subject.metadata) {
             return Ok(());
         }
         let api = self.api();
@@ -481,7 +500,7 @@ impl Controller {
 
     /// Lets a deleted provisioner go.
     async fn release(&self, subject: &Subject) -> Result<(), ReconcileError> {
-        if !subject.is_held {
+        if !subject.is_held() {
             return Ok(());
         }
         let (api, deadline) = (self.api(), self.options.deadline);
@@ -493,14 +512,8 @@ impl Controller {
     }
 
     fn announce(&self, subject: &Subject, kind: EventType, reason: &str, message: &str) {
-        let about = {
-            let state = self.state();
-            let provisioner = state.provisioners.get(&subject.name);
-            provisioner.map(crate::state::Provisioner::reference)
-        };
-        if let Some(about) = about {
-            self.recorder.record(about, kind, reason, message);
-        }
+        self.recorder
+            .record(subject.reference(), kind, reason, message);
     }
 
     /// Writes the status, if it is another one, and records Events for what is new.

@@ -1,8 +1,11 @@
 //! The watches on the hub: provisioners, what fits nowhere, and members.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use federation::api::{CloudProvisioner, MemberCluster, MultiClusterDeployment, MultiClusterJob};
+use federation::api::{
+    CloudProvisioner, MemberCluster, MemberClusterSpec, MultiClusterDeployment, MultiClusterJob,
+};
 use federation::members::{Read, Readable, map_event, mended, metadata, or_metadata, watch_with};
 use federation::operator::hub::log_watch_error;
 use federation::operator::key::NamespacedName;
@@ -31,20 +34,12 @@ impl Controller {
         // One that cannot be read goes on as it is known.
         let applied = |object: Read<MemberCluster>| {
             if let Ok(object) = mended(object) {
-                let name = object.name_any();
-                let before = self.state().members.insert(name.clone(), object);
-                let now = self.state().members.get(&name).cloned();
-                // Every heartbeat is an event; what matters to us is seldom.
-                let matters = |member: &MemberCluster| {
-                    let status = member.status.clone().unwrap_or_default();
-                    (
-                        member.metadata.deletion_timestamp.is_some(),
-                        member.spec.clone(),
-                        status.placements.objects == 0,
-                        status.nodes,
-                    )
-                };
-                if before.as_ref().map(matters) != now.as_ref().map(matters) {
+                let now = matters(&object);
+                let before = self
+                    .state()
+                    .members
+                    .insert(object.name_any(), Arc::new(object));
+                if before.as_deref().map(matters) != Some(now) {
                     self.look_at_all();
                 }
             }
@@ -176,6 +171,15 @@ impl Controller {
         };
         watch_with(api, handle, log_watch_error, cancel).await;
     }
+}
+
+/// What of a member is worth a look: every heartbeat is an event.
+fn matters(member: &MemberCluster) -> (bool, MemberClusterSpec, bool, u32) {
+    let is_leaving = member.metadata.deletion_timestamp.is_some();
+    let status = member.status.as_ref();
+    let is_idle = status.is_none_or(|status| status.placements.objects == 0);
+    let nodes = status.map_or(0, |status| status.nodes);
+    (is_leaving, member.spec.clone(), is_idle, nodes)
 }
 
 fn count_once(first: &mut bool, listed: &watch::Sender<usize>) {

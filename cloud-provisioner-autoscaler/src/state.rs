@@ -7,10 +7,8 @@ use federation::api::{
     CloudProvisionerSpec, CloudProvisionerStatus, MemberCluster, UnplacedReason, WorkloadStatus,
 };
 use federation::capacity::shape_of_template;
-use federation::operator::finalizer::{has_finalizer, is_held_by_kopf};
 use federation::operator::key::NamespacedName;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt as _;
 use kube::api::{DynamicObject, ObjectMeta};
 use placement::OwnerKey;
@@ -21,18 +19,15 @@ use crate::decide::{Pending, Purchase};
 use crate::plan::Need;
 use crate::validate::{Invalid, Settings, validate};
 
-/// Holds a `CloudProvisioner` until its clusters are gone.
-pub const FINALIZER: &str = "fogguru.eu/cloud";
-
 /// Everything that is known of the hub.
 #[derive(Default)]
 pub struct State {
     /// By name.
     pub provisioners: BTreeMap<String, Provisioner>,
     /// By kind and name: what of them fits nowhere and may burst.
-    pending: BTreeMap<(&'static str, NamespacedName), Vec<Pending>>,
+    pending: BTreeMap<(&'static str, NamespacedName), Pending>,
     /// By name.
-    pub members: BTreeMap<String, MemberCluster>,
+    pub members: BTreeMap<String, Arc<MemberCluster>>,
 }
 
 /// A `CloudProvisioner`.
@@ -58,34 +53,6 @@ pub struct Failure {
     pub times: u32,
     /// Until when it is not tried.
     pub until: Timestamp,
-}
-
-impl Provisioner {
-    /// Whether it is being deleted.
-    pub fn is_deleting(&self) -> bool {
-        self.metadata.deletion_timestamp.is_some()
-    }
-
-    /// Whether it stays until its clusters are gone.
-    pub fn is_held(&self) -> bool {
-        has_finalizer(&self.metadata, FINALIZER)
-    }
-
-    /// Whether the original's finalizer is on it.
-    pub fn is_held_by_kopf(&self) -> bool {
-        is_held_by_kopf(&self.metadata)
-    }
-
-    /// What an Event is about.
-    pub fn reference(&self) -> ObjectReference {
-        ObjectReference {
-            api_version: Some("fogguru.eu/v1".to_owned()),
-            kind: Some("CloudProvisioner".to_owned()),
-            name: self.metadata.name.clone(),
-            uid: self.metadata.uid.clone(),
-            ..ObjectReference::default()
-        }
-    }
 }
 
 impl State {
@@ -137,19 +104,13 @@ impl State {
     pub fn workload_applied(&mut self, kind: &'static str, object: &DynamicObject) -> bool {
         let key = (kind, NamespacedName::of(object));
         let pending = pending(&key.1, object);
-        let of = |all: &[Pending]| -> Vec<(Timestamp, u32)> {
-            all.iter()
-                .map(|one| (one.since, one.need.replicas))
-                .collect()
+        let of = |one: &Pending| (one.since, one.need.replicas);
+        let now = pending.as_ref().map(of);
+        let before = match pending {
+            Some(pending) => self.pending.insert(key, pending),
+            None => self.pending.remove(&key),
         };
-        let before = self.pending.get(&key).map(|before| of(before));
-        let has_changed = before.unwrap_or_default() != of(&pending);
-        if pending.is_empty() {
-            self.pending.remove(&key);
-        } else {
-            self.pending.insert(key, pending);
-        }
-        has_changed
+        before.as_ref().map(of) != now
     }
 
     /// Forgets a workload. Whether something of it fitted nowhere.
@@ -165,45 +126,35 @@ impl State {
 
     /// What fits nowhere, and may burst.
     pub fn pending(&self) -> Vec<Pending> {
-        self.pending.values().flatten().cloned().collect()
+        self.pending.values().cloned().collect()
     }
 }
 
 /// What of a workload fits nowhere, and would fit on another cluster.
-fn pending(key: &NamespacedName, object: &DynamicObject) -> Vec<Pending> {
-    if object.metadata.deletion_timestamp.is_some() {
-        return Vec::new();
-    }
+fn pending(key: &NamespacedName, object: &DynamicObject) -> Option<Pending> {
     let status: WorkloadStatus = read(&object.data, "status").unwrap_or_default();
     // What is said of another spec is not of this template.
-    if status.observed_generation != object.metadata.generation {
-        return Vec::new();
+    let is_of_this = status.observed_generation == object.metadata.generation;
+    if object.metadata.deletion_timestamp.is_some() || !is_of_this {
+        return None;
     }
     let may_burst = status.unplaced.iter().filter(|one| {
         one.burst_allowed && one.replicas > 0 && one.reason == UnplacedReason::NoRoom
     });
-    let may_burst: Vec<_> = may_burst.collect();
-    let template = object.data.pointer("/spec/template");
-    let (Some(template), false) = (template, may_burst.is_empty()) else {
-        return Vec::new();
-    };
+    let since = may_burst.clone().map(|one| one.since.0).min()?;
+    let template = object.data.pointer("/spec/template")?;
     // What the scheduler has counted can be read; one that it refuses has nothing unplaced.
-    let Ok(shape) = shape_of_template(template, &key.namespace) else {
-        return Vec::new();
-    };
-    let owner = OwnerKey(owner_of(object));
-    let since = may_burst.iter().map(|one| one.since.0).min();
-    vec![Pending {
+    let shape = shape_of_template(template, &key.namespace).ok()?;
+    let replicas = may_burst.map(|one| one.replicas);
+    Some(Pending {
         workload: key.to_string(),
-        since: since.unwrap_or_default(),
+        since,
         need: Need {
-            owner,
+            owner: OwnerKey(owner_of(object)),
             shape,
-            replicas: (may_burst.iter())
-                .map(|one| one.replicas)
-                .fold(0, u32::saturating_add),
+            replicas: replicas.fold(0, u32::saturating_add),
         },
-    }]
+    })
 }
 
 /// The uid as a number; what is no uid counts as the object of nobody else.

@@ -6,6 +6,7 @@ mod openstack;
 mod tests;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::observed::{ANNOTATION_DESIGN, Design, LABEL_CLUSTER, LABEL_POOL, LABEL_PROVISIONER};
 use crate::validate::{Infrastructure, Settings, dns_label};
@@ -19,8 +20,7 @@ pub const INFRASTRUCTURE: &str = "infrastructure.cluster.x-k8s.io";
 const BOOTSTRAP: &str = "bootstrap.cluster.x-k8s.io";
 const CONTROL_PLANE: &str = "controlplane.cluster.x-k8s.io";
 
-/// Kinds that may be left of a cluster that is gone: group, version, kind and plural. The version of
-/// infrastructure is that which the hub serves.
+/// Kinds that may be left of a cluster that is gone: group, kind and plural.
 pub const LEFT: [(&str, &str, &str); 3] = [
     (BOOTSTRAP, "KubeadmConfigTemplate", "kubeadmconfigtemplates"),
     (
@@ -66,11 +66,10 @@ fn pool_name(design: &Design, flavor: &str) -> String {
 /// The name of a template with this content: it cannot be changed, and one with another content is
 /// another one.
 fn template_name(name: &str, spec: &Value) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in spec.to_string().bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    format!("{name}-{:08x}", hash >> 32)
+    let digest = Sha256::digest(spec.to_string());
+    let first = digest.iter().take(4);
+    let first = first.fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+    format!("{name}-{first:08x}")
 }
 
 fn labels(place: &Place<'_>, design: &Design) -> Value {
